@@ -1,0 +1,40 @@
+"""Twofold: SimCLR for people who have many pictures and few labels.
+
+The public names are loaded when they are first used, so that `import twofold` costs nothing:
+`pretrain`, `evaluate`, `embed`, `load`, `nt_xent`, `LARS`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twofold.api import embed as embed
+    from twofold.api import evaluate as evaluate
+    from twofold.api import pretrain as pretrain
+    from twofold.losses import nt_xent as nt_xent
+    from twofold.optim import LARS as LARS
+    from twofold.runtime.load import load as load
+
+__version__ = "0.1.0"
+__all__ = ["LARS", "__version__", "embed", "evaluate", "load", "nt_xent", "pretrain"]
+
+_HOMES = {
+    "pretrain": "twofold.api",
+    "evaluate": "twofold.api",
+    "embed": "twofold.api",
+    "load": "twofold.runtime.load",
+    "nt_xent": "twofold.losses",
+    "LARS": "twofold.optim",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'twofold' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,20 @@
+"""The one base error. Every message carries the value, the rule and the fix."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class TwofoldError(ValueError):
+    """Something a person can put right: shown as one line, without a traceback."""
+
+
+def unknown_name(kind: str, name: str, choices: Iterable[str]) -> TwofoldError:
+    """The error for a misspelt name, with the nearest right one.
+
+    >>> str(unknown_name("encoder", "resnet81", ["resnet18", "resnet50"]))
+    "unknown encoder 'resnet81'; did you mean 'resnet18'? Choose one of: resnet18, resnet50."
+    """
+    names = list(choices)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else "."
+    return TwofoldError(f"unknown {kind} '{name}'{hint} Choose one of: {', '.join(names)}.")

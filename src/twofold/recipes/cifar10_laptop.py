@@ -1,0 +1,27 @@
+"""CIFAR-10 in twenty minutes on two processor cores.
+
+Command:   twofold pretrain CIFAR10 --recipe cifar10-laptop --out runs/cifar10
+Hardware:  two cores of an AMD EPYC with AVX-512 and bf16, no GPU
+"""
+
+from twofold.recipe import (
+    DataRecipe,
+    EncoderRecipe,
+    HeadRecipe,
+    LossRecipe,
+    OptimRecipe,
+    Recipe,
+    ScheduleRecipe,
+    ViewsRecipe,
+)
+
+RECIPE = Recipe(
+    name="cifar10-laptop",
+    data=DataRecipe(channels=3),
+    views=ViewsRecipe(size_px=32, policy="small", strength=0.5, crop_area=(0.2, 1.0), eval_crop_fraction=1.0),
+    encoder=EncoderRecipe(encoder="resnet10", width=0.5, stem="strided"),
+    head=HeadRecipe(head="nonlinear", head_layers=2, z_dim=128),
+    loss=LossRecipe(temperature=0.2),
+    optim=OptimRecipe(optimizer="sgd", base_lr=0.2, lr_scaling="linear", weight_decay=1e-5, warmup_fraction=0.05),
+    schedule=ScheduleRecipe(batch_size=256, minutes=20.0),
+)

@@ -1,0 +1,27 @@
+"""The demo: 12,000 small grey photographs of clothes that ship with Twofold (a subset of Fashion-MNIST).
+
+Command:   make demo
+Hardware:  two cores of an AMD EPYC with AVX-512 and bf16, no GPU
+"""
+
+from twofold.recipe import (
+    DataRecipe,
+    EncoderRecipe,
+    HeadRecipe,
+    LossRecipe,
+    OptimRecipe,
+    Recipe,
+    ScheduleRecipe,
+    ViewsRecipe,
+)
+
+RECIPE = Recipe(
+    name="fashion-demo",
+    data=DataRecipe(channels=1),
+    views=ViewsRecipe(size_px=28, policy="small", strength=0.5, crop_area=(0.3, 1.0), eval_crop_fraction=1.0),
+    encoder=EncoderRecipe(encoder="resnet10", stages=3, stem="strided"),
+    head=HeadRecipe(head="nonlinear", head_layers=2, z_dim=128),
+    loss=LossRecipe(temperature=0.2),
+    optim=OptimRecipe(optimizer="sgd", base_lr=0.2, lr_scaling="linear", weight_decay=1e-5, warmup_fraction=0.05),
+    schedule=ScheduleRecipe(batch_size=256, minutes=2.0),
+)

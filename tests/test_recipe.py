@@ -1,0 +1,124 @@
+"""Recipes validate themselves, survive a trip through JSON and can be changed by name."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twofold.errors import TwofoldError
+from twofold.recipe import OPS, Op, Recipe, ScheduleRecipe, ViewsRecipe, setting_owners
+from twofold.recipes import NAMES, Found, build_recipe, describe_recipes, load_recipe
+
+FOUND = Found(pictures=5000, short_side_px=200, channels=3, accelerated=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_named_recipes_survive_json(name: str) -> None:
+    recipe, _ = build_recipe(name, lambda: FOUND)
+    assert recipe.name == name
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_a_list_of_ops_survives_json() -> None:
+    ops = (Op(name="crop", range=(0.1, 1.0)), Op(name="rotate", prob=0.5, range=(1.0, 3.0)), Op(name="sobel", prob=0.1))
+    recipe = Recipe(views=ViewsRecipe(ops=ops))
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_docstrings_hold_command_hardware_time_and_result(name: str) -> None:
+    text = describe_recipes()[name]
+    assert "twofold pretrain" in text or "make demo" in text
+    for word in ("Command:", "Hardware:", "Time:", "Result:"):
+        assert word in text
+
+
+def test_a_recipe_is_loaded_from_a_run_or_a_bare_file(tmp_path: Path) -> None:
+    recipe = Recipe().with_settings(batch_size=32)
+    (tmp_path / "bare.json").write_text(json.dumps(recipe.to_dict()))
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": recipe.to_dict(), "steps": 7}))
+    assert load_recipe(tmp_path / "bare.json") == load_recipe(tmp_path / "recipe.json") == recipe
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"name": "x"}', '"text"'])
+def test_a_file_that_is_no_recipe_is_one_clear_error(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(content)
+    with pytest.raises(TwofoldError, match=r"bad\.json"):
+        load_recipe(path)
+
+
+def test_an_unknown_part_of_a_recipe_is_named() -> None:
+    values = Recipe().to_dict()
+    values["loss"]["tempreature"] = 1.0
+    with pytest.raises(TwofoldError, match="tempreature"):
+        Recipe.from_dict(values)
+
+
+def test_every_setting_has_one_name() -> None:
+    leaves = [f.name for stage in dataclasses.fields(Recipe) if stage.name != "name" for f in _fields(stage.name)]
+    assert len(leaves) == len(set(leaves)) == len(setting_owners())
+
+
+def _fields(stage: str) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(getattr(Recipe(), stage))
+
+
+def test_settings_change_by_name_and_epochs_replace_minutes() -> None:
+    recipe = Recipe(schedule=ScheduleRecipe(minutes=5.0))
+    changed = recipe.with_settings(epochs=3.0, temperature=0.5)
+    assert changed.schedule.epochs == 3.0
+    assert changed.schedule.minutes is None
+    assert changed.loss.temperature == 0.5
+    assert recipe.schedule.minutes == 5.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"tempreature": 1.0}, ["tempreature", "did you mean 'temperature'"]),
+        ({"temperature": 0.0}, ["temperature", "0.0", "--temperature"]),
+        ({"batch_size": 1}, ["batch_size", "1", "negatives"]),
+        ({"epochs": 3.0, "minutes": 2.0}, ["epochs is 3.0 and minutes is 2.0"]),
+        ({"epochs": -1.0}, ["epochs", "-1.0"]),
+        ({"minutes": float("nan")}, ["minutes", "nan"]),
+        ({"encoder": "resnet81"}, ["resnet81", "did you mean 'resnet18'"]),
+        ({"stem": "smal"}, ["smal", "did you mean 'small'"]),
+        ({"width": 9.0}, ["width", "9.0"]),
+        ({"crop_area": (0.5, 0.2)}, ["crop_area"]),
+        ({"channels": 2}, ["channels", "1 or 3"]),
+        ({"optimizer": "lasr"}, ["did you mean 'lars'"]),
+        ({"device": "gpu"}, ["device", "'gpu'"]),
+        ({"head_layers": 1}, ["head_layers", "--head linear"]),
+    ],
+)
+def test_a_bad_value_names_itself_the_rule_and_the_fix(settings: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(TwofoldError) as caught:
+        Recipe().with_settings(**settings)
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_an_op_refuses_a_range_of_the_wrong_length(name: str) -> None:
+    with pytest.raises(TwofoldError, match="range"):
+        Op(name=name, range=(0.1,) * (OPS[name] + 1))
+
+
+def test_photos_fits_what_it_finds() -> None:
+    small, why = build_recipe("photos", lambda: Found(pictures=90, short_side_px=30, channels=1, accelerated=False))
+    assert small.views.size_px == 32
+    assert small.data.channels == 1
+    assert small.schedule.batch_size * 4 <= 90
+    assert len(why) == 5
+    large, _ = build_recipe("photos", lambda: Found(pictures=10**6, short_side_px=900, channels=3, accelerated=True))
+    assert large.views.size_px == 224
+    assert large.encoder.encoder == "resnet50"
+
+
+def test_an_unknown_recipe_is_named() -> None:
+    with pytest.raises(TwofoldError, match="did you mean 'cifar10-laptop'"):
+        build_recipe("cifar10-labtop", lambda: FOUND)
