@@ -1,0 +1,106 @@
+"""Crop, flip and rotate: pure functions of whole batches.
+
+Legend: n images, c channels, H x W pixels of a canvas, s = size_px, the side of a view in pixels.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
+
+_FAR = 1e6  # a distance at which every kernel is zero
+
+
+def crop(
+    images: UInt8[Tensor, "n c H W"] | Float[Tensor, "n c H W"],
+    boxes: Int64[Tensor, "n 4"],
+    *,
+    size_px: int,
+    interpolation: str,
+    flipped: Bool[Tensor, "n"] | None = None,
+) -> Float[Tensor, "n c {size_px} {size_px}"]:
+    """Each image's box (top, left, height, width) resized to s x s, antialiased, and flipped left-right where asked.
+
+    view = A X B^T for each channel X; the rows of A (s x H) and B (s x W) hold the weights of `resize_weights`, and a
+    flip reverses the order of B's rows. Pixels outside the box are never read. Float32, uint8 scaled to [0, 1], clamped
+    to [0, 1] (bicubic overshoots). `interpolation` is bilinear or bicubic. Equals torchvision's resized_crop.
+    """
+    top, left = boxes[:, :2].amin(dim=0).tolist()
+    bottom, right = (boxes[:, :2] + boxes[:, 2:]).amax(dim=0).tolist()
+    region = images[:, :, top:bottom, left:right].to(torch.float32)
+    boxes = boxes.to(images.device)
+    weights = partial(resize_weights, size_px=size_px, interpolation=interpolation)
+    A = weights(boxes[:, 0] - top, boxes[:, 2], extent_px=bottom - top)
+    B = weights(boxes[:, 1] - left, boxes[:, 3], extent_px=right - left, flipped=flipped)
+    views = two_sided(A, region, B)
+    if images.dtype == torch.uint8:
+        views.div_(255)
+    return views.clamp_(0, 1)
+
+
+def resize_weights(
+    start: Int64[Tensor, "n"],
+    length: Int64[Tensor, "n"],
+    *,
+    extent_px: int,
+    size_px: int,
+    interpolation: str,
+    flipped: Bool[Tensor, "n"] | None = None,
+) -> Float[Tensor, "n {size_px} {extent_px}"]:
+    """Weights that resize pixels start .. start + length - 1 of a line of `extent_px` pixels to `size_px` pixels.
+
+    With scale r = length / s, pixel i takes w_ij = k((j + 1/2 - start - r (i + 1/2)) / max(r, 1)), cut off outside the
+    box and divided by its sum over j; k is the triangle or the cubic convolution kernel with a = -1/2 (Keys 1981).
+    """
+    device = start.device
+    scale = (length.to(torch.float32) / size_px)[:, None]
+    i = torch.arange(size_px, device=device, dtype=torch.float32).expand(len(start), -1)
+    if flipped is not None:
+        i = torch.where(flipped.to(device)[:, None], size_px - 1 - i, i)
+    j = torch.arange(extent_px, device=device) - start[:, None]
+    inside = (j >= 0) & (j < length[:, None])
+    shrink = 1 / scale.clamp(min=1)
+    taps = torch.where(inside, (j + 0.5) * shrink, _FAR)
+    distance = (taps[:, None, :] - ((i + 0.5) * scale * shrink)[:, :, None]).abs_()
+    weights = _KERNELS[interpolation](distance)
+    return weights.div_(weights.sum(dim=2, keepdim=True))
+
+
+def flip(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """Every image mirrored left-right."""
+    return images.flip(3)
+
+
+def rotate(images: Float[Tensor, "n c h h"], turns: Float[Tensor, "n"]) -> Float[Tensor, "n c h h"]:
+    """Each square image turned counter-clockwise by its whole number of quarter turns."""
+    rotated = images.clone()
+    quarter = turns.cpu().round().long() % 4
+    for k in (1, 2, 3):
+        rows = (quarter == k).nonzero()[:, 0].to(images.device)
+        if len(rows):
+            rotated[rows] = images[rows].rot90(k, dims=(2, 3))
+    return rotated
+
+
+def two_sided(A: Tensor, images: Tensor, B: Tensor) -> Tensor:
+    """A X B^T for each channel X of each image: (n, p, H), (n, c, H, W), (n, q, W) -> (n, c, p, q)."""
+    n, c, H, W = images.shape
+    across = torch.bmm(images.reshape(n, c * H, W), B.transpose(1, 2)).view(n, c, H, -1)
+    return torch.stack([torch.bmm(A, across[:, channel]) for channel in range(c)], dim=1)
+
+
+def _triangle(distance: Tensor) -> Tensor:
+    return distance.neg_().add_(1).clamp_(min=0)
+
+
+def _twice_cubic(distance: Tensor) -> Tensor:
+    """2 k(|x|) = t^2 (t - 1) + u^2 (2 - 4u) with t = max(2 - |x|, 0) and u = max(1 - |x|, 0): no branches."""
+    t = distance.neg_().add_(2).clamp_(min=0)
+    less = t - 1
+    u = less.clamp(min=0)
+    return t.square_().mul_(less).addcmul_((u * -4).add_(2).mul_(u), u)
+
+
+_KERNELS: dict[str, Callable[[Tensor], Tensor]] = {"bilinear": _triangle, "bicubic": _twice_cubic}

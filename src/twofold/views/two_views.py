@@ -1,0 +1,96 @@
+"""Every image becomes two views.
+
+Legend: n images, 2n views, c channels, H x W pixels of a canvas, s = size_px, the side of a view in pixels.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from twofold.views import colour, filters, geometry
+from twofold.views.boxes import central_boxes, crop_boxes
+from twofold.views.sample import Draw
+
+_CACHED_ELEMENTS = 2**20  # pixels handled at once on a CPU: enough to keep it busy, few enough for its cache
+_DEVICE_ELEMENTS = 2**26  # the same elsewhere: bounds the memory
+
+
+def two_views(
+    images: UInt8[Tensor, "n c H W"],
+    sizes: Int64[Tensor, "n 2"],
+    draws: Sequence[Draw],
+    *,
+    size_px: int,
+    interpolation: str,
+) -> Float[Tensor, "2*n c {size_px} {size_px}"]:
+    """Both views of every image: float32 in [0, 1], all a, then all b; a pure function without gradients.
+
+    `sizes` holds (height, width) of each picture, which lies at the top left of its canvas; the rest is never read.
+    `draws` is what `sample_views` drew for these images. Where no crop acts, the view shows the central square.
+    """
+    n, c = images.shape[:2]
+    chunk = _chunk_images(images, size_px)
+    views = torch.empty(2 * n, c, size_px, size_px, device=images.device)
+    sizes = sizes.cpu()
+    with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+        for view_start in (0, n):
+            for start in range(0, n, chunk):
+                stop = min(start + chunk, n)
+                rows = slice(view_start + start, view_start + stop)
+                drawn = [Draw(draw.op, draw.active[rows], draw.values[rows]) for draw in draws]
+                views[rows] = _views(
+                    images[start:stop], sizes[start:stop], drawn, size_px=size_px, interpolation=interpolation
+                )
+    return views
+
+
+def _chunk_images(images: Tensor, size_px: int) -> int:
+    elements = images.shape[1] * max(size_px**2, images.shape[2] * images.shape[3])
+    return max(1, (_CACHED_ELEMENTS if images.device.type == "cpu" else _DEVICE_ELEMENTS) // elements)
+
+
+def _views(images: Tensor, sizes: Tensor, draws: list[Draw], *, size_px: int, interpolation: str) -> Tensor:
+    """One view of each image."""
+    boxes = central_boxes(sizes)
+    if draws and draws[0].op.name == "crop":
+        crop = draws.pop(0)
+        boxes = torch.where(crop.active[:, None], crop_boxes(crop.values, sizes), boxes)
+    flipped = draws.pop(0).active if draws and draws[0].op.name == "flip" else None
+    views = geometry.crop(images, boxes, size_px=size_px, interpolation=interpolation, flipped=flipped)
+    for draw in draws:
+        views = _apply(draw, views)
+    return views
+
+
+def _apply(draw: Draw, views: Tensor) -> Tensor:
+    """One op on the rows where it is active. Changes `views` in place."""
+    if draw.op.name == "jitter":  # in most rows: the others pass through it with parameters that change nothing
+        identity = draw.values.new_tensor(colour.JITTER_IDENTITY)
+        return colour.jitter(views, torch.where(draw.active[:, None], draw.values[:, :4], identity), draw.values[:, 4:])
+    rows = draw.active.nonzero()[:, 0]
+    if len(rows) == 0:
+        return views
+    op = _OPS[draw.op.name]
+    values = draw.values[rows]
+    if len(rows) == len(views):
+        return op(views, values)
+    rows = rows.to(views.device)
+    return views.index_copy_(0, rows, op(views.index_select(0, rows), values))
+
+
+def _column(values: Tensor, views: Tensor, column: int = 0) -> Tensor:
+    return values[:, column].to(views.device)
+
+
+_OPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "flip": lambda views, _: geometry.flip(views),
+    "grayscale": lambda views, _: colour.grayscale(views),
+    "blur": lambda views, values: filters.blur(views, _column(values, views)),
+    "cutout": lambda views, values: filters.cutout(views, _column(values, views), values[:, 1:].to(views.device)),
+    "sobel": lambda views, _: filters.sobel(views),
+    "noise": lambda views, values: filters.noise(views, _column(values, views), _column(values, views, 1)),
+    "rotate": lambda views, values: geometry.rotate(views, values[:, 0]),
+    "solarise": lambda views, values: colour.solarise(views, _column(values, views)),
+}
