@@ -1,0 +1,14 @@
+"""What every encoder is: a module that turns views into vectors of a known length."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Encoder(nn.Module):
+    """f: views -> h (paper, section 2.1). `dim` is the length of h."""
+
+    dim: int
+
+    def forward(self, views: Float[Tensor, "n c s1 s2"]) -> Float[Tensor, "n d"]:
+        """Views (n, c, s, s) in [0, 1] -> h (n, dim)."""
+        raise NotImplementedError

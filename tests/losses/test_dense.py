@@ -1,0 +1,201 @@
+"""NT-Xent: the definition of the paper, and laws that follow from it."""
+
+import inspect
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from oracles import nt_xent_loop
+from torch import Tensor
+from torch.nn import functional
+
+from twofold.errors import TwofoldError
+from twofold.losses import contrast_accuracy, dense, nt_xent
+
+CASES = [
+    (n, p, t, normalize)
+    for n, p in ((1, 3), (2, 1), (3, 5), (6, 4))
+    for t in (0.1, 0.5, 1.0)
+    for normalize in (True, False)
+]
+
+
+def _pair(n: int, p: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(n, p, generator=generator, dtype=dtype).requires_grad_() for _ in range(2))
+
+
+def _require_definition(n: int, p: int, temperature: float, normalize: bool) -> None:
+    z = _pair(n, p)
+    value = nt_xent(*z, temperature=temperature, normalize=normalize)
+    expected = nt_xent_loop(*z, temperature=temperature, normalize=normalize)
+    torch.testing.assert_close(value, expected, rtol=1e-6, atol=1e-6)
+    gradients = torch.autograd.grad(value, z)
+    torch.testing.assert_close(gradients, torch.autograd.grad(expected, z), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("n", "p", "temperature", "normalize"), CASES)
+def test_value_and_gradient_are_those_of_algorithm_1(n: int, p: int, temperature: float, normalize: bool) -> None:
+    _require_definition(n, p, temperature, normalize)
+
+
+def _one_direction(logits: Tensor, twins: Tensor) -> Tensor:
+    return functional.nll_loss(functional.log_softmax(logits, 1)[: len(twins) // 2], twins[: len(twins) // 2])
+
+
+def _interleaved(n: int, device: torch.device) -> Tensor:
+    return torch.arange(2 * n, device=device) ^ 1
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("_twins", _interleaved), ("_hide_self", lambda logits: logits), ("functional.cross_entropy", _one_direction)],
+    ids=["wrong positive", "self not masked", "one direction"],
+)
+def test_the_comparison_sees_the_usual_faults(
+    monkeypatch: pytest.MonkeyPatch, name: str, wrong: Callable[..., Tensor]
+) -> None:
+    monkeypatch.setattr(f"{dense.__name__}.{name}", wrong)
+    with pytest.raises(AssertionError, match="not close"):
+        _require_definition(6, 4, 0.5, True)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_is_the_log_of_the_candidates_when_all_coincide(n: int, dtype: torch.dtype) -> None:
+    z = torch.ones(n, 5, dtype=dtype)
+    assert nt_xent(z, z, temperature=0.1).item() == pytest.approx(math.log(2 * n - 1), abs=1e-5)
+
+
+def test_one_image_has_no_negatives_loss_zero_and_gradient_zero() -> None:
+    z_a, z_b = _pair(1, 4)
+    value = nt_xent(z_a, z_b, temperature=0.5)
+    value.backward()
+    assert value.item() == 0
+    assert z_a.grad is not None
+    assert z_a.grad.abs().max().item() == 0
+
+
+def test_is_symmetric_in_the_views() -> None:
+    z_a, z_b = _pair(6, 4)
+    torch.testing.assert_close(nt_xent(z_a, z_b, temperature=0.2), nt_xent(z_b, z_a, temperature=0.2))
+
+
+def test_the_order_of_the_images_does_not_matter_but_the_pairing_does() -> None:
+    z_a, z_b = _pair(6, 4)
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    value = nt_xent(z_a, z_b, temperature=0.2)
+    torch.testing.assert_close(nt_xent(z_a[order], z_b[order], temperature=0.2), value)
+    assert not torch.isclose(nt_xent(z_a[order], z_b, temperature=0.2), value)
+
+
+def test_the_length_of_a_row_does_not_matter_unless_plain_products_are_asked_for() -> None:
+    z_a, z_b = _pair(6, 4)
+    lengths = torch.logspace(-3, 3, 6, dtype=torch.float64)[:, None]
+    value = nt_xent(z_a, z_b, temperature=0.2)
+    torch.testing.assert_close(nt_xent(z_a * lengths, z_b / lengths, temperature=0.2), value)
+    plain = nt_xent(z_a, z_b, temperature=0.2, normalize=False)
+    assert not torch.isclose(nt_xent(2 * z_a, z_b, temperature=0.2, normalize=False), plain)
+
+
+def test_rotating_all_rows_does_not_matter() -> None:
+    z_a, z_b = _pair(6, 4)
+    rotation, _ = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1)))
+    torch.testing.assert_close(
+        nt_xent(z_a @ rotation, z_b @ rotation, temperature=0.2), nt_xent(z_a, z_b, temperature=0.2)
+    )
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_short_numbers_and_low_temperature_stay_finite(autocast: bool) -> None:
+    z_a, z_b = (100 * z.detach().bfloat16() for z in _pair(32, 16))
+    z_a.requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        value = nt_xent(z_a, z_b, temperature=0.05)
+    value.backward()
+    assert value.dtype == torch.float32
+    exact = nt_xent_loop(z_a.detach(), z_b, temperature=0.05)
+    assert value.item() == pytest.approx(exact.item(), rel=1e-5)  # the products are not rounded to bfloat16
+    assert z_a.grad is not None
+    assert z_a.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_keeps_long_types(dtype: torch.dtype) -> None:
+    assert nt_xent(*_pair(3, 4, dtype=dtype), temperature=0.5).dtype == dtype
+
+
+def test_overwhelming_logits_do_not_overflow() -> None:
+    z_a, z_b = _pair(4, 8, dtype=torch.float32)
+    value = nt_xent(1e4 * z_a, 1e4 * z_b, temperature=0.05, normalize=False)
+    assert value.isfinite()
+
+
+def test_rows_of_zeros_have_a_finite_gradient() -> None:
+    z_a, z_b = (torch.zeros(4, 8, requires_grad=True) for _ in range(2))
+    value = nt_xent(z_a, z_b, temperature=0.1)
+    value.backward()
+    assert value.item() == pytest.approx(math.log(7), abs=1e-6)
+    assert z_a.grad is not None
+    assert z_a.grad.isfinite().all()
+
+
+def test_a_step_against_the_gradient_lowers_the_loss() -> None:
+    z_a, z_b = _pair(8, 4)
+    value = nt_xent(z_a, z_b, temperature=0.5)
+    step_a, step_b = torch.autograd.grad(value, (z_a, z_b))
+    assert nt_xent(z_a - 0.1 * step_a, z_b - 0.1 * step_b, temperature=0.5) < value
+
+
+def test_inputs_are_left_alone() -> None:
+    z_a, z_b = _pair(4, 4, dtype=torch.float32)
+    before = z_a.detach().clone()
+    nt_xent(z_a, z_b, temperature=0.5, normalize=False).backward()
+    assert torch.equal(z_a.detach(), before)
+
+
+@pytest.mark.parametrize("shapes", [((3, 4), (2, 4)), ((3, 4), (3, 5)), ((4,), (4,)), ((0, 4), (0, 4))])
+@pytest.mark.parametrize("function", [nt_xent, contrast_accuracy])
+def test_refuses_shapes_that_do_not_pair(
+    function: Callable[..., Tensor], shapes: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
+    unchecked = inspect.unwrap(function)  # without the type checker of the tests, as users run it
+    settings = {"temperature": 0.5} if function is nt_xent else {}
+    with pytest.raises(TwofoldError, match=r"z_a is .* and z_b is .* but both must be \(n, p\)"):
+        unchecked(torch.zeros(shapes[0]), torch.zeros(shapes[1]), **settings)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
+def test_refuses_a_temperature_that_is_not_positive(temperature: float) -> None:
+    with pytest.raises(TwofoldError, match="temperature is .* above 0"):
+        nt_xent(*_pair(2, 2), temperature=temperature)
+
+
+def test_contrast_accuracy_counts_the_twins_found() -> None:
+    basis = torch.eye(4)
+    assert contrast_accuracy(basis, 7 * basis).item() == 1
+    assert contrast_accuracy(basis, basis.roll(1, dims=0)).item() == 0
+    assert contrast_accuracy(basis, basis[[0, 1, 3, 2]]).item() == 0.5
+    assert contrast_accuracy(torch.ones(4, 3), torch.ones(4, 3)).item() == pytest.approx(0.25)
+
+
+def test_contrast_accuracy_looks_from_a_to_b_only() -> None:
+    z_a = torch.tensor([[1.0, 0.0], [0.8, 0.6]])
+    z_b = torch.tensor([[0.8, 0.6], [0.6, 0.8]])
+    z_c = torch.tensor([[0.9, 0.1], [0.0, 1.0]])
+    by_loop = [
+        sum(
+            max(range(2), key=lambda k, i=i, b=b: float(functional.cosine_similarity(z_a[i], b[k], dim=0))) == i
+            for i in range(2)
+        )
+        / 2
+        for b in (z_b, z_c)
+    ]
+    assert [contrast_accuracy(z_a, b).item() for b in (z_b, z_c)] == by_loop
+
+
+def test_contrast_accuracy_ignores_length_only_when_normalised() -> None:
+    z_a, z_b = torch.eye(2), torch.tensor([[1.0, 0.0], [9.0, 1.0]])
+    assert contrast_accuracy(z_a, z_b).item() == 0.5 + 0.5 * (1 / math.sqrt(82) > 0)
+    assert contrast_accuracy(z_a, z_b, normalize=False).item() == 0.5
