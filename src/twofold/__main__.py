@@ -1,0 +1,5 @@
+"""`python -m twofold`: the same as `twofold`."""
+
+from twofold.cli import main
+
+main()

@@ -1,0 +1,145 @@
+"""The programs: what the command line calls and `import twofold` offers, under the same names."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twofold.data import ImageSet, load_images, look_at, open_source
+from twofold.errors import TwofoldError
+from twofold.evaluation import (
+    Evaluation,
+    build_gallery,
+    build_knn_monitor,
+    embed_images,
+    evaluate_encoder,
+    results_table,
+    write_embeddings,
+)
+from twofold.pretraining import pretrain as run_pretraining
+from twofold.pretraining import store_px
+from twofold.recipe import Recipe
+from twofold.recipes import Found, build_recipe
+from twofold.report import build_report
+from twofold.runtime.console import console, say
+from twofold.runtime.device import is_accelerated
+from twofold.runtime.files import make_folder, write_json
+from twofold.runtime.load import Loaded, build_untrained, load
+from twofold.runtime.record import Run
+
+
+def pretrain(
+    data: str | Path, *, out: str | Path, recipe: str | Recipe = "photos", cache: Path | None = None, **settings: Any
+) -> Run:
+    """Train an encoder on the pictures in `data`, without labels; return its run directory.
+
+    `recipe` is a name, a saved recipe.json or a Recipe; `settings` replace its leaves by name, as the flags do:
+    `pretrain("photos/", out="run", batch_size=512, epochs=100)`. Everything else is as in
+    `twofold.pretraining.pretrain`, with k-NN accuracy watched where the pictures have labels.
+    """
+    if isinstance(recipe, Recipe):
+        chosen = recipe.with_settings(**settings)
+    else:
+        chosen = resolve_recipe(recipe, data, cache=cache, settings=settings)
+    run = run_pretraining(data, out=out, recipe=chosen, monitors=(build_knn_monitor,), cache=cache)
+    gallery_and_report(run.folder, data, cache=cache)
+    return run
+
+
+def resolve_recipe(name: str, data: str | Path, *, cache: Path | None, settings: dict[str, Any]) -> Recipe:
+    """The recipe called `name` with `settings` put in; says why where it picked something from the pictures."""
+
+    def look() -> Found:
+        facts = look_at(open_source(data))
+        return Found(
+            pictures=facts.count,
+            short_side_px=facts.short_side_px,
+            channels=facts.channels,
+            accelerated=is_accelerated(),
+        )
+
+    recipe, reasons = build_recipe(name, look)
+    if reasons:
+        say(f"Recipe {name} picked:")
+    for reason in reasons:
+        say(f"  {reason}")
+    return recipe.with_settings(**settings)
+
+
+def evaluate(
+    run: str | Path,
+    *,
+    data: str | Path,
+    seeds: int = 5,
+    few_seeds: int = 20,
+    shots: Sequence[int] = (1, 5, 10, 50),
+    cache: Path | None = None,
+) -> Evaluation:
+    """Measure a run on labelled pictures; print the table, write RUN/evaluation.json and the report.
+
+    k-NN and linear probe on frozen h, with all labels and with `shots` labels per class, beside the same encoder
+    untrained and raw pixels; mean and 95 % interval over seeds. The test split is looked at once.
+    """
+    record = Run(run)
+    make_folder(record.folder, "RUN") if record.recipe.exists() else record.read_recipe()
+    loaded = load(run)
+    images = _open(loaded, data, cache)
+    evaluation = evaluate_encoder(
+        loaded.encoder,
+        untrained=lambda seed: build_untrained(loaded.recipe, seed, loaded.hardware),
+        images=images,
+        views=loaded.recipe.views,
+        data=loaded.recipe.data,
+        hardware=loaded.hardware,
+        seeds=seeds,
+        few_seeds=few_seeds,
+        shots=tuple(shots),
+        say=say,
+    )
+    write_json(record.evaluation, [row.to_dict() for row in evaluation.rows])
+    write_json(record.evaluation_details, evaluation.details)
+    build_gallery(loaded.encoder, images, views=loaded.recipe.views, hardware=loaded.hardware, out=record.gallery)
+    path = build_report(record.folder)
+    console.print(results_table(evaluation.rows))
+    say(f"Report: {path}")
+    return evaluation
+
+
+def embed(run: str | Path, data: str | Path, *, out: str | Path, cache: Path | None = None) -> Path:
+    """Write path, label (where known) and embedding h of every picture in `data` to the parquet file `out`."""
+    loaded = load(run)
+    images = _open(loaded, data, cache)
+    embeddings = embed_images(
+        loaded.encoder, images, np.arange(len(images)), views=loaded.recipe.views, hardware=loaded.hardware
+    )
+    path = write_embeddings(images.paths, images.labels, embeddings, Path(out))
+    say(f"{len(images):,} embeddings of {embeddings.shape[1]} numbers in {path}, {len(images.quarantine)} unreadable")
+    return path
+
+
+def report(run: str | Path) -> Path:
+    """Write RUN/report.html anew from the files of the run."""
+    Run(run).read_recipe()
+    path = build_report(Path(run))
+    say(f"Report: {path}")
+    return path
+
+
+def gallery_and_report(run: Path, data: str | Path, *, cache: Path | None) -> None:
+    """The pictures' part of the report (neighbours and map), then the report itself."""
+    record, loaded = Run(run), load(run)
+    if not record.gallery.exists():
+        images = _open(loaded, data, cache)
+        build_gallery(loaded.encoder, images, views=loaded.recipe.views, hardware=loaded.hardware, out=record.gallery)
+    say(f"Encoder: {record.encoder}")
+    report(run)
+
+
+def _open(loaded: Loaded, data: str | Path, cache: Path | None) -> ImageSet:
+    images = load_images(
+        data, recipe=loaded.recipe.data, store_px=store_px(loaded.recipe), cache=cache, show_progress=True
+    )
+    if len(images) == 0:
+        raise TwofoldError(f"'{data}' holds no readable picture. Give a folder with pictures.")
+    return images

@@ -1,0 +1,158 @@
+"""The command line: each command imports its program when it is called, so that help answers at once."""
+
+import contextlib
+import functools
+import io
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from twofold import __version__
+from twofold.errors import TwofoldError
+from twofold.flags import Settings, given
+
+Out = Annotated[Path, arg(help="run directory: created, or continued if the same command began it")]
+Run = Annotated[Positional[Path], arg(help="run directory that 'twofold pretrain' wrote")]
+Data = Annotated[
+    Positional[str], arg(help="folder of pictures, CSV manifest (path,label,split), parquet file or torchvision name")
+]
+Cache = Annotated[
+    Path | None,
+    arg(
+        help="where decoded pictures are kept",
+        metavar="PATH",
+        help_behavior_hint="(default: $TWOFOLD_CACHE or ~/.cache/twofold)",
+    ),
+]
+
+
+def pretrain(
+    data: Data,
+    /,
+    out: Out,
+    recipe: Annotated[str, arg(help="name ('twofold recipes' lists them) or a saved recipe.json")] = "photos",
+    cache: Cache = None,
+    settings: OmitArgPrefixes[Settings] = Settings(),  # type: ignore[valid-type]  # noqa: B008
+) -> None:
+    """Train an encoder on a folder of pictures, without labels."""
+    from twofold.api import gallery_and_report, resolve_recipe
+    from twofold.evaluation import build_knn_monitor
+    from twofold.pretraining import pretrain
+
+    run = pretrain(
+        data,
+        out=out,
+        recipe=resolve_recipe(recipe, data, cache=cache, settings=given(settings)),
+        monitors=(build_knn_monitor,),
+        cache=cache,
+    )
+    gallery_and_report(run.folder, data, cache=cache)
+
+
+def evaluate(
+    run: Run,
+    /,
+    data: Annotated[str, arg(help="labelled pictures, in any form that 'twofold pretrain' takes")],
+    seeds: Annotated[int, arg(help="seeds of the rows with all labels")] = 5,
+    few_seeds: Annotated[int, arg(help="seeds of the rows with few labels")] = 20,
+    shots: Annotated[tuple[int, ...], arg(help="labels per class of the rows with few labels")] = (1, 5, 10, 50),
+    cache: Cache = None,
+) -> None:
+    """Measure a run on labelled pictures: k-NN and linear probe, beside an untrained encoder and raw pixels."""
+    from twofold.api import evaluate
+
+    evaluate(run, data=data, seeds=seeds, few_seeds=few_seeds, shots=shots, cache=cache)
+
+
+def embed(
+    run: Run,
+    data: Data,
+    /,
+    out: Annotated[Path, arg(help="file to write: FILE.parquet with path, label and embedding")],
+    cache: Cache = None,
+) -> None:
+    """Write the embeddings of pictures to a parquet file."""
+    from twofold.api import embed
+
+    embed(run, data, out=out, cache=cache)
+
+
+def report(run: Run, /) -> None:
+    """Write RUN/report.html anew."""
+    from twofold.api import report
+
+    report(run)
+
+
+def recipes() -> None:
+    """List the named recipes with their command, hardware, time and result."""
+    from twofold.recipes import describe_recipes
+
+    for name, text in describe_recipes().items():
+        print(f"{name}\n" + "\n".join(f"    {line}" if line else "" for line in text.splitlines()) + "\n")
+
+
+def sample(folder: Annotated[Positional[Path], arg(help="where to put them")], /) -> None:
+    """Write the sample pictures (14,000 photographs of clothes) as a folder of PNG files."""
+    from twofold.sample import write_sample
+
+    print(f"Sample pictures in {write_sample(folder)}")
+
+
+_COMMANDS = {
+    "pretrain": pretrain,
+    "evaluate": evaluate,
+    "embed": embed,
+    "report": report,
+    "recipes": recipes,
+    "sample": sample,
+}
+
+
+def main() -> None:
+    """Run the command line; every expected failure is one line on stderr and a non-zero exit."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        print(f"twofold {__version__}")
+        return
+    try:
+        _parse(arguments)()
+    except TwofoldError as error:
+        sys.exit(f"twofold: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output went away, as in `twofold --help | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _parse(arguments: list[str]) -> Callable[[], None]:
+    """The chosen command with its arguments, not yet called. Raises TwofoldError for what cannot be understood."""
+    box = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(box):
+            return tyro.extras.subcommand_cli_from_dict(
+                {name: _deferred(command) for name, command in _COMMANDS.items()},
+                prog="twofold",
+                description="SimCLR for people who have many pictures and few labels.",
+                args=arguments or ["--help"],
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        lines = (re.sub(r"[╭╮╰╯│─]+( [\w ]+ ─+╮)?", "", line).strip() for line in box.getvalue().splitlines())
+        raise TwofoldError(re.sub(r"\s+", " ", " ".join(line for line in lines if line))) from None
+
+
+def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+    @functools.wraps(command)
+    def parsed(*arguments: Any, **options: Any) -> Callable[[], None]:
+        return functools.partial(command, *arguments, **options)
+
+    return parsed

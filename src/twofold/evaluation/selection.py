@@ -1,0 +1,66 @@
+"""The strength of the probe's weight decay, chosen on labels that it may see and on no others."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float32, Integer
+
+from twofold.evaluation.linear import LinearProbe, cross_entropy, fit_linear
+
+L2_GRID = (1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)  # strong to weak: each fit starts from the one before
+FOLDS = 5
+FEW_SHOT_L2 = 1.0
+
+Fold = tuple[Integer[np.ndarray, " kept"], Integer[np.ndarray, " cut"]]
+
+
+def choose_l2(
+    x: Float32[np.ndarray, "n d"],
+    y: Integer[np.ndarray, " n"],
+    *,
+    classes: int,
+    folds: Sequence[Fold],
+    grid: Sequence[float] = L2_GRID,
+) -> float:
+    """The value of `grid` whose probes, fitted on the kept rows of each fold, get most of the cut rows right.
+
+    Of equals, the one with the lower cross-entropy on the cut rows. The path ends after two values in a row that get
+    fewer right than the best so far: along it the decay weakens, and a probe that has begun to overfit goes on to.
+    """
+    probes: list[LinearProbe | None] = [None] * len(folds)
+    scores: list[tuple[int, float]] = []  # right, minus cross-entropy: the largest is the best
+    for l2 in grid:
+        right, loss = 0, 0.0
+        for place, (kept, cut) in enumerate(folds):
+            probe = probes[place] = fit_linear(x[kept], y[kept], classes, l2, probes[place])
+            logits = probe.logits(x[cut])
+            right += int((logits.argmax(1) == y[cut]).sum())
+            loss += cross_entropy(logits, y[cut]) * len(cut)
+        scores.append((right, -loss))
+        best = max(score[0] for score in scores)
+        if len(scores) > 2 and scores[-1][0] < best and scores[-2][0] < best:
+            break
+    return grid[scores.index(max(scores))]
+
+
+def stratified_folds(y: Integer[np.ndarray, " n"], count: int = FOLDS) -> list[Fold]:
+    """`count` pairs of (kept, cut) row numbers: the rows of each class are dealt out in turn, in the given order."""
+    turn = np.empty(len(y), dtype=np.int64)
+    for label in np.unique(y):
+        own = np.flatnonzero(y == label)
+        turn[own] = np.arange(len(own)) % count
+    return [(np.flatnonzero(turn != fold), np.flatnonzero(turn == fold)) for fold in range(count)]
+
+
+def fit_few(
+    x: Float32[np.ndarray, "n d"], y: Integer[np.ndarray, " n"], *, classes: int, shots: int
+) -> tuple[LinearProbe, float]:
+    """The probe on `shots` labels per class, and its l2: by cross-validation within them, or FEW_SHOT_L2 below 5.
+
+    Fitted in the space that the rows span, where the optimum lies: the penalty does not change under rotation.
+    """
+    basis = np.linalg.qr(x.T)[0] if len(x) < x.shape[1] else None
+    inner = x if basis is None else x @ basis
+    l2 = choose_l2(inner, y, classes=classes, folds=stratified_folds(y)) if shots >= FOLDS else FEW_SHOT_L2
+    probe = fit_linear(inner, y, classes, l2)
+    return (probe if basis is None else LinearProbe(basis @ probe.weight, probe.bias)), l2

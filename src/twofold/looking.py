@@ -1,0 +1,53 @@
+"""Looks at a model in training: health of the representation, and whatever monitors were handed in."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from twofold.data import ImageSet
+from twofold.health import collapse_warning, health
+from twofold.losses import contrast_accuracy
+from twofold.recipe import Recipe
+from twofold.runtime.console import say
+from twofold.runtime.device import Hardware
+from twofold.runtime.record import Run, append_metrics
+from twofold.training import TrainState, make_views
+from twofold.views import build_policy, sample_views
+
+Monitor = Callable[[torch.nn.Module, int], dict[str, float]]
+
+_IMAGES = 512
+_STEP = 2**40  # its views are drawn as those of a step that no run reaches
+
+
+def build_look(
+    run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, monitors: Sequence[Monitor], steps_per_epoch: int
+) -> Callable[[TrainState], dict[str, float]]:
+    """A function of the state that measures, writes a line of metrics.jsonl and warns on collapse.
+
+    The same pictures and views every time, so that the lines are comparable; weights and buffers stay as they are.
+    """
+    rows = images.rows("train")
+    batch = images.read(rows[:: max(1, len(rows) // _IMAGES)][:_IMAGES])
+    draws = sample_views(build_policy(recipe.views), len(batch.images), seed=recipe.schedule.seed, step=_STEP)
+
+    def look(state: TrainState) -> dict[str, float]:
+        model = state.model
+        model.eval()
+        with torch.inference_mode(), hardware.autocast():
+            x = make_views(batch, draws, recipe.views, hardware)
+            outputs = [model(part) for part in x.split(256)]
+        h, z = torch.cat([o[0] for o in outputs]).float(), torch.cat([o[1] for o in outputs]).float()
+        z_a, z_b = z.chunk(2)
+        measures = health(h, z_a, z_b)
+        warning = collapse_warning(measures) if state.step else None
+        measures["twin_accuracy"] = float(contrast_accuracy(z_a, z_b))
+        for monitor in monitors:
+            measures |= monitor(model.encoder, state.step)
+        model.train()
+        append_metrics(run, {"step": state.step, "epoch": state.step / steps_per_epoch, **measures})
+        if warning:
+            say(f"Warning: at step {state.step:,} {warning}")
+        return measures
+
+    return look

@@ -1,0 +1,146 @@
+"""A pretraining run: from pictures and a recipe to an encoder in a run directory."""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from twofold.data import ImageSet, Loader, load_images
+from twofold.errors import TwofoldError
+from twofold.looking import Monitor, build_look
+from twofold.optim import lr_at
+from twofold.plan import Plan, require_enough
+from twofold.recipe import Recipe
+from twofold.runtime.checkpoint import load_checkpoint, save_checkpoint
+from twofold.runtime.console import ProgressLine, say
+from twofold.runtime.device import Hardware, resolve_hardware
+from twofold.runtime.load import save_encoder
+from twofold.runtime.record import Run, append_metrics, open_run, rewind_metrics, write_quarantine
+from twofold.runtime.signals import stop_signals
+from twofold.runtime.window import Window
+from twofold.startup import begin, resume_plan, say_found
+from twofold.training import NEVER, TrainState, build_state, load_state_dict, state_dict, train_step
+
+BuildMonitor = Callable[[ImageSet, Recipe, Hardware], Monitor | None]
+
+_METRIC_ROWS = 400
+
+
+def pretrain(
+    data: str | Path,
+    *,
+    out: str | Path,
+    recipe: Recipe,
+    monitors: Sequence[BuildMonitor] = (),
+    cache: Path | None = None,
+) -> Run:
+    """Train an encoder on the pictures in `data` and leave it, with its whole history, in the run directory `out`.
+
+    The same call again continues an interrupted run at the exact step, in the same order; a finished one is left
+    alone. Each of `monitors` builds a function `(encoder, step) -> {name: value}` that is called now and then.
+    Raises TwofoldError for data or settings that cannot work, for a continuation under other settings, and for a loss
+    that is not finite; KeyboardInterrupt on Ctrl-C and SystemExit(143) on SIGTERM, after saving.
+    """
+    with open_run(out) as run:
+        hardware = resolve_hardware(recipe.hardware)
+        images = load_images(data, recipe=recipe.data, store_px=store_px(recipe), cache=cache, show_progress=True)
+        rows = images.rows("train")
+        say_found(images, len(rows))
+        require_enough(len(rows), recipe.schedule.batch_size)
+        write_quarantine(run, [{"path": q.path, "reason": q.reason} for q in images.quarantine])
+        plan = resume_plan(run, recipe, images) or begin(run, recipe, hardware, images)
+        state = build_state(recipe, hardware, peak=plan.peak)
+        if saved := load_checkpoint(run.checkpoints):
+            load_state_dict(state, saved)
+            say(f"Continuing at step {state.step:,} of {plan.steps:,}.")
+        if state.step < plan.steps:
+            built = [monitor for build in monitors if (monitor := build(images, recipe, hardware))]
+            _train(run, state, recipe, plan, hardware, images, built)
+        save_encoder(run.encoder, state.model.encoder, recipe)
+    return run
+
+
+def store_px(recipe: Recipe) -> int:
+    """Short side that the store keeps: by default a crop of a quarter of the area still needs no enlarging."""
+    return recipe.data.store_px or 2 * recipe.views.size_px
+
+
+def _train(
+    run: Run,
+    state: TrainState,
+    recipe: Recipe,
+    plan: Plan,
+    hardware: Hardware,
+    images: ImageSet,
+    monitors: Sequence[Monitor],
+) -> None:
+    """The loop: a step, and beside it logging, looks and checkpoints, none of which touches the weights."""
+    rewind_metrics(run, state.step)
+    schedule, log_every = recipe.schedule, max(1, plan.steps // _METRIC_ROWS)
+    look_every = max(1, math.ceil(plan.steps * recipe.monitor.monitor_share))
+    look = build_look(run, recipe, hardware, images, monitors, plan.steps_per_epoch)
+    if state.step == 0:
+        look(state)
+    loader = Loader(
+        images,
+        images.rows("train"),
+        batch_size=schedule.batch_size,
+        seed=schedule.seed,
+        first_step=state.step,
+        last_step=plan.steps,
+    )
+    window, saved_s = Window(), time.monotonic()
+    with stop_signals() as stopped, ProgressLine(plan.steps, state.step) as line:
+        for batch in loader:
+            lr = lr_at(state.step, steps=plan.steps, warmup_steps=plan.warmup_steps, peak=plan.peak)
+            window.add(
+                train_step(
+                    state, batch, lr=lr, views=recipe.views, loss=recipe.loss, seed=schedule.seed, hardware=hardware
+                )
+            )
+            last = state.step == plan.steps
+            if state.step % log_every == 0 or last:
+                _require_finite(run, state)
+                row = window.close(loader.wait_s, schedule.batch_size)
+                state.elapsed_s += row.pop("window_s")
+                epoch = state.step / plan.steps_per_epoch
+                append_metrics(run, {"step": state.step, "epoch": epoch, **row, "lr": lr, "elapsed_s": state.elapsed_s})
+                line.update(state.step, _progress_text(row))
+            if state.step % look_every == 0 or last:
+                look(state)
+            number = stopped()
+            if last or number or time.monotonic() - saved_s > recipe.monitor.checkpoint_minutes * 60:
+                _require_finite(run, state)
+                save_checkpoint(run.checkpoints, state.step, state_dict(state))
+                saved_s = time.monotonic()
+            if number and not last:
+                _stop(number, state.step, plan.steps)
+
+
+def _require_finite(run: Run, state: TrainState) -> None:
+    bad = int(state.first_bad_step)
+    if bad == NEVER:
+        return
+    saved = load_checkpoint(run.checkpoints)
+    kept = f"the checkpoint of step {saved['step']:,} is untouched" if saved else "no checkpoint had been written yet"
+    raise TwofoldError(
+        f"the loss at step {bad:,} is not finite; weights after it are worthless and were not saved ({kept}). "
+        "Start in a new --out with a lower --base-lr, a higher --temperature or --precision fp32."
+    )
+
+
+def _progress_text(row: dict[str, float]) -> str:
+    return (
+        f"loss {row['loss']:.3f}  twin found {row['contrast_accuracy']:.0%}  {row['images_per_s']:,.0f} images/s  "
+        f"data wait {row['wait_share']:.1%}"
+    )
+
+
+def _stop(number: int, step: int, steps: int) -> None:
+    say(
+        f"Stopped by {signal.Signals(number).name} and saved at step {step:,} of {steps:,}. The same command continues."
+    )
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)

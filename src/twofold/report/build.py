@@ -1,0 +1,139 @@
+"""build_report: read the run, make figures and pictures, fill the template, write one file."""
+
+from dataclasses import dataclass
+from functools import cache
+from math import log
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly import offline
+
+from twofold import __version__
+from twofold.report import charts, headline, table
+from twofold.report.pictures import build_sprite, picture_uri, sheet_uri
+from twofold.report.read import Gallery, RunContent, read_run
+from twofold.report.settings import grouped_settings
+from twofold.report.wording import percent
+from twofold.runtime.files import write_atomically
+
+QUARANTINE_SHOWN = 50
+MEASURES = (  # name of the chart, title, keys and their names, factor, what it says
+    (
+        "rank",
+        "Effective rank",
+        {"h_effective_rank": "of h", "z_effective_rank": "of z"},
+        1.0,
+        "How many directions the embeddings use. Higher is richer; 1 is a collapse to a single direction.",
+    ),
+    ("std", "Spread of z", {"z_std": "z"}, 1.0, "1 is evenly spread over the sphere, 0 is a single point."),
+    (
+        "knn",
+        "Neighbours agree, %",
+        {"knn_top1": "knn"},
+        100.0,
+        "Nearest-neighbour accuracy while training; nothing is chosen by it.",
+    ),
+    ("alignment", "Alignment", {"alignment": "z"}, 1.0, "Mean squared distance of twins. Lower is closer; 0 to 4."),
+    (
+        "uniformity",
+        "Uniformity",
+        {"uniformity": "z"},
+        1.0,
+        "Log of the mean potential between pictures. Lower is more even; \u22124 at best.",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture of the neighbours section; `match` is "same", "different" or "unknown" against the query's label."""
+
+    uri: str
+    path: str
+    label: str
+    match: str
+
+
+def build_report(run: Path) -> Path:
+    """Write RUN/report.html from what lies in RUN, whole or not at all; returns its path.
+
+    One file that opens without a network. Sections whose files are missing are left out.
+    Raises TwofoldError where RUN is no run or one of its files is damaged.
+    """
+    content = read_run(run)
+    page = _template().render(_context(content))
+    path = run / "report.html"
+    write_atomically(path, page.encode())
+    return path
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("twofold.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    return environment.get_template("report.html.j2")
+
+
+def _context(run: RunContent) -> dict[str, Any]:
+    figures = _figures(run)
+    return {
+        "run": run,
+        "title": headline.title(run),
+        "lead": headline.lead(run),
+        "verdict": headline.verdict(run),
+        "warning": headline.warning(run),
+        "key_figures": headline.key_figures(run),
+        "columns": table.column_names(run.measurements),
+        "rows": table.build_table(run.measurements),
+        "figures": figures,
+        "measures": [(name, heading, meaning) for name, heading, _, _, meaning in MEASURES if name in figures],
+        "candidates": 2 * run.record["recipe"]["schedule"]["batch_size"] - 1,
+        "views_uri": sheet_uri(run.views) if run.views else None,
+        "confused": charts.most_confused(run.details) if run.details else [],
+        "neighbours": _neighbours(run.gallery) if run.gallery else [],
+        "sprite": build_sprite(run.gallery.thumbs) if run.gallery and len(run.gallery.thumbs) else None,
+        "settings": grouped_settings(run.record["recipe"]),
+        "facts": headline.shown_facts(run),
+        "quarantine_shown": QUARANTINE_SHOWN,
+        "version": __version__,
+        "plotly": Markup(offline.get_plotlyjs()),  # type: ignore[attr-defined, no-untyped-call]
+    }
+
+
+def _figures(run: RunContent) -> dict[str, charts.Figure]:
+    candidates = 2 * run.record["recipe"]["schedule"]["batch_size"] - 1
+    figures = {
+        "few-linear": charts.few_labels(run.measurements, "linear", run.details),
+        "few-knn": charts.few_labels(run.measurements, "knn", run.details),
+        "loss": charts.training_curve(run.training, "loss", factor=1, unit="nats", chance=log(candidates)),
+        "twins": charts.training_curve(
+            run.training, "contrast_accuracy", factor=100, unit="%", chance=100 / candidates
+        ),
+        "map": charts.embedding_map(run.gallery) if run.gallery and len(run.gallery.xy) else None,
+        "confusion": charts.confusion_matrix(run.details) if run.details else None,
+    }
+    for name, _, keys, factor, _ in MEASURES:
+        figures[name] = charts.health_curve(run.health, keys, factor=factor)
+    return {name: figure for name, figure in figures.items() if figure}
+
+
+def _neighbours(gallery: Gallery) -> list[list[Picture]]:
+    """A line a query: the query itself, then its neighbours, nearest first."""
+    return [
+        [_picture(gallery, int(row), int(query)) for row in (query, *nearest)]
+        for query, nearest in zip(gallery.queries, gallery.neighbours, strict=True)
+    ]
+
+
+def _picture(gallery: Gallery, row: int, query: int) -> Picture:
+    label, wanted = gallery.labels[row], gallery.labels[query]
+    match = "unknown" if not (label and wanted) else "same" if label == wanted else "different"
+    return Picture(uri=picture_uri(gallery.thumbs[row]), path=gallery.paths[row], label=label, match=match)

@@ -1,0 +1,270 @@
+"""Figures for plotly.js as plain dictionaries: {"data": traces, "layout": layout}.
+
+Colours are written as names of the style sheet's variables ("@accent", "@accent/0.2" with opacity); the page's script
+puts the values in, so one figure serves the light and the dark theme. Every text that comes from a file's name or a
+label goes through `plain`, because plotly reads some tags in texts.
+"""
+
+import html
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from twofold.report.read import Details, Gallery, Measurement
+from twofold.report.wording import ENCODERS, PROTOCOLS
+
+Figure = dict[str, Any]
+STYLES = {  # encoder -> colour, dash, marker: told apart without colour too
+    "trained": ("@accent", "solid", "circle"),
+    "untrained": ("@baseline", "dash", "square"),
+    "pixels": ("@muted", "dot", "diamond"),
+}
+CATEGORIES = 10  # colours in the style sheet: --category-0 to --category-9
+MOST_POINTS = 600
+CELL_TEXT_CLASSES = 12
+MATRIX_TICKS = 30
+
+
+def plain(text: str) -> str:
+    """Text that plotly shows letter by letter."""
+    return html.escape(text, quote=False)
+
+
+def short(text: str, letters: int = 18) -> str:
+    """`plain`, and cut where it would take the place of the picture."""
+    return plain(text if len(text) <= letters else text[: letters - 1].rstrip() + "\u2026")
+
+
+def few_labels(rows: list[Measurement], protocol: str, details: Details | None) -> Figure | None:
+    """Accuracy (%) against labels per class on a log axis, a line an encoder; None with fewer than two counts."""
+    every = details.train / len(details.classes) if details and details.classes else None
+    places = {row.labels: every if row.labels == "all" else row.labels for row in rows if row.protocol == protocol}
+    known = {labels: float(place) for labels, place in places.items() if isinstance(place, int | float) and place > 0}
+    if len(known) < 2:
+        return None
+    metric = next(row.metric for row in rows if row.protocol == protocol)
+    traces = []
+    for encoder in dict.fromkeys([*STYLES, *(row.encoder for row in rows)]):
+        line = [
+            r for r in rows if (r.protocol, r.encoder, r.metric) == (protocol, encoder, metric) and r.labels in known
+        ]
+        if line:
+            traces.append(_few_labels_line(sorted(line, key=lambda row: known[row.labels]), known, protocol))
+    marks = sorted(known.items(), key=lambda item: item[1])
+    texts = [f"all ({place:,.0f})" if labels == "all" else f"{place:,.0f}" for labels, place in marks]
+    axis = {
+        "type": "log",
+        "title": {"text": "labels per class"},
+        "tickvals": [place for _, place in marks],
+        "ticktext": texts,
+        "range": [math.log10(marks[0][1]) - 0.12, math.log10(marks[-1][1]) + 0.18],
+    }
+    shown = [row for row in rows if row.labels in known and row.metric == metric]  # both protocols: one scale
+    low, high = min(row.low for row in shown), max(row.high for row in shown)
+    scale = [max(0.0, 100 * low - 4), min(100.0, 100 * high + 4)]
+    layout = {"xaxis": axis, "yaxis": {"title": {"text": "correct, %"}, "range": scale}, "hovermode": "x unified"}
+    return {"data": traces, "layout": {**layout, "legend": _LEGEND_ON_TOP}}
+
+
+def _few_labels_line(line: list[Measurement], places: dict[int | str, float], protocol: str) -> Figure:
+    colour, dash, symbol = STYLES.get(line[0].encoder, ("@category-5", "dashdot", "x"))
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": plain(ENCODERS.get(line[0].encoder, line[0].encoder)),
+        "x": [places[row.labels] for row in line],
+        "y": [100 * row.mean for row in line],
+        "error_y": {
+            "array": [100 * (row.high - row.mean) for row in line],
+            "arrayminus": [100 * (row.mean - row.low) for row in line],
+            "symmetric": False,
+            "color": colour,
+            "thickness": 1.4,
+            "width": 4,
+        },
+        "line": {"color": colour, "dash": dash, "width": 2.4 if protocol == "linear" else 1.4},
+        "marker": {"color": colour, "symbol": symbol, "size": 8 if protocol == "linear" else 6},
+        "hovertemplate": "%{y:.1f} %",
+    }
+
+
+def training_curve(
+    rows: list[dict[str, Any]], key: str, *, factor: int | float, unit: str, chance: int | float
+) -> Figure | None:
+    """A column of the training rows against the epoch: every row faint, the running mean strong, chance dotted.
+
+    `factor` scales the values (100 for per cent), `chance` is given in the scaled unit. None with fewer than two rows.
+    """
+    points = [(row["epoch"], factor * row[key]) for row in rows if row.get(key) is not None]
+    if len(points) < 2:
+        return None
+    epochs, values = (np.array(column, dtype=float) for column in zip(*points, strict=True))
+    smooth = running_mean(values, max(1, len(values) // 40))
+    kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).round().astype(int))
+    x = _rounded(epochs[kept])
+    line: Figure = {"type": "scatter", "mode": "lines", "x": x}
+    flat = {**line, "x": [x[0], x[-1]], "y": [chance, chance], "name": "chance", "hoverinfo": "skip"}
+    faint = {**line, "y": _rounded(values[kept]), "name": "recorded", "hoverinfo": "skip"}
+    strong = {**line, "y": _rounded(smooth[kept]), "name": "running mean", "hovertemplate": f"%{{y:.4~g}} {unit}"}
+    return {
+        "data": [
+            {**faint, "line": {"color": "@accent/0.3", "width": 1}},
+            {**strong, "line": {"color": "@accent", "width": 2.4}},
+            {**flat, "line": {"color": "@muted", "width": 1.2, "dash": "dot"}},
+        ],
+        "layout": {
+            "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
+            "yaxis": {"title": {"text": unit}},
+            "hovermode": "x unified",
+            "legend": _LEGEND_ON_TOP,
+        },
+    }
+
+
+def running_mean(values: np.ndarray, reach: int) -> np.ndarray:
+    """The mean over up to `reach` neighbours on either side, fewer (but equally many) at the ends."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    at = np.arange(len(values))
+    span = np.minimum(np.minimum(at, at[::-1]), reach)
+    return (sums[at + span + 1] - sums[at - span]) / (2 * span + 1)
+
+
+def health_curve(rows: list[dict[str, Any]], keys: dict[str, str], *, factor: int | float = 1) -> Figure | None:
+    """Monitor rows' measures (key -> its name in the legend) against the epoch; None where none was recorded."""
+    styles = [("@accent", "solid", "circle"), ("@baseline", "dash", "square")]
+    traces = []
+    for (key, name), (colour, dash, symbol) in zip(keys.items(), styles, strict=False):
+        points = [(row["epoch"], factor * row[key]) for row in rows if row.get(key) is not None]
+        if points:
+            trace: Figure = {"type": "scatter", "mode": "lines+markers", "name": name, "hovertemplate": "%{y:.3~g}"}
+            trace |= {"x": _rounded([epoch for epoch, _ in points]), "y": _rounded([value for _, value in points])}
+            trace |= {"line": {"color": colour, "dash": dash, "width": 2}}
+            traces.append({**trace, "marker": {"color": colour, "symbol": symbol, "size": 5}})
+    layout: Figure = {
+        "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
+        "hovermode": "x unified",
+        "legend": _LEGEND_ON_TOP,
+    }
+    return {"data": traces, "layout": {**layout, "showlegend": len(traces) > 1}} if traces else None
+
+
+def embedding_map(gallery: Gallery) -> Figure:
+    """The gallery's places, a trace a label; `customdata` is the picture's number, for the picture at the pointer."""
+    shown = [label for label, _ in Counter(filter(None, gallery.labels)).most_common(CATEGORIES)]
+    groups = {label: f"@category-{place}" for place, label in enumerate(sorted(shown))}
+    rest = [label for label in set(gallery.labels) if label not in groups]
+    traces, notes = [], []
+    for name, colour in [*groups.items(), *([("", "@muted")] if rest else [])]:
+        rows = [row for row, label in enumerate(gallery.labels) if (label if label in groups else "") == name]
+        traces.append(_map_trace(gallery.xy[rows], rows, name or ("other" if groups else "pictures"), colour))
+        if name:
+            notes.append((name, *densest_place(gallery.xy[rows])))
+    bare = {"showgrid": False, "showline": False, "showticklabels": False, "fixedrange": False}
+    legend = {"orientation": "h", "y": -0.02, "yanchor": "top", "itemsizing": "constant"}
+    layout = {
+        "xaxis": bare,
+        "yaxis": {**bare, "scaleanchor": "x"},
+        "annotations": _map_notes(notes, float(np.ptp(gallery.xy, axis=0).max())),
+        "legend": legend,
+    }
+    return {"data": traces, "layout": {**layout, "hovermode": "closest", "showlegend": len(traces) > 1}}
+
+
+def densest_place(xy: Float[np.ndarray, "n 2"]) -> tuple[float, float]:
+    """Of the given points the one whose nearest quarter lies closest: amid a cluster, never between two."""
+    distances = np.hypot(*(xy[:, None] - xy[None]).transpose(2, 0, 1))
+    place = xy[np.partition(distances, len(xy) // 4, axis=1)[:, len(xy) // 4].argmin()]
+    return float(place[0]), float(place[1])
+
+
+def _map_notes(notes: list[tuple[str, float, float]], extent: float) -> list[Figure]:
+    """The names on the map, moved down where they would cover each other."""
+    wide, high = 0.011 * extent, 0.04 * extent  # of a letter, of a line
+    placed: list[tuple[str, float, float]] = []
+    for name, x, y in sorted(notes, key=lambda note: -note[2]):
+        for other, other_x, other_y in placed:  # from the top down, so that one pass is enough
+            if abs(x - other_x) < wide * (min(len(name), 18) + min(len(other), 18)) / 2 and abs(y - other_y) < high:
+                y = other_y - high
+        placed.append((name, x, y))
+    return [{"x": x, "y": y, "text": short(name), **_MAP_NOTE} for name, x, y in placed]
+
+
+def _map_trace(xy: np.ndarray, rows: list[int], name: str, colour: str) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": short(name, 30),
+        "x": _rounded(xy[:, 0]),
+        "y": _rounded(xy[:, 1]),
+        "customdata": rows,
+        "hoverinfo": "none",
+        "marker": {"size": 6.5, "opacity": 0.8, "color": colour, "line": {"width": 0.6, "color": "@paper"}},
+    }
+
+
+def confusion_matrix(details: Details) -> Figure | None:
+    """Rows truth, columns predicted: per cent of the true class as colour, counts on hover. None where not recorded."""
+    if not details.confusion:
+        return None
+    counts = np.array(details.confusion)
+    share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = [plain(name) for name in details.classes]
+    trace: Figure = {
+        "type": "heatmap",
+        "x": names,
+        "y": names,
+        "z": _rounded(share),
+        "customdata": counts.tolist(),
+        "colorscale": [[0, "@card"], [1, "@accent"]],
+        "zmin": 0,
+        "zmax": 100,
+        "xgap": 1,
+        "ygap": 1,
+        "showscale": False,
+        "hovertemplate": "%{y}, taken for %{x}<br>%{customdata:,} pictures, %{z:.1f} %<extra></extra>",
+    }
+    if len(names) <= CELL_TEXT_CLASSES:
+        trace |= {"texttemplate": "%{text}", "text": [[f"{v:.0f}" if v > 0.5 else "" for v in row] for row in share]}
+    marked = range(0, len(names), -(-len(names) // MATRIX_TICKS))
+    ticks = {"tickvals": [names[n] for n in marked], "ticktext": [short(details.classes[n]) for n in marked]}
+    axis = {**ticks, "type": "category", "showgrid": False}
+    down = {**axis, "title": {"text": "true class"}, "autorange": "reversed"}
+    along = {**axis, "title": {"text": "predicted"}, "tickangle": -45}
+    return {"data": [trace], "layout": {"xaxis": along, "yaxis": down}}
+
+
+def most_confused(details: Details, count: int = 5) -> list[dict[str, Any]]:
+    """The largest shares off the diagonal: {"truth", "predicted", "share" (fraction), "count"}, largest first."""
+    pairs: list[dict[str, Any]] = [
+        {"truth": details.classes[row], "predicted": details.classes[column], "share": n / sum(line), "count": n}
+        for row, line in enumerate(details.confusion)
+        for column, n in enumerate(line)
+        if n and row != column
+    ]
+    return sorted(pairs, key=lambda pair: -pair["share"])[:count]
+
+
+def protocols_of(rows: list[Measurement]) -> list[str]:
+    """The protocols of the rows: those with a name first, in its order."""
+    present = {row.protocol for row in rows}
+    return [name for name in dict.fromkeys([*PROTOCOLS, *(row.protocol for row in rows)]) if name in present]
+
+
+def _rounded(values: Any) -> Any:
+    """JSON-ready, five significant digits: a page of curves stays small."""
+    if np.ndim(values) > 1:
+        return [_rounded(row) for row in values]
+    return [float(f"{value:.5g}") for value in values]
+
+
+_LEGEND_ON_TOP = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+_MAP_NOTE = {
+    "showarrow": False,
+    "font": {"size": 13, "color": "@ink", "weight": 600},
+    "bgcolor": "@paper/0.7",
+    "borderpad": 2,
+    "captureevents": False,
+}

@@ -1,0 +1,181 @@
+"""What happened, in two sentences and a few large figures."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from twofold.health import collapse_warning
+from twofold.report.read import Measurement, RunContent
+from twofold.report.table import find
+from twofold.report.wording import (
+    METRICS,
+    clock,
+    counted,
+    data_name,
+    day,
+    decimal,
+    duration,
+    encoder_name,
+    hardware_name,
+    interval,
+    labels_name,
+    percent,
+)
+
+BASELINES = {"untrained": "the untrained encoder", "pixels": "raw pixels"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyFigure:
+    """A large number with its unit, what it is, and a remark below."""
+
+    value: str
+    unit: str
+    name: str
+    remark: str
+
+
+def title(run: RunContent) -> str:
+    """ "ResNet-50, trained on 12,000 pictures of photos without labels"."""
+    data = run.record.get("data", {})
+    encoder = encoder_name(run.record["recipe"]["encoder"])
+    pictures = counted(data.get("images", 0), "picture")
+    return f"{encoder}, trained on {pictures} of {data_name(str(data.get('name', 'unknown')))} without labels"
+
+
+def lead(run: RunContent) -> str:
+    """How long, on what, when."""
+    schedule = run.record["recipe"]["schedule"]
+    done = _steps_done(run)
+    steps = run.record.get("steps") or done
+    made = counted(steps, "step") if done in (0, steps) else f"{done:,} of {counted(steps, 'step')}"
+    if run.training:
+        epochs = round(run.training[-1]["epoch"], 1)
+        made += f" ({decimal(epochs)} {'epoch' if epochs == 1 else 'epochs'})"
+    words = [f"{made} of {counted(schedule['batch_size'], 'picture')} each"]
+    if run.training and run.training[-1].get("elapsed_s"):
+        words.append(f"in {duration(run.training[-1]['elapsed_s'])}")
+    words.append(f"on {hardware_name(run.record.get('hardware', {}))}")
+    started = str(run.record.get("started", ""))
+    return " ".join(words) + (f", begun on {day(started)}." if started else ".")
+
+
+def verdict(run: RunContent) -> str | None:
+    """The main measurement in a sentence, with every baseline; None where nothing was measured."""
+    best = _main(run.measurements, "trained")
+    if best is None:
+        return None
+    of_test = f" of the {run.details.test:,} test pictures" if run.details and run.details.test else ""
+    how = "with all labels" if best.labels == "all" else f"with {labels_name(best.labels)} labelled"
+    reader = {
+        "linear": "a linear classifier reading its embeddings",
+        "knn": "a vote among nearest neighbours in its embeddings",
+    }.get(best.protocol, f"{best.protocol} of the encoder")
+    right = f"names {percent(best.mean)} %{of_test} correctly"
+    if best.metric != "top1":
+        right = f"reaches {percent(best.mean)} % {METRICS.get(best.metric, best.metric)}" + of_test.replace(
+            " of ", " on ", 1
+        )
+    others = [
+        f"{percent(row.mean)} % from {name}"
+        for encoder, name in BASELINES.items()
+        if (row := find(run.measurements, best.protocol, encoder, best.labels))
+    ]
+    against = f"; the same classifier gets {' and '.join(others)}" if others else ""
+    return f"{how[0].upper()}{how[1:]}, {reader} {right}{against}."
+
+
+def warning(run: RunContent) -> str | None:
+    """A sentence where the run stopped early on, diverged or collapsed."""
+    if run.training and run.training[-1]["loss"] is None:
+        return "The loss is not a number at the last step: the run diverged. A lower --base-lr usually cures it."
+    measures = {key: run.health[-1].get(key) for key in ("z_std", "h_effective_rank")} if run.health else {}
+    if measures and None not in measures.values():
+        collapse = collapse_warning({key: float(value) for key, value in measures.items() if value is not None})
+        if collapse:
+            return collapse[0].upper() + collapse[1:]
+    steps, done = run.record.get("steps") or 0, _steps_done(run)
+    if 0 < done < steps:
+        return f"This run is not finished: {done:,} of {steps:,} steps are recorded so far."
+    return None
+
+
+def key_figures(run: RunContent) -> list[KeyFigure]:
+    """At most five; measurements first, then how training ended."""
+    return [*_measured(run.measurements), *_trained(run)][:5]
+
+
+def _measured(rows: list[Measurement]) -> list[KeyFigure]:
+    linear = find(rows, "linear", "trained", "all")
+    knn = find(rows, "knn", "trained", "all")
+    few = [row for row in rows if row.encoder == "trained" and row.protocol == "linear" and isinstance(row.labels, int)]
+    middle = min(few, key=lambda row: abs(int(row.labels) - 10), default=None)
+    few_name = f"linear probe, {counted(int(middle.labels), 'label')} per class" if middle else ""
+    named = [(linear, "linear probe, all labels"), (middle, few_name), (knn, "nearest neighbours, all labels")]
+    return [
+        KeyFigure(value=percent(row.mean), unit="%", name=name, remark=_gain(rows, row)) for row, name in named if row
+    ]
+
+
+def _gain(rows: list[Measurement], row: Measurement) -> str:
+    others = [(other, name) for key, name in BASELINES.items() if (other := find(rows, row.protocol, key, row.labels))]
+    if not others:
+        return f"95 % interval {interval(row.low, row.high)}"
+    best, name = max(others, key=lambda pair: pair[0].mean)
+    points = 100 * (row.mean - best.mean)
+    return f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} {name}"
+
+
+def _trained(run: RunContent) -> list[KeyFigure]:
+    figures = []
+    twins, loss = _at_the_end(run.training, "contrast_accuracy"), _at_the_end(run.training, "loss")
+    elapsed_s = run.training[-1].get("elapsed_s") if run.training else None
+    if twins is not None:
+        candidates = 2 * run.record["recipe"]["schedule"]["batch_size"] - 1
+        remark = f"among {candidates:,} candidates"
+        figures.append(KeyFigure(value=percent(twins), unit="%", name="twins found at the end", remark=remark))
+    if elapsed_s:
+        value, unit = clock(elapsed_s)
+        speed = _at_the_end(run.training, "images_per_s")
+        remark = f"{speed:,.0f} pictures a second" if speed else ""
+        figures.append(KeyFigure(value=value, unit=unit, name="of training", remark=remark))
+    if loss is not None:
+        figures.append(
+            KeyFigure(value=f"{loss:.3f}", unit="nats", name="loss at the end", remark="NT-Xent, mean of anchors")
+        )
+    if run.health and run.health[-1].get("h_effective_rank") is not None:
+        value = decimal(run.health[-1]["h_effective_rank"])
+        figures.append(KeyFigure(value=value, unit="", name="effective rank of h", remark="1 would be a collapse"))
+    return figures
+
+
+def _at_the_end(rows: list[dict[str, Any]], key: str) -> int | float | None:
+    """The mean over the last twentieth of the rows, ten at most: one step alone is noisy."""
+    values = [row[key] for row in rows if row.get(key) is not None]
+    last = values[-max(1, min(10, len(values) // 20)) :]
+    return sum(last) / len(last) if last else None
+
+
+def _main(rows: list[Measurement], encoder: str) -> Measurement | None:
+    mine = [row for row in rows if row.encoder == encoder]
+    order = {"linear": 0, "knn": 1}
+    return min(mine, key=lambda row: (row.labels != "all", order.get(row.protocol, 2)), default=None)
+
+
+def _steps_done(run: RunContent) -> int:
+    return int(run.training[-1]["step"]) if run.training else 0
+
+
+def shown_facts(run: RunContent) -> list[tuple[str, Any]]:
+    """Names and values for the small print: data, hardware, versions."""
+    data, hardware = run.record.get("data", {}), run.record.get("hardware", {})
+    facts = [
+        ("data", data.get("name")),
+        ("fingerprint", str(data.get("fingerprint", ""))[:16] or None),
+        ("training pictures", f"{data['images']:,}" if "images" in data else None),
+        ("unreadable files", f"{data['quarantined']:,}" if "quarantined" in data else None),
+        ("hardware", hardware_name(hardware) if hardware else None),
+        *run.record.get("versions", {}).items(),
+        ("started", run.record.get("started")),
+        ("run", str(run.folder.resolve().name)),
+    ]
+    return [(name, value) for name, value in facts if value is not None]

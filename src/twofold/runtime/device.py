@@ -1,0 +1,107 @@
+"""What a run computes on: the device and the precision, resolved once at the start."""
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from twofold.errors import TwofoldError
+from twofold.recipe import HardwareRecipe
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A device and the precision of matrix products on it ("bf16" or "fp32"); weights are always float32."""
+
+    device: torch.device
+    precision: str
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which the encoder runs: bf16 needs no gradient scaler, fp32 needs nothing at all."""
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def place(self, module: nn.Module) -> nn.Module:
+        """Move a module to the device, its convolution weights in channels-last order."""
+        # torch's overloads of `to` do not know `memory_format` together with a device
+        return module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def describe(self) -> dict[str, str | int]:
+        """Plain values for the record of a run."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else _processor()
+        return {
+            "device": str(self.device),
+            "precision": self.precision,
+            "cpu": _processor(),
+            "name": name,
+            "cores": os.cpu_count() or 1,
+            "threads": torch.get_num_threads(),
+        }
+
+
+def resolve_hardware(recipe: HardwareRecipe) -> Hardware:
+    """Turn `auto` into what this machine has.
+
+    Raises TwofoldError for a device that is not there. bf16 is taken on its own only where it is fast: on GPUs that
+    support it and on processors with bf16 matrix instructions.
+    """
+    device = torch.device(_best_device() if recipe.device == "auto" else recipe.device)
+    _require_present(device)
+    precision = recipe.precision
+    if precision == "auto":
+        precision = "bf16" if _has_fast_bf16(device) else "fp32"
+    return Hardware(device, precision)
+
+
+def is_accelerated() -> bool:
+    """Whether `auto` would resolve to something other than the CPU."""
+    return _best_device() != "cpu"
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _require_present(device: torch.device) -> None:
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= counts[device.type]:
+        raise TwofoldError(
+            f"device is '{device}', but this machine has {counts[device.type]} of that kind. "
+            "Choose --device auto or --device cpu."
+        )
+
+
+def _has_fast_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(_processor_flags()))
+    return False
+
+
+def _processor() -> str:
+    for line in _cpuinfo():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _processor_flags() -> list[str]:
+    for line in _cpuinfo():
+        if line.startswith(("flags", "Features")):
+            return line.split(":", 1)[1].split()
+    return []
+
+
+def _cpuinfo() -> Iterable[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []

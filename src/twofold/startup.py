@@ -1,0 +1,78 @@
+"""The start of a run: say what was found and decided, write it down."""
+
+from datetime import datetime
+
+from twofold.data import ImageSet
+from twofold.plan import Plan, make_plan
+from twofold.recipe import Recipe
+from twofold.runtime.console import duration, say, show_settings
+from twofold.runtime.device import Hardware
+from twofold.runtime.files import write_atomically
+from twofold.runtime.record import Run, require_same, write_recipe
+from twofold.runtime.sheet import view_sheet
+from twofold.training import make_views, measure_step_s
+from twofold.versions import versions
+from twofold.views import build_policy, sample_views
+
+
+def resume_plan(run: Run, recipe: Recipe, images: ImageSet) -> Plan | None:
+    """The plan of a run that was begun before, or None. Raises TwofoldError where settings or pictures changed."""
+    if not run.recipe.exists():
+        return None
+    record = run.read_recipe()
+    require_same(run, record, recipe, images.fingerprint)
+    return Plan(**record["plan"], derived=record["derived"])
+
+
+def begin(run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet) -> Plan:
+    """Measure a step, print what was found and decided, write recipe.json and views.png."""
+    rows = images.rows("train")
+    batch = images.read(rows[: recipe.schedule.batch_size])
+    step_s = measure_step_s(recipe, hardware, [batch])
+    plan = make_plan(recipe, images=len(rows), step_s=step_s)
+    settings = {name: value for name, value in recipe.settings().items() if value is not None}
+    show_settings(f"\nRecipe {recipe.name}", settings)
+    show_settings("\nHardware", dict(hardware.describe()))
+    time = f"{plan.steps:,} steps x {step_s:.3g} s = {duration(plan.steps * step_s)}"
+    show_settings("\nDerived", {**plan.derived, "expected time": time})
+    say("")
+    draws = sample_views(build_policy(recipe.views), len(batch.images), seed=recipe.schedule.seed, step=0)
+    write_atomically(run.views, view_sheet(make_views(batch, draws, recipe.views, hardware)))
+    write_recipe(run, _record(recipe, plan, hardware, images))
+    return plan
+
+
+def say_found(images: ImageSet, rows: int) -> None:
+    """One line on the pictures, one for each thing decided about them, and the unreadable ones."""
+    say(f"{images.name}: {len(images):,} pictures, {rows:,} to train on, {len(images.quarantine):,} unreadable")
+    for sentence in images.stated:
+        say(f"  {sentence}")
+    for one in images.quarantine[:3]:
+        say(f"  set aside: {one.path}: {one.reason}")
+    if len(images.quarantine) > 3:
+        say(f"  ... and {len(images.quarantine) - 3} more, listed in quarantine.jsonl")
+
+
+def _record(recipe: Recipe, plan: Plan, hardware: Hardware, images: ImageSet) -> dict[str, object]:
+    return {
+        "recipe": recipe.to_dict(),
+        "steps": plan.steps,
+        "plan": {
+            "steps": plan.steps,
+            "warmup_steps": plan.warmup_steps,
+            "peak": plan.peak,
+            "steps_per_epoch": plan.steps_per_epoch,
+        },
+        "derived": plan.derived,
+        "data": {
+            "name": images.name,
+            "fingerprint": images.fingerprint,
+            "images": len(images.rows("train")),
+            "channels": images.channels,
+            "quarantined": len(images.quarantine),
+            "stated": images.stated,
+        },
+        "versions": versions(),
+        "hardware": hardware.describe(),
+        "started": datetime.now().isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,112 @@
+"""A small run directory with every file, made of invented names, some of them hostile."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twofold.recipe import EncoderRecipe, Recipe, ScheduleRecipe
+
+HOSTILE = '</script><script>alert("1")</script><b>&amp;'
+CLASSES = ["heron", "stork", HOSTILE]
+COUNTS = [[8, 2, 0], [1, 9, 0], [4, 1, 5]]
+ROWS = [
+    ("linear", "trained", "all", 0.9123, 0.9, 0.92),
+    ("linear", "untrained", "all", 0.6, 0.58, 0.62),
+    ("linear", "pixels", "all", 0.7, 0.68, 0.72),
+    ("linear", "trained", 1, 0.4, 0.3, 0.5),
+    ("linear", "pixels", 1, 0.45, 0.35, 0.55),
+    ("linear", "trained", 10, 0.777, 0.75, 0.8),
+    ("knn", "trained", "all", 0.85, 0.84, 0.86),
+]
+
+
+def write_png(path: Path, width: int, height: int) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (200, 30, 30)).save(buffer, "PNG")
+    path.write_bytes(buffer.getvalue())
+
+
+def write_record(run: Path, **changes: Any) -> None:
+    recipe = Recipe(
+        name="herons", encoder=EncoderRecipe(encoder="resnet18"), schedule=ScheduleRecipe(batch_size=8, epochs=3.0)
+    )
+    record = {
+        "recipe": recipe.to_dict(),
+        "steps": 60,
+        "derived": {"lr": f"0.3 x 8/256 {HOSTILE}"},
+        "data": {
+            "name": f"/data/{HOSTILE}",
+            "fingerprint": "ab" * 32,
+            "images": 1234,
+            "channels": 3,
+            "quarantined": 60,
+            "stated": [f"test cut from {HOSTILE}"],
+        },
+        "versions": {"twofold": "0.1.0", "torch": "2.9.9", "python": "3.11.1"},
+        "hardware": {"device": "cpu", "precision": "bf16", "cpu": "Abacus 3000", "threads": 2},
+        "started": "2026-01-02T12:00:00",
+    }
+    (run / "recipe.json").write_text(json.dumps(record | changes))
+
+
+def write_metrics(run: Path, steps: int = 60) -> None:
+    lines = []
+    for step in range(1, steps + 1):
+        shared = {"step": step, "epoch": step / 20}
+        train = {"loss": 2.7 - step / 60, "contrast_accuracy": step / 100, "lr": 0.1, "images_per_s": 512.0}
+        lines.append(json.dumps({**shared, **train, "wait_share": 0.0, "elapsed_s": 1.25 * step}))
+        if step % 20 == 0:
+            measures = {"z_std": 0.8, "h_effective_rank": 12.5, "z_effective_rank": 6.0, "alignment": 0.3}
+            lines.append(json.dumps({**shared, **measures, "uniformity": -2.0, "knn_top1": 0.5}))
+    (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def write_evaluation(run: Path) -> None:
+    names = ("protocol", "encoder", "labels", "mean", "low", "high")
+    rows = [dict(zip(names, row, strict=True)) | {"metric": "top1", "seeds": 5} for row in ROWS]
+    (run / "evaluation.json").write_text(json.dumps(rows))
+    details = {
+        "data": "herons",
+        "train": 300,
+        "selection": 30,
+        "test": 30,
+        "classes": CLASSES,
+        "confusion": COUNTS,
+        "chosen_l2": {"trained": [0.1]},
+        "stated": [f"looked at the test pictures once {HOSTILE}"],
+        "seconds": 3.5,
+    }
+    (run / "evaluation_details.json").write_text(json.dumps(details))
+
+
+def write_gallery(run: Path, *, labelled: bool = True) -> None:
+    rng = np.random.default_rng(0)
+    labels = [CLASSES[row % 3] if labelled else "" for row in range(20)]
+    np.savez(
+        run / "gallery.npz",
+        thumbs=rng.integers(0, 256, (20, 12, 12, 3), dtype=np.uint8),
+        paths=np.array([f"test/{HOSTILE}/{row}.png" for row in range(20)]),
+        labels=np.array(labels),
+        xy=rng.normal(size=(20, 2)).astype(np.float32),
+        queries=np.arange(12),
+        neighbours=(np.arange(12)[:, None] + np.arange(1, 9)) % 20,
+        split=np.array("test"),
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run with every file that the report reads."""
+    write_record(tmp_path)
+    write_metrics(tmp_path)
+    write_evaluation(tmp_path)
+    write_gallery(tmp_path)
+    write_png(tmp_path / "views.png", 64, 32)
+    bad = [{"path": f"{HOSTILE}-{number}.png", "reason": f"truncated {HOSTILE}"} for number in range(60)]
+    (tmp_path / "quarantine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in bad))
+    return tmp_path

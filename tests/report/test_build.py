@@ -1,0 +1,188 @@
+"""The page as a whole: complete, self-contained, safe, and with sections only for what the run holds."""
+
+import re
+from pathlib import Path
+
+import jinja2
+import pytest
+
+from report.conftest import CLASSES, HOSTILE, ROWS, write_gallery, write_record
+from report.page import Page
+from twofold.errors import TwofoldError
+from twofold.report import build, build_report
+from twofold.report.build import offline
+
+ALL = {
+    "measurements",
+    "few-labels",
+    "training",
+    "health",
+    "views",
+    "neighbours",
+    "map",
+    "confusion",
+    "settings",
+    "quarantine",
+}
+LOADING = {"src", "href", "srcset", "poster", "action", "formaction", "background", "xlink:href"}
+
+
+@pytest.fixture
+def light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the five megabytes of plotly.js."""
+    monkeypatch.setattr(offline, "get_plotlyjs", lambda: "window.Plotly = {};")
+
+
+def loads(page: Page) -> list[str]:
+    """Everything the page would fetch."""
+    found = [
+        value for _, attributes in page.elements for name, value in attributes.items() if name in LOADING and value
+    ]
+    return found + re.findall(r"url\(([^)]*)\)|@import\s+(\S+)", " ".join(page.styles))
+
+
+def test_the_page_is_whole_and_fetches_nothing(run: Path) -> None:
+    path = build_report(run)
+    assert path == run / "report.html"
+    page = Page(path)
+    assert page.well_formed
+    assert page.sections == ALL
+    assert loads(page)
+    assert all(address.startswith("data:") for address in loads(page))
+    scripts = [text for attributes, text in page.scripts if attributes.get("type") != "application/json"]
+    assert sum("plotly.js v" in text[:200] for text in scripts) == 1
+    policy = next(found["content"] for tag, found in page.elements if "http-equiv" in found and tag == "meta")
+    assert policy is not None
+    assert "default-src 'none'" in policy
+
+
+@pytest.mark.usefixtures("light")
+def test_names_of_strangers_stay_text(run: Path) -> None:
+    page = Page(build_report(run))
+    assert len(page.scripts) == 4  # figures, gallery, plotly, ours
+    assert not any("alert" in text for attributes, text in page.scripts if attributes.get("type") is None)
+    assert not [tag for tag, _ in page.elements if tag == "b"]
+    for place in (f"{HOSTILE}-0.png", f"truncated {HOSTILE}", f"test cut from {HOSTILE}", f"once {HOSTILE}"):
+        assert place in page.text
+    gallery = page.island("gallery")
+    assert set(gallery["labels"]) == set(CLASSES)
+    assert gallery["paths"][3] == f"test/{HOSTILE}/3.png"
+
+
+@pytest.mark.usefixtures("light")
+def test_without_escaping_the_test_above_would_fail(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Careless(jinja2.Environment):
+        def __init__(self, **options: object) -> None:
+            super().__init__(**(options | {"autoescape": False}))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(build, "Environment", Careless)
+    build._template.cache_clear()
+    page = Page(build_report(run))
+    build._template.cache_clear()
+    assert [tag for tag, _ in page.elements if tag == "b"]
+
+
+@pytest.mark.usefixtures("light")
+@pytest.mark.parametrize(
+    ("missing", "gone"),
+    [
+        ({"evaluation.json"}, {"measurements", "few-labels"}),
+        ({"evaluation_details.json"}, {"confusion"}),
+        ({"metrics.jsonl"}, {"training", "health"}),
+        ({"views.png"}, {"views"}),
+        ({"gallery.npz"}, {"neighbours", "map"}),
+        ({"quarantine.jsonl"}, {"quarantine"}),
+        (
+            {"evaluation.json", "evaluation_details.json", "gallery.npz", "views.png", "quarantine.jsonl"},
+            ALL - {"training", "health", "settings"},
+        ),
+        (
+            {
+                "evaluation.json",
+                "evaluation_details.json",
+                "gallery.npz",
+                "views.png",
+                "quarantine.jsonl",
+                "metrics.jsonl",
+            },
+            ALL - {"settings"},
+        ),
+    ],
+)
+def test_sections_follow_the_files(run: Path, missing: set[str], gone: set[str]) -> None:
+    for name in missing:
+        (run / name).unlink()
+    page = Page(build_report(run))
+    assert page.well_formed
+    assert page.sections == ALL - gone
+    charts = {found["data-chart"] for _, found in page.elements if "data-chart" in found}
+    figures = set(page.island("figures")) if charts else set()
+    assert charts == figures  # each chart has its figure and the other way round
+
+
+@pytest.mark.usefixtures("light")
+def test_the_table_holds_the_rows(run: Path) -> None:
+    page = Page(build_report(run))
+    for _, _, _, mean, low, high in ROWS:
+        assert f"{100 * mean:.1f}" in page.texts
+        assert f"{100 * low:.1f} \u2013 {100 * high:.1f}" in page.texts
+    best = page.having("td", "best")
+    assert len(best) == 4  # one a line: linear with all, 10 and 1 labels; knn
+    assert len(page.having("td", "missing")) == 2 * 4 - 2 - 1
+
+
+@pytest.mark.usefixtures("light")
+def test_neighbours_are_framed_by_label(run: Path) -> None:
+    page = Page(build_report(run))
+    thumbs = page.having("figure", "thumb")
+    assert len(thumbs) == 12 * 9
+    assert len(page.having("figure", "query")) == 12
+    same = sum((query + step) % 20 % 3 == query % 3 for query in range(12) for step in range(1, 9))
+    assert len(page.having("figure", "same")) == same
+    assert len(page.having("figure", "different")) == 12 * 8 - same
+
+
+@pytest.mark.usefixtures("light")
+def test_unlabelled_pictures_have_no_frames(run: Path) -> None:
+    write_gallery(run, labelled=False)
+    page = Page(build_report(run))
+    assert len(page.having("figure", "unknown")) == 12 * 8
+    assert not page.having("figure", "same")
+    assert len(page.island("figures")["map"]["data"]) == 1
+
+
+@pytest.mark.usefixtures("light")
+def test_fifty_of_the_quarantined_files_are_listed(run: Path) -> None:
+    page = Page(build_report(run))
+    assert "60 files could not be read" in page.text
+    assert f"{HOSTILE}-49.png" in page.texts
+    assert f"{HOSTILE}-50.png" not in page.texts
+
+
+@pytest.mark.usefixtures("light")
+def test_every_setting_is_listed_with_its_meaning(run: Path) -> None:
+    page = Page(build_report(run))
+    assert {"temperature", "batch_size", "crop_area", "0.08, 1"} <= set(page.texts)
+    assert any(found.get("title") == "temperature of NT-Xent" for _, found in page.elements)
+
+
+@pytest.mark.usefixtures("light")
+def test_a_record_with_the_least_is_enough(run: Path) -> None:
+    write_record(run, derived={}, data={"name": "x", "images": 1}, hardware={}, versions={}, started="")
+    page = Page(build_report(run))
+    assert "trained on 1 picture of x without labels" in page.text
+
+
+@pytest.mark.usefixtures("light")
+def test_a_failure_keeps_the_old_report(run: Path) -> None:
+    before = build_report(run).read_bytes()
+    (run / "gallery.npz").write_bytes(b"PK\x03\x04 half a file")
+    with pytest.raises(TwofoldError, match=r"gallery\.npz' is damaged"):
+        build_report(run)
+    assert (run / "report.html").read_bytes() == before
+    assert not list(run.glob(".report*"))
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TwofoldError, match=r"has no recipe\.json"):
+        build_report(tmp_path)

@@ -1,0 +1,66 @@
+"""The run directory: metrics rewind, one writer, refusals by name."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from twofold.errors import TwofoldError
+from twofold.recipe import Recipe
+from twofold.runtime.record import Run, append_metrics, open_run, require_same, rewind_metrics
+
+
+def test_rewind_drops_later_lines_and_a_torn_one(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for step in (1, 2, 3):
+        append_metrics(run, {"step": step})
+    with run.metrics.open("a") as file:
+        file.write('{"step": 4, "lo')
+    rewind_metrics(run, 2)
+    append_metrics(run, {"step": 3, "again": True})
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    assert lines == [{"step": 1}, {"step": 2}, {"step": 3, "again": True}]
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    code = f"from twofold.runtime.record import open_run\nwith open_run({str(tmp_path / 'run')!r}): print('in', flush=True); input()"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "in\n"
+        with pytest.raises(TwofoldError, match="in use"), open_run(tmp_path / "run"):
+            pass
+        holder.communicate("\n")
+    with open_run(tmp_path / "run"):
+        pass
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").write_bytes(b"x")
+    with pytest.raises(TwofoldError, match=r"holiday\.jpg"), open_run(tmp_path):
+        pass
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TwofoldError, match="--out"), open_run(tmp_path / "file" / "run"):
+        pass
+
+
+@pytest.mark.parametrize("content", ["{", ""])
+def test_a_damaged_recipe_is_one_clear_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "recipe.json").write_text(content)
+    with pytest.raises(TwofoldError, match="damaged"):
+        Run(tmp_path).read_recipe()
+
+
+def test_a_changed_setting_is_refused_by_name(tmp_path: Path) -> None:
+    begun = Recipe()
+    record = {"recipe": json.loads(json.dumps(begun.to_dict())), "data": {"fingerprint": "a" * 20}}
+    require_same(Run(tmp_path), record, begun, "a" * 20)
+    with pytest.raises(TwofoldError, match=r"temperature is 0\.5, but .* begun with 0\.1"):
+        require_same(Run(tmp_path), record, begun.with_settings(temperature=0.5), "a" * 20)
+    with pytest.raises(TwofoldError, match="pictures differ"):
+        require_same(Run(tmp_path), record, begun, "b" * 20)

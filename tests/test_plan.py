@@ -1,0 +1,38 @@
+"""From recipe to numbers, and the refusals."""
+
+import pytest
+
+from twofold.errors import TwofoldError
+from twofold.plan import make_plan
+from twofold.recipe import OptimRecipe, Recipe, ScheduleRecipe
+
+
+def recipe(**schedule: float) -> Recipe:
+    optim = OptimRecipe(base_lr=0.3, lr_scaling="linear", warmup_fraction=0.1)
+    return Recipe(optim=optim, schedule=ScheduleRecipe(batch_size=512, **schedule))
+
+
+def test_epochs() -> None:
+    plan = make_plan(recipe(epochs=10.0), images=50_000, step_s=1.0)
+    assert plan.steps == 976
+    assert plan.warmup_steps == 98
+    assert plan.peak == pytest.approx(0.6)
+    assert plan.steps_per_epoch == 97
+    assert plan.derived["lr"].startswith("0.3 x 512/256 = 0.6")
+
+
+def test_minutes() -> None:
+    assert make_plan(recipe(minutes=2.0), images=50_000, step_s=0.5).steps == 240
+
+
+def test_at_least_one_step() -> None:
+    assert make_plan(recipe(minutes=0.001), images=600, step_s=10.0).steps == 1
+    assert make_plan(recipe(epochs=0.1), images=600, step_s=10.0).steps == 1
+
+
+@pytest.mark.parametrize(
+    ("images", "words"), [(0, "0 readable"), (1, "1 readable training picture,"), (100, "--batch-size 100")]
+)
+def test_too_few_pictures(images: int, words: str) -> None:
+    with pytest.raises(TwofoldError, match=words):
+        make_plan(recipe(epochs=1.0), images=images, step_s=1.0)

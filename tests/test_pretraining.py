@@ -1,0 +1,222 @@
+"""A whole run on small pictures: it learns, it is a function of its seed, it stops and goes on as it should."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from pictures import write_pictures
+from twofold import pretraining, training
+from twofold.errors import TwofoldError
+from twofold.pretraining import pretrain
+from twofold.recipe import Recipe
+from twofold.runtime.checkpoint import load_checkpoint
+from twofold.runtime.record import Run
+
+TINY = Recipe().with_settings(
+    size_px=16,
+    policy="small",
+    strength=0.5,
+    crop_area=(0.3, 1.0),
+    encoder="resnet10",
+    stages=2,
+    width=0.25,
+    stem="strided",
+    z_dim=32,
+    temperature=0.2,
+    optimizer="sgd",
+    base_lr=0.5,
+    batch_size=32,
+    epochs=6.0,
+    precision="fp32",
+    device="cpu",
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pictures(tmp_path_factory.mktemp("data") / "pictures", per_class=50)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(run.encoder)
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def metrics(run: Run) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in run.metrics.read_text().splitlines()]
+
+
+def test_the_loss_falls_well_below_chance(data: Path, cache: Path, tmp_path: Path) -> None:
+    run = pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=25.0), cache=cache)
+    rows = [row for row in metrics(run) if "loss" in row]
+    chance = torch.log(torch.tensor(2.0 * 32 - 1)).item()
+    assert rows[0]["loss"] > 0.8 * chance
+    assert sum(row["loss"] for row in rows[-5:]) / 5 < 0.75 * chance
+    looks = [row for row in metrics(run) if "twin_accuracy" in row]
+    assert looks[-1]["twin_accuracy"] > looks[0]["twin_accuracy"] + 0.1
+    assert looks[0]["step"] == 0
+
+
+def test_wrongly_paired_views_teach_nothing(
+    data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paired = training.nt_xent
+
+    def shifted(z_a: torch.Tensor, z_b: torch.Tensor, *, temperature: float) -> torch.Tensor:
+        return paired(z_a, z_b.roll(1, dims=0), temperature=temperature)
+
+    monkeypatch.setattr(training, "nt_xent", shifted)
+    run = pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=25.0), cache=cache)
+    rows = [row for row in metrics(run) if "loss" in row]
+    assert sum(row["loss"] for row in rows[-5:]) / 5 > 0.9 * torch.log(torch.tensor(63.0)).item()
+
+
+def test_a_run_is_a_function_of_its_seed(data: Path, cache: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    first = pretrain(data, out=tmp_path / "a", recipe=TINY, cache=cache)
+    torch.manual_seed(2)
+    again = pretrain(data, out=tmp_path / "b", recipe=TINY, cache=cache)
+    other = pretrain(data, out=tmp_path / "c", recipe=TINY.with_settings(seed=1), cache=cache)
+    assert same(weights(first), weights(again))
+    assert not same(weights(first), weights(other))
+
+
+@pytest.mark.parametrize(("number", "stop"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_stopped_run_continues_to_the_same_weights(
+    data: Path,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+    stop: type[BaseException],
+) -> None:
+    calm = pretrain(data, out=tmp_path / "calm", recipe=TINY, cache=cache)
+    step = pretraining.train_step
+
+    def step_and_stop(state: Any, *arguments: Any, **options: Any) -> Any:
+        result = step(state, *arguments, **options)
+        if state.step == 7:
+            os.kill(os.getpid(), number)
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretraining, "train_step", step_and_stop)
+        with pytest.raises(stop):
+            pretrain(data, out=tmp_path / "run", recipe=TINY, cache=cache)
+    assert "saved at step 7" in capsys.readouterr().out
+    saved = load_checkpoint(Run(tmp_path / "run").checkpoints)
+    assert saved is not None
+    assert saved["step"] == 7
+    run = pretrain(data, out=tmp_path / "run", recipe=TINY, cache=cache)
+    assert same(weights(calm), weights(run))
+    assert [r["step"] for r in metrics(calm)] == [r["step"] for r in metrics(run)]
+
+
+def test_a_finished_run_is_left_alone(data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = pretrain(data, out=tmp_path / "run", recipe=TINY, cache=cache)
+    before = run.metrics.read_bytes(), weights(run)
+
+    def never(*_arguments: Any, **_options: Any) -> None:
+        raise AssertionError("no step is left")
+
+    monkeypatch.setattr(pretraining, "train_step", never)
+    pretrain(data, out=tmp_path / "run", recipe=TINY, cache=cache)
+    assert run.metrics.read_bytes() == before[0]
+    assert same(weights(run), before[1])
+
+
+def test_other_settings_or_pictures_are_refused(data: Path, cache: Path, tmp_path: Path) -> None:
+    pretrain(data, out=tmp_path / "run", recipe=TINY, cache=cache)
+    with pytest.raises(TwofoldError, match="base_lr"):
+        pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(base_lr=0.1), cache=cache)
+    others = write_pictures(tmp_path / "others", per_class=45)
+    with pytest.raises(TwofoldError, match="pictures differ"):
+        pretrain(others, out=tmp_path / "run", recipe=TINY, cache=cache)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
+    data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finite, calls = training.nt_xent, [0]
+
+    def broken(z_a: torch.Tensor, z_b: torch.Tensor, *, temperature: float) -> torch.Tensor:
+        calls[0] += 1
+        loss = finite(z_a, z_b, temperature=temperature)
+        return loss * float("nan") if calls[0] == 5 + 10 else loss
+
+    monkeypatch.setattr(training, "nt_xent", broken)
+    monkeypatch.setattr("twofold.startup.measure_step_s", lambda *_a, **_k: calls.__setitem__(0, 5) or 0.1)
+    recipe = TINY.with_settings(checkpoint_minutes=0.0)
+    with pytest.raises(TwofoldError, match="loss at step 9 is not finite") as caught:
+        pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
+    assert "checkpoint of step 9 is untouched" in str(caught.value)
+    saved = load_checkpoint(tmp_path / "run" / "checkpoints")
+    assert saved is not None
+    assert saved["step"] == 9
+    assert all(value.isfinite().all() for value in saved["model"].values())
+
+
+def test_minutes_become_steps_once_and_a_continuation_keeps_them(
+    data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = TINY.with_settings(minutes=0.02)
+    monkeypatch.setattr("twofold.startup.measure_step_s", lambda *_a, **_k: 0.1)
+    run = pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
+    assert run.read_recipe()["steps"] == 12
+    monkeypatch.setattr("twofold.startup.measure_step_s", lambda *_a, **_k: 0.001)
+    pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
+    assert run.read_recipe()["steps"] == 12
+
+
+def test_measuring_does_not_change_the_run(
+    data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = pretrain(data, out=tmp_path / "a", recipe=TINY, cache=cache)
+    monkeypatch.setattr("twofold.startup.measure_step_s", lambda *_a, **_k: 0.1)
+    unmeasured = pretrain(data, out=tmp_path / "b", recipe=TINY, cache=cache)
+    assert same(weights(measured), weights(unmeasured))
+
+
+def test_monitors_are_asked_and_change_nothing(data: Path, cache: Path, tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def build(*_arguments: Any) -> Any:
+        def monitor(encoder: torch.nn.Module, step: int) -> dict[str, float]:
+            assert not encoder.training
+            asked.append(step)
+            return {"knn_top1": 0.5}
+
+        return monitor
+
+    plain = pretrain(data, out=tmp_path / "a", recipe=TINY, cache=cache)
+    watched = pretrain(data, out=tmp_path / "b", recipe=TINY, monitors=(build, lambda *_: None), cache=cache)
+    assert same(weights(plain), weights(watched))
+    assert asked == [row["step"] for row in metrics(watched) if "knn_top1" in row]
+    assert len(asked) >= 10
+
+
+@pytest.mark.parametrize("optimizer", ["lars", "adamw"])
+def test_every_optimiser_runs_and_resumes(data: Path, cache: Path, tmp_path: Path, optimizer: str) -> None:
+    recipe = TINY.with_settings(optimizer=optimizer, base_lr=0.01, epochs=2.0)
+    run = pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
+    assert all(value.isfinite().all() for value in weights(run).values())
+
+
+def test_a_batch_larger_than_the_data_is_refused(data: Path, cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(TwofoldError, match="batch_size is 4096"):
+        pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(batch_size=4096), cache=cache)
