@@ -105,7 +105,7 @@ def sample(folder: Annotated[Positional[Path], arg(help="where to put them")], /
     print(f"Sample pictures in {write_sample(folder)}")
 
 
-_COMMANDS = {
+_COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain": pretrain,
     "evaluate": evaluate,
     "embed": embed,

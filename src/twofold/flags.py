@@ -1,7 +1,7 @@
 """Every setting of the recipe as an optional flag of the command line, made from the recipe itself."""
 
 import dataclasses
-from typing import Annotated, Any, Union, get_type_hints
+from typing import Annotated, Any, Optional, get_type_hints
 
 import tyro
 
@@ -20,7 +20,7 @@ def _flag_fields() -> list[tuple[str, Any, Any]]:
         kind, help_text = annotated.__origin__, annotated.__metadata__[0]
         assert isinstance(help_text, Help)
         shown = tyro.conf.arg(help=help_text.text, metavar=_metavar(kind), help_behavior_hint="(default: the recipe's)")
-        flag = Annotated[Union[kind, None], shown]  # noqa: UP007
+        flag = Annotated[Optional[kind], shown]  # type: ignore[valid-type]  # noqa: UP045
         fields.append((name, flag, dataclasses.field(default=None)))
     return fields
 

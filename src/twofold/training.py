@@ -75,7 +75,7 @@ def build_state(recipe: Recipe, hardware: Hardware, *, peak: float) -> TrainStat
     """Fresh weights, a function of the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.schedule.seed)
-        encoder = build_encoder(recipe.encoder, channels=recipe.data.channels)
+        encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
         model = SimCLR(encoder, build_head(recipe.head, dim=encoder.dim))
     hardware.place(model)
     model.train()

@@ -26,8 +26,15 @@ class _Everything(nn.Module):
         self.dense = nn.Linear(4, 4)
         self.attention = nn.MultiheadAttention(4, 2)
         self.norms = nn.ModuleList(
-            [nn.BatchNorm1d(4), nn.BatchNorm2d(4), nn.SyncBatchNorm(4), nn.LayerNorm(4), nn.GroupNorm(2, 4)]
-            + [nn.InstanceNorm2d(4, affine=True), nn.RMSNorm(4)]
+            [
+                nn.BatchNorm1d(4),
+                nn.BatchNorm2d(4),
+                nn.SyncBatchNorm(4),
+                nn.LayerNorm(4),
+                nn.GroupNorm(2, 4),
+                nn.InstanceNorm2d(4, affine=True),
+                nn.RMSNorm(4),
+            ]
         )
         self.token = nn.Parameter(torch.zeros(4))
         self.frozen = nn.Parameter(torch.zeros(4), requires_grad=False)

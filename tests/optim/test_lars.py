@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
-from oracles import lars_step
 from torch import Tensor, nn
 
+from oracles import lars_step
 from twofold.errors import TwofoldError
 from twofold.optim import LARS, lars
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as F
+from torchvision.transforms.v2 import functional
 
 from twofold.views import geometry
 from twofold.views.geometry import crop, flip, resize_weights, rotate
@@ -30,7 +30,9 @@ def random_images(*shape: int, seed: int = 0) -> Tensor:
 def torchvision_crop(images: Tensor, box: tuple[int, ...], size_px: int, interpolation: str) -> Tensor:
     mode = InterpolationMode(interpolation)
     pixels = images.float() / 255 if images.dtype == torch.uint8 else images
-    return F.resized_crop(pixels, *box, size=[size_px, size_px], interpolation=mode, antialias=True).clamp(0, 1)
+    return functional.resized_crop(pixels, *box, size=[size_px, size_px], interpolation=mode, antialias=True).clamp(
+        0, 1
+    )
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
@@ -49,7 +51,7 @@ def test_each_image_has_its_own_box_and_flip(interpolation):
     ours = crop(images, boxes, size_px=24, interpolation=interpolation, flipped=flipped)
     for i in range(6):
         expected = torchvision_crop(images[i : i + 1], tuple(boxes[i].tolist()), 24, interpolation)[0]
-        expected = F.horizontal_flip(expected) if flipped[i] else expected
+        expected = functional.horizontal_flip(expected) if flipped[i] else expected
         torch.testing.assert_close(ours[i], expected, atol=1e-5, rtol=0)
 
 
@@ -106,7 +108,7 @@ def test_the_comparison_sees_a_wrong_kernel(monkeypatch):
 
 def test_flip_equals_torchvision():
     images = random_images(2, 3, 8, 9).float() / 255
-    assert torch.equal(flip(images), F.horizontal_flip(images))
+    assert torch.equal(flip(images), functional.horizontal_flip(images))
 
 
 def test_rotate_equals_torchvision_and_numpy():
@@ -115,4 +117,4 @@ def test_rotate_equals_torchvision_and_numpy():
     rotated = rotate(images, turns)
     for i, k in enumerate([0, 1, 2, 3, 0, 3]):
         np.testing.assert_array_equal(rotated[i].numpy(), np.rot90(images[i].numpy(), k, axes=(1, 2)))
-        torch.testing.assert_close(rotated[i], F.rotate(images[i], 90.0 * k))
+        torch.testing.assert_close(rotated[i], functional.rotate(images[i], 90.0 * k))

@@ -1,0 +1,30 @@
+"""Images in: sources of pictures, decoded once into a store, cut into splits, read in batches."""
+
+from twofold.data.decode import UnreadableError, decode
+from twofold.data.facts import Facts, look_at
+from twofold.data.image_set import ImageSet, load_images
+from twofold.data.loader import Loader, rows_of_step
+from twofold.data.pixels import ImageBatch
+from twofold.data.record import Record, Source
+from twofold.data.sources import open_source
+from twofold.data.splits import cut_fraction, label_fraction, shots_per_class
+from twofold.data.store import Quarantined
+
+__all__ = [
+    "Facts",
+    "ImageBatch",
+    "ImageSet",
+    "Loader",
+    "Quarantined",
+    "Record",
+    "Source",
+    "UnreadableError",
+    "cut_fraction",
+    "decode",
+    "label_fraction",
+    "load_images",
+    "look_at",
+    "open_source",
+    "rows_of_step",
+    "shots_per_class",
+]

@@ -44,7 +44,8 @@ class BasicBlock(nn.Module):
         """relu(branch(x) + shortcut(x))."""
         y = functional.relu(self.bn1(self.conv1(x)), inplace=True)
         y = self.bn2(self.conv2(y))
-        return functional.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
+        y += x if self.downsample is None else self.downsample(x)
+        return functional.relu(y, inplace=True)
 
 
 class Bottleneck(nn.Module):
@@ -68,7 +69,8 @@ class Bottleneck(nn.Module):
         y = functional.relu(self.bn1(self.conv1(x)), inplace=True)
         y = functional.relu(self.bn2(self.conv2(y)), inplace=True)
         y = self.bn3(self.conv3(y))
-        return functional.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
+        y += x if self.downsample is None else self.downsample(x)
+        return functional.relu(y, inplace=True)
 
 
 class ResNet(Encoder):

@@ -1,0 +1,35 @@
+"""Encoder in, numbers out. Knows nothing of pretraining."""
+
+from twofold.evaluation.embed import Hardware, embed_images, frozen, pixels
+from twofold.evaluation.evaluate import Evaluation, evaluate_encoder
+from twofold.evaluation.export import write_embeddings
+from twofold.evaluation.gallery import build_gallery
+from twofold.evaluation.knn import predict_knn
+from twofold.evaluation.linear import LinearProbe, Scaling, fit_linear
+from twofold.evaluation.metrics import confusion, interval, mean_per_class, top1
+from twofold.evaluation.monitors import build_knn_monitor
+from twofold.evaluation.selection import choose_l2
+from twofold.evaluation.table import Row, results_table
+
+__all__ = [
+    "Evaluation",
+    "Hardware",
+    "LinearProbe",
+    "Row",
+    "Scaling",
+    "build_gallery",
+    "build_knn_monitor",
+    "choose_l2",
+    "confusion",
+    "embed_images",
+    "evaluate_encoder",
+    "fit_linear",
+    "frozen",
+    "interval",
+    "mean_per_class",
+    "pixels",
+    "predict_knn",
+    "results_table",
+    "top1",
+    "write_embeddings",
+]

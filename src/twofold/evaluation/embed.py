@@ -71,7 +71,9 @@ def embed_images(
 def pixels(images: ImageSet, rows: Integer[np.ndarray, " n"], *, views: ViewsRecipe) -> Float32[np.ndarray, "n d"]:
     """The same central views as numbers, at most 32 px a side, flattened: d = channels * side²; values in [0, 1]."""
     side_px = min(views.size_px, PIXELS_PX)
-    parts = [_views(images, part, views, side_px, torch.device("cpu")).flatten(1).numpy() for part in _batches(rows, 512)]
+    parts = [
+        _views(images, part, views, side_px, torch.device("cpu")).flatten(1).numpy() for part in _batches(rows, 512)
+    ]
     return np.concatenate(parts) if parts else np.zeros((0, images.channels * side_px**2), np.float32)
 
 

@@ -12,6 +12,8 @@ from jaxtyping import Float32
 from twofold.errors import TwofoldError
 from twofold.runtime.files import write_atomically
 
+_CHUNK = 65_536  # rows whose numbers are counted in 32 bits
+
 
 def write_embeddings(
     paths: Sequence[str], labels: Sequence[str | None], embeddings: Float32[np.ndarray, "n d"], out: Path
@@ -23,7 +25,9 @@ def write_embeddings(
     """
     out = Path(out)
     if out.suffix.lower() != ".parquet":
-        raise TwofoldError(f"--out is '{out}', but embeddings are written as .parquet. Give '{out.with_suffix('.parquet')}'.")
+        raise TwofoldError(
+            f"--out is '{out}', but embeddings are written as .parquet. Give '{out.with_suffix('.parquet')}'."
+        )
     content = _parquet(paths, labels, embeddings)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -35,17 +39,19 @@ def write_embeddings(
     return out
 
 
-def _parquet(
-    paths: Sequence[str], labels: Sequence[str | None], embeddings: Float32[np.ndarray, "n d"]
-) -> pa.Buffer | bytes:
-    n, d = embeddings.shape
-    ends = pa.array(np.arange(n + 1, dtype=np.int64) * d)
-    lists = pa.LargeListArray.from_arrays(ends, pa.array(np.ascontiguousarray(embeddings).ravel()))
+def _parquet(paths: Sequence[str], labels: Sequence[str | None], embeddings: Float32[np.ndarray, "n d"]) -> bytes:
+    lists = [_lists(embeddings[first : first + _CHUNK]) for first in range(0, len(embeddings), _CHUNK)]
     columns = {
         "path": pa.array(list(paths), pa.string()),
         "label": pa.array(list(labels), pa.string()),
-        "embedding": lists.cast(pa.list_(pa.float32())),
+        "embedding": pa.chunked_array(lists, pa.list_(pa.float32())),
     }
     stream = io.BytesIO()
     pq.write_table(pa.table(columns), stream)
     return stream.getvalue()
+
+
+def _lists(embeddings: Float32[np.ndarray, "n d"]) -> pa.ListArray:
+    n, d = embeddings.shape
+    ends = pa.array(np.arange(n + 1, dtype=np.int32) * d)
+    return pa.ListArray.from_arrays(ends, pa.array(np.ascontiguousarray(embeddings).ravel()))

@@ -11,9 +11,9 @@ BLOCK = 1024  # queries at a time: bounds the memory at BLOCK * n numbers
 def neighbours(
     queries: Float32[np.ndarray, "m d"], bank: Float32[np.ndarray, "n d"], count: int
 ) -> tuple[Float32[np.ndarray, "m k"], Int64[np.ndarray, "m k"]]:
-    """The `count` rows of `bank` nearest to each query by cosine: (similarities in [-1, 1], row numbers), nearest first."""
+    """The `count` rows of `bank` nearest to each query: (cosines in [-1, 1], row numbers), nearest first."""
     a, b = _unit(queries), _unit(bank)
-    found = [torch.topk(block @ b.T, count, dim=1) for block in a.split(BLOCK)]
+    found = [torch.topk(block @ b.T, count, dim=1) for block in torch.split(a, BLOCK)]
     similarity = torch.cat([top.values for top in found]) if found else torch.zeros(0, count)
     rows = torch.cat([top.indices for top in found]) if found else torch.zeros(0, count, dtype=torch.int64)
     return similarity.numpy(), rows.numpy()

@@ -7,8 +7,6 @@ import numpy as np
 from jaxtyping import Int64, Integer
 from scipy.stats import t as student_t
 
-METRICS = ("top1", "mean_per_class")
-
 
 def top1(truth: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"]) -> float:
     """Share of the rows that are right, over all rows at once (never a mean of batch means)."""

@@ -106,7 +106,7 @@ def build_untrained(recipe: Recipe, seed: int, hardware: Hardware) -> nn.Module:
     """The same encoder with fresh weights: the baseline of every measurement."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = build_encoder(recipe.encoder, channels=recipe.data.channels)
+        encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
     return hardware.place(encoder).eval()
 
 
@@ -129,7 +129,7 @@ def _load_file(path: Path, hardware: HardwareRecipe | None) -> Loaded:
 
 def _loaded(recipe: Recipe, weights: dict[str, Tensor], chosen: HardwareRecipe | None, step: int | None) -> Loaded:
     hardware = resolve_hardware(chosen or HardwareRecipe())
-    encoder = build_encoder(recipe.encoder, channels=recipe.data.channels)
+    encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
     try:
         encoder.load_state_dict(weights)
     except RuntimeError as error:

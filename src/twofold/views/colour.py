@@ -53,7 +53,7 @@ def jitter(
     """Brightness, contrast, saturation (factors >= 0) and hue (shift in turns), in each image's own order.
 
     `order` holds a permutation of 0..3 for each image: which of the four comes first, second, third and last. The
-    image is clamped after each. `factors` and `order` are best left on the CPU: which row is due when is worked out there.
+    image is clamped after each. `factors` and `order` are best left on the CPU, where the rows due are worked out.
     """
     factors, order = factors.cpu(), order.cpu().long()
     due = factors != factors.new_tensor(JITTER_IDENTITY)

@@ -24,7 +24,7 @@ def crop(
     """Each image's box (top, left, height, width) resized to s x s, antialiased, and flipped left-right where asked.
 
     view = A X B^T for each channel X; the rows of A (s x H) and B (s x W) hold the weights of `resize_weights`, and a
-    flip reverses the order of B's rows. Pixels outside the box are never read. Float32, uint8 scaled to [0, 1], clamped
+    flip reverses the order of B's rows. Pixels outside the box weigh nothing. Float32, uint8 scaled to [0, 1], clamped
     to [0, 1] (bicubic overshoots). `interpolation` is bilinear or bicubic. Equals torchvision's resized_crop.
     """
     top, left = boxes[:, :2].amin(dim=0).tolist()

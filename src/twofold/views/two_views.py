@@ -65,7 +65,7 @@ def _views(images: Tensor, sizes: Tensor, draws: list[Draw], *, size_px: int, in
 
 
 def _apply(draw: Draw, views: Tensor) -> Tensor:
-    """One op on the rows where it is active. Changes `views` in place."""
+    """One op on the rows where it is active; may change `views` in place."""
     if draw.op.name == "jitter":  # in most rows: the others pass through it with parameters that change nothing
         identity = draw.values.new_tensor(colour.JITTER_IDENTITY)
         return colour.jitter(views, torch.where(draw.active[:, None], draw.values[:, :4], identity), draw.values[:, 4:])

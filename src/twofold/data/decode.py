@@ -1,0 +1,123 @@
+"""From a picture's bytes to its pixels."""
+
+import io
+from typing import BinaryIO
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+
+from twofold.data.quiet import quiet
+from twofold.errors import TwofoldError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+MAX_PIXELS = 178_956_970  # Pillow's own limit; above it a header is taken to lie
+_LONG_SIDES = 4  # the long side is at most so many short sides of the store
+_GAP = 2.0  # the cheap part of shrinking stops at this multiple of the target, bicubic does the rest
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class UnreadableError(TwofoldError):
+    """A picture that cannot be decoded; the message is the reason."""
+
+
+def decode(
+    content: bytes | Image.Image, *, channels: int, short_px: int | None = None
+) -> UInt8[np.ndarray, "H W {channels}"]:
+    """Pixels of a JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF, upright, in 1 (grey) or 3 (RGB) channels.
+
+    Transparency is laid over white, 16-bit grey scaled by 255/65535, EXIF rotation applied. With `short_px` a larger
+    picture shrinks, antialiased, until its short side is at most short_px and its long side at most 4 short_px.
+    Raises UnreadableError with the reason.
+    """
+    with quiet():
+        try:
+            image = open_image(content)
+            target = stored_size(image.size, short_px)
+            if isinstance(content, bytes) and target != image.size:
+                image.draft(None, (int(target[0] * _GAP), int(target[1] * _GAP)))  # a JPEG can shrink as it decodes
+            image.load()
+            turn = _TURNS.get(_orientation(image))
+            image = _flatten(image, "L" if channels == 1 else "RGB")
+            if image.size != target:
+                image = image.resize(target, Image.Resampling.BICUBIC, reducing_gap=_GAP)
+            pixels = np.asarray(image if turn is None else image.transpose(turn))
+        except (TwofoldError, MemoryError):
+            raise
+        except Exception as error:  # Pillow's readers raise almost anything for a broken file
+            raise UnreadableError(reason_of(error)) from error
+    return pixels[:, :, None] if channels == 1 else pixels
+
+
+def open_image(content: bytes | BinaryIO | Image.Image) -> Image.Image:
+    """The picture with its header read and its pixels not yet. Raises UnreadableError or what Pillow raises."""
+    if isinstance(content, bytes):
+        if not content:
+            raise UnreadableError("the file is empty (0 bytes)")
+        content = io.BytesIO(content)
+    image = content if isinstance(content, Image.Image) else Image.open(content, formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise Image.DecompressionBombError
+    return image
+
+
+def stored_size(size: tuple[int, int], short_px: int | None) -> tuple[int, int]:
+    """(width, height) after shrinking to a short side of `short_px` and a long side of 4 short_px at most."""
+    if short_px is None:
+        return size
+    scale = min(1.0, short_px / min(size), _LONG_SIDES * short_px / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def reason_of(error: Exception) -> str:
+    """Why a picture could not be read, in a few words."""
+    if isinstance(error, UnreadableError):
+        return str(error)
+    if isinstance(error, UnidentifiedImageError):
+        return f"not a picture that can be recognised ({', '.join(FORMATS)})"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"the header claims more than {MAX_PIXELS / 1e6:.0f} million pixels"
+    if isinstance(error, OSError) and error.strerror:
+        return f"the file cannot be opened ({error.strerror})"
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # broken metadata around whole pixels: take them as they are
+        return 1
+
+
+def _flatten(image: Image.Image, mode: str) -> Image.Image:
+    """In `mode` L or RGB, 8 bits, without transparency."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        return _from_16_bits(image).convert(mode)
+    if image.mode in ("I", "F"):
+        raise UnreadableError(
+            f"pixels of 32 bits (mode {image.mode}) have no agreed range; convert them to 8 or 16 bits"
+        )
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB").convert(mode)
+    if image.mode == mode:
+        return image
+    if mode == "L" and image.mode not in ("1", "RGB"):
+        image = image.convert("RGB")
+    return image.convert(mode)
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    """round(255/65535 v)"""
+    wide = np.asarray(image).astype(np.uint32)
+    return Image.fromarray(((wide + 128) // 257).astype(np.uint8))

@@ -1,0 +1,78 @@
+"""A quick look at pictures, before anything is decoded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median_low
+
+from PIL import Image
+
+from twofold.data.decode import open_image, reason_of
+from twofold.data.quiet import quiet
+from twofold.data.record import SPLITS, Source
+from twofold.data.splits import permutation
+from twofold.errors import TwofoldError
+
+_GREY = ("1", "L", "LA", "I", "F")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the headers of a sample and the list of records tell."""
+
+    count: int  # pictures in the source, readable or not
+    channels: int  # 1 if every sampled picture is grey, else 3
+    short_side_px: int  # median
+    min_px: int  # the smallest side in the sample
+    max_px: int  # the largest side in the sample
+    labelled: bool  # every record has a label, and there are at least two different ones
+    classes: int
+    splits: list[str]  # the source's own, in the order train, validation, test
+    unreadable: int  # in the sample: headers that cannot be read
+
+
+def look_at(source: Source, sample: int = 1000) -> Facts:
+    """Facts from the records and the headers of `sample` of them, the same ones each time.
+
+    Raises TwofoldError where none of the sampled headers can be read.
+    """
+    records = source.records
+    indices = sorted(permutation(len(records), 0)[:sample].tolist())
+    headers, reasons = _headers(source, indices)
+    if not headers:
+        raise TwofoldError(
+            f"none of {len(indices):,} files looked at in '{source.name}' can be read as a picture "
+            f"({records[indices[0]].path}: {reasons[0]}). Give a folder with whole pictures."
+        )
+    sides = [side for size, _ in headers for side in size]
+    labels = {record.label for record in records}
+    return Facts(
+        count=len(records),
+        channels=1 if all(is_grey for _, is_grey in headers) else 3,
+        short_side_px=median_low([min(size) for size, _ in headers]),
+        min_px=min(sides),
+        max_px=max(sides),
+        labelled=None not in labels and len(labels) >= 2,
+        classes=len(labels - {None}),
+        splits=[split for split in SPLITS if any(record.split == split for record in records)],
+        unreadable=len(reasons),
+    )
+
+
+def _headers(source: Source, indices: Sequence[int]) -> tuple[list[tuple[tuple[int, int], bool]], list[str]]:
+    """((width, height), is grey) of the readable pictures, and the reasons for the others."""
+    headers, reasons = [], []
+    for index in indices:
+        try:
+            with quiet(), source.open(index) as file:
+                image = file if isinstance(file, Image.Image) else open_image(file)
+                headers.append((image.size, _is_grey(image)))
+        except Exception as error:  # as in decode
+            reasons.append(reason_of(error))
+    return headers, reasons
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode == "P":
+        palette = image.getpalette("RGB") or []
+        return palette[0::3] == palette[1::3] == palette[2::3]
+    return image.mode in _GREY or image.mode.startswith("I;16")

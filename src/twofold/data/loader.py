@@ -1,0 +1,93 @@
+"""Batches in an order that is a function of the seed and the epoch, read ahead by a thread."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Int64
+
+from twofold.data.image_set import ImageSet
+from twofold.data.pixels import ImageBatch
+from twofold.data.splits import permutation
+from twofold.errors import TwofoldError
+
+_AHEAD = 2  # batches read before they are asked for
+
+
+def rows_of_step(
+    rows: Int64[np.ndarray, " n"], batch_size: int, seed: int, step: int
+) -> Int64[np.ndarray, " {batch_size}"]:
+    """The rows of a step (0, 1, ...): a slice of the permutation of (seed, epoch); an epoch's remainder is dropped.
+
+    epoch = step // (n // batch_size). Raises TwofoldError where n < batch_size.
+    """
+    _require_batch(len(rows), batch_size)
+    epoch, place = divmod(step, len(rows) // batch_size)
+    return rows[_order(len(rows), seed, epoch)[place * batch_size : (place + 1) * batch_size]]
+
+
+class Loader:
+    """The batches of steps first_step .. last_step - 1. `wait_s`: seconds that the consumer has waited for them."""
+
+    def __init__(
+        self,
+        image_set: ImageSet,
+        rows: Int64[np.ndarray, " n"],
+        *,
+        batch_size: int,
+        seed: int,
+        first_step: int = 0,
+        last_step: int,
+    ) -> None:
+        """Raises TwofoldError where there are fewer rows than a batch holds."""
+        _require_batch(len(rows), batch_size)
+        self.wait_s = 0.0
+        self._image_set, self._rows = image_set, rows
+        self._batch_size, self._seed = batch_size, seed
+        self._steps = range(first_step, last_step)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[ImageBatch]:
+        """One batch after the other; what goes wrong while reading is raised here. The thread ends with the loop."""
+        waiting: deque[Future[ImageBatch]] = deque()
+        with ThreadPoolExecutor(1, thread_name_prefix="twofold-loader") as thread:
+            try:
+                for step in self._steps:
+                    waiting.append(thread.submit(self._read, step))
+                    if len(waiting) > _AHEAD:
+                        yield self._wait(waiting.popleft())
+                while waiting:
+                    yield self._wait(waiting.popleft())
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _read(self, step: int) -> ImageBatch:
+        return self._image_set.read(rows_of_step(self._rows, self._batch_size, self._seed, step))
+
+    def _wait(self, batch: Future[ImageBatch]) -> ImageBatch:
+        start = time.perf_counter()
+        try:
+            return batch.result()
+        finally:
+            self.wait_s += time.perf_counter() - start
+
+
+@lru_cache(maxsize=2)
+def _order(count: int, seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
+    order = permutation(count, seed, epoch)
+    order.setflags(write=False)
+    return order
+
+
+def _require_batch(count: int, batch_size: int) -> None:
+    if batch_size > count:
+        raise TwofoldError(
+            f"batch_size is {batch_size:,}, but there are {count:,} pictures to train on, and a batch shows each at "
+            f"most once. Choose --batch-size {count} or less."
+        )

@@ -1,0 +1,115 @@
+"""A parquet file with pictures inside, as written by Hugging Face's `datasets` and others."""
+
+import io
+import json
+from bisect import bisect_right
+from collections import OrderedDict
+from itertools import accumulate
+from pathlib import Path
+from threading import Lock
+from typing import Any, BinaryIO
+
+from twofold.data.record import Record, digest, resolve_split, shown, stamp_path
+from twofold.errors import TwofoldError
+
+_GROUPS_KEPT = 2  # row groups held in memory: readers go through the file in order
+
+
+class ParquetSource:
+    """Column `image` (bytes, or a struct of bytes and path), optionally `label` and `split`."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        """Raises TwofoldError where this is no parquet file or has no column of pictures."""
+        import pyarrow.parquet as pq
+        from pyarrow.lib import ArrowException
+
+        self.name = name
+        self._path = path
+        try:
+            self._file: Any = pq.ParquetFile(path)  # type: ignore[no-untyped-call]
+            self.records = _records(self._file, name)
+        except (OSError, ArrowException) as error:
+            reason = str(error).splitlines()[0]
+            raise TwofoldError(
+                f"'{name}' cannot be read as a parquet file ({reason}). Write it again, or give a folder."
+            ) from error
+        if not self.records:
+            raise TwofoldError(f"the parquet file '{name}' has no rows; it needs one for each picture. Add some.")
+        sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
+        self._first_rows = [0, *accumulate(sizes)]
+        self._groups: OrderedDict[int, Any] = OrderedDict()
+        self._lock = Lock()
+
+    def stamp(self) -> str:
+        """Over the file's place, size and times."""
+        return digest(["parquet", str(self._path.resolve()), stamp_path(self._path)])
+
+    def open(self, index: int) -> BinaryIO:
+        """The picture of a record, as a file in memory."""
+        return io.BytesIO(self.read(index))
+
+    def read(self, index: int) -> bytes:
+        """The picture of a record. Raises OSError for an empty cell."""
+        group = bisect_right(self._first_rows, index) - 1
+        cell = self._column(group)[index - self._first_rows[group]].as_py()
+        if isinstance(cell, dict):
+            content, place = cell.get("bytes"), cell.get("path")
+            if content is None and place:
+                return (self._path.parent / place).read_bytes()
+            cell = content
+        if cell is None:
+            raise OSError("the row has no picture")
+        return cell
+
+    def _column(self, group: int) -> Any:
+        with self._lock:
+            if group not in self._groups:
+                self._groups[group] = self._file.read_row_group(group, columns=["image"])["image"]
+                while len(self._groups) > _GROUPS_KEPT:
+                    self._groups.popitem(last=False)
+            return self._groups[group]
+
+
+def _records(file: Any, name: str) -> list[Record]:
+    import pyarrow.types as types
+
+    schema = file.schema_arrow
+    kind = schema.field("image").type if "image" in schema.names else None
+    is_struct = kind is not None and types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+    if kind is None or not (is_struct or types.is_binary(kind) or types.is_large_binary(kind)):
+        raise TwofoldError(
+            f"'{name}' has the columns {', '.join(schema.names)}, but pictures must be in a column 'image' of bytes "
+            "(or of structs with bytes and path). Rename or convert it."
+        )
+    count = file.metadata.num_rows
+    labels = _labels(file, count)
+    splits = _cells(file, "split", count)
+    paths = _paths(file, count, has_paths=is_struct and kind.get_field_index("path") >= 0)
+    return [
+        Record(path=paths[i], label=labels[i], split=resolve_split(str(splits[i] or ""), f"row {i} of '{name}'"))
+        for i in range(count)
+    ]
+
+
+def _cells(file: Any, column: str, count: int) -> list[Any]:
+    if column not in file.schema_arrow.names:
+        return [None] * count
+    return file.read(columns=[column])[column].to_pylist()
+
+
+def _labels(file: Any, count: int) -> list[str | None]:
+    """Labels as text; the names behind numbers are taken from Hugging Face's metadata where it is there."""
+    metadata = file.schema_arrow.metadata or {}
+    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    names = features.get("label", {}).get("names")
+    known = dict(enumerate(names)) if names else {}
+    return [None if v in (None, "", -1) else str(known.get(v, v)) for v in _cells(file, "label", count)]
+
+
+def _paths(file: Any, count: int, *, has_paths: bool) -> list[str]:
+    if has_paths:
+        column = file.read(columns=["image.path"])["image"]
+        paths = [cell and cell["path"] for cell in column.to_pylist()]
+        if all(paths) and len(set(paths)) == count:
+            return [shown(path) for path in paths]
+    return [f"row/{i:0{len(str(count))}d}" for i in range(count)]

@@ -1,0 +1,31 @@
+"""Silence for code that warns about pictures: what matters comes back as a reason, not as a line on the screen."""
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+_lock = threading.Lock()
+_silence = ExitStack()
+_depth = 0
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Ignore warnings inside the block, in any number of threads at once.
+
+    Python's filters belong to the process: blocks that overlap in time share one silence, which the last one lifts.
+    """
+    global _depth
+    with _lock:
+        if _depth == 0:
+            _silence.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+        _depth += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _depth -= 1
+            if _depth == 0:
+                _silence.close()

@@ -1,0 +1,86 @@
+"""What every source of pictures offers, whatever form the pictures come in."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from PIL import Image
+
+from twofold.errors import TwofoldError
+
+SPLITS = ("train", "validation", "test")
+SPLIT_NAMES = {name: name for name in SPLITS} | {"val": "validation", "valid": "validation"}  # as people write them
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One picture of a source, readable or not."""
+
+    path: str  # as shown to people, unique: relative to the source's root, or "train/00042" in a torchvision set
+    label: str | None = None
+    split: str | None = None  # one of SPLITS; None where the source has no splits
+
+
+class Source(Protocol):
+    """Pictures in a fixed order. `read` and `open` may be called from several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """The source as the user gave it."""
+        ...
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """One for each picture, in an order that depends on the pictures alone."""
+        ...
+
+    def stamp(self) -> str:
+        """A cheap fingerprint (hex) that changes whenever a picture may have changed; reads no picture."""
+        ...
+
+    def open(self, index: int) -> BinaryIO | Image.Image:
+        """An open file to read a header from, or a decoded picture. Raises OSError where there is none."""
+        ...
+
+    def read(self, index: int) -> bytes | Image.Image:
+        """The bytes of the file, or a decoded picture. Raises OSError where there is none."""
+        ...
+
+
+def digest(parts: Iterable[object]) -> str:
+    """SHA-256 (hex) over numbers, strings, None and lists of them; order counts."""
+    return hashlib.sha256(json.dumps(list(parts), separators=(",", ":")).encode()).hexdigest()
+
+
+def file_stamp(stat: os.stat_result) -> tuple[int, int, int]:
+    """Size and times of a file; the change time (ctime) moves with the content even where somebody resets mtime."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def stamp_path(path: Path) -> tuple[int, int, int] | None:
+    """`file_stamp` of a path, None where there is no such file."""
+    try:
+        return file_stamp(path.stat())
+    except OSError:
+        return None
+
+
+def shown(path: str) -> str:
+    """A path that can be printed and written as UTF-8, also where a file's name is neither."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def resolve_split(text: str, where: str) -> str | None:
+    """The split that a table's cell names; None for an empty cell. Raises TwofoldError naming `where`."""
+    name = text.strip().lower()
+    if name and name not in SPLIT_NAMES:
+        raise TwofoldError(
+            f"{where} has the split {text!r}, but a split is one of train, validation (val, valid) or test. "
+            "Correct or empty that cell."
+        )
+    return SPLIT_NAMES.get(name)

@@ -1,0 +1,177 @@
+"""A trained encoder in, figures out: k-NN and linear probe, beside the untrained encoder and raw pixels.
+
+First everything is fitted and predicted, with the labels of train alone; then one function counts what is right.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from torch import nn
+
+from twofold.data import ImageSet, shots_per_class
+from twofold.errors import TwofoldError
+from twofold.evaluation.embed import Hardware, embed_images, pixels
+from twofold.evaluation.knn import neighbour_count, predict_knn
+from twofold.evaluation.labelled import Labelled, find_labelled, selection_fold
+from twofold.evaluation.linear import Scaling, fit_linear
+from twofold.evaluation.scoring import Attempt, score
+from twofold.evaluation.selection import Fold, choose_l2, fit_few
+from twofold.evaluation.stated import protocol_sentences
+from twofold.evaluation.table import Row
+from twofold.recipe import DataRecipe, ViewsRecipe
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`rows` are the figures, `details` how they came about (plain values for JSON)."""
+
+    rows: list[Row]
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What one encoder makes of the pictures, and the seeds that are its to measure."""
+
+    encoder: str
+    train: Float32[np.ndarray, "n d"]
+    test: Float32[np.ndarray, "m d"]
+    seeds: range  # of the selection splits
+    few_seeds: range  # of the labelled subsets
+
+
+def evaluate_encoder(
+    encoder: nn.Module,
+    *,
+    untrained: Callable[[int], nn.Module],
+    images: ImageSet,
+    views: ViewsRecipe,
+    data: DataRecipe,
+    hardware: Hardware,
+    seeds: int = 5,
+    few_seeds: int = 20,
+    shots: Sequence[int] = (1, 5, 10, 50),
+    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+) -> Evaluation:
+    """k-NN and linear probe on frozen h, with all labels and with `shots` labels per class.
+
+    `untrained(seed)` gives the same encoder with fresh weights. With all labels, `seeds` vary the selection split and
+    the untrained weights; with few, `few_seeds` vary the labelled subset, on the untrained weights of seed % seeds.
+    Raises TwofoldError for data that cannot be measured on and for embeddings that are not finite.
+    """
+    began = time.perf_counter()
+    for name, value in (("seeds", seeds), ("few_seeds", few_seeds), *(("shots", count) for count in shots)):
+        if value < 1:
+            raise TwofoldError(f"{name} is {value}, but it must be at least 1. Change --{name.replace('_', '-')}.")
+    labelled = find_labelled(images)
+    possible, sentences = _possible_shots(labelled, shots)
+    for sentence in sentences:
+        say(sentence)
+    folds = [selection_fold(images, labelled, data.selection_fraction, data.data_seed + seed) for seed in range(seeds)]
+    attempts: list[Attempt] = []
+    counts = (seeds, few_seeds if possible else 0)
+    for features in _all_features(encoder, untrained, images, labelled, views, hardware, counts):
+        say(f"{features.encoder}: measuring {features.train.shape[1]:,} numbers a picture")
+        attempts += _attempts(features, labelled, folds, possible)
+    rows, confusion = score(attempts, images, labelled)  # the labels of test are read here, once, after all fitting
+    details = {
+        "data": images.name,
+        "train": len(labelled.train),
+        "selection": len(folds[0][1]),
+        "test": len(labelled.test),
+        "classes": labelled.classes,
+        "confusion": confusion,
+        **_chosen(attempts),
+        "stated": [*images.stated, *labelled.stated, *sentences, *protocol_sentences(data, seeds, few_seeds, possible)],
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    return Evaluation(rows, details)
+
+
+def _possible_shots(labelled: Labelled, shots: Sequence[int]) -> tuple[list[int], list[str]]:
+    counts = np.bincount(labelled.train_ids, minlength=len(labelled.classes))
+    smallest = int(counts.argmin())
+    sentences = [
+        f"{count} labels per class left out: the class '{labelled.classes[smallest]}' has {counts[smallest]} in train"
+        for count in sorted(set(shots))
+        if count > counts[smallest]
+    ]
+    return [count for count in sorted(set(shots)) if count <= counts[smallest]], sentences
+
+
+def _all_features(
+    encoder: nn.Module,
+    untrained: Callable[[int], nn.Module],
+    images: ImageSet,
+    labelled: Labelled,
+    views: ViewsRecipe,
+    hardware: Hardware,
+    counts: tuple[int, int],
+) -> Iterator[Features]:
+    """One encoder's features at a time, so that no two are in memory together."""
+    seeds, few_seeds = counts
+
+    def embedded(module: nn.Module, rows: Int64[np.ndarray, " n"], name: str) -> Float32[np.ndarray, "n d"]:
+        return _finite(embed_images(module, images, rows, views=views, hardware=hardware), name)
+
+    train, test = (embedded(encoder, rows, "trained") for rows in (labelled.train, labelled.test))
+    yield Features("trained", train, test, range(seeds), range(few_seeds))
+    for seed in range(seeds):
+        fresh = untrained(seed).to(hardware.device)
+        train, test = (embedded(fresh, rows, "untrained") for rows in (labelled.train, labelled.test))
+        yield Features("untrained", train, test, range(seed, seed + 1), range(seed, few_seeds, seeds))
+    train, test = (pixels(images, rows, views=views) for rows in (labelled.train, labelled.test))
+    yield Features("pixels", train, test, range(seeds), range(few_seeds))
+
+
+def _finite(embeddings: Float32[np.ndarray, "n d"], name: str) -> Float32[np.ndarray, "n d"]:
+    bad = int((~np.isfinite(embeddings).all(1)).sum())
+    if bad:
+        raise TwofoldError(
+            f"the {name} encoder gives numbers that are not finite for {bad:,} of {len(embeddings):,} pictures, but "
+            "measuring needs finite ones. Train again with a lower --base-lr, or load with --precision fp32."
+        )
+    return embeddings
+
+
+def _attempts(features: Features, labelled: Labelled, folds: list[Fold], shots: list[int]) -> Iterator[Attempt]:
+    """Fit on train, predict test: `features.test` enters nothing but the two kinds of predict."""
+    name, x, y = features.encoder, features.train, labelled.train_ids
+    classes = len(labelled.classes)
+    k = neighbour_count(len(y), classes)
+    predicted = predict_knn(features.test, x, y, classes=classes, k=k)
+    yield Attempt("knn", name, "all", features.seeds[0], predicted)
+    for seed in features.few_seeds:
+        for count in shots:
+            own = shots_per_class(y, count, seed)
+            predicted = predict_knn(features.test, x[own], y[own], classes=classes, k=min(20, count))
+            yield Attempt("knn", name, count, seed, predicted)
+    scaling = Scaling.of(x)
+    x, test = scaling(x), scaling(features.test)
+    for seed in features.seeds:
+        l2 = choose_l2(x, y, classes=classes, folds=[folds[seed]])
+        probe = fit_linear(x, y, classes, l2)
+        yield Attempt("linear", name, "all", seed, probe.predict(test), l2)
+    for seed in features.few_seeds:
+        for count in shots:
+            own = shots_per_class(y, count, seed)
+            probe, l2 = fit_few(x[own], y[own], classes=classes, shots=count)
+            yield Attempt("linear", name, count, seed, probe.predict(test), l2)
+
+
+def _chosen(attempts: list[Attempt]) -> dict[str, Any]:
+    """The strengths that were chosen: per encoder with all labels, and per encoder and labels per class with few."""
+    with_all: dict[str, list[float]] = {}
+    with_few: dict[str, dict[str, list[float]]] = {}
+    for attempt in attempts:
+        if attempt.l2 is None:
+            continue
+        if attempt.labels == "all":
+            with_all.setdefault(attempt.encoder, []).append(attempt.l2)
+        else:
+            with_few.setdefault(attempt.encoder, {}).setdefault(str(attempt.labels), []).append(attempt.l2)
+    return {"chosen_l2": with_all, "chosen_l2_few": with_few}

@@ -1,0 +1,104 @@
+"""The labelled rows of an image set: which may be fitted on, and which are only counted at the end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+
+from twofold.data import ImageSet, cut_fraction
+from twofold.errors import TwofoldError
+from twofold.evaluation.selection import Fold
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Row numbers of train and test, and the labels of train. The labels of test are not here."""
+
+    classes: list[str]
+    train: Int64[np.ndarray, " n"]
+    train_ids: Int64[np.ndarray, " n"]  # 0 .. classes - 1
+    test: Int64[np.ndarray, " m"]
+    stated: list[str]
+
+
+def find_labelled(images: ImageSet) -> Labelled:
+    """The rows to measure on.
+
+    Raises TwofoldError for data without labels or without a test split, and where train and test have not the same
+    classes. Test pictures without a label are left out, and that is stated.
+    """
+    train, test = images.rows("train"), images.rows("test")
+    _require_labels(images, train)
+    known = np.array([images.labels[row] is not None for row in test], dtype=bool)
+    stated = []
+    if not known.all() and known.any():
+        stated.append(f"{int((~known).sum()):,} test pictures without a label are left out")
+    if not known.any():
+        raise TwofoldError(
+            f"the data '{images.name}' have {len(test):,} test pictures, none with a label, but accuracy is counted on "
+            "test. Give labelled pictures in a test split, or leave the split out and let --test-fraction cut one."
+        )
+    if unused := len(images.rows("validation")):
+        stated.append(f"the {unused:,} pictures of the validation split are not used")
+    classes = _shared_classes(images, train, test[known])
+    return Labelled(classes, train.astype(np.int64), _ids(images, train, classes), test[known].astype(np.int64), stated)
+
+
+def read_truth(images: ImageSet, labelled: Labelled) -> Int64[np.ndarray, " m"]:
+    """The labels of the test rows, for counting what is right: to be called when everything is predicted."""
+    return _ids(images, labelled.test, labelled.classes)
+
+
+def selection_fold(images: ImageSet, labelled: Labelled, fraction: float, seed: int) -> Fold:
+    """(kept, cut): places within `labelled.train`, the cut a share `fraction` of each class.
+
+    Raises TwofoldError where so small a share of so few pictures is nothing.
+    """
+    keys = [images.paths[row] for row in labelled.train]
+    names = [labelled.classes[label] for label in labelled.train_ids]
+    kept, cut = cut_fraction(keys, fraction, seed, labels=names)
+    if len(cut) == 0 or len(kept) == 0:
+        raise TwofoldError(
+            f"selection_fraction is {fraction}, which leaves {len(kept)} and cuts {len(cut)} of {len(keys)} labelled "
+            "train pictures, but both parts need pictures. Change --selection-fraction or give more labels."
+        )
+    return kept, cut
+
+
+def _require_labels(images: ImageSet, train: Int64[np.ndarray, " n"]) -> None:
+    if images.is_labelled:
+        return
+    names = {images.labels[row] for row in train}
+    missing = sum(images.labels[row] is None for row in train)
+    found = f"{missing:,} of {len(train):,} train pictures without a label" if missing else f"{len(names)} class"
+    raise TwofoldError(
+        f"the data '{images.name}' have {found}, but evaluation needs a label on each and at least 2 classes. "
+        "Put the pictures into one folder per class, or give a CSV with the columns path and label."
+    )
+
+
+def _shared_classes(images: ImageSet, train: Int64[np.ndarray, " n"], test: Int64[np.ndarray, " m"]) -> list[str]:
+    in_train = {label for row in train if (label := images.labels[row]) is not None}
+    in_test = {label for row in test if (label := images.labels[row]) is not None}
+    if in_train != in_test:
+        parts = []
+        if only := sorted(in_train - in_test):
+            parts.append(f"{_names(only)} only in train")
+        if only := sorted(in_test - in_train):
+            parts.append(f"{_names(only)} only in test")
+        raise TwofoldError(
+            f"the data '{images.name}' have {' and '.join(parts)}, but both splits need the same classes. "
+            "Rename or remove these classes, or leave the test split out and let --test-fraction cut one."
+        )
+    return sorted(in_train)
+
+
+def _names(classes: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(classes) - most} more" if len(classes) > most else ""
+    return ("the class " if len(classes) == 1 else "the classes ") + ", ".join(f"'{c}'" for c in classes[:most]) + more
+
+
+def _ids(images: ImageSet, rows: Int64[np.ndarray, " n"], classes: list[str]) -> Int64[np.ndarray, " n"]:
+    number = {name: place for place, name in enumerate(classes)}
+    return np.array([number[label] for row in rows if (label := images.labels[row]) is not None], dtype=np.int64)

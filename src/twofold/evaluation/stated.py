@@ -1,0 +1,28 @@
+"""The protocol in sentences, to be read beside the figures."""
+
+from collections.abc import Sequence
+
+from twofold.evaluation.selection import FEW_SHOT_L2, FOLDS, L2_GRID
+from twofold.recipe import DataRecipe
+
+
+def protocol_sentences(data: DataRecipe, seeds: int, few_seeds: int, shots: Sequence[int]) -> list[str]:
+    """What was fitted on what, what the intervals cover and what they do not."""
+    sentences = [
+        "the encoder is frozen, in evaluation mode; all of the test split is counted, once, after all fitting",
+        "k-NN: cosine, k = min(20, labels per class), votes weigh exp(similarity / 0.1)",
+        "linear probe: logistic regression by L-BFGS on features scaled by the mean and deviation of all train "
+        "pictures, also for few labels (labels play no part in that)",
+        f"all labels: the weight decay is chosen among {len(L2_GRID)} values from {L2_GRID[-1]:g} to {L2_GRID[0]:g} on "
+        f"{data.selection_fraction:.0%} of train, then the probe is fitted again on all of train",
+        f"all labels: {seeds} seeds vary the selection split and the untrained weights; k-NN chooses nothing, so the "
+        "trained encoder and pixels have one figure and no interval",
+        "intervals are 95 % of Student's t over these seeds; they do not cover training again or other test pictures",
+    ]
+    if shots:
+        sentences.append(f"few labels: {few_seeds} seeds vary which pictures are labelled; no other label is used")
+    if any(count >= FOLDS for count in shots):
+        sentences.append(f"few labels, {FOLDS} and more: weight decay by {FOLDS}-fold cross-validation within them")
+    if any(count < FOLDS for count in shots):
+        sentences.append(f"few labels, under {FOLDS}: weight decay fixed at {FEW_SHOT_L2:g}")
+    return sentences

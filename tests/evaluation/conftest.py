@@ -1,0 +1,112 @@
+"""Image sets made of arrays, and machines and encoders small enough to see through."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from twofold.data import ImageSet
+from twofold.data.pixels import Pixels
+from twofold.recipe import ViewsRecipe
+
+SIDE = 8
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The least that embedding asks for."""
+
+    device: torch.device = torch.device("cpu")
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        return contextlib.nullcontext()
+
+
+class Flat(nn.Module):
+    """h = the pixels themselves, after a batch norm that does nothing in evaluation mode."""
+
+    def __init__(self, channels: int = 1) -> None:
+        super().__init__()
+        self.dim = channels * SIDE**2
+        self.norm = nn.BatchNorm2d(channels, eps=0.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(x).flatten(1)
+
+
+class Blind(nn.Module):
+    """h = the same pixels through fixed random weights: what fresh weights make of them."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(SIDE**2, 5, generator=torch.Generator().manual_seed(seed)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1) @ self.weight
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+def views() -> ViewsRecipe:
+    """The central view is the picture itself."""
+    return ViewsRecipe(size_px=SIDE, policy="small", eval_crop_fraction=1.0)
+
+
+@pytest.fixture
+def make_images(tmp_path: Path) -> Callable[..., ImageSet]:
+    """pictures (n, c, h, w) uint8, labels, splits -> ImageSet."""
+    made: list[Path] = []
+
+    def make(pictures: np.ndarray, labels: Sequence[str | None], splits: Sequence[str]) -> ImageSet:
+        path = tmp_path / f"pixels{len(made)}"
+        made.append(path)
+        path.write_bytes(np.ascontiguousarray(pictures).tobytes())
+        n, channels, height, width = pictures.shape
+        return ImageSet(
+            name="made",
+            channels=channels,
+            fingerprint="f",
+            paths=[f"{split}/{row:04d}" for row, split in enumerate(splits)],
+            labels=list(labels),
+            splits=list(splits),
+            quarantine=[],
+            stated=["made by hand"],
+            pixels=Pixels(path, np.tile(np.array([height, width]), (n, 1)), channels),
+        )
+
+    return make
+
+
+@pytest.fixture
+def separable(make_images: Callable[..., ImageSet]) -> ImageSet:
+    """3 classes, 60 train and 30 test pictures; a class is a bright row of its own; classes and splits interleaved."""
+    return make_images(*bright_rows(90), ["test" if row % 3 == 1 else "train" for row in range(90)])
+
+
+def bright_rows(n: int) -> tuple[np.ndarray, list[str]]:
+    draw = np.random.default_rng(0)
+    ids = draw.permutation(np.repeat(np.arange(3), n // 3 + 1))[:n]
+    for start in (0, 1, 2):  # every third picture: a balanced draw of its own
+        ids[start::3] = draw.permutation(np.arange(len(ids[start::3])) % 3)
+    pictures = draw.integers(0, 60, (n, 1, SIDE, SIDE)).astype(np.uint8)
+    pictures[np.arange(n), 0, 2 * ids + 1] += 150
+    return pictures, [("cherry", "apple", "banana")[i] for i in ids]
+
+
+@pytest.fixture
+def flat() -> Flat:
+    return Flat()
+
+
+@pytest.fixture
+def blind() -> Callable[[int], nn.Module]:
+    return Blind

@@ -1,0 +1,49 @@
+import io
+import json
+
+from rich.console import Console
+
+from twofold.evaluation import Row, results_table
+
+
+def _row(encoder="trained", mean=0.5, half=0.01, metric="top1", labels="all", protocol="knn", seeds=5):
+    low, high = (mean - half, mean + half) if half is not None else (None, None)
+    return Row(
+        protocol=protocol, encoder=encoder, labels=labels, metric=metric, mean=mean, low=low, high=high, seeds=seeds
+    )
+
+
+def _text(rows):
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(results_table(rows))
+    return console.export_text()
+
+
+def test_encoders_stand_side_by_side_in_percent():
+    text = _text([_row("trained", 0.912), _row("untrained", 0.4, half=0.02), _row("pixels", 0.3, half=None, seeds=1)])
+    (line,) = [line for line in text.splitlines() if "k-NN" in line]
+    assert "all" in line
+    assert line.index("91.2 ± 1.0") < line.index("40.0 ± 2.0") < line.index("30.0 ± -")
+
+
+def test_groups_come_in_the_order_of_the_rows_and_name_their_labels():
+    text = _text([_row(labels="all"), _row(labels=1), _row(labels=10)])
+    assert text.index("all") < text.index("1 per class") < text.index("10 per class")
+
+
+def test_mean_per_class_is_shown_where_it_differs():
+    same = [_row(), _row(metric="mean_per_class")]
+    assert "mean per class" not in _text(same)
+    assert "mean per class" in _text([_row(), _row(metric="mean_per_class", mean=0.4)])
+
+
+def test_a_missing_encoder_is_a_dash():
+    assert " - " in _text([_row("trained")])
+
+
+def test_json_keeps_fractions_and_has_null_for_no_interval():
+    (back,) = json.loads(json.dumps([_row(half=None, seeds=1).to_dict()], allow_nan=False))
+    assert back["mean"] == 0.5
+    assert back["low"] is None
+    assert back["labels"] == "all"
+    assert set(back) == {"protocol", "encoder", "labels", "metric", "mean", "low", "high", "seeds"}

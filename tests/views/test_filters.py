@@ -1,0 +1,103 @@
+"""Blur, Sobel, noise and cutout against torchvision, SciPy and plain loops."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage, stats
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from twofold.views import filters
+from twofold.views.filters import blur, blur_taps, cutout, noise, normal_field, sobel
+
+
+def random_images(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("size_px", "taps"), [(8, 3), (32, 3), (48, 5), (64, 7), (96, 9), (224, 23)])
+def test_blur_taps_follow_the_official_rule_and_are_odd(size_px, taps):
+    assert blur_taps(size_px) == taps
+
+
+@pytest.mark.parametrize("size_px", [8, 32, 96, 224])
+def test_blur_equals_torchvision(size_px):
+    images = random_images(4, 3, size_px, size_px)
+    sigma = torch.tensor([0.1, 0.7, 1.3, 2.0])
+    ours = blur(images, sigma)
+    for row in range(4):
+        expected = functional.gaussian_blur(images[row], [blur_taps(size_px)] * 2, [sigma[row].item()] * 2)
+        torch.testing.assert_close(ours[row], expected, atol=1e-5, rtol=0)
+
+
+def test_blur_of_nothing_is_the_identity_and_keeps_constants():
+    images = random_images(2, 3, 32, 32)
+    torch.testing.assert_close(blur(images, torch.zeros(2)), images, atol=0, rtol=0)
+    flat = torch.full((2, 1, 32, 32), 0.7)  # padding with zeros would darken the borders
+    torch.testing.assert_close(blur(flat, torch.tensor([0.5, 2.0])), flat, atol=1e-6, rtol=0)
+
+
+def test_sobel_equals_scipy():
+    images = random_images(2, 3, 12, 17)
+    ours = sobel(images)
+    for row in range(2):
+        for channel in range(3):
+            plane = images[row, channel].double().numpy()
+            gx, gy = (ndimage.sobel(plane, axis=axis, mode="mirror") / 4 for axis in (1, 0))
+            expected = np.sqrt((gx**2 + gy**2) / 2)
+            np.testing.assert_allclose(ours[row, channel].numpy(), expected, atol=1e-6)
+    assert sobel(torch.full((1, 1, 8, 8), 0.3)).abs().amax() == 0
+
+
+def test_noise_is_normal():
+    field = normal_field(torch.tensor([5.0]), 200_000)[0].double().numpy()
+    assert stats.kstest(field, "norm").pvalue > 1e-3
+    assert abs(np.corrcoef(field[:-1], field[1:])[0, 1]) < 0.01
+
+
+def test_noise_fields_of_neighbouring_seeds_are_unrelated():
+    fields = normal_field(torch.arange(20.0), 20_000).double()
+    correlation = torch.corrcoef(fields) - torch.eye(20)
+    assert correlation.abs().amax() < 0.04  # 5.6 standard deviations
+    assert stats.kstest(normal_field(torch.arange(50_000.0), 1)[:, 0].numpy(), "norm").pvalue > 1e-3
+
+
+def test_noise_of_a_batch_is_noise_of_each_image_and_a_function_of_the_seed():
+    images = random_images(3, 3, 8, 8)
+    sigma, seed = torch.tensor([0.0, 0.1, 0.5]), torch.tensor([1.0, 2.0**24 - 1, 3.0])
+    ours = noise(images, sigma, seed)
+    assert torch.equal(ours[0], images[0])
+    for row in range(3):
+        assert torch.equal(ours[row], noise(images[row : row + 1], sigma[row : row + 1], seed[row : row + 1])[0])
+        field = normal_field(seed[row : row + 1], 192).view(3, 8, 8)
+        torch.testing.assert_close(ours[row], (images[row] + sigma[row] * field).clamp(0, 1), atol=1e-6, rtol=0)
+
+
+def test_cutout_equals_a_loop():
+    images = random_images(60, 2, 10, 10) + 0.01
+    draws = torch.rand(60, 3, generator=torch.Generator().manual_seed(2))
+    area, position = draws[:, 0] * 0.9 + 0.1, draws[:, 1:]
+    area[0], position[1] = 1.0, torch.tensor([0.999, 0.0])
+    ours = cutout(images, area, position)
+    for row in range(60):
+        side = round(float((area[row] * 100).sqrt()))
+        top, left = (int(p * (10 - side + 1)) for p in position[row].tolist())
+        expected = images[row].clone()
+        expected[:, top : top + side, left : left + side] = 0
+        assert torch.equal(ours[row], expected)
+        assert (ours[row, 0] == 0).sum() == side**2
+
+
+def test_the_blur_comparison_sees_zero_padding(monkeypatch):
+    right = filters._band
+
+    def zero_padded(weights: Tensor, size: int) -> Tensor:
+        band, taps = right(weights, size), weights.shape[1] // 2
+        line = torch.arange(size)
+        offset = line - line[:, None]
+        kernel = weights[:, (offset + taps).clamp(0, 2 * taps)]
+        return torch.where(offset.abs() <= taps, kernel, torch.zeros_like(band))
+
+    monkeypatch.setattr(filters, "_band", zero_padded)
+    with pytest.raises(AssertionError):
+        test_blur_equals_torchvision(32)

@@ -1,0 +1,160 @@
+"""Two views of each image: a batch is a loop over its images, padding is never read, the result has no history."""
+
+import importlib
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as pillow_functional
+from torchvision.transforms.v2 import functional
+
+from twofold.recipe import Op, ViewsRecipe
+from twofold.views import build_policy, center_view, sample_views, take_rows, two_views
+from twofold.views.boxes import crop_boxes
+
+two_views_module = importlib.import_module("twofold.views.two_views")
+
+EVERYTHING = (
+    Op(name="crop", prob=0.8, range=(0.08, 1.0)),
+    Op(name="flip", prob=0.5),
+    Op(name="rotate", prob=0.5, range=(0.0, 3.0)),
+    Op(name="jitter", prob=0.8, range=(0.8, 0.8, 0.8, 0.2)),
+    Op(name="grayscale", prob=0.2),
+    Op(name="solarise", prob=0.3, range=(0.2, 0.9)),
+    Op(name="flip", prob=0.5),
+    Op(name="blur", prob=0.5, range=(0.1, 2.0)),
+    Op(name="noise", prob=0.5, range=(0.0, 0.1)),
+    Op(name="sobel", prob=0.2),
+    Op(name="cutout", prob=0.5, range=(0.05, 0.4)),
+)
+
+
+def batch(n: int, channels: int = 3) -> tuple[Tensor, Tensor]:
+    """Pictures of different sizes on one canvas, zero beyond each picture."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (n, channels, 40, 56), dtype=torch.uint8, generator=generator)
+    sizes = torch.stack([torch.randint(1, 41, (n,), generator=generator), torch.randint(1, 57, (n,))], dim=1)
+    for image, (height, width) in zip(images, sizes.tolist(), strict=True):
+        image[:, height:], image[:, :, width:] = 0, 0
+    return images, sizes
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("elements", [1, 20_000, 2**20])
+def test_a_batch_is_a_loop_over_its_images(channels, elements, monkeypatch):
+    """Also whatever the number of images handled at once."""
+    images, sizes = batch(9, channels)
+    draws = sample_views(EVERYTHING, 9, seed=0, step=0)
+    monkeypatch.setattr(two_views_module, "_CACHED_ELEMENTS", elements)
+    whole = two_views(images, sizes, draws, size_px=24, interpolation="bicubic")
+    for i in range(9):
+        row = slice(i, i + 1)
+        alone = two_views(images[row], sizes[row], take_rows(draws, row), size_px=24, interpolation="bicubic")
+        torch.testing.assert_close(whole[[i, 9 + i]], alone, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("policy", [EVERYTHING, (), (Op(name="flip", prob=0.5),), build_policy(ViewsRecipe())])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_views_are_contiguous_float32_in_the_unit_range(policy, interpolation):
+    images, sizes = batch(8)
+    draws = sample_views(policy, 8, seed=0, step=0)
+    views = two_views(images, sizes, draws, size_px=16, interpolation=interpolation)
+    assert views.shape == (16, 3, 16, 16)
+    assert views.dtype == torch.float32
+    assert views.is_contiguous()
+    assert 0 <= views.amin() <= views.amax() <= 1
+
+
+def test_padding_is_never_read():
+    images, sizes = batch(12)
+    draws = sample_views(EVERYTHING, 12, seed=0, step=0)
+    expected = two_views(images, sizes, draws, size_px=16, interpolation="bicubic")
+    for image, (height, width) in zip(images, sizes.tolist(), strict=True):
+        image[:, height:], image[:, :, width:] = 255, 255
+    assert torch.equal(two_views(images, sizes, draws, size_px=16, interpolation="bicubic"), expected)
+
+
+def test_simclr_policy_equals_torchvision_op_by_op():
+    images, sizes = batch(16)
+    crop, flip, jitter, grayscale, blur = draws = sample_views(build_policy(ViewsRecipe()), 16, seed=0, step=0)
+    ours = two_views(images, sizes, draws, size_px=30, interpolation="bicubic")
+    boxes = crop_boxes(crop.values, sizes.repeat(2, 1)).tolist()
+    adjust = (
+        functional.adjust_brightness,
+        functional.adjust_contrast,
+        functional.adjust_saturation,
+        functional.adjust_hue,
+    )
+    for row in range(32):
+        view = images[row % 16].float() / 255
+        view = functional.resized_crop(view, *boxes[row], size=[30, 30], interpolation=InterpolationMode.BICUBIC).clamp(
+            0, 1
+        )
+        view = functional.horizontal_flip(view) if flip.active[row] else view
+        for index in jitter.values[row, 4:].long().tolist() if jitter.active[row] else ():
+            view = adjust[index](view, jitter.values[row, index].item())
+        view = functional.rgb_to_grayscale(view, num_output_channels=3) if grayscale.active[row] else view
+        view = functional.gaussian_blur(view, [3, 3], [blur.values[row, 0].item()] * 2) if blur.active[row] else view
+        torch.testing.assert_close(ours[row], view, atol=5e-5, rtol=0)
+
+
+def test_images_and_draws_are_left_as_they_were():
+    images, sizes = batch(6)
+    draws = sample_views(EVERYTHING, 6, seed=0, step=0)
+    before = images.clone(), [(d.active.clone(), d.values.clone()) for d in draws]
+    first = two_views(images, sizes, draws, size_px=16, interpolation="bicubic")
+    assert torch.equal(images, before[0])
+    for draw, (active, values) in zip(draws, before[1], strict=True):
+        assert torch.equal(draw.active, active)
+        assert torch.equal(draw.values, values)
+    assert torch.equal(two_views(images, sizes, draws, size_px=16, interpolation="bicubic"), first)
+
+
+@pytest.mark.parametrize(
+    "context", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)]
+)
+def test_no_graph_and_no_loss_of_precision_in_any_context(context):
+    images, sizes = batch(4)
+    draws = sample_views(EVERYTHING, 4, seed=0, step=0)
+    expected = two_views(images, sizes, draws, size_px=16, interpolation="bicubic")
+    with context():
+        assert torch.equal(two_views(images, sizes, draws, size_px=16, interpolation="bicubic"), expected)
+        center = center_view(images, sizes, size_px=16, crop_fraction=0.875)
+    assert torch.equal(center, center_view(images, sizes, size_px=16, crop_fraction=0.875))
+    assert not expected.requires_grad
+
+
+def test_without_a_crop_the_view_is_the_central_square():
+    images, sizes = batch(8)
+    views = two_views(images, sizes, (), size_px=16, interpolation="bicubic")
+    center = center_view(images, sizes, size_px=16, crop_fraction=1.0)
+    assert torch.equal(views, torch.cat([center, center]))
+
+
+@pytest.mark.parametrize("size", [(40, 40), (300, 450), (33, 56), (500, 375)])
+@pytest.mark.parametrize("fraction", [0.875, 1.0, 0.5])
+def test_center_view_equals_torchvisions_center_crop_and_resize(size, fraction):
+    images = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    ours = center_view(images, torch.tensor([size] * 2), size_px=32, crop_fraction=fraction)
+    square = functional.center_crop(images.float() / 255, [round(min(size) * fraction)] * 2)
+    expected = functional.resize(square, [32, 32], interpolation=InterpolationMode.BICUBIC, antialias=True).clamp(0, 1)
+    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
+
+
+def test_center_view_is_near_pillows():
+    """Pillow works in whole grey levels: its rounding, twice, is all that separates the two."""
+    pixels = torch.randint(0, 256, (1, 3, 90, 120), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    picture = Image.fromarray(pixels[0].permute(1, 2, 0).numpy())
+    theirs = pillow_functional.to_tensor(
+        pillow_functional.resize(pillow_functional.center_crop(picture, [90, 90]), [32, 32], InterpolationMode.BICUBIC)
+    )
+    ours = center_view(pixels, torch.tensor([[90, 120]]), size_px=32, crop_fraction=1.0)
+    torch.testing.assert_close(ours[0], theirs, atol=1.5 / 255, rtol=0)
+
+
+def test_center_view_is_the_identity_at_its_own_size():
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    ours = center_view(images, torch.tensor([[32, 32]] * 3), size_px=32, crop_fraction=1.0)
+    assert torch.equal(ours, images / 255)
