@@ -51,7 +51,7 @@ def resolve_recipe(name: str, data: str | Path, *, cache: Path | None, settings:
     """The recipe called `name` with `settings` put in; says why where it picked something from the pictures."""
 
     def look() -> Found:
-        facts = look_at(open_source(data))
+        facts = look_at(open_source(data, cache=cache))
         return Found(
             pictures=facts.count,
             short_side_px=facts.short_side_px,

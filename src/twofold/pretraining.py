@@ -63,7 +63,7 @@ def pretrain(
 
 def store_px(recipe: Recipe) -> int:
     """Short side that the store keeps: by default a crop of a quarter of the area still needs no enlarging."""
-    return recipe.data.store_px or 2 * recipe.views.size_px
+    return recipe.data.store_px or 2 * recipe.views.embedding_px
 
 
 def _train(

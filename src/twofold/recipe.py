@@ -103,12 +103,14 @@ class ViewsRecipe:
     ops: Annotated[
         tuple[Op, ...] | None, Help("the policy itself as a list of (op, probability, range); replaces the named one")
     ] = None
+    eval_size_px: Annotated[int | None, Help("side of the central view when embedding (none: --size-px)")] = None
     eval_crop_fraction: Annotated[
         float, Help("share of the short side that the central crop keeps when embedding (1: all)")
     ] = 0.875
 
     def __post_init__(self) -> None:
         _require(self.size_px >= 8, "size_px", self.size_px, "at least 8 pixels")
+        _require(self.eval_size_px is None or self.eval_size_px >= 8, "eval_size_px", self.eval_size_px, "at least 8")
         _require_choice("policy", self.policy, ("simclr", "small"))
         _require(0.0 <= self.strength <= 2.5, "strength", self.strength, "in [0, 2.5]")
         low, high = self.crop_area
@@ -116,6 +118,11 @@ class ViewsRecipe:
         _require(0.0 <= self.flip_prob <= 1.0, "flip_prob", self.flip_prob, "a probability in [0, 1]")
         _require_choice("interpolation", self.interpolation, ("bilinear", "bicubic"))
         _require(0.0 < self.eval_crop_fraction <= 1.0, "eval_crop_fraction", self.eval_crop_fraction, "in (0, 1]")
+
+    @property
+    def embedding_px(self) -> int:
+        """Side of the central view that is embedded."""
+        return self.eval_size_px or self.size_px
 
 
 @dataclass(frozen=True, kw_only=True)

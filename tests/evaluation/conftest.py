@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ SIDE = 8
 class Machine:
     """The least that embedding asks for."""
 
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext()
@@ -33,7 +33,7 @@ class Flat(nn.Module):
     def __init__(self, channels: int = 1) -> None:
         super().__init__()
         self.dim = channels * SIDE**2
-        self.norm = nn.BatchNorm2d(channels, eps=0.0)
+        self.norm = nn.BatchNorm2d(channels, eps=1e-12)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.norm(x).flatten(1)

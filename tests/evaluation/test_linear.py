@@ -4,7 +4,7 @@ from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from twofold.evaluation import LinearProbe, Scaling, fit_linear
+from twofold.evaluation import LinearProbe, fit_linear, fit_scaling
 from twofold.evaluation.linear import _loss_and_gradient, cross_entropy
 
 
@@ -12,7 +12,7 @@ def _clusters(n=1500, d=40, classes=5, spread=0.35, seed=0):
     draw = np.random.default_rng(seed)
     y = draw.integers(0, classes, n)
     x = spread * draw.normal(size=(classes, d))[y] + draw.normal(size=(n, d)) * np.geomspace(3, 0.3, d)
-    return Scaling.of(x.astype(np.float32))(x.astype(np.float32)), y
+    return fit_scaling(x.astype(np.float32))(x.astype(np.float32)), y
 
 
 def _objective(probe, x, y, l2):
@@ -75,7 +75,7 @@ def test_a_class_without_rows_is_never_predicted():
 def test_scaling_agrees_with_scikit_learn_and_silences_constant_features():
     x = np.random.default_rng(0).normal(5, 3, (100, 6)).astype(np.float32)
     x[:, 2] = 0.1
-    scaled = Scaling.of(x)(x)
+    scaled = fit_scaling(x)(x)
     others = [0, 1, 3, 4, 5]
     np.testing.assert_allclose(scaled[:, others], StandardScaler().fit_transform(x)[:, others], atol=1e-4)
     assert (scaled[:, 2] == 0).all()

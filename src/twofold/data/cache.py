@@ -12,7 +12,7 @@ from typing import IO
 
 from twofold.errors import TwofoldError
 
-_BUILDING = ".building-"
+BUILDING = ".building-"
 _LOCK = "lock"
 _OLD_S = 24 * 3600.0
 
@@ -38,9 +38,10 @@ def cache_errors(folder: Path) -> Iterator[None]:
 def building_folder(parent: Path) -> Iterator[Path]:
     """A new folder in `parent`, locked while the block runs; removed afterwards unless it was moved away."""
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix=_BUILDING))
-    with (folder / _LOCK).open("w") as lock:
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=BUILDING))
+    with (folder / "unlocked").open("w") as lock:
         _try_lock(lock)
+        (folder / "unlocked").rename(folder / _LOCK)  # whoever finds a lock finds it held, as long as we live
         try:
             yield folder
         finally:
@@ -62,7 +63,7 @@ def publish(folder: Path, final: Path) -> None:
 
 def clean(parent: Path) -> None:
     """Remove what builds that were killed have left in `parent`; running ones hold a lock and stay."""
-    for folder in parent.glob(f"{_BUILDING}*"):
+    for folder in parent.glob(f"{BUILDING}*"):
         if _is_dead(folder):
             shutil.rmtree(folder, ignore_errors=True)
 

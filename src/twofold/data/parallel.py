@@ -15,7 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from twofold.data.quiet import quiet
 
 Result = TypeVar("Result")
-_PORTION = 8  # pictures a task: few enough to hold little in memory, enough to keep the threads apart
+_PORTION = 16  # pictures a task: few enough to hold little in memory, enough to keep the threads apart
+_SPARE = 2  # tasks that wait, so that no thread has to
 
 
 def in_order(work: Callable[[int], Result], count: int, *, text: str, show: bool) -> Iterator[Result]:
@@ -39,13 +40,18 @@ def _portions(work: Callable[[int], Result], count: int) -> Iterator[list[Result
         try:
             for start in range(0, count, _PORTION):
                 waiting.append(pool.submit(run, start))
-                if len(waiting) > workers + 2:
+                if len(waiting) > workers + _SPARE:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def in_flight() -> int:
+    """How many items, next to each other, may be worked on at once."""
+    return _PORTION * (cores() + _SPARE + 1)
 
 
 def cores() -> int:

@@ -9,10 +9,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO
 
+from twofold.data.parallel import in_flight
 from twofold.data.record import Record, digest, resolve_split, shown, stamp_path
 from twofold.errors import TwofoldError
-
-_GROUPS_KEPT = 2  # row groups held in memory: readers go through the file in order
 
 
 class ParquetSource:
@@ -23,10 +22,11 @@ class ParquetSource:
         import pyarrow.parquet as pq
         from pyarrow.lib import ArrowException
 
+        open_parquet: Any = pq.ParquetFile
         self.name = name
         self._path = path
         try:
-            self._file: Any = pq.ParquetFile(path)  # type: ignore[no-untyped-call]
+            self._file = open_parquet(path)
             self.records = _records(self._file, name)
         except (OSError, ArrowException) as error:
             reason = str(error).splitlines()[0]
@@ -37,6 +37,8 @@ class ParquetSource:
             raise TwofoldError(f"the parquet file '{name}' has no rows; it needs one for each picture. Add some.")
         sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
         self._first_rows = [0, *accumulate(sizes)]
+        # Readers go through the file side by side, in order: enough groups stay in memory that none is read twice.
+        self._groups_kept = 2 + in_flight() // max(1, min(sizes))
         self._groups: OrderedDict[int, Any] = OrderedDict()
         self._lock = Lock()
 
@@ -65,7 +67,7 @@ class ParquetSource:
         with self._lock:
             if group not in self._groups:
                 self._groups[group] = self._file.read_row_group(group, columns=["image"])["image"]
-                while len(self._groups) > _GROUPS_KEPT:
+                while len(self._groups) > self._groups_kept:
                     self._groups.popitem(last=False)
             return self._groups[group]
 

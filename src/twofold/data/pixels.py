@@ -39,11 +39,11 @@ class Pixels:
             images = np.asarray(self._grid[rows])  # fancy indexing: the one copy
         else:
             images = np.zeros((len(rows), self.channels, *sizes.max(axis=0, initial=0)), np.uint8)
-            for canvas, row, (height, width) in zip(images, rows, sizes, strict=True):
+            for canvas, row, (height, width) in zip(images, rows.tolist(), sizes.tolist(), strict=True):
                 canvas[:, :height, :width] = self._picture(row)
         return ImageBatch(torch.from_numpy(images), torch.from_numpy(sizes))
 
     def _picture(self, row: int) -> UInt8[np.ndarray, "c H W"]:
-        height, width = self.sizes[row]
+        height, width = self.sizes[row].tolist()
         end = self._ends[row]
         return self._flat[end - self.channels * height * width : end].reshape(self.channels, height, width)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -26,6 +26,7 @@ class Record:
     split: str | None = None  # one of SPLITS; None where the source has no splits
 
 
+@runtime_checkable
 class Source(Protocol):
     """Pictures in a fixed order. `read` and `open` may be called from several threads at once."""
 

@@ -26,11 +26,11 @@ def open_source(data: str | Path, *, cache: Path | None = None) -> Source:
         return _open_named(name.removeprefix(_PREFIX), name, cache)
     path = Path(name).expanduser()
     try:
-        if path.is_dir():
+        if name and path.is_dir():
             return FolderSource(path, name)
         if path.is_file():
             return _open_file(path, name)
-    except PermissionError as error:
+    except OSError as error:
         raise TwofoldError(
             f"'{name}' cannot be opened ({error.strerror}), but the data must be readable. Change its permissions."
         ) from error

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Int64
 
-Rows = Int64[np.ndarray, " k"]
+Rows = Int64[np.ndarray, "_"]  # row numbers, sorted
 
 
 def permutation(count: int, *key: int) -> Int64[np.ndarray, " {count}"]:

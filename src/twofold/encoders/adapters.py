@@ -66,7 +66,7 @@ def build_torchvision(name: str, *, channels: int, size_px: int = 224, zero_init
     an unknown name and for views that the network cannot take.
     """
     from torchvision import models
-    from torchvision.models import get_model, list_models  # type: ignore[attr-defined]
+    from torchvision.models import get_model, list_models
 
     names: list[str] = list_models(module=models)
     if name not in names:

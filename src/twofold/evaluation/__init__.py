@@ -5,13 +5,14 @@ from twofold.evaluation.evaluate import Evaluation, evaluate_encoder
 from twofold.evaluation.export import write_embeddings
 from twofold.evaluation.gallery import build_gallery
 from twofold.evaluation.knn import predict_knn
-from twofold.evaluation.linear import LinearProbe, Scaling, fit_linear
+from twofold.evaluation.linear import LinearProbe, Scaling, fit_linear, fit_scaling
 from twofold.evaluation.metrics import confusion, interval, mean_per_class, top1
 from twofold.evaluation.monitors import build_knn_monitor
-from twofold.evaluation.selection import choose_l2
+from twofold.evaluation.selection import Choice, choose_l2, fit_few, fit_probe
 from twofold.evaluation.table import Row, results_table
 
 __all__ = [
+    "Choice",
     "Evaluation",
     "Hardware",
     "LinearProbe",
@@ -23,7 +24,10 @@ __all__ = [
     "confusion",
     "embed_images",
     "evaluate_encoder",
+    "fit_few",
     "fit_linear",
+    "fit_probe",
+    "fit_scaling",
     "frozen",
     "interval",
     "mean_per_class",

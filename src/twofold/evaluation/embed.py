@@ -70,7 +70,7 @@ def embed_images(
 
 def pixels(images: ImageSet, rows: Integer[np.ndarray, " n"], *, views: ViewsRecipe) -> Float32[np.ndarray, "n d"]:
     """The same central views as numbers, at most 32 px a side, flattened: d = channels * side²; values in [0, 1]."""
-    side_px = min(views.size_px, PIXELS_PX)
+    side_px = min(views.embedding_px, PIXELS_PX)
     parts = [
         _views(images, part, views, side_px, torch.device("cpu")).flatten(1).numpy() for part in _batches(rows, 512)
     ]
@@ -88,7 +88,7 @@ def _encode(
 ) -> Float32[np.ndarray, "n d"]:
     parts = []
     for part in _batches(rows, batch_size):
-        x = _views(images, part, views, views.size_px, hardware.device)
+        x = _views(images, part, views, views.embedding_px, hardware.device)
         with hardware.autocast():
             h = encoder(x)
         parts.append(h.float().cpu().numpy())

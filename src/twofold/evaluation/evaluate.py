@@ -16,10 +16,10 @@ from twofold.data import ImageSet, shots_per_class
 from twofold.errors import TwofoldError
 from twofold.evaluation.embed import Hardware, embed_images, pixels
 from twofold.evaluation.knn import neighbour_count, predict_knn
-from twofold.evaluation.labelled import Labelled, find_labelled, selection_fold
-from twofold.evaluation.linear import Scaling, fit_linear
+from twofold.evaluation.labelled import Labelled, find_labelled, selection_folds
+from twofold.evaluation.linear import fit_scaling
 from twofold.evaluation.scoring import Attempt, score
-from twofold.evaluation.selection import Fold, choose_l2, fit_few
+from twofold.evaluation.selection import Fold, fit_few, fit_probe
 from twofold.evaluation.stated import protocol_sentences
 from twofold.evaluation.table import Row
 from twofold.recipe import DataRecipe, ViewsRecipe
@@ -42,6 +42,12 @@ class Features:
     test: Float32[np.ndarray, "m d"]
     seeds: range  # of the selection splits
     few_seeds: range  # of the labelled subsets
+
+    @property
+    def title(self) -> str:
+        """For a line of progress."""
+        which = f", weights of seed {self.seeds[0]}" if self.encoder == "untrained" else ""
+        return f"{self.encoder}{which} ({self.train.shape[1]:,} numbers a picture)"
 
 
 def evaluate_encoder(
@@ -71,22 +77,29 @@ def evaluate_encoder(
     possible, sentences = _possible_shots(labelled, shots)
     for sentence in sentences:
         say(sentence)
-    folds = [selection_fold(images, labelled, data.selection_fraction, data.data_seed + seed) for seed in range(seeds)]
+    folds = [selection_folds(images, labelled, data, seed) for seed in range(seeds)]
     attempts: list[Attempt] = []
     counts = (seeds, few_seeds if possible else 0)
+    say(f"Embedding {len(labelled.train):,} train and {len(labelled.test):,} test pictures of '{images.name}'")
     for features in _all_features(encoder, untrained, images, labelled, views, hardware, counts):
-        say(f"{features.encoder}: measuring {features.train.shape[1]:,} numbers a picture")
+        fitting = time.perf_counter()
         attempts += _attempts(features, labelled, folds, possible)
+        say(f"{features.title}: measured in {time.perf_counter() - fitting:.0f} s")
     rows, confusion = score(attempts, images, labelled)  # the labels of test are read here, once, after all fitting
     details = {
         "data": images.name,
         "train": len(labelled.train),
-        "selection": len(folds[0][1]),
+        "selection": len(folds[0][0][1]),
         "test": len(labelled.test),
         "classes": labelled.classes,
         "confusion": confusion,
         **_chosen(attempts),
-        "stated": [*images.stated, *labelled.stated, *sentences, *protocol_sentences(data, seeds, few_seeds, possible)],
+        "stated": [
+            *images.stated,
+            *labelled.stated,
+            *sentences,
+            *protocol_sentences(data, len(labelled.train), seeds, few_seeds, possible),
+        ],
         "seconds": round(time.perf_counter() - began, 3),
     }
     return Evaluation(rows, details)
@@ -138,7 +151,7 @@ def _finite(embeddings: Float32[np.ndarray, "n d"], name: str) -> Float32[np.nda
     return embeddings
 
 
-def _attempts(features: Features, labelled: Labelled, folds: list[Fold], shots: list[int]) -> Iterator[Attempt]:
+def _attempts(features: Features, labelled: Labelled, folds: list[list[Fold]], shots: list[int]) -> Iterator[Attempt]:
     """Fit on train, predict test: `features.test` enters nothing but the two kinds of predict."""
     name, x, y = features.encoder, features.train, labelled.train_ids
     classes = len(labelled.classes)
@@ -150,11 +163,10 @@ def _attempts(features: Features, labelled: Labelled, folds: list[Fold], shots: 
             own = shots_per_class(y, count, seed)
             predicted = predict_knn(features.test, x[own], y[own], classes=classes, k=min(20, count))
             yield Attempt("knn", name, count, seed, predicted)
-    scaling = Scaling.of(x)
+    scaling = fit_scaling(x)
     x, test = scaling(x), scaling(features.test)
     for seed in features.seeds:
-        l2 = choose_l2(x, y, classes=classes, folds=[folds[seed]])
-        probe = fit_linear(x, y, classes, l2)
+        probe, l2 = fit_probe(x, y, classes=classes, folds=folds[seed])
         yield Attempt("linear", name, "all", seed, probe.predict(test), l2)
     for seed in features.few_seeds:
         for count in shots:

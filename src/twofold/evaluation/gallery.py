@@ -59,7 +59,7 @@ def _sample(images: ImageSet, limit: int) -> tuple[str, Integer[np.ndarray, " m"
 
 
 def _thumbs(images: ImageSet, rows: Integer[np.ndarray, " m"], views: ViewsRecipe) -> UInt8[np.ndarray, "m t t 3"]:
-    side_px = min(THUMB_PX, views.size_px)
+    side_px = min(THUMB_PX, views.embedding_px)
     thumbs = np.zeros((len(rows), side_px, side_px, 3), np.uint8)
     for first in range(0, len(rows), 256):
         part = slice(first, first + 256)

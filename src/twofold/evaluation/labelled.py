@@ -7,8 +7,12 @@ import numpy as np
 from jaxtyping import Int64
 
 from twofold.data import ImageSet, cut_fraction
+from twofold.data.splits import permutation
 from twofold.errors import TwofoldError
-from twofold.evaluation.selection import Fold
+from twofold.evaluation.selection import Fold, stratified_folds
+from twofold.recipe import DataRecipe
+
+LEAST_SELECTION = 500  # an accuracy counted on fewer pictures is off by more than 2 points (standard error)
 
 
 @dataclass(frozen=True)
@@ -50,20 +54,30 @@ def read_truth(images: ImageSet, labelled: Labelled) -> Int64[np.ndarray, " m"]:
     return _ids(images, labelled.test, labelled.classes)
 
 
-def selection_fold(images: ImageSet, labelled: Labelled, fraction: float, seed: int) -> Fold:
-    """(kept, cut): places within `labelled.train`, the cut a share `fraction` of each class.
+def selection_folds(images: ImageSet, labelled: Labelled, data: DataRecipe, seed: int) -> list[Fold]:
+    """Pairs (kept, cut) of places within `labelled.train`, on whose cuts a choice is made; a function of the seed.
 
-    Raises TwofoldError where so small a share of so few pictures is nothing.
+    One pair, `data.selection_fraction` of each class cut off; where that is under 500 pictures, on which no choice
+    can rest, the five of a cross-validation. Raises TwofoldError where no class has two pictures.
     """
+    seed += data.data_seed
+    if not is_large(len(labelled.train), data):
+        order = permutation(len(labelled.train), seed)
+        folds = [(order[kept], order[cut]) for kept, cut in stratified_folds(labelled.train_ids[order])]
+        if not folds:
+            raise TwofoldError(
+                f"the data '{images.name}' have 1 labelled train picture of each class, but evaluation needs 2 to "
+                "choose on. Give more labelled pictures."
+            )
+        return folds
     keys = [images.paths[row] for row in labelled.train]
     names = [labelled.classes[label] for label in labelled.train_ids]
-    kept, cut = cut_fraction(keys, fraction, seed, labels=names)
-    if len(cut) == 0 or len(kept) == 0:
-        raise TwofoldError(
-            f"selection_fraction is {fraction}, which leaves {len(kept)} and cuts {len(cut)} of {len(keys)} labelled "
-            "train pictures, but both parts need pictures. Change --selection-fraction or give more labels."
-        )
-    return kept, cut
+    return [cut_fraction(keys, data.selection_fraction, seed, labels=names)]
+
+
+def is_large(count: int, data: DataRecipe) -> bool:
+    """Whether the selection split of `count` train pictures is large enough to choose on."""
+    return data.selection_fraction * count >= LEAST_SELECTION
 
 
 def _require_labels(images: ImageSet, train: Int64[np.ndarray, " n"]) -> None:

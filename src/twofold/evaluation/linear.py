@@ -1,11 +1,12 @@
 """Multinomial logistic regression on fixed features, by L-BFGS. Legend: n rows, d features, c classes."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64, Integer
 from scipy.optimize import minimize
+
+from twofold.evaluation.threads import fitting_threads
 
 _ITERATIONS = 1000
 
@@ -17,18 +18,18 @@ class Scaling:
     mean: Float32[np.ndarray, " d"]
     std: Float32[np.ndarray, " d"]
 
-    @classmethod
-    def of(cls, x: Float32[np.ndarray, "n d"]) -> Self:
-        """The scaling that gives the rows of `x` mean 0 and standard deviation 1; a constant feature becomes 0."""
-        mean, std = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
-        constant = std <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
-        return cls(mean.astype(np.float32), np.where(constant, np.inf, std).astype(np.float32))
-
     def __call__(self, x: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
         """Scaled rows."""
         scaled = x - self.mean
         scaled /= self.std
         return scaled
+
+
+def fit_scaling(x: Float32[np.ndarray, "n d"]) -> Scaling:
+    """The scaling that gives the rows of `x` mean 0 and standard deviation 1; a constant feature becomes 0."""
+    mean, std = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
+    constant = std <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
+    return Scaling(mean.astype(np.float32), np.where(constant, np.inf, std).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def fit_linear(
 
     # tolerances near what float32 products can resolve
     options = {"maxiter": _ITERATIONS, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-5}
-    solution = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B", options=options).x
+    with fitting_threads(x.size * classes):
+        solution = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B", options=options).x
     found = solution.reshape(d + 1, classes).astype(np.float32)
     return LinearProbe(found[:-1], found[-1])
 

@@ -1,17 +1,29 @@
 """The strength of the probe's weight decay, chosen on labels that it may see and on no others."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Integer
 
 from twofold.evaluation.linear import LinearProbe, cross_entropy, fit_linear
+from twofold.evaluation.threads import fitting_threads
 
 L2_GRID = (1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)  # strong to weak: each fit starts from the one before
+FEW_L2_GRID = L2_GRID[1:-1]
 FOLDS = 5
 FEW_SHOT_L2 = 1e-2  # 1 to 4 labels per class always separate: from 0.1 down the accuracy is flat, above it falls
 
-Fold = tuple[Integer[np.ndarray, " kept"], Integer[np.ndarray, " cut"]]
+
+@dataclass(frozen=True)
+class Choice:
+    """A strength of weight decay, and the probe that it gave on the first fold: a start for fitting on all rows."""
+
+    l2: float
+    start: LinearProbe
+
+
+Fold = tuple[Integer[np.ndarray, " _"], Integer[np.ndarray, " _"]]
 
 
 def choose_l2(
@@ -21,7 +33,7 @@ def choose_l2(
     classes: int,
     folds: Sequence[Fold],
     grid: Sequence[float] = L2_GRID,
-) -> float:
+) -> Choice:
     """The value of `grid` whose probes, fitted on the kept rows of each fold, get most of the cut rows right.
 
     Of equals, the one with the lower cross-entropy on the cut rows. The path ends after two values in a row that get
@@ -29,6 +41,7 @@ def choose_l2(
     """
     probes: list[LinearProbe | None] = [None] * len(folds)
     scores: list[tuple[int, float]] = []  # right, minus cross-entropy: the largest is the best
+    starts: list[LinearProbe] = []
     for l2 in grid:
         right, loss = 0, 0.0
         for place, (kept, cut) in enumerate(folds):
@@ -36,31 +49,58 @@ def choose_l2(
             logits = probe.logits(x[cut])
             right += int((logits.argmax(1) == y[cut]).sum())
             loss += cross_entropy(logits, y[cut]) * len(cut)
+            starts += [probe] if place == 0 else []
         scores.append((right, -loss))
-        best = max(score[0] for score in scores)
-        if len(scores) > 2 and scores[-1][0] < best and scores[-2][0] < best:
+        best = max(scores)
+        if len(scores) > 2 and scores[-1][0] < best[0] and scores[-2][0] < best[0]:
             break
-    return grid[scores.index(max(scores))]
+    chosen = scores.index(max(scores))
+    return Choice(grid[chosen], starts[chosen])
 
 
 def stratified_folds(y: Integer[np.ndarray, " n"], count: int = FOLDS) -> list[Fold]:
-    """`count` pairs of (kept, cut) row numbers: the rows of each class are dealt out in turn, in the given order."""
+    """`count` pairs of (kept, cut) row numbers: the rows of each class are dealt out in turn, in the given order.
+
+    Fewer pairs where no class has that many rows; none where each class has one.
+    """
     turn = np.empty(len(y), dtype=np.int64)
     for label in np.unique(y):
         own = np.flatnonzero(y == label)
         turn[own] = np.arange(len(own)) % count
-    return [(np.flatnonzero(turn != fold), np.flatnonzero(turn == fold)) for fold in range(count)]
+    folds = [(np.flatnonzero(turn != fold), np.flatnonzero(turn == fold)) for fold in range(count)]
+    return [(kept, cut) for kept, cut in folds if len(kept) and len(cut)]
+
+
+def fit_probe(
+    x: Float32[np.ndarray, "n d"],
+    y: Integer[np.ndarray, " n"],
+    *,
+    classes: int,
+    folds: Sequence[Fold],
+    grid: Sequence[float] = L2_GRID,
+) -> tuple[LinearProbe, float]:
+    """The probe on all rows and its l2, chosen on `folds` of them; FEW_SHOT_L2 where there are none.
+
+    With fewer rows than features, fitted in the space that the rows span, where the optimum lies: the penalty does
+    not change under rotation.
+    """
+    basis = None
+    if len(x) < x.shape[1]:
+        with fitting_threads(x.size * classes):
+            basis = np.linalg.qr(x.T)[0]
+    inner = x if basis is None else x @ basis
+    l2: float = FEW_SHOT_L2
+    start: LinearProbe | None = None
+    if folds:
+        choice = choose_l2(inner, y, classes=classes, folds=folds, grid=grid)
+        l2, start = choice.l2, choice.start
+    probe = fit_linear(inner, y, classes, l2, start)
+    return (probe if basis is None else LinearProbe(basis @ probe.weight, probe.bias)), l2
 
 
 def fit_few(
     x: Float32[np.ndarray, "n d"], y: Integer[np.ndarray, " n"], *, classes: int, shots: int
 ) -> tuple[LinearProbe, float]:
-    """The probe on `shots` labels per class, and its l2: by cross-validation within them, or FEW_SHOT_L2 below 5.
-
-    Fitted in the space that the rows span, where the optimum lies: the penalty does not change under rotation.
-    """
-    basis = np.linalg.qr(x.T)[0] if len(x) < x.shape[1] else None
-    inner = x if basis is None else x @ basis
-    l2 = choose_l2(inner, y, classes=classes, folds=stratified_folds(y)) if shots >= FOLDS else FEW_SHOT_L2
-    probe = fit_linear(inner, y, classes, l2)
-    return (probe if basis is None else LinearProbe(basis @ probe.weight, probe.bias)), l2
+    """`fit_probe` on `shots` labels per class: l2 by cross-validation within them, or FEW_SHOT_L2 below 5."""
+    folds = stratified_folds(y) if shots >= FOLDS else []
+    return fit_probe(x, y, classes=classes, folds=folds, grid=FEW_L2_GRID)

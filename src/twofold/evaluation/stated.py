@@ -2,19 +2,26 @@
 
 from collections.abc import Sequence
 
+from twofold.evaluation.labelled import LEAST_SELECTION, is_large
 from twofold.evaluation.selection import FEW_SHOT_L2, FOLDS, L2_GRID
 from twofold.recipe import DataRecipe
 
 
-def protocol_sentences(data: DataRecipe, seeds: int, few_seeds: int, shots: Sequence[int]) -> list[str]:
+def protocol_sentences(data: DataRecipe, train: int, seeds: int, few_seeds: int, shots: Sequence[int]) -> list[str]:
     """What was fitted on what, what the intervals cover and what they do not."""
+    how = (
+        f"on {data.selection_fraction:.0%} of train"
+        if is_large(train, data)
+        else f"by {FOLDS}-fold cross-validation on train ({data.selection_fraction:.0%} of it are under "
+        f"{LEAST_SELECTION} pictures)"
+    )
     sentences = [
         "the encoder is frozen, in evaluation mode; all of the test split is counted, once, after all fitting",
         "k-NN: cosine, k = min(20, labels per class), votes weigh exp(similarity / 0.1)",
         "linear probe: logistic regression by L-BFGS on features scaled by the mean and deviation of all train "
         "pictures, also for few labels (labels play no part in that)",
-        f"all labels: the weight decay is chosen among {len(L2_GRID)} values from {L2_GRID[-1]:g} to {L2_GRID[0]:g} on "
-        f"{data.selection_fraction:.0%} of train, then the probe is fitted again on all of train",
+        f"all labels: the weight decay is chosen among {len(L2_GRID)} values from {L2_GRID[-1]:g} to {L2_GRID[0]:g} "
+        f"{how}, then the probe is fitted again on all of train",
         f"all labels: {seeds} seeds vary the selection split and the untrained weights; k-NN chooses nothing, so the "
         "trained encoder and pixels have one figure and no interval",
         "intervals are 95 % of Student's t over these seeds; they do not cover training again or other test pictures",

@@ -104,7 +104,7 @@ def _context(run: RunContent) -> dict[str, Any]:
         "facts": headline.shown_facts(run),
         "quarantine_shown": QUARANTINE_SHOWN,
         "version": __version__,
-        "plotly": Markup(offline.get_plotlyjs()),  # type: ignore[attr-defined, no-untyped-call]
+        "plotly": Markup(offline.get_plotlyjs()),
     }
 
 

@@ -63,7 +63,7 @@ def few_labels(rows: list[Measurement], protocol: str, details: Details | None) 
         "range": [math.log10(marks[0][1]) - 0.12, math.log10(marks[-1][1]) + 0.18],
     }
     shown = [row for row in rows if row.labels in known and row.metric == metric]  # both protocols: one scale
-    low, high = min(row.low for row in shown), max(row.high for row in shown)
+    low, high = min(row.bounds[0] for row in shown), max(row.bounds[1] for row in shown)
     scale = [max(0.0, 100 * low - 4), min(100.0, 100 * high + 4)]
     layout = {"xaxis": axis, "yaxis": {"title": {"text": "correct, %"}, "range": scale}, "hovermode": "x unified"}
     return {"data": traces, "layout": {**layout, "legend": _LEGEND_ON_TOP}}
@@ -78,8 +78,8 @@ def _few_labels_line(line: list[Measurement], places: dict[int | str, float], pr
         "x": [places[row.labels] for row in line],
         "y": [100 * row.mean for row in line],
         "error_y": {
-            "array": [100 * (row.high - row.mean) for row in line],
-            "arrayminus": [100 * (row.mean - row.low) for row in line],
+            "array": [100 * (row.bounds[1] - row.mean) for row in line],
+            "arrayminus": [100 * (row.mean - row.bounds[0]) for row in line],
             "symmetric": False,
             "color": colour,
             "thickness": 1.4,

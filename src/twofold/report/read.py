@@ -16,16 +16,24 @@ from twofold.runtime.record import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One row of evaluation.json; `mean`, `low` and `high` (95 %) are fractions in [0, 1]."""
+    """One row of evaluation.json; `mean`, `low` and `high` (95 %) are fractions in [0, 1].
+
+    `low` and `high` are None where a single draw leaves nothing to vary.
+    """
 
     protocol: str
     encoder: str
     labels: int | str  # per class, or "all"
     metric: str
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     seeds: int
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The interval, or the mean twice where there is none."""
+        return (self.mean if self.low is None else self.low, self.mean if self.high is None else self.high)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +117,10 @@ def _read_json(path: Path) -> Any:
         raise _damaged(path, error) from error
 
 
+def _number(value: int | float | None) -> float | None:
+    return None if value is None else float(value)
+
+
 def _measurement(row: dict[str, Any]) -> Measurement:
     seeds = row["seeds"]
     return Measurement(
@@ -117,8 +129,8 @@ def _measurement(row: dict[str, Any]) -> Measurement:
         labels=row["labels"],
         metric=row["metric"],
         mean=float(row["mean"]),
-        low=float(row["low"]),
-        high=float(row["high"]),
+        low=_number(row["low"]),
+        high=_number(row["high"]),
         seeds=seeds if isinstance(seeds, int) else len(seeds),
     )
 

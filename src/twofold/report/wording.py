@@ -22,9 +22,9 @@ def percent(fraction: int | float) -> str:
     return f"{100 * fraction:.1f}"
 
 
-def interval(low: float, high: float) -> str:
-    """0.859, 0.869 -> "85.9 \u2013 86.9"."""
-    return f"{percent(low)} \u2013 {percent(high)}"
+def interval(low: float | None, high: float | None) -> str:
+    """0.859, 0.869 -> "85.9 \u2013 86.9"; "one draw" where there is no interval."""
+    return "one draw" if low is None or high is None else f"{percent(low)} \u2013 {percent(high)}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -63,7 +63,7 @@ class Loaded:
         return center_view(
             pixels[None],
             sizes,
-            size_px=views.size_px,
+            size_px=views.embedding_px,
             crop_fraction=views.eval_crop_fraction,
             interpolation=views.interpolation,
         )

@@ -1,0 +1,67 @@
+"""A look at headers."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageFile
+
+from pictures import write_pictures
+from twofold.data import Facts, look_at, open_source
+from twofold.errors import TwofoldError
+
+
+def test_facts_of_a_labelled_folder(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "data", per_class=3, splits=("train", "test"))
+    assert look_at(open_source(folder)) == Facts(
+        count=18,
+        channels=3,
+        short_side_px=24,
+        min_px=24,
+        max_px=24,
+        labelled=True,
+        classes=3,
+        splits=["train", "test"],
+        unreadable=0,
+    )
+
+
+def test_sizes_and_unreadable_files(tmp_path: Path) -> None:
+    for number, size in enumerate([(10, 30), (20, 12), (50, 40)]):
+        Image.new("RGB", size).save(tmp_path / f"{number}.png")
+    (tmp_path / "broken.jpg").write_bytes(b"broken")
+    facts = look_at(open_source(tmp_path))
+    assert (facts.count, facts.unreadable) == (4, 1)
+    assert (facts.min_px, facts.short_side_px, facts.max_px) == (10, 12, 50)
+    assert (facts.labelled, facts.classes, facts.splits) == (False, 0, [])
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16", "P"])
+def test_grey_pictures_have_one_channel(tmp_path: Path, mode: str) -> None:
+    Image.new("L", (4, 4), 100).convert(mode).save(tmp_path / "grey.png")
+    if mode == "P":
+        Image.new("L", (4, 4), 100).quantize(4).save(tmp_path / "grey.png")
+    assert look_at(open_source(tmp_path)).channels == 1
+    Image.new("RGB", (4, 4)).save(tmp_path / "colour.png")
+    assert look_at(open_source(tmp_path)).channels == 3
+
+
+def test_a_coloured_palette_is_colour(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4), (200, 10, 10)).quantize(4).save(tmp_path / "red.png")
+    assert look_at(open_source(tmp_path)).channels == 3
+
+
+def test_only_a_sample_is_opened_and_no_pixel_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = open_source(write_pictures(tmp_path / "data", per_class=10))
+    opened: list[int] = []
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("decoded"))
+    monkeypatch.setattr(type(source), "read", lambda *_: pytest.fail("read whole"))
+    open_file = type(source).open
+    monkeypatch.setattr(type(source), "open", lambda self, index: opened.append(index) or open_file(self, index))
+    facts = look_at(source, sample=7)
+    assert (facts.count, len(set(opened))) == (30, 7)
+
+
+def test_nothing_readable_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(TwofoldError, match=r"none of 1 files .*a\.png"):
+        look_at(open_source(tmp_path))

@@ -1,0 +1,259 @@
+"""The store: decoded once, found again by content, whole or not there."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pictures import write_pictures
+from twofold.data import ImageSet, decode, load_images, store
+from twofold.data.cache import BUILDING
+from twofold.errors import TwofoldError
+from twofold.recipe import DataRecipe
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_pictures(tmp_path / "data", per_class=9)
+
+
+def load(folder: Path, store_px: int | None = None, **settings: Any) -> ImageSet:
+    return load_images(folder, recipe=DataRecipe(**settings), store_px=store_px, cache=folder.parent / "cache")
+
+
+def stores(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder.parent / "cache" / "stores").iterdir())
+
+
+def everything(images: ImageSet) -> np.ndarray:
+    return images.read(np.arange(len(images))).images.numpy()
+
+
+@pytest.fixture
+def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(store, "decode", refuse)
+
+
+def test_rows_are_the_decoded_files(folder: Path) -> None:
+    images = load(folder)
+    for path, picture in zip(images.paths, everything(images), strict=True):
+        assert np.array_equal(picture.transpose(1, 2, 0), decode((folder / path).read_bytes(), channels=3))
+
+
+def test_the_second_time_nothing_is_decoded_or_read(
+    folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load(folder)
+    request.getfixturevalue("no_decoding")
+    monkeypatch.setattr(store, "_digest_at", lambda *_: pytest.fail("read again"))
+    second = load(folder)
+    assert np.array_equal(everything(first), everything(second))
+    assert (first.paths, first.fingerprint) == (second.paths, second.fingerprint)
+
+
+@pytest.mark.usefixtures("no_decoding")
+def test_the_check_for_decoding_sees_it(folder: Path) -> None:
+    with pytest.raises(AssertionError, match="decoded again"):
+        load(folder)
+
+
+def test_a_moved_folder_is_hashed_and_not_decoded(folder: Path, request: pytest.FixtureRequest) -> None:
+    first = load(folder)
+    request.getfixturevalue("no_decoding")
+    moved = folder.rename(folder.parent / "moved")
+    assert load(moved).fingerprint == first.fingerprint
+
+
+def test_touched_files_are_hashed_and_not_decoded(folder: Path, request: pytest.FixtureRequest) -> None:
+    first = load(folder)
+    request.getfixturevalue("no_decoding")
+    for path in folder.rglob("*.png"):
+        os.utime(path, (0, 0))
+    assert load(folder).fingerprint == first.fingerprint
+
+
+def test_other_labels_in_a_manifest_reuse_the_pixels(folder: Path, request: pytest.FixtureRequest) -> None:
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))
+    manifest = folder / "list.csv"
+
+    def write(labels: str) -> None:
+        lines = [f"{name},{label},train" for name, label in zip(names, labels * 9, strict=True)]
+        manifest.write_text("\n".join(["path,label,split", *lines, ""]))
+
+    cache = folder.parent / "cache"
+    write("abc")
+    first = load_images(manifest, recipe=DataRecipe(), store_px=None, cache=cache)
+    request.getfixturevalue("no_decoding")
+    write("xyz")
+    second = load_images(manifest, recipe=DataRecipe(), store_px=None, cache=cache)
+    assert (first.classes, second.classes) == (["a", "b", "c"], ["x", "y", "z"])
+    assert np.array_equal(everything(first), everything(second))
+    assert first.fingerprint == second.fingerprint
+    assert len(stores(folder)) == 1
+
+
+def test_one_changed_byte_gives_a_new_store(folder: Path) -> None:
+    first = load(folder)
+    path = folder / "discs" / "003.png"
+    stat, content = path.stat(), bytearray(path.read_bytes())
+    content[-1] ^= 1  # in the checksum of the last chunk: the same size, the same pixels
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert load(folder).fingerprint != first.fingerprint
+    assert len(stores(folder)) == 2
+
+
+def test_settings_have_stores_of_their_own(folder: Path) -> None:
+    shapes = {everything(load(folder, px, channels=channels)).shape[1:] for px in (None, 16) for channels in (1, 3)}
+    assert shapes == {(1, 24, 24), (3, 24, 24), (1, 16, 16), (3, 16, 16)}
+    assert len(stores(folder)) == 4
+
+
+def test_a_renamed_picture_is_another_store(folder: Path) -> None:
+    first = load(folder)
+    (folder / "discs" / "003.png").rename(folder / "discs" / "x.png")
+    second = load(folder)
+    assert second.fingerprint != first.fingerprint
+    assert "discs/x.png" in second.paths
+
+
+def test_mixed_sizes_lie_at_the_top_left(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    pictures = [draw.integers(1, 256, (*size, 3), dtype=np.uint8) for size in ((5, 9), (8, 4), (5, 9), (1, 1))]
+    (tmp_path / "data").mkdir()
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / "data" / f"{number}.png")
+    images = load(tmp_path / "data")
+    for rows, canvas in (([3, 1, 0], (8, 9)), ([0, 2], (5, 9)), ([3], (1, 1))):
+        batch = images.read(np.array(rows))
+        assert tuple(batch.images.shape) == (len(rows), 3, *canvas)
+        for row, image, (height, width) in zip(rows, batch.images.numpy(), batch.sizes.tolist(), strict=True):
+            assert (height, width) == pictures[row].shape[:2]
+            expected = np.zeros_like(image)
+            expected[:, :height, :width] = pictures[row].transpose(2, 0, 1)
+            assert np.array_equal(image, expected)
+
+
+def test_reading_no_rows_gives_an_empty_batch(folder: Path) -> None:
+    assert len(load(folder).read(np.zeros(0, np.int64)).images) == 0
+
+
+def test_a_batch_may_be_written_to_without_touching_the_store(folder: Path) -> None:
+    images = load(folder)
+    before = everything(images)
+    images.read(np.arange(3)).images.zero_()
+    assert np.array_equal(everything(images), before)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from twofold.data import load_images, store
+from twofold.recipe import DataRecipe
+
+decode, decoded = store.decode, []
+def dying(*given, **settings):
+    decoded.append(1)
+    if len(decoded) == 20:
+        os.kill(os.getpid(), 9)
+    return decode(*given, **settings)
+
+if sys.argv[2] == "kill":
+    store.decode = dying
+cache = Path(sys.argv[1]).parent / "cache"
+print(load_images(sys.argv[1], recipe=DataRecipe(), store_px=None, cache=cache).fingerprint)
+"""
+
+
+def start(folder: Path, what: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(folder), what], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_a_killed_build_is_ignored_and_cleaned(folder: Path) -> None:
+    process = start(folder, "kill")
+    process.communicate()
+    assert process.returncode == -9
+    assert [name.startswith(BUILDING) for name in stores(folder)] == [True]
+    images = load(folder)
+    assert len(images) == 27
+    assert not any(name.startswith(BUILDING) for name in stores(folder))
+
+
+def test_two_processes_at_once_end_well(folder: Path) -> None:
+    processes = [start(folder, "build") for _ in range(2)]
+    results = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], results
+    assert results[0][0] == results[1][0] == f"{load(folder).fingerprint}\n"
+    assert len(stores(folder)) == 1
+
+
+def test_a_build_that_is_overtaken_takes_the_other_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish, other = store.publish, list[ImageSet]()
+
+    def overtaken(temporary: Path, final: Path) -> None:
+        monkeypatch.setattr(store, "publish", publish)
+        other.append(load(folder))
+        assert final.is_dir()
+        publish(temporary, final)
+
+    monkeypatch.setattr(store, "publish", overtaken)
+    assert load(folder).fingerprint == other[0].fingerprint
+    assert len(stores(folder)) == 1
+
+
+def test_a_build_in_progress_is_left_alone(folder: Path) -> None:
+    running = folder.parent / "cache" / "stores" / f"{BUILDING}running"
+    running.mkdir(parents=True)
+    with (running / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        load(folder)
+        assert running.is_dir()
+    load(folder, 16)
+    assert not running.exists()
+
+
+@pytest.mark.usefixtures("no_decoding")
+def test_a_failed_build_leaves_nothing(folder: Path) -> None:
+    with pytest.raises(AssertionError, match="decoded again"):
+        load(folder)
+    assert stores(folder) == []
+
+
+@pytest.mark.parametrize("name", ["pixels.bin", "sizes.npy", "records.npy", "store.json"])
+def test_a_damaged_store_is_built_again(folder: Path, name: str) -> None:
+    before = everything(load(folder))
+    (home,) = (folder.parent / "cache" / "stores").iterdir()
+    (home / name).write_bytes((home / name).read_bytes()[:-7])
+    assert np.array_equal(everything(load(folder)), before)
+
+
+def test_a_damaged_index_costs_a_hash_only(folder: Path, request: pytest.FixtureRequest) -> None:
+    first = load(folder)
+    request.getfixturevalue("no_decoding")
+    for stamp in (folder.parent / "cache" / "stamps").iterdir():
+        stamp.write_text("")
+    assert load(folder).fingerprint == first.fingerprint
+
+
+def test_a_cache_that_cannot_be_written_is_named(folder: Path) -> None:
+    (folder.parent / "cache").write_text("a file")
+    with pytest.raises(TwofoldError, match=r"cache '.*cache' cannot be written.*--cache") as raised:
+        load(folder)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_variable_chooses_the_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOFOLD_CACHE", str(folder.parent / "chosen"))
+    load_images(folder, recipe=DataRecipe(), store_px=None)
+    assert (folder.parent / "chosen" / "stores").is_dir()

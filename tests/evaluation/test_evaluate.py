@@ -1,0 +1,325 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from torch import nn
+
+from twofold.errors import TwofoldError
+from twofold.evaluation import evaluate, evaluate_encoder
+from twofold.evaluation import labelled as labelled_module
+from twofold.evaluation.labelled import find_labelled
+from twofold.recipe import DataRecipe
+
+
+@pytest.fixture
+def measure(flat, blind, views, machine):
+    def run(images, **settings):
+        options = {"seeds": 2, "few_seeds": 2, "shots": (1, 5), "data": DataRecipe(), **settings}
+        return evaluate_encoder(flat, untrained=blind, images=images, views=views, hardware=machine, **options)
+
+    return run
+
+
+@pytest.fixture
+def kept_attempts(monkeypatch):
+    """Every prediction that is handed to the counting."""
+    seen = []
+
+    def score(attempts, images, labelled):
+        seen.append([(a.protocol, a.encoder, a.labels, a.seed, a.l2, a.predicted.tolist()) for a in attempts])
+        return real(attempts, images, labelled)
+
+    real = evaluate.score
+    monkeypatch.setattr(evaluate, "score", score)
+    return seen
+
+
+def _means(evaluation, metric="top1"):
+    return {(r.protocol, r.encoder, r.labels): r.mean for r in evaluation.rows if r.metric == metric}
+
+
+def _relabelled(images, labels):
+    return dataclasses.replace(images, labels=list(labels))
+
+
+def _shuffled(images, split, seed=0):
+    labels, rows = list(images.labels), images.rows(split)
+    for row, other in zip(rows, np.random.default_rng(seed).permutation(rows), strict=True):
+        labels[row] = images.labels[other]
+    return _relabelled(images, labels)
+
+
+def test_separable_pictures_are_all_right(separable, measure):
+    means = _means(measure(separable))
+    assert means["linear", "trained", "all"] == means["knn", "trained", "all"] == 1.0
+    assert means["linear", "trained", 5] == 1.0
+    assert means["linear", "pixels", "all"] == 1.0
+
+
+def test_shuffled_labels_are_chance(make_images, measure):
+    draw = np.random.default_rng(0)
+    pictures = draw.integers(0, 256, (900, 1, 8, 8)).astype(np.uint8)
+    images = make_images(pictures, [str(i % 3) for i in range(900)], ["train"] * 450 + ["test"] * 450)
+    evaluation = measure(images, few_seeds=2)
+    # 450 coin flips of chance 1/3: five deviations are 0.11
+    assert all(abs(mean - 1 / 3) < 0.11 for mean in _means(evaluation).values())
+
+
+def test_one_row_per_way_of_measuring_with_its_seeds(separable, measure):
+    rows = measure(separable).rows
+    assert len(rows) == 2 * 3 * 3 * 2  # protocols, encoders, labels, metrics
+    seeds = {(r.protocol, r.encoder, r.labels): r.seeds for r in rows}
+    assert seeds["linear", "trained", "all"] == seeds["linear", "pixels", "all"] == 2
+    assert seeds["knn", "untrained", "all"] == seeds["linear", "untrained", "all"] == 2
+    assert seeds["knn", "trained", "all"] == 1  # nothing to vary
+    assert {seeds[p, e, k] for p in ("knn", "linear") for e in ("trained", "untrained", "pixels") for k in (1, 5)} == {
+        2
+    }
+    assert all((row.low is None) == (row.seeds == 1) for row in rows)
+
+
+def test_untrained_weights_are_those_of_the_seed_embedded_once_each(separable, flat, blind, views, machine):
+    built = []
+
+    def untrained(seed):
+        built.append(seed)
+        return blind(seed)
+
+    evaluate_encoder(
+        flat,
+        untrained=untrained,
+        images=separable,
+        views=views,
+        data=DataRecipe(),
+        hardware=machine,
+        seeds=2,
+        few_seeds=5,
+        shots=(1,),
+    )
+    assert built == [0, 1]
+
+
+def test_the_same_call_gives_the_same_figures(separable, measure):
+    first, second = measure(separable), measure(separable)
+    assert first.rows == second.rows
+    assert first.details["chosen_l2"] == second.details["chosen_l2"]
+
+
+def test_the_encoder_is_as_before(separable, measure, flat):
+    before = {name: tensor.clone() for name, tensor in flat.state_dict().items()}
+    flat.train()
+    measure(separable)
+    assert flat.training
+    assert all((before[name] == tensor).all() for name, tensor in flat.state_dict().items())
+
+
+def test_no_prediction_and_no_choice_depends_on_the_labels_of_test(separable, measure, kept_attempts):
+    measure(separable)
+    measure(_shuffled(separable, "test"))
+    assert kept_attempts[0] == kept_attempts[1]
+
+
+def test_that_comparison_sees_the_labels_of_train(separable, measure, kept_attempts):
+    measure(separable)
+    measure(_shuffled(separable, "train"))
+    assert kept_attempts[0] != kept_attempts[1]
+
+
+def _watch_fitting(monkeypatch):
+    """The first feature marks test pictures; say whether any function that fits was handed one."""
+    leaks = []
+
+    def watch(name, limit):
+        real = getattr(evaluate, name)
+
+        def watched(*parts, **options):
+            arrays = parts[1:2] if name == "predict_knn" else parts[:1]
+            leaks.extend(name for x in arrays if float(np.abs(x[:, 0]).max()) > limit)
+            return real(*parts, **options)
+
+        monkeypatch.setattr(evaluate, name, watched)
+
+    for name in ("fit_probe", "fit_few"):
+        watch(name, 3.0)  # scaled by train: -1 or 1 there, about 80 in test
+    for name in ("predict_knn", "fit_scaling"):
+        watch(name, 0.5)  # as it is: at most 0.02 in train, 0.98 in test
+    return leaks
+
+
+@pytest.fixture
+def marked(separable, make_images):
+    pictures = separable.read(np.arange(90)).images.numpy().copy()
+    test = separable.rows("test")
+    pictures[:, 0, 0, 0] = np.arange(90) % 2 * 5
+    pictures[test, 0, 0, 0] = 250
+    return make_images(pictures, separable.labels, separable.splits)
+
+
+@pytest.fixture
+def alone(measure, monkeypatch):
+    """Measure the trained encoder only: its features are the pixels, so that a mark can be followed."""
+    real = evaluate._all_features
+    monkeypatch.setattr(evaluate, "_all_features", lambda *parts: (f for f in real(*parts) if f.encoder != "untrained"))
+    return measure
+
+
+def test_no_test_picture_is_handed_to_what_fits(marked, alone, monkeypatch):
+    leaks = _watch_fitting(monkeypatch)
+    alone(marked)
+    assert leaks == []
+
+
+def test_choosing_on_test_would_be_seen(marked, alone, monkeypatch):
+    real = evaluate._attempts
+
+    def faulty(features, labelled, folds, shots):
+        test = evaluate.fit_scaling(features.train)(features.test)
+        half = np.arange(len(test)) < len(test) // 2
+        cut = [(np.flatnonzero(half), np.flatnonzero(~half))]
+        evaluate.fit_probe(test, np.arange(len(test)) % 3, classes=3, folds=cut)
+        yield from real(features, labelled, folds, shots)
+
+    monkeypatch.setattr(evaluate, "_attempts", faulty)
+    leaks = _watch_fitting(monkeypatch)
+    alone(marked)
+    assert set(leaks) == {"fit_probe"}
+
+
+def test_fitting_on_train_and_test_together_would_be_seen(marked, alone, monkeypatch):
+    real = evaluate.find_labelled
+
+    def faulty(images):
+        honest = real(images)
+        train = np.concatenate([honest.train, honest.test])
+        ids = np.concatenate([honest.train_ids, honest.train_ids[: len(honest.test)]])
+        return dataclasses.replace(honest, train=train, train_ids=ids)
+
+    monkeypatch.setattr(evaluate, "find_labelled", faulty)
+    leaks = _watch_fitting(monkeypatch)
+    alone(marked)
+    assert {"predict_knn", "fit_scaling"} <= set(leaks)
+
+
+def test_train_test_and_selection_are_disjoint(separable, measure, monkeypatch):
+    cuts = []
+    real = evaluate.selection_folds
+
+    def watched(*parts):
+        cuts.append(real(*parts))
+        return cuts[-1]
+
+    monkeypatch.setattr(evaluate, "selection_folds", watched)
+    details = measure(separable).details
+    labelled = find_labelled(separable)
+    assert not set(labelled.train.tolist()) & set(labelled.test.tolist())
+    for kept, cut in (pair for pairs in cuts for pair in pairs):
+        np.testing.assert_array_equal(np.sort(np.concatenate([kept, cut])), np.arange(len(labelled.train)))
+    assert cuts[0][0][1].tolist() != cuts[1][0][1].tolist()  # the seeds vary it
+    assert (details["train"], details["selection"], details["test"]) == (60, 12, 30)
+
+
+def test_a_large_train_split_has_one_selection_split_and_a_small_one_is_cross_validated(separable, monkeypatch):
+    labelled, data = find_labelled(separable), DataRecipe(selection_fraction=0.2)
+    small = labelled_module.selection_folds(separable, labelled, data, 3)
+    monkeypatch.setattr(labelled_module, "LEAST_SELECTION", 12)
+    large = labelled_module.selection_folds(separable, labelled, data, 3)
+    assert (len(small), len(large)) == (5, 1)
+    assert sorted(np.concatenate([cut for _, cut in small]).tolist()) == list(range(60))
+    assert np.bincount(labelled.train_ids[large[0][1]]).tolist() == [4, 4, 4]
+    assert all(np.bincount(labelled.train_ids[cut]).tolist() == [4, 4, 4] for _, cut in small)
+
+
+def test_one_picture_of_each_class_leaves_nothing_to_choose_on(make_images, measure):
+    images = make_images(np.zeros((4, 1, 8, 8), np.uint8), ["a", "b", "a", "b"], ["train", "train", "test", "test"])
+    with pytest.raises(TwofoldError, match="needs 2 to choose on"):
+        measure(images)
+
+
+def test_two_pictures_of_each_class_are_enough(make_images, measure):
+    pictures = np.random.default_rng(0).integers(0, 256, (6, 1, 8, 8)).astype(np.uint8)
+    images = make_images(pictures, ["a", "b"] * 3, ["train"] * 4 + ["test"] * 2)
+    assert measure(images).details["train"] == 4
+
+
+def test_classes_keep_their_names_and_order(separable, measure):
+    details = measure(separable).details
+    assert details["classes"] == ["apple", "banana", "cherry"]
+    truth = [separable.labels[row] for row in separable.rows("test")]
+    counts = np.array(details["confusion"])
+    assert counts.sum(axis=1).tolist() == [truth.count(name) for name in details["classes"]]
+    np.testing.assert_array_equal(counts, np.diag(np.diag(counts)))
+
+
+def test_numbers_are_plain_json(separable, measure):
+    evaluation = measure(separable)
+    text = json.dumps({"rows": [r.to_dict() for r in evaluation.rows], **evaluation.details}, allow_nan=False)
+    back = json.loads(text)
+    assert len(back["chosen_l2"]["trained"]) == len(back["chosen_l2"]["untrained"]) == 2
+    assert len(back["chosen_l2_few"]["trained"]["5"]) == 2
+    assert back["stated"][0] == "made by hand"
+
+
+def test_more_shots_than_pictures_are_left_out_and_said(separable, measure):
+    lines = []
+    evaluation = measure(separable, shots=(5, 1, 21), say=lines.append)
+    assert {row.labels for row in evaluation.rows} == {"all", 1, 5}
+    assert any("21 labels per class left out" in line and "has 20 in train" in line for line in lines)
+    assert any("21 labels per class left out" in line for line in evaluation.details["stated"])
+
+
+def test_without_any_few_labels_only_all_remain(separable, measure):
+    evaluation = measure(separable, shots=(500,))
+    assert {row.labels for row in evaluation.rows} == {"all"}
+    assert not any(line.startswith("few labels") for line in evaluation.details["stated"])
+
+
+def test_unlabelled_pictures_are_refused_with_the_way_out(separable, measure):
+    with pytest.raises(TwofoldError, match=r"'made'.*60 of 60.*folder per class.*CSV"):
+        measure(_relabelled(separable, [None] * 90))
+
+
+def test_one_class_is_refused(separable, measure):
+    with pytest.raises(TwofoldError, match="at least 2 classes"):
+        measure(_relabelled(separable, ["a"] * 90))
+
+
+def test_a_class_of_one_split_alone_is_refused_by_name(separable, measure):
+    labels = list(separable.labels)
+    labels[separable.rows("test")[0]] = "quince"
+    labels[separable.rows("train")[0]] = "sloe"
+    with pytest.raises(TwofoldError, match=r"'sloe' only in train and the class 'quince' only in test"):
+        measure(_relabelled(separable, labels))
+
+
+def test_no_test_split_is_refused(separable, measure):
+    with pytest.raises(TwofoldError, match="--test-fraction"):
+        measure(dataclasses.replace(separable, splits=["train"] * 90))
+
+
+def test_unlabelled_test_pictures_are_left_out_and_said(separable, measure):
+    labels = list(separable.labels)
+    labels[separable.rows("test")[0]] = None
+    details = measure(_relabelled(separable, labels)).details
+    assert details["test"] == 29
+    assert "1 test pictures without a label are left out" in details["stated"]
+
+
+def test_validation_pictures_are_not_used_and_that_is_said(separable, measure):
+    splits = list(separable.splits)
+    splits[0] = "validation"
+    details = measure(dataclasses.replace(separable, splits=splits)).details
+    assert details["train"] == 59
+    assert "the 1 pictures of the validation split are not used" in details["stated"]
+
+
+def test_an_encoder_that_diverged_is_refused(separable, measure, flat):
+    nn.init.constant_(flat.norm.weight, float("nan"))
+    with pytest.raises(TwofoldError, match=r"not finite for 60 of 60.*--base-lr"):
+        measure(separable)
+
+
+@pytest.mark.parametrize("setting", [{"seeds": 0}, {"few_seeds": 0}, {"shots": (0,)}])
+def test_counts_below_one_are_refused(separable, measure, setting):
+    with pytest.raises(TwofoldError, match="at least 1"):
+        measure(separable, **setting)
