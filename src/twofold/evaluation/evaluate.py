@@ -70,22 +70,21 @@ def evaluate_encoder(
     Raises TwofoldError for data that cannot be measured on and for embeddings that are not finite.
     """
     began = time.perf_counter()
-    for name, value in (("seeds", seeds), ("few_seeds", few_seeds), *(("shots", count) for count in shots)):
-        if value < 1:
-            raise TwofoldError(f"{name} is {value}, but it must be at least 1. Change --{name.replace('_', '-')}.")
+    _require_counts(seeds, few_seeds, shots)
     labelled = find_labelled(images)
-    possible, sentences = _possible_shots(labelled, shots)
-    for sentence in sentences:
-        say(sentence)
+    possible, left_out = _possible_shots(labelled, shots)
     folds = [selection_folds(images, labelled, data, seed) for seed in range(seeds)]
+    for line in left_out:
+        say(line)
+    say(f"Embedding {len(labelled.train):,} train and {len(labelled.test):,} test pictures of '{images.name}'")
     attempts: list[Attempt] = []
     counts = (seeds, few_seeds if possible else 0)
-    say(f"Embedding {len(labelled.train):,} train and {len(labelled.test):,} test pictures of '{images.name}'")
     for features in _all_features(encoder, untrained, images, labelled, views, hardware, counts):
         fitting = time.perf_counter()
         attempts += _attempts(features, labelled, folds, possible)
         say(f"{features.title}: measured in {time.perf_counter() - fitting:.0f} s")
     rows, confusion = score(attempts, images, labelled)  # the labels of test are read here, once, after all fitting
+    protocol = protocol_sentences(data, len(labelled.train), seeds, few_seeds, possible)
     details = {
         "data": images.name,
         "train": len(labelled.train),
@@ -94,15 +93,16 @@ def evaluate_encoder(
         "classes": labelled.classes,
         "confusion": confusion,
         **_chosen(attempts),
-        "stated": [
-            *images.stated,
-            *labelled.stated,
-            *sentences,
-            *protocol_sentences(data, len(labelled.train), seeds, few_seeds, possible),
-        ],
+        "stated": [*images.stated, *labelled.stated, *left_out, *protocol],
         "seconds": round(time.perf_counter() - began, 3),
     }
     return Evaluation(rows, details)
+
+
+def _require_counts(seeds: int, few_seeds: int, shots: Sequence[int]) -> None:
+    for name, value in (("seeds", seeds), ("few_seeds", few_seeds), *(("shots", count) for count in shots)):
+        if value < 1:
+            raise TwofoldError(f"{name} is {value}, but it must be at least 1. Change --{name.replace('_', '-')}.")
 
 
 def _possible_shots(labelled: Labelled, shots: Sequence[int]) -> tuple[list[int], list[str]]:
@@ -125,7 +125,7 @@ def _all_features(
     hardware: Hardware,
     counts: tuple[int, int],
 ) -> Iterator[Features]:
-    """One encoder's features at a time, so that no two are in memory together."""
+    """Each encoder's features when they are asked for: memory never holds those of all encoders."""
     seeds, few_seeds = counts
 
     def embedded(module: nn.Module, rows: Int64[np.ndarray, " n"], name: str) -> Float32[np.ndarray, "n d"]:

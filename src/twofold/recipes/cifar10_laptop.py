@@ -18,10 +18,12 @@ from twofold.recipe import (
 RECIPE = Recipe(
     name="cifar10-laptop",
     data=DataRecipe(channels=3),
-    views=ViewsRecipe(size_px=32, policy="small", strength=0.5, crop_area=(0.2, 1.0), eval_crop_fraction=1.0),
+    views=ViewsRecipe(
+        size_px=24, policy="small", strength=0.5, crop_area=(0.2, 1.0), eval_size_px=32, eval_crop_fraction=1.0
+    ),
     encoder=EncoderRecipe(encoder="resnet10", width=0.5, stem="strided"),
     head=HeadRecipe(head="nonlinear", head_layers=2, z_dim=128),
     loss=LossRecipe(temperature=0.2),
-    optim=OptimRecipe(optimizer="sgd", base_lr=0.2, lr_scaling="linear", weight_decay=1e-5, warmup_fraction=0.05),
+    optim=OptimRecipe(optimizer="sgd", base_lr=0.3, lr_scaling="linear", weight_decay=1e-4, warmup_fraction=0.05),
     schedule=ScheduleRecipe(batch_size=256, minutes=20.0),
 )
