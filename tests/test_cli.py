@@ -1,10 +1,8 @@
 """The command line as a person meets it: what it answers to mistakes, and one whole trip on small pictures."""
 
 import json
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -148,13 +146,18 @@ def test_the_whole_program_says_it_on_stderr_without_a_traceback(tmp_path: Path)
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    code = "import sys; sys.argv = ['twofold', '--help']\nfrom twofold.cli import main\ntry: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    begin = time.monotonic()
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    code = """
+import sys
+from twofold.cli import main
+sys.argv = ["twofold", "--help"]
+try:
+    main()
+except SystemExit:
+    assert "torch" not in sys.modules
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "pretrain" in result.stdout
-    assert time.monotonic() - begin < 30  # a hang, not a benchmark
 
 
 def test_recipes_are_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,8 @@ def test_public_names_are_there_and_documented() -> None:
 
 
 def test_the_functions_stay_functions_after_their_modules_are_imported() -> None:
-    code = "import twofold, twofold.pretraining, twofold.evaluation; print(callable(twofold.pretrain), callable(twofold.evaluate))"
-    assert run_python(code) == "True True"
+    use = "print(callable(twofold.pretrain), callable(twofold.evaluate))"
+    assert run_python(f"import twofold, twofold.pretraining, twofold.evaluation; {use}") == "True True"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -18,7 +18,6 @@ from twofold.evaluation import (
     write_embeddings,
 )
 from twofold.pretraining import pretrain as run_pretraining
-from twofold.pretraining import store_px
 from twofold.recipe import Recipe
 from twofold.recipes import Found, build_recipe
 from twofold.report import build_report
@@ -138,7 +137,7 @@ def gallery_and_report(run: Path, data: str | Path, *, cache: Path | None) -> No
 
 def _open(loaded: Loaded, data: str | Path, cache: Path | None) -> ImageSet:
     images = load_images(
-        data, recipe=loaded.recipe.data, store_px=store_px(loaded.recipe), cache=cache, show_progress=True
+        data, recipe=loaded.recipe.data, store_px=loaded.recipe.stored_px, cache=cache, show_progress=True
     )
     if len(images) == 0:
         raise TwofoldError(f"'{data}' holds no readable picture. Give a folder with pictures.")

@@ -44,7 +44,7 @@ def pretrain(
     """
     with open_run(out) as run:
         hardware = resolve_hardware(recipe.hardware)
-        images = load_images(data, recipe=recipe.data, store_px=store_px(recipe), cache=cache, show_progress=True)
+        images = load_images(data, recipe=recipe.data, store_px=recipe.stored_px, cache=cache, show_progress=True)
         rows = images.rows("train")
         say_found(images, len(rows))
         require_enough(len(rows), recipe.schedule.batch_size)
@@ -59,11 +59,6 @@ def pretrain(
             _train(run, state, recipe, plan, hardware, images, built)
         save_encoder(run.encoder, state.model.encoder, recipe)
     return run
-
-
-def store_px(recipe: Recipe) -> int:
-    """Short side that the store keeps: by default a crop of a quarter of the area still needs no enlarging."""
-    return recipe.data.store_px or 2 * recipe.views.embedding_px
 
 
 def _train(

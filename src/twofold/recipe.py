@@ -260,6 +260,11 @@ class Recipe:
     hardware: HardwareRecipe = field(default_factory=HardwareRecipe)
     monitor: MonitorRecipe = field(default_factory=MonitorRecipe)
 
+    @property
+    def stored_px(self) -> int:
+        """Short side that the store keeps: by default a crop of a quarter of the area still needs no enlarging."""
+        return self.data.store_px or 2 * self.views.embedding_px
+
     def with_settings(self, **settings: Any) -> "Recipe":
         """A copy with some leaves changed by name: `recipe.with_settings(batch_size=512, epochs=10)`.
 

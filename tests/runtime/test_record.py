@@ -25,7 +25,8 @@ def test_rewind_drops_later_lines_and_a_torn_one(tmp_path: Path) -> None:
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
-    code = f"from twofold.runtime.record import open_run\nwith open_run({str(tmp_path / 'run')!r}): print('in', flush=True); input()"
+    hold = f"with open_run({str(tmp_path / 'run')!r}): print('in', flush=True); input()"
+    code = f"from twofold.runtime.record import open_run\n{hold}"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None

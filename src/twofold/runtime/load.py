@@ -14,7 +14,7 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor, nn
 
-from twofold.data import decode
+from twofold.data import UnreadableError, decode
 from twofold.encoders import build_encoder
 from twofold.errors import TwofoldError
 from twofold.recipe import HardwareRecipe, Recipe
@@ -52,28 +52,36 @@ class Loaded:
         return torch.cat(parts).numpy()
 
     def _view(self, image: Picture | Tensor) -> Tensor:
-        pixels = image if isinstance(image, Tensor) else self._decode(image)
-        if pixels.shape[0] != self.recipe.data.channels:
-            raise TwofoldError(
-                f"the picture has {pixels.shape[0]} channels, but the encoder takes {self.recipe.data.channels}. "
-                "Convert it first, or pass paths or Pillow images, which are converted."
+        views, channels = self.recipe.views, self.recipe.data.channels
+        try:
+            pixels = torch.from_numpy(
+                decode(_content(image, channels), channels=channels, short_px=self.recipe.stored_px)
             )
-        views = self.recipe.views
-        sizes = torch.tensor([pixels.shape[-2:]])
+        except (UnreadableError, OSError) as error:
+            name = f"'{image}'" if isinstance(image, str | Path) else "the picture"
+            raise TwofoldError(f"{name} cannot be read ({error}). Leave it out or mend it.") from error
         return center_view(
-            pixels[None],
-            sizes,
+            pixels.permute(2, 0, 1)[None],
+            torch.tensor([pixels.shape[:2]]),
             size_px=views.embedding_px,
             crop_fraction=views.eval_crop_fraction,
             interpolation=views.interpolation,
         )
 
-    def _decode(self, image: Picture) -> Tensor:
-        if isinstance(image, np.ndarray):
-            return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-        content = Path(image).read_bytes() if isinstance(image, str | Path) else image
-        pixels = decode(content, channels=self.recipe.data.channels)
-        return torch.from_numpy(pixels).permute(2, 0, 1)
+
+def _content(image: Picture | Tensor, channels: int) -> bytes | Image.Image:
+    """What `decode` takes, so that every form of a picture goes the way of a file."""
+    if isinstance(image, str | Path):
+        return Path(image).read_bytes()
+    if isinstance(image, Image.Image):
+        return image
+    pixels = image.permute(1, 2, 0).cpu().numpy() if isinstance(image, Tensor) else image
+    if pixels.shape[2] != channels:
+        raise TwofoldError(
+            f"the picture has {pixels.shape[2]} channels, but the encoder takes {channels}. "
+            "Convert it first, or pass a path or a Pillow image, which is converted."
+        )
+    return Image.fromarray(np.ascontiguousarray(pixels if channels == 3 else pixels[:, :, 0]))
 
 
 def load(path: str | Path, *, hardware: HardwareRecipe | None = None) -> Loaded:

@@ -1,0 +1,31 @@
+"""Devices are resolved once, and what is not there is refused."""
+
+import pytest
+import torch
+from torch import nn
+
+from twofold.errors import TwofoldError
+from twofold.recipe import HardwareRecipe
+from twofold.runtime.device import resolve_hardware
+
+
+def test_precision_sets_the_type_of_matrix_products() -> None:
+    layer, x = nn.Linear(4, 4), torch.ones(2, 4)
+    for precision, kind in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        hardware = resolve_hardware(HardwareRecipe(device="cpu", precision=precision))
+        with hardware.autocast():
+            assert layer(x).dtype == kind
+        assert layer.weight.dtype == torch.float32
+
+
+def test_place_makes_convolutions_channels_last() -> None:
+    hardware = resolve_hardware(HardwareRecipe(device="cpu"))
+    placed = hardware.place(nn.Conv2d(4, 8, 3))
+    assert isinstance(placed, nn.Conv2d)
+    assert placed.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() > 7, reason="this machine has the device that must be missing")
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(TwofoldError, match="--device"):
+        resolve_hardware(HardwareRecipe(device="cuda:7"))
