@@ -10,9 +10,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from pictures import write_pictures
+from pictures import CLASSES, write_pictures
 from twofold import pretraining, training
+from twofold.data import ImageSet
 from twofold.errors import TwofoldError
+from twofold.evaluation import build_knn_monitor
 from twofold.pretraining import pretrain
 from twofold.recipe import Recipe
 from twofold.runtime.checkpoint import load_checkpoint
@@ -161,7 +163,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
     monkeypatch.setattr(training, "nt_xent", broken)
     monkeypatch.setattr("twofold.startup.measure_step_s", lambda *_a, **_k: calls.__setitem__(0, 5) or 0.1)
     recipe = TINY.with_settings(checkpoint_minutes=0.0)
-    with pytest.raises(TwofoldError, match="loss at step 9 is not finite") as caught:
+    with pytest.raises(TwofoldError, match="at step 9 are not finite") as caught:
         pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
     assert "checkpoint of step 9 is untouched" in str(caught.value)
     saved = load_checkpoint(tmp_path / "run" / "checkpoints")
@@ -219,3 +221,55 @@ def test_every_optimiser_runs_and_resumes(data: Path, cache: Path, tmp_path: Pat
 def test_a_batch_larger_than_the_data_is_refused(data: Path, cache: Path, tmp_path: Path) -> None:
     with pytest.raises(TwofoldError, match="batch_size is 4096"):
         pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(batch_size=4096), cache=cache)
+
+
+def test_the_settings_are_refused_before_anything_is_overwritten(data: Path, cache: Path, tmp_path: Path) -> None:
+    run = pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=1.0), cache=cache)
+    before = {path: path.read_bytes() for path in run.folder.iterdir() if path.is_file()}
+    with pytest.raises(TwofoldError, match="size_px"):
+        pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=1.0, size_px=20), cache=cache)
+    assert before == {path: path.read_bytes() for path in run.folder.iterdir() if path.is_file()}
+
+
+def test_a_run_inside_the_data_is_refused(data: Path, cache: Path) -> None:
+    with pytest.raises(TwofoldError, match="lies inside the data"):
+        pretrain(data, out=data / "run", recipe=TINY, cache=cache)
+
+
+def test_train_alone_is_read(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_pictures(tmp_path / "split", per_class=20, splits=("train", "test", "validation"))
+    seen: set[int] = set()
+    read = ImageSet.read
+
+    def spy(self: ImageSet, rows: Any) -> Any:
+        seen.update(int(row) for row in rows)
+        assert {self.splits[row] for row in rows} == {"train"}
+        return read(self, rows)
+
+    monkeypatch.setattr(ImageSet, "read", spy)
+    pretrain(folder, out=tmp_path / "run", recipe=TINY, monitors=(build_knn_monitor,), cache=cache)
+    assert len(seen) == 60
+
+
+def test_labels_never_train(data: Path, cache: Path, tmp_path: Path) -> None:
+    """The same pictures in the same splits, under their labels and under others: the same weights."""
+    paths = sorted(data.rglob("*.png"))
+    runs = []
+    for name, shift in (("true", 0), ("false", 1)):
+        labels = [CLASSES[(CLASSES.index(path.parent.name) + shift * number) % 3] for number, path in enumerate(paths)]
+        rows = [
+            f"{path},{label},{'test' if n % 5 == 0 else 'train'}"
+            for n, (path, label) in enumerate(zip(paths, labels, strict=True))
+        ]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
+        out = tmp_path / name
+        runs.append(
+            pretrain(tmp_path / f"{name}.csv", out=out, recipe=TINY, monitors=(build_knn_monitor,), cache=cache)
+        )
+    assert same(weights(runs[0]), weights(runs[1]))
+
+
+def test_data_with_a_test_split_alone_are_refused(cache: Path, tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "split", per_class=20, splits=("test",))
+    with pytest.raises(TwofoldError, match="lie in the split test"):
+        pretrain(folder, out=tmp_path / "run", recipe=TINY, cache=cache)

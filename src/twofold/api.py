@@ -14,6 +14,7 @@ from twofold.evaluation import (
     build_knn_monitor,
     embed_images,
     evaluate_encoder,
+    require_parquet,
     results_table,
     write_embeddings,
 )
@@ -27,9 +28,19 @@ from twofold.runtime.files import make_folder, write_json
 from twofold.runtime.load import Loaded, build_untrained, load
 from twofold.runtime.record import Run
 
+_SEEN = (
+    "pretraining read other pictures or other splits than these: some of the test pictures may have been among its "
+    "unlabelled ones"
+)
+
 
 def pretrain(
-    data: str | Path, *, out: str | Path, recipe: str | Recipe = "photos", cache: Path | None = None, **settings: Any
+    data: str | Path,
+    *,
+    out: str | Path,
+    recipe: str | Path | Recipe = "photos",
+    cache: Path | None = None,
+    **settings: Any,
 ) -> Run:
     """Train an encoder on the pictures in `data`, without labels; return its run directory.
 
@@ -40,7 +51,7 @@ def pretrain(
     if isinstance(recipe, Recipe):
         chosen = recipe.with_settings(**settings)
     else:
-        chosen = resolve_recipe(recipe, data, cache=cache, settings=settings)
+        chosen = resolve_recipe(str(recipe), data, cache=cache, settings=settings)
     run = run_pretraining(data, out=out, recipe=chosen, monitors=(build_knn_monitor,), cache=cache)
     gallery_and_report(run.folder, data, cache=cache)
     return run
@@ -50,12 +61,13 @@ def resolve_recipe(name: str, data: str | Path, *, cache: Path | None, settings:
     """The recipe called `name` with `settings` put in; says why where it picked something from the pictures."""
 
     def look() -> Found:
-        facts = look_at(open_source(data, cache=cache))
+        source = open_source(data, cache=cache)
+        facts = look_at(source)
         return Found(
-            pictures=facts.count,
+            pictures=sum(record.split in (None, "train") for record in source.records),
             short_side_px=facts.short_side_px,
             channels=facts.channels,
-            accelerated=is_accelerated(),
+            accelerated=settings.get("device", "auto") != "cpu" and is_accelerated(),
         )
 
     recipe, reasons = build_recipe(name, look)
@@ -81,9 +93,14 @@ def evaluate(
     untrained and raw pixels; mean and 95 % interval over seeds. The test split is looked at once.
     """
     record = Run(run)
-    make_folder(record.folder, "RUN") if record.recipe.exists() else record.read_recipe()
+    begun = record.read_recipe()
+    make_folder(record.folder, "RUN")
     loaded = load(run)
     images = _open(loaded, data, cache)
+    same = begun["data"]["fingerprint"] == images.fingerprint
+    seen = [] if same else [_SEEN]
+    for sentence in (*images.stated, *seen):
+        say(f"  {sentence}")
     evaluation = evaluate_encoder(
         loaded.encoder,
         untrained=lambda seed: build_untrained(loaded.recipe, seed, loaded.hardware),
@@ -96,6 +113,7 @@ def evaluate(
         shots=tuple(shots),
         say=say,
     )
+    evaluation.details["stated"] += seen
     write_json(record.evaluation, [row.to_dict() for row in evaluation.rows])
     write_json(record.evaluation_details, evaluation.details)
     build_gallery(loaded.encoder, images, views=loaded.recipe.views, hardware=loaded.hardware, out=record.gallery)
@@ -107,6 +125,8 @@ def evaluate(
 
 def embed(run: str | Path, data: str | Path, *, out: str | Path, cache: Path | None = None) -> Path:
     """Write path, label (where known) and embedding h of every picture in `data` to the parquet file `out`."""
+    require_parquet(Path(out))
+    make_folder(Path(out).parent, "--out")
     loaded = load(run)
     images = _open(loaded, data, cache)
     embeddings = embed_images(

@@ -133,6 +133,12 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output went away, as in `twofold --help | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        place = f" '{error.filename}'" if error.filename else ""
+        sys.exit(
+            f"twofold: cannot read or write{place} ({error.strerror or error}). "
+            "Free space, mend the permissions or choose another place; the same command then continues."
+        )
 
 
 def _parse(arguments: list[str]) -> Callable[[], None]:

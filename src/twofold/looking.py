@@ -10,7 +10,7 @@ from twofold.losses import contrast_accuracy
 from twofold.recipe import Recipe
 from twofold.runtime.console import say
 from twofold.runtime.device import Hardware
-from twofold.runtime.record import Run, append_metrics
+from twofold.runtime.log import Row
 from twofold.training import TrainState, make_views
 from twofold.views import build_policy, sample_views
 
@@ -21,9 +21,9 @@ _STEP = 2**40  # its views are drawn as those of a step that no run reaches
 
 
 def build_look(
-    run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, monitors: Sequence[Monitor], steps_per_epoch: int
+    log: Callable[[Row], None], recipe: Recipe, hardware: Hardware, images: ImageSet, monitors: Sequence[Monitor]
 ) -> Callable[[TrainState], dict[str, float]]:
-    """A function of the state that measures, writes a line of metrics.jsonl and warns on collapse.
+    """A function of the state that measures, logs and warns on collapse.
 
     The same pictures and views every time, so that the lines are comparable; weights and buffers stay as they are.
     """
@@ -45,9 +45,14 @@ def build_look(
         for monitor in monitors:
             measures |= monitor(model.encoder, state.step)
         model.train()
-        append_metrics(run, {"step": state.step, "epoch": state.step / steps_per_epoch, **measures})
+        log({"step": state.step, "epoch": epochs_of(state.step, recipe, images), **measures})
         if warning:
             say(f"Warning: at step {state.step:,} {warning}")
         return measures
 
     return look
+
+
+def epochs_of(step: int, recipe: Recipe, images: ImageSet) -> float:
+    """How often each training picture has been shown after `step` steps, on average."""
+    return step * recipe.schedule.batch_size / len(images.rows("train"))

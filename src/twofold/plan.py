@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from twofold.data import ImageSet
 from twofold.errors import TwofoldError
 from twofold.optim import peak_lr
 from twofold.recipe import Recipe
@@ -15,34 +16,26 @@ class Plan:
     steps: int
     warmup_steps: int
     peak: float
-    steps_per_epoch: int
     derived: dict[str, str]
 
 
 def make_plan(recipe: Recipe, *, images: int, step_s: float) -> Plan:
-    """Steps, warm-up and learning rate of a run on `images` pictures whose step takes `step_s` seconds.
-
-    Raises TwofoldError for fewer than two pictures or a batch larger than the data.
-    """
+    """Steps, warm-up and learning rate of a run on `images` pictures whose step takes `step_s` seconds."""
     schedule, optim = recipe.schedule, recipe.optim
-    require_enough(images, schedule.batch_size)
-    per_epoch = images // schedule.batch_size
     if schedule.epochs is not None:
         steps = max(1, math.floor(images * schedule.epochs / schedule.batch_size))
         formula = f"{images:,} images x {schedule.epochs:g} epochs / {schedule.batch_size} = {steps:,}"
     else:
         assert schedule.minutes is not None
         steps = max(1, math.floor(schedule.minutes * 60 / step_s))
-        formula = (
-            f"{schedule.minutes:g} min / {step_s:.3g} s a step (measured) = {steps:,} = {steps / per_epoch:.1f} epochs"
-        )
+        epochs = steps * schedule.batch_size / images
+        formula = f"{schedule.minutes:g} min / {step_s:.3g} s a step (measured) = {steps:,} = {epochs:.1f} epochs"
     warmup = round(steps * optim.warmup_fraction)
     peak = peak_lr(optim, schedule.batch_size)
     return Plan(
         steps=steps,
         warmup_steps=warmup,
         peak=peak,
-        steps_per_epoch=per_epoch,
         derived={
             "steps": formula,
             "warm-up": f"{optim.warmup_fraction:g} x {steps:,} steps = {warmup:,}",
@@ -53,17 +46,24 @@ def make_plan(recipe: Recipe, *, images: int, step_s: float) -> Plan:
     )
 
 
-def require_enough(images: int, batch_size: int) -> None:
-    """Raises TwofoldError where no batch can be made."""
-    if images < 2:
+def require_enough(images: ImageSet, batch_size: int) -> None:
+    """Raises TwofoldError where no batch can be made: fewer than two training pictures, or a batch larger than that."""
+    count = len(images.rows("train"))
+    if count == 0 and len(images):
+        others = ", ".join(sorted(set(images.splits)))
         raise TwofoldError(
-            f"the data hold {images} readable training picture{'s' if images != 1 else ''}, but contrast needs at "
+            f"all {len(images):,} pictures of '{images.name}' lie in the split {others}, but pretraining reads train/ "
+            "alone. Give that folder itself, or rename it."
+        )
+    if count < 2:
+        raise TwofoldError(
+            f"the data hold {count} readable training picture{'s' if count != 1 else ''}, but contrast needs at "
             "least 2, and a useful encoder some hundreds. Give a folder with more pictures."
         )
-    if batch_size > images:
+    if batch_size > count:
         raise TwofoldError(
-            f"batch_size is {batch_size}, but there are {images} training pictures, and a batch shows each at most "
-            f"once. Choose --batch-size {images} or less."
+            f"batch_size is {batch_size}, but there are {count} training pictures, and a batch shows each at most "
+            f"once. Choose --batch-size {count} or less."
         )
 
 

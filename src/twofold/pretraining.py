@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
+
 from twofold.data import ImageSet, Loader, load_images
 from twofold.errors import TwofoldError
-from twofold.looking import Monitor, build_look
+from twofold.looking import Monitor, build_look, epochs_of
 from twofold.optim import lr_at
 from twofold.plan import Plan, require_enough
 from twofold.recipe import Recipe
@@ -16,11 +18,20 @@ from twofold.runtime.checkpoint import load_checkpoint, save_checkpoint
 from twofold.runtime.console import ProgressLine, say
 from twofold.runtime.device import Hardware, resolve_hardware
 from twofold.runtime.load import save_encoder
-from twofold.runtime.record import Run, append_metrics, open_run, rewind_metrics, write_quarantine
+from twofold.runtime.log import build_log
+from twofold.runtime.record import Run, open_run
 from twofold.runtime.signals import stop_signals
 from twofold.runtime.window import Window
-from twofold.startup import begin, resume_plan, say_found
-from twofold.training import NEVER, TrainState, build_state, load_state_dict, state_dict, train_step
+from twofold.startup import begin, begun_with, require_place, resume_plan, say_found
+from twofold.training import (
+    NEVER,
+    TrainState,
+    build_state,
+    load_state_dict,
+    require_encoder,
+    state_dict,
+    train_step,
+)
 
 BuildMonitor = Callable[[ImageSet, Recipe, Hardware], Monitor | None]
 
@@ -42,21 +53,25 @@ def pretrain(
     Raises TwofoldError for data or settings that cannot work, for a continuation under other settings, and for a loss
     that is not finite; KeyboardInterrupt on Ctrl-C and SystemExit(143) on SIGTERM, after saving.
     """
+    require_place(data, out)
     with open_run(out) as run:
+        record = begun_with(run, recipe)
         hardware = resolve_hardware(recipe.hardware)
+        require_encoder(recipe)
         images = load_images(data, recipe=recipe.data, store_px=recipe.stored_px, cache=cache, show_progress=True)
         rows = images.rows("train")
         say_found(images, len(rows))
-        require_enough(len(rows), recipe.schedule.batch_size)
-        write_quarantine(run, [{"path": q.path, "reason": q.reason} for q in images.quarantine])
-        plan = resume_plan(run, recipe, images) or begin(run, recipe, hardware, images)
-        state = build_state(recipe, hardware, peak=plan.peak)
+        require_enough(images, recipe.schedule.batch_size)
+        plan = resume_plan(run, record, images) if record else begin(run, recipe, hardware, images)
+        state, window = build_state(recipe, hardware, peak=plan.peak), Window()
         if saved := load_checkpoint(run.checkpoints):
             load_state_dict(state, saved)
+            window.load_state_dict(saved["window"])
             say(f"Continuing at step {state.step:,} of {plan.steps:,}.")
         if state.step < plan.steps:
             built = [monitor for build in monitors if (monitor := build(images, recipe, hardware))]
-            _train(run, state, recipe, plan, hardware, images, built)
+            with torch.random.fork_rng():
+                _train(run, state, window, recipe, plan, hardware, images, built)
         save_encoder(run.encoder, state.model.encoder, recipe)
     return run
 
@@ -64,6 +79,7 @@ def pretrain(
 def _train(
     run: Run,
     state: TrainState,
+    window: Window,
     recipe: Recipe,
     plan: Plan,
     hardware: Hardware,
@@ -71,10 +87,10 @@ def _train(
     monitors: Sequence[Monitor],
 ) -> None:
     """The loop: a step, and beside it logging, looks and checkpoints, none of which touches the weights."""
-    rewind_metrics(run, state.step)
+    log = build_log(run, state.step)
     schedule, log_every = recipe.schedule, max(1, plan.steps // _METRIC_ROWS)
     look_every = max(1, math.ceil(plan.steps * recipe.monitor.monitor_share))
-    look = build_look(run, recipe, hardware, images, monitors, plan.steps_per_epoch)
+    look = build_look(log, recipe, hardware, images, monitors)
     if state.step == 0:
         look(state)
     loader = Loader(
@@ -85,7 +101,7 @@ def _train(
         first_step=state.step,
         last_step=plan.steps,
     )
-    window, saved_s = Window(), time.monotonic()
+    saved_s = time.monotonic()
     with stop_signals() as stopped, ProgressLine(plan.steps, state.step) as line:
         for batch in loader:
             lr = lr_at(state.step, steps=plan.steps, warmup_steps=plan.warmup_steps, peak=plan.peak)
@@ -99,15 +115,16 @@ def _train(
                 _require_finite(run, state)
                 row = window.close(loader.wait_s, schedule.batch_size)
                 state.elapsed_s += row.pop("window_s")
-                epoch = state.step / plan.steps_per_epoch
-                append_metrics(run, {"step": state.step, "epoch": epoch, **row, "lr": lr, "elapsed_s": state.elapsed_s})
+                epoch = epochs_of(state.step, recipe, images)
+                log({"step": state.step, "epoch": epoch, **row, "lr": lr, "elapsed_s": state.elapsed_s})
                 line.update(state.step, _progress_text(row))
             if state.step % look_every == 0 or last:
+                _require_finite(run, state)
                 look(state)
             number = stopped()
             if last or number or time.monotonic() - saved_s > recipe.monitor.checkpoint_minutes * 60:
                 _require_finite(run, state)
-                save_checkpoint(run.checkpoints, state.step, state_dict(state))
+                save_checkpoint(run.checkpoints, state.step, {**state_dict(state), "window": window.state_dict()})
                 saved_s = time.monotonic()
             if number and not last:
                 _stop(number, state.step, plan.steps)
@@ -115,12 +132,13 @@ def _train(
 
 def _require_finite(run: Run, state: TrainState) -> None:
     bad = int(state.first_bad_step)
-    if bad == NEVER:
+    if bad == NEVER and all(bool(weight.isfinite().all()) for weight in state.model.parameters()):
         return
+    bad = min(bad, state.step)
     saved = load_checkpoint(run.checkpoints)
     kept = f"the checkpoint of step {saved['step']:,} is untouched" if saved else "no checkpoint had been written yet"
     raise TwofoldError(
-        f"the loss at step {bad:,} is not finite; weights after it are worthless and were not saved ({kept}). "
+        f"the loss or the weights at step {bad:,} are not finite; the run stops and saves nothing more ({kept}). "
         "Start in a new --out with a lower --base-lr, a higher --temperature or --precision fp32."
     )
 

@@ -87,6 +87,7 @@ class DataRecipe:
         _require(self.store_px is None or self.store_px >= 1, "store_px", self.store_px, "at least 1 pixel")
         for name in ("max_unreadable_fraction", "test_fraction"):
             _require(0.0 <= getattr(self, name) < 1.0, name, getattr(self, name), "a fraction in [0, 1)")
+        _require(0 <= self.data_seed < 2**32, "data_seed", self.data_seed, "in [0, 2^32)")
         _require(0.0 < self.selection_fraction < 1.0, "selection_fraction", self.selection_fraction, "in (0, 1)")
 
 
@@ -103,7 +104,9 @@ class ViewsRecipe:
     ops: Annotated[
         tuple[Op, ...] | None, Help("the policy itself as a list of (op, probability, range); replaces the named one")
     ] = None
-    eval_size_px: Annotated[int | None, Help("side of the central view when embedding (none: --size-px)")] = None
+    eval_size_px: Annotated[
+        int | None, Help("side of the central view when embedding (default: --size-px where given)")
+    ] = None
     eval_crop_fraction: Annotated[
         float, Help("share of the short side that the central crop keeps when embedding (1: all)")
     ] = 0.875
@@ -167,7 +170,7 @@ class LossRecipe:
     temperature: Annotated[float, Help("temperature of NT-Xent")] = 0.1
 
     def __post_init__(self) -> None:
-        _require(self.temperature > 0, "temperature", self.temperature, "above 0 (0.05 to 1 are usual)")
+        _require(0 < self.temperature < math.inf, "temperature", self.temperature, "above 0 (0.05 to 1 are usual)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +187,7 @@ class OptimRecipe:
 
     def __post_init__(self) -> None:
         _require_choice("optimizer", self.optimizer, ("lars", "sgd", "adamw"))
-        _require(self.base_lr > 0, "base_lr", self.base_lr, "above 0")
+        _require(0 < self.base_lr < math.inf, "base_lr", self.base_lr, "above 0")
         _require_choice("lr_scaling", self.lr_scaling, ("linear", "sqrt", "none"))
         _require(0.0 <= self.momentum < 1.0, "momentum", self.momentum, "in [0, 1)")
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
@@ -213,7 +216,7 @@ class ScheduleRecipe:
         for name in ("epochs", "minutes"):
             value = getattr(self, name)
             _require(value is None or (value > 0 and math.isfinite(value)), name, value, "above 0")
-        _require(self.seed >= 0, "seed", self.seed, "at least 0")
+        _require(0 <= self.seed < 2**32, "seed", self.seed, "in [0, 2^32)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,6 +281,10 @@ class Recipe:
             settings["minutes"] = None
         elif settings.get("minutes") is not None and settings.get("epochs") is None:
             settings["epochs"] = None
+        if ":" in str(settings.get("encoder", "")):  # a foreign network has a width and a stem of its own
+            settings = {"width": 1.0, "stages": 4, "stem": "imagenet"} | settings
+        if "size_px" in settings:  # a recipe's own size for embedding belongs to its own size of views
+            settings = {"eval_size_px": None} | settings
         changed = {}
         for stage in {owners[name] for name in settings}:
             leaves = {name: value for name, value in settings.items() if owners[name] == stage}

@@ -1,26 +1,50 @@
 """The start of a run: say what was found and decided, write it down."""
 
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 from twofold.data import ImageSet
+from twofold.errors import TwofoldError
 from twofold.plan import Plan, make_plan
 from twofold.recipe import Recipe
 from twofold.runtime.console import duration, say, show_settings
 from twofold.runtime.device import Hardware
 from twofold.runtime.files import write_atomically
-from twofold.runtime.record import Run, require_same, write_recipe
+from twofold.runtime.record import (
+    Run,
+    require_same_pictures,
+    require_same_settings,
+    write_quarantine,
+    write_recipe,
+)
 from twofold.runtime.sheet import view_sheet
 from twofold.training import make_views, measure_step_s
 from twofold.versions import versions
 from twofold.views import build_policy, sample_views
 
 
-def resume_plan(run: Run, recipe: Recipe, images: ImageSet) -> Plan | None:
-    """The plan of a run that was begun before, or None. Raises TwofoldError where settings or pictures changed."""
+def require_place(data: str | Path, out: str | Path) -> None:
+    """Refuse an `out` inside the folder of pictures, where the run's own pictures would be trained on."""
+    if Path(data).is_dir() and Path(out).resolve().is_relative_to(Path(data).resolve()):
+        raise TwofoldError(
+            f"--out '{out}' lies inside the data '{data}', but a run writes pictures of its own. "
+            "Choose a folder outside."
+        )
+
+
+def begun_with(run: Run, recipe: Recipe) -> dict[str, Any] | None:
+    """The record of a run that was begun before, or None. Raises TwofoldError where a setting changed."""
     if not run.recipe.exists():
         return None
     record = run.read_recipe()
-    require_same(run, record, recipe, images.fingerprint)
+    require_same_settings(run, record, recipe)
+    return record
+
+
+def resume_plan(run: Run, record: dict[str, Any], images: ImageSet) -> Plan:
+    """The plan that a run was begun with. Raises TwofoldError where the pictures changed."""
+    require_same_pictures(run, record, images.fingerprint)
     return Plan(**record["plan"], derived=record["derived"])
 
 
@@ -38,6 +62,7 @@ def begin(run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet) -> Pla
     say("")
     draws = sample_views(build_policy(recipe.views), len(batch.images), seed=recipe.schedule.seed, step=0)
     write_atomically(run.views, view_sheet(make_views(batch, draws, recipe.views, hardware)))
+    write_quarantine(run, [{"path": q.path, "reason": q.reason} for q in images.quarantine])
     write_recipe(run, _record(recipe, plan, hardware, images))
     return plan
 
@@ -61,7 +86,6 @@ def _record(recipe: Recipe, plan: Plan, hardware: Hardware, images: ImageSet) ->
             "steps": plan.steps,
             "warmup_steps": plan.warmup_steps,
             "peak": plan.peak,
-            "steps_per_epoch": plan.steps_per_epoch,
         },
         "derived": plan.derived,
         "data": {

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from twofold.data import ImageBatch
-from twofold.encoders import build_encoder
+from twofold.encoders import build_encoder, require_size
 from twofold.heads import build_head
 from twofold.losses import contrast_accuracy, nt_xent
 from twofold.model import SimCLR
@@ -46,6 +46,7 @@ def train_step(
     hardware: Hardware,
 ) -> dict[str, Tensor]:
     """One step of Algorithm 1 (paper, section 2.2): n images -> 2n views -> h -> z -> NT-Xent -> new weights."""
+    torch.manual_seed((seed * 1_000_003 + state.step) % 2**63)  # dropout, where an encoder has it
     draws = sample_views(build_policy(views), len(batch.images), seed=seed, step=state.step)
     x = make_views(batch, draws, views, hardware)  # (2n, c, s, s): all a, then all b
     with hardware.autocast():
@@ -69,6 +70,13 @@ def make_views(batch: ImageBatch, draws: Sequence[Draw], views: ViewsRecipe, har
     images = batch.images.to(hardware.device, non_blocking=True)
     x = two_views(images, batch.sizes, draws, size_px=views.size_px, interpolation=views.interpolation)
     return x.contiguous(memory_format=torch.channels_last)
+
+
+def require_encoder(recipe: Recipe) -> None:
+    """See before anything is decoded that the encoder can be built. Raises TwofoldError where it cannot."""
+    with torch.random.fork_rng(devices=[]):
+        encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
+    require_size(encoder, recipe.views.embedding_px, recipe.data.channels)
 
 
 def build_state(recipe: Recipe, hardware: Hardware, *, peak: float) -> TrainState:
@@ -103,6 +111,7 @@ def load_state_dict(state: TrainState, values: dict[str, Any]) -> None:
 def measure_step_s(recipe: Recipe, hardware: Hardware, batches: Sequence[ImageBatch], *, seconds: float = 6.0) -> float:
     """Median duration of a training step in seconds, on a state of its own, so that the run's is untouched."""
     state = build_state(recipe, hardware, peak=1e-9)
+    generator = torch.get_rng_state()
     durations: list[float] = []
     begin = time.monotonic()
     while len(durations) < 5 or (time.monotonic() - begin < seconds and len(durations) < 60):
@@ -120,5 +129,6 @@ def measure_step_s(recipe: Recipe, hardware: Hardware, batches: Sequence[ImageBa
         durations.append(time.monotonic() - start)
         if len(durations) >= 3 and time.monotonic() - begin > 4 * seconds:
             break
+    torch.set_rng_state(generator)
     settled = sorted(durations[2:] or durations)
     return settled[len(settled) // 2]

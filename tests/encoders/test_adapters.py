@@ -1,6 +1,7 @@
 """Other people's networks as encoders."""
 
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -103,16 +104,37 @@ def test_without_timm_the_error_names_the_command(monkeypatch: pytest.MonkeyPatc
         _build("timm:resnet18")
 
 
-def test_timm_is_asked_for_the_channels_and_no_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def create_model(name: str, *, pretrained: bool, num_classes: int, in_chans: int) -> nn.Module:
-        assert (name, pretrained, num_classes, in_chans) == ("tiny_net.tag", False, 0, 1)
-        return nn.Sequential(nn.Conv2d(in_chans, 6, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-
+def _timm(monkeypatch: pytest.MonkeyPatch, create_model: Callable[..., nn.Module]) -> None:
     fake = SimpleNamespace(list_models=lambda: ["tiny_net", "other"], create_model=create_model)
     monkeypatch.setitem(sys.modules, "timm", fake)
-    assert _build("timm:tiny_net.tag", channels=1).dim == 6
+
+
+def test_timm_is_asked_for_the_channels_the_size_and_no_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create_model(name: str, *, pretrained: bool, num_classes: int, in_chans: int, img_size: int) -> nn.Module:
+        assert (name, pretrained, num_classes, in_chans, img_size) == ("tiny_net.tag", False, 0, 1, 48)
+        return nn.Sequential(nn.Conv2d(in_chans, 6, img_size), nn.Flatten())  # bound to its size
+
+    _timm(monkeypatch, create_model)
+    assert _build("timm:tiny_net.tag", channels=1, size_px=48).dim == 6
     with pytest.raises(TwofoldError, match="unknown timm encoder 'tiny_nett'; did you mean 'tiny_net'"):
         _build("timm:tiny_nett")
+
+
+def test_timm_networks_for_any_size_are_not_asked_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create_model(name: str, *, pretrained: bool, num_classes: int, in_chans: int) -> nn.Module:
+        return nn.Conv2d(in_chans, 6, 3)
+
+    _timm(monkeypatch, create_model)
+    assert _build("timm:tiny_net", channels=1).dim == 6
+
+
+def test_a_size_that_a_timm_network_refuses_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create_model(name: str, **settings: object) -> nn.Module:
+        raise AssertionError("height\n must be a multiple of 14")
+
+    _timm(monkeypatch, create_model)
+    with pytest.raises(TwofoldError, match=r"size_px is 64, but tiny_net refuses it \(height must be a multiple"):
+        _build("timm:tiny_net")
 
 
 def test_four_dimensions_are_averaged_over_the_picture() -> None:

@@ -9,19 +9,7 @@ import pytest
 
 from twofold.errors import TwofoldError
 from twofold.recipe import Recipe
-from twofold.runtime.record import Run, append_metrics, open_run, require_same, rewind_metrics
-
-
-def test_rewind_drops_later_lines_and_a_torn_one(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    for step in (1, 2, 3):
-        append_metrics(run, {"step": step})
-    with run.metrics.open("a") as file:
-        file.write('{"step": 4, "lo')
-    rewind_metrics(run, 2)
-    append_metrics(run, {"step": 3, "again": True})
-    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
-    assert lines == [{"step": 1}, {"step": 2}, {"step": 3, "again": True}]
+from twofold.runtime.record import Run, open_run, require_same_pictures, require_same_settings
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
@@ -57,11 +45,20 @@ def test_a_damaged_recipe_is_one_clear_error(tmp_path: Path, content: str) -> No
         Run(tmp_path).read_recipe()
 
 
-def test_a_changed_setting_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"recipe": {}}', "\xff"])
+def test_a_record_with_something_missing_is_one_clear_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "recipe.json").write_text(content, encoding="latin-1")
+    with pytest.raises(TwofoldError, match="damaged"):
+        Run(tmp_path).read_recipe()
+
+
+def test_a_changed_setting_or_other_pictures_are_refused_by_name(tmp_path: Path) -> None:
     begun = Recipe()
     record = {"recipe": json.loads(json.dumps(begun.to_dict())), "data": {"fingerprint": "a" * 20}}
-    require_same(Run(tmp_path), record, begun, "a" * 20)
+    require_same_settings(Run(tmp_path), record, begun)
+    require_same_settings(Run(tmp_path), record, begun.with_settings(crop_area=(0.08, 1.0)))
     with pytest.raises(TwofoldError, match=r"temperature is 0\.5, but .* begun with 0\.1"):
-        require_same(Run(tmp_path), record, begun.with_settings(temperature=0.5), "a" * 20)
+        require_same_settings(Run(tmp_path), record, begun.with_settings(temperature=0.5))
+    require_same_pictures(Run(tmp_path), record, "a" * 20)
     with pytest.raises(TwofoldError, match="pictures differ"):
-        require_same(Run(tmp_path), record, begun, "b" * 20)
+        require_same_pictures(Run(tmp_path), record, "b" * 20)

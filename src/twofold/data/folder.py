@@ -48,6 +48,8 @@ def label_by_folder(paths: Sequence[str]) -> list[Record]:
     """
     parts = [path.split("/") for path in paths]
     have_splits = all(len(part) > 1 and part[0].lower() in SPLIT_NAMES for part in parts)
+    if not have_splits:
+        _require_no_mixture(paths)
     depth = 1 if have_splits else 0
     labels = {part[depth] if len(part) > depth + 1 else None for part in parts}
     labelled = None not in labels and len(labels) >= 2
@@ -59,6 +61,17 @@ def label_by_folder(paths: Sequence[str]) -> list[Record]:
         )
         for path, part in zip(paths, parts, strict=True)
     ]
+
+
+def _require_no_mixture(paths: Sequence[str]) -> None:
+    """Refuse pictures beside train/ and test/: they would make classes of the splits, and train on test."""
+    tops = {path.split("/")[0].lower() for path in paths if "/" in path}
+    if "train" in tops and (tops & set(SPLIT_NAMES)) - {"train"}:
+        stray = next(p for p in paths if "/" not in p or p.split("/")[0].lower() not in SPLIT_NAMES)
+        raise TwofoldError(
+            f"'{stray}' lies beside train/ and other splits, but then all pictures must lie in one. "
+            "Move it into one of them or out of the folder."
+        )
 
 
 def _scan(root: Path) -> tuple[list[tuple[str, FileStamp]], Counter[str]]:

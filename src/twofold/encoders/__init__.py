@@ -1,12 +1,13 @@
 """f: views -> h."""
 
 from twofold.encoders.adapters import adapt, build_timm, build_torchvision
+from twofold.encoders.dry_run import require_size
 from twofold.encoders.encoder import Encoder
 from twofold.encoders.resnet import ResNet, load_torchvision_weights
 from twofold.errors import TwofoldError
 from twofold.recipe import EncoderRecipe
 
-__all__ = ["Encoder", "ResNet", "adapt", "build_encoder", "load_torchvision_weights"]
+__all__ = ["Encoder", "ResNet", "adapt", "build_encoder", "load_torchvision_weights", "require_size"]
 
 
 def build_encoder(recipe: EncoderRecipe, *, channels: int, size_px: int = 224) -> Encoder:

@@ -1,14 +1,13 @@
 """Other people's networks as encoders: torchvision, timm, or any module."""
 
 import difflib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from twofold.encoders.dry_run import FAILURES, dry_run, shortened
 from twofold.encoders.encoder import Encoder
 from twofold.errors import TwofoldError, unknown_name
 
@@ -31,16 +30,14 @@ class Adapted(Encoder):
         self.module = module
         self.repeat = (in_channels or channels) // channels
         self.dim = -1
-        example = next(module.parameters(), torch.empty(0))
-        with _untouched(module), torch.no_grad():
-            try:
-                views = torch.zeros(1, channels, size_px, size_px, dtype=example.dtype, device=example.device)
-                self.dim = self(views).shape[1]
-            except (RuntimeError, AssertionError, TypeError) as error:
-                raise TwofoldError(
-                    f"{type(module).__name__} failed on views of shape (1, {channels}, {size_px}, {size_px}), but an "
-                    f"encoder must take them ({' '.join(str(error).split())[:200]}). Give channels or size_px to match."
-                ) from error
+        try:
+            self.dim = dry_run(self, channels=channels, size_px=size_px).shape[1]
+        except FAILURES as error:
+            raise TwofoldError(
+                f"{type(module).__name__} failed on views of shape (1, {channels}, {size_px}, {size_px}), but an "
+                f"encoder must take them ({shortened(error)}). Give channels or size_px to match."
+            ) from error
+        self.size_px = size_px
 
     def forward(self, views: Float[Tensor, "n c s1 s2"]) -> Float[Tensor, "n d"]:
         """Views (n, c, s, s) in [0, 1] -> h (n, dim)."""
@@ -99,8 +96,20 @@ def build_timm(name: str, *, channels: int, size_px: int = 224) -> Encoder:
     names: list[str] = timm.list_models()
     if name.split(".")[0] not in names:
         raise unknown_name("timm encoder", name, difflib.get_close_matches(name, names, n=8, cutoff=0.3) or names[:8])
-    module: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, in_chans=channels)
+    module = _create_timm(timm.create_model, name, channels, size_px)
     return Adapted(module, channels=channels, size_px=size_px)
+
+
+def _create_timm(create_model: Callable[..., nn.Module], name: str, channels: int, size_px: int) -> nn.Module:
+    settings: dict[str, Any] = {"pretrained": False, "num_classes": 0, "in_chans": channels}
+    try:
+        return create_model(name, **settings, img_size=size_px)
+    except TypeError:  # a network for views of any size has no such setting
+        return create_model(name, **settings)
+    except FAILURES as error:
+        raise TwofoldError(
+            f"size_px is {size_px}, but {name} refuses it ({shortened(error)}). Change --size-px."
+        ) from error
 
 
 def _torchvision_options(name: str, size_px: int, zero_init: bool) -> dict[str, Any]:
@@ -123,23 +132,3 @@ def _to_vectors(output: object, module: nn.Module) -> Tensor:
         f"{type(module).__name__} returned {got}, but an encoder returns one tensor (n, d) or (n, d, h, w). "
         "Wrap it in a module that picks one."
     )
-
-
-@contextmanager
-def _untouched(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; modes and buffers as before afterwards."""
-    modes = [(part, part.training) for part in module.modules()]
-    buffers = [
-        (part, name, buffer, buffer.clone())
-        for part in module.modules()
-        for name, buffer in part.named_buffers(recurse=False)
-    ]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-        with torch.no_grad():
-            for part, name, buffer, before in buffers:
-                setattr(part, name, buffer.copy_(before))  # also where the module put another tensor in its place

@@ -2,7 +2,7 @@
 
 from twofold.evaluation.embed import Hardware, embed_images, frozen, pixels
 from twofold.evaluation.evaluate import Evaluation, evaluate_encoder
-from twofold.evaluation.export import write_embeddings
+from twofold.evaluation.export import require_parquet, write_embeddings
 from twofold.evaluation.gallery import build_gallery
 from twofold.evaluation.knn import predict_knn
 from twofold.evaluation.linear import LinearProbe, Scaling, fit_linear, fit_scaling
@@ -33,6 +33,7 @@ __all__ = [
     "mean_per_class",
     "pixels",
     "predict_knn",
+    "require_parquet",
     "results_table",
     "top1",
     "write_embeddings",

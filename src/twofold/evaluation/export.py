@@ -24,10 +24,7 @@ def write_embeddings(
     place that cannot be written.
     """
     out = Path(out)
-    if out.suffix.lower() != ".parquet":
-        raise TwofoldError(
-            f"--out is '{out}', but embeddings are written as .parquet. Give '{out.with_suffix('.parquet')}'."
-        )
+    require_parquet(out)
     content = _parquet(paths, labels, embeddings)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -37,6 +34,14 @@ def write_embeddings(
             f"cannot write '{out}' ({error.strerror}); a place that can be written is needed. Change --out."
         ) from error
     return out
+
+
+def require_parquet(out: Path) -> None:
+    """Raises TwofoldError for another ending: to be asked before the work, not after it."""
+    if out.suffix.lower() != ".parquet":
+        raise TwofoldError(
+            f"--out is '{out}', but embeddings are written as .parquet. Give '{out.with_suffix('.parquet')}'."
+        )
 
 
 def _parquet(paths: Sequence[str], labels: Sequence[str | None], embeddings: Float32[np.ndarray, "n d"]) -> bytes:

@@ -8,7 +8,8 @@ from scipy.optimize import minimize
 
 from twofold.evaluation.threads import fitting_threads
 
-_ITERATIONS = 1000
+ITERATIONS = 1000
+_AT_THE_LIMIT = 1  # L-BFGS-B's status
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class LinearProbe:
 
     weight: Float32[np.ndarray, "d c"]
     bias: Float32[np.ndarray, " c"]
+    converged: bool = True  # False: fitting stopped at ITERATIONS
 
     def logits(self, x: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n c"]:
         """Unnormalised log-probabilities."""
@@ -68,11 +70,11 @@ def fit_linear(
         return loss, gradient.ravel()
 
     # tolerances near what float32 products can resolve
-    options = {"maxiter": _ITERATIONS, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-5}
+    options = {"maxiter": ITERATIONS, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-5}
     with fitting_threads(x.size * classes):
-        solution = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B", options=options).x
-    found = solution.reshape(d + 1, classes).astype(np.float32)
-    return LinearProbe(found[:-1], found[-1])
+        solution = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B", options=options)
+    found = solution.x.reshape(d + 1, classes).astype(np.float32)
+    return LinearProbe(found[:-1], found[-1], converged=solution.status != _AT_THE_LIMIT)
 
 
 def cross_entropy(logits: Float32[np.ndarray, "n c"], y: Integer[np.ndarray, " n"]) -> float:
@@ -86,14 +88,17 @@ def _loss_and_gradient(
     parameters: Float[np.ndarray, "d_plus_1 c"], x: Float32[np.ndarray, "n d"], y: Integer[np.ndarray, " n"], l2: float
 ) -> tuple[float, Float[np.ndarray, "d_plus_1 c"]]:
     n, weight = len(x), parameters[:-1]
-    logits = x @ weight.astype(np.float32) + parameters[-1].astype(np.float32)
-    logits -= logits.max(1, keepdims=True)
-    own = logits[np.arange(n), y].sum(dtype=np.float64)
+    own = (y, np.arange(n))
+    # classes first: numpy's maxima and sums over a short last axis take longer than the products
+    logits = weight.T.astype(np.float32) @ x.T
+    logits += parameters[-1, :, None].astype(np.float32)
+    logits -= logits.max(0)
+    right = logits[own].sum(dtype=np.float64)
     odds = np.exp(logits, out=logits)
-    sums = odds.sum(1, keepdims=True)
-    loss = (np.log(sums).sum(dtype=np.float64) - own) / n + 0.5 * l2 * float((weight**2).sum())
+    sums = odds.sum(0)
+    loss = (np.log(sums).sum(dtype=np.float64) - right) / n + 0.5 * l2 * float((weight**2).sum())
     residual = np.divide(odds, sums, out=odds)  # softmax - one-hot
-    residual[np.arange(n), y] -= 1.0
-    gradient = np.vstack([x.T @ residual, residual.sum(0, dtype=np.float64, keepdims=True)]).astype(np.float64) / n
+    residual[own] -= 1.0
+    gradient = np.vstack([(residual @ x).T, residual.sum(1, dtype=np.float64)]).astype(np.float64) / n
     gradient[:-1] += l2 * weight
     return loss, gradient

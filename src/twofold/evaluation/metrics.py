@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Int64, Integer
+from scipy.stats import norm as normal
 from scipy.stats import t as student_t
 
 
@@ -27,12 +28,21 @@ def confusion(
 
 
 def interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
-    """(mean, low, high): mean -+ t(0.975, s - 1) std / sqrt(s), the 95 % interval of Student over s seeds.
+    """(mean, low, high) of shares: mean -+ t(0.975, s - 1) std / sqrt(s), Student's 95 % interval over s draws.
 
-    One value has no interval: low and high are None.
+    Clipped to [0, 1], outside of which no share lies. One value has no interval: low and high are None.
     """
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, None, None
     half = float(student_t.ppf(0.975, len(values) - 1)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return mean, mean - half, mean + half
+    return mean, max(0.0, mean - half), min(1.0, mean + half)
+
+
+def binomial_half_width(share: float, count: int) -> float:
+    """How far a share counted on `count` pictures may be off: half of Wilson's 95 % interval, in [0, 0.5].
+
+    z sqrt(p (1 - p) / n + z² / 4n²) / (1 + z² / n): above 0 also where all are right or none (Wilson 1927).
+    """
+    z = float(normal.ppf(0.975))
+    return z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2) / (1 + z**2 / count)

@@ -1,4 +1,4 @@
-"""Counting what is right: the only place that reads the labels of the test split."""
+"""Counting what is right: here, and nowhere else, predictions meet the labels of the test split."""
 
 import itertools
 from collections.abc import Sequence
@@ -15,7 +15,10 @@ from twofold.evaluation.table import ENCODERS, PROTOCOLS, Row
 
 @dataclass(frozen=True)
 class Attempt:
-    """Predictions for every test row, of one way of measuring with one seed."""
+    """Predictions for every test row, of one way of measuring with one seed.
+
+    Attempts with the same `weights`, those of an untrained encoder, are not independent: they count as one.
+    """
 
     protocol: str
     encoder: str
@@ -23,11 +26,14 @@ class Attempt:
     seed: int
     predicted: Int64[np.ndarray, " m"]
     l2: float | None = None
+    weights: int | None = None
+    converged: bool = True
 
 
 def score(attempts: Sequence[Attempt], images: ImageSet, labelled: Labelled) -> tuple[list[Row], list[list[int]]]:
     """(rows, confusion): mean and interval over the seeds of each way of measuring, all labels first, then few to many.
 
+    An untrained encoder's attempts are averaged per set of weights, and the interval is that over these means.
     The confusion counts (rows truth, columns predicted) are those of the trained encoder's linear probe with all
     labels, first seed.
     """
@@ -45,7 +51,11 @@ def score(attempts: Sequence[Attempt], images: ImageSet, labelled: Labelled) -> 
 def _rows(attempts: Sequence[Attempt], truth: Int64[np.ndarray, " m"]) -> list[Row]:
     rows, first = [], attempts[0]
     for metric, measure in (("top1", top1), ("mean_per_class", mean_per_class)):
-        mean, low, high = interval([measure(truth, attempt.predicted) for attempt in attempts])
+        draws: dict[tuple[str, int], list[float]] = {}
+        for attempt in attempts:
+            draw = ("seed", attempt.seed) if attempt.weights is None else ("weights", attempt.weights)
+            draws.setdefault(draw, []).append(measure(truth, attempt.predicted))
+        mean, low, high = interval([float(np.mean(values)) for values in draws.values()])
         rows.append(
             Row(
                 protocol=first.protocol,
@@ -55,7 +65,7 @@ def _rows(attempts: Sequence[Attempt], truth: Int64[np.ndarray, " m"]) -> list[R
                 mean=mean,
                 low=low,
                 high=high,
-                seeds=len(attempts),
+                seeds=len(draws),
             )
         )
     return rows

@@ -7,14 +7,23 @@ from typing import Any
 
 from rich.table import Table
 
+from twofold.evaluation.metrics import binomial_half_width
+
 ENCODERS = ("trained", "untrained", "pixels")
 PROTOCOLS = {"linear": "linear probe", "knn": "k-NN"}
+INTERVALS = (
+    "with all labels it covers the draw of the selection split (± 0.0: it changed no choice), with few labels that of "
+    "the labelled pictures, untrained that of the weights; not training again, not other test pictures"
+)
 _METRICS = {"top1": "top-1", "mean_per_class": "mean per class"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One figure: mean and 95 % interval over seeds, as fractions in [0, 1]; no interval where there is one seed."""
+    """One figure: mean and 95 % interval over seeds, as fractions in [0, 1]; no interval where there is one seed.
+
+    `seeds` counts the draws that the interval is over: for an untrained encoder, its sets of weights.
+    """
 
     protocol: str  # knn | linear
     encoder: str  # trained | untrained | pixels
@@ -30,13 +39,14 @@ class Row:
         return dataclasses.asdict(self)
 
 
-def results_table(rows: Sequence[Row]) -> Table:
+def results_table(rows: Sequence[Row], test: int | None = None) -> Table:
     """The rows as a table in percent, grouped by labels, the encoders side by side.
 
     Mean per class is shown where it differs from top-1, that is where the classes of the test split differ in size.
+    With the number of `test` pictures, the caption says how much of the figures is the luck of the test split.
     """
     table = Table(title="Accuracy on the test split, %", title_justify="left", caption_justify="left")
-    table.caption = "mean ± half width of the 95 % interval over seeds"
+    table.caption = "\n".join([f"mean ± half width of the 95 % interval; {INTERVALS}", *_luck(rows, test)])
     table.add_column("labels")
     table.add_column("protocol")
     table.add_column("metric")
@@ -51,6 +61,20 @@ def results_table(rows: Sequence[Row]) -> Table:
             table.add_row(shown, PROTOCOLS[protocol], _METRICS[metric], *values)
             shown = ""
     return table
+
+
+def luck_of_the_test_split(rows: Sequence[Row], test: int) -> str:
+    """A sentence on the binomial spread of `test` pictures at the trained encoder's linear top-1 with all labels.
+
+    Raises KeyError where `rows` lack that figure.
+    """
+    means = {(row.encoder, row.protocol, row.labels, row.metric): row.mean for row in rows}
+    half = binomial_half_width(means["trained", "linear", "all", "top1"], test)
+    return f"one test set of {test:,} pictures alone leaves ± {100 * half:.1f} points"
+
+
+def _luck(rows: Sequence[Row], test: int | None) -> list[str]:
+    return [] if test is None else [luck_of_the_test_split(rows, test)]
 
 
 def _lines(labels: int | str, cells: dict[tuple[int | str, str, str, str], Row]) -> list[tuple[str, str]]:
@@ -75,6 +99,7 @@ def _lines(labels: int | str, cells: dict[tuple[int | str, str, str, str], Row])
 def _cell(row: Row | None) -> str:
     if row is None:
         return "-"
-    if row.high is None:
+    if row.low is None or row.high is None:
         return f"{100 * row.mean:.1f} ± -"
-    return f"{100 * row.mean:.1f} ± {100 * (row.high - row.mean):.1f}"
+    half = max(row.high - row.mean, row.mean - row.low)  # one of the two may be clipped at 0 or 1
+    return f"{100 * row.mean:.1f} ± {100 * half:.1f}"

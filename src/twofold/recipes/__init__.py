@@ -75,5 +75,7 @@ def load_recipe(path: Path) -> Recipe:
         raise TwofoldError(
             f"cannot read the recipe '{path}' ({error.strerror}). Give a name or a recipe.json."
         ) from error
-    except (json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
+    except TwofoldError:
+        raise
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise TwofoldError(f"'{path}' is no recipe ({error}). Give a name or the recipe.json of a run.") from error

@@ -37,7 +37,10 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     """The newest whole checkpoint in `folder`, or None. A damaged one is passed over."""
     for path in _checkpoints(folder):
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # the run goes on and has just replaced it
+            continue
         match = _NAME.fullmatch(path.name)
         if match and match.group(2) == _checksum(content):
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

@@ -23,6 +23,7 @@ class Run:
         self.checkpoints = self.folder / "checkpoints"
         self.encoder = self.folder / "encoder.safetensors"
         self.views = self.folder / "views.png"
+        self.tensorboard = self.folder / "tensorboard"
         self.gallery = self.folder / "gallery.npz"
         self.evaluation = self.folder / "evaluation.json"
         self.evaluation_details = self.folder / "evaluation_details.json"
@@ -35,9 +36,13 @@ class Run:
                 "Give the folder that 'twofold pretrain --out' wrote."
             )
         try:
-            return json.loads(self.recipe.read_text())
-        except json.JSONDecodeError as error:
+            record = json.loads(self.recipe.read_text(encoding="utf-8"))
+            Recipe.from_dict(record["recipe"])
+            needed = record["plan"]["steps"], record["derived"], record["data"]["fingerprint"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise TwofoldError(f"'{self.recipe}' is damaged ({error}). Restore it or start in a new --out.") from error
+        assert needed
+        return record
 
 
 @contextmanager
@@ -65,27 +70,6 @@ def open_run(folder: str | Path) -> Iterator[Run]:
         yield run
 
 
-def append_metrics(run: Run, row: dict[str, Any]) -> None:
-    """Add one line to metrics.jsonl."""
-    with run.metrics.open("a") as file:
-        file.write(json.dumps(row) + "\n")
-
-
-def rewind_metrics(run: Run, step: int) -> None:
-    """Drop the lines after `step`, which a continued run will write again, and a last line that was cut off."""
-    if not run.metrics.exists():
-        return
-    kept = []
-    for line in run.metrics.read_text().splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if row["step"] <= step:
-            kept.append(line)
-    write_atomically(run.metrics, "".join(f"{line}\n" for line in kept).encode())
-
-
 def write_quarantine(run: Run, rows: list[dict[str, str]]) -> None:
     """One line a file that could not be read: {"path", "reason"}."""
     write_atomically(run.quarantine, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
@@ -96,16 +80,21 @@ def write_recipe(run: Run, record: dict[str, Any]) -> None:
     write_json(run.recipe, record)
 
 
-def require_same(run: Run, record: dict[str, Any], requested: Recipe, fingerprint: str) -> None:
-    """Refuse to continue a run under another recipe or on other pictures, by name."""
+def require_same_settings(run: Run, record: dict[str, Any], requested: Recipe) -> None:
+    """Refuse to continue a run under another recipe, by name."""
     before = Recipe.from_dict(record["recipe"]).settings()
-    changed = [name for name, value in requested.settings().items() if before[name] != value]
+    now = Recipe.from_dict(json.loads(json.dumps(requested.to_dict()))).settings()  # lists and tuples are the same
+    changed = [name for name, value in now.items() if before[name] != value]
     if changed:
         name = changed[0]
         raise TwofoldError(
-            f"{name} is {requested.settings()[name]!r}, but the run in '{run.folder}' was begun with {before[name]!r}"
+            f"{name} is {now[name]!r}, but the run in '{run.folder}' was begun with {before[name]!r}"
             f"{_more(changed)}; a run continues with the settings it was begun with. Set it back or choose a new --out."
         )
+
+
+def require_same_pictures(run: Run, record: dict[str, Any], fingerprint: str) -> None:
+    """Refuse to continue a run on other pictures."""
     if record["data"]["fingerprint"] != fingerprint:
         raise TwofoldError(
             f"the pictures differ from those that the run in '{run.folder}' was begun with "
@@ -117,4 +106,4 @@ def _more(changed: list[str]) -> str:
     return f" (also changed: {', '.join(changed[1:])})" if changed[1:] else ""
 
 
-_OWN_NAMES = {"checkpoints", "metrics.jsonl", "quarantine.jsonl", "views.png"}
+_OWN_NAMES = {"quarantine.jsonl", "views.png"}  # written before recipe.json, which makes the folder a run

@@ -1,0 +1,56 @@
+"""Where a run's numbers go: metrics.jsonl always, TensorBoard where its extra is installed."""
+
+import json
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+from twofold.runtime.files import write_atomically
+from twofold.runtime.record import Run
+
+Row = dict[str, Any]
+
+
+def build_log(run: Run, step: int) -> Callable[[Row], None]:
+    """A function that appends a row, {"step": ..., name: number}, to the run's log from `step` on.
+
+    Rows after `step`, which a continued run writes again, are dropped first; before step 1 all rows are.
+    """
+    _rewind(run, step)
+    to_tensorboard = _tensorboard(run, step) if find_spec("tensorboard") else None
+
+    def log(row: Row) -> None:
+        with run.metrics.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        if to_tensorboard:
+            to_tensorboard(row)
+
+    return log
+
+
+def _rewind(run: Run, step: int) -> None:
+    if not run.metrics.exists():
+        return
+    kept = []
+    for line in run.metrics.read_text().splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:  # the last line of a killed run
+            continue
+        if 0 < step >= row["step"]:
+            kept.append(line)
+    write_atomically(run.metrics, "".join(f"{line}\n" for line in kept).encode())
+
+
+def _tensorboard(run: Run, step: int) -> Callable[[Row], None]:
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(run.tensorboard), purge_step=step)
+
+    def write(row: Row) -> None:
+        for name, value in row.items():
+            if name != "step":
+                writer.add_scalar(name, value, row["step"])
+        writer.flush()
+
+    return write
