@@ -23,7 +23,7 @@ RECIPE = Recipe().with_settings(
     width=0.25,
     stem="strided",
     batch_size=16,
-    epochs=8,
+    epochs=24,
     precision="fp32",
     device="cpu",
     checkpoint_minutes=0.0,
@@ -63,9 +63,9 @@ def main() -> None:
     draw, killed = random.Random(0), 0
     for number in range(random_kills + write_kills):
         in_write = number >= random_kills
-        pid = child(data, out, cache, draw.randrange(8, 40) * 2 - 1 if in_write else None)
+        pid = child(data, out, cache, draw.randrange(4, 20) * 2 - 1 if in_write else None)
         if not in_write:
-            time.sleep(draw.uniform(0.2, 1.6))
+            time.sleep(draw.uniform(0.3, 1.0))
             os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         killed += os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL

@@ -11,6 +11,7 @@ import twofold
 ROOT = Path(twofold.__file__).parent
 LAYERS = [
     {"errors", "versions"},
+    {"op"},
     {"recipe"},
     {"recipes", "flags", "views", "encoders", "heads", "losses", "health", "sample"},
     {"data", "model", "optim"},

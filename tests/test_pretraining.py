@@ -175,7 +175,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
 def test_minutes_become_steps_once_and_a_continuation_keeps_them(
     data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = TINY.with_settings(minutes=0.02)
+    recipe = TINY.with_settings(minutes=0.021)
     monkeypatch.setattr("twofold.startup.measure_step_s", lambda *_a, **_k: 0.1)
     run = pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
     assert run.read_recipe()["steps"] == 12
@@ -208,7 +208,8 @@ def test_monitors_are_asked_and_change_nothing(data: Path, cache: Path, tmp_path
     watched = pretrain(data, out=tmp_path / "b", recipe=TINY, monitors=(build, lambda *_: None), cache=cache)
     assert same(weights(plain), weights(watched))
     assert asked == [row["step"] for row in metrics(watched) if "knn_top1" in row]
-    assert len(asked) >= 10
+    assert len(asked) >= 5
+    assert asked[0] == 0
 
 
 @pytest.mark.parametrize("optimizer", ["lars", "adamw"])

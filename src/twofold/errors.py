@@ -18,3 +18,15 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> TwofoldError:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "."
     return TwofoldError(f"unknown {kind} '{name}'{hint} Choose one of: {', '.join(names)}.")
+
+
+def require(rule_holds: bool, name: str, value: object, rule: str) -> None:
+    """Raises TwofoldError naming the setting, its value, the rule and the flag, unless the rule holds."""
+    if not rule_holds:
+        raise TwofoldError(f"{name} is {value!r}, but it must be {rule}. Change --{name.replace('_', '-')}.")
+
+
+def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises TwofoldError with the nearest right name, unless `value` is one of `choices`."""
+    if value not in choices:
+        raise unknown_name(name.replace("_", "-"), value, choices)

@@ -10,20 +10,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, get_type_hints
 
-from twofold.errors import TwofoldError, unknown_name
+from twofold.errors import TwofoldError, require, require_choice, unknown_name
+from twofold.op import OPS as OPS
+from twofold.op import Op as Op
 
-OPS: dict[str, int] = {  # name -> how many numbers its range holds
-    "crop": 2,  # area fraction: low, high
-    "flip": 0,
-    "jitter": 4,  # brightness, contrast, saturation: factor in [max(0, 1 - x), 1 + x]; hue: shift in [-x, x] turns
-    "grayscale": 0,
-    "blur": 2,  # sigma in pixels: low, high
-    "cutout": 2,  # area fraction of the erased square: low, high
-    "sobel": 0,
-    "noise": 2,  # standard deviation in units of the [0, 1] range: low, high
-    "rotate": 2,  # quarter turns: lowest, highest, both included
-    "solarise": 2,  # threshold in [0, 1]: low, high
-}
 DEPTHS = (10, 18, 34, 50, 101, 152, 200)
 
 
@@ -32,41 +22,6 @@ class Help:
     """What a setting means, with its unit: the text behind its flag."""
 
     text: str
-
-
-def _require(rule_holds: bool, name: str, value: object, rule: str) -> None:
-    if not rule_holds:
-        raise TwofoldError(f"{name} is {value!r}, but it must be {rule}. Change --{name.replace('_', '-')}.")
-
-
-def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise unknown_name(name.replace("_", "-"), value, choices)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Op:
-    """One augmentation of a policy: applied to an image with probability `prob`, its parameters drawn from `range`."""
-
-    name: str
-    prob: float = 1.0
-    range: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        _require_choice("op", self.name, tuple(OPS))
-        _require(0.0 <= self.prob <= 1.0, "prob", self.prob, f"a probability in [0, 1] (op '{self.name}')")
-        count = OPS[self.name]
-        _require(len(self.range) == count, "range", self.range, f"{count} numbers for the op '{self.name}'")
-        if count == 2:
-            _require(self.range[0] <= self.range[1], "range", self.range, f"low, high in order (op '{self.name}')")
-        if self.name in ("crop", "cutout"):
-            _require(0 < self.range[0] <= self.range[1] <= 1, "range", self.range, f"in (0, 1] (op '{self.name}')")
-        elif self.name == "jitter":
-            _require(min(self.range) >= 0 and self.range[3] <= 0.5, "range", self.range, ">= 0, and hue <= 0.5")
-        elif self.name == "rotate":
-            _require(all(v == int(v) for v in self.range), "range", self.range, "whole quarter turns")
-        elif count == 2:
-            _require(self.range[0] >= 0, "range", self.range, f">= 0 (op '{self.name}')")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +38,12 @@ class DataRecipe:
     data_seed: Annotated[int, Help("seed of the test and selection cuts")] = 0
 
     def __post_init__(self) -> None:
-        _require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
-        _require(self.store_px is None or self.store_px >= 1, "store_px", self.store_px, "at least 1 pixel")
+        require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
+        require(self.store_px is None or self.store_px >= 1, "store_px", self.store_px, "at least 1 pixel")
         for name in ("max_unreadable_fraction", "test_fraction"):
-            _require(0.0 <= getattr(self, name) < 1.0, name, getattr(self, name), "a fraction in [0, 1)")
-        _require(0 <= self.data_seed < 2**32, "data_seed", self.data_seed, "in [0, 2^32)")
-        _require(0.0 < self.selection_fraction < 1.0, "selection_fraction", self.selection_fraction, "in (0, 1)")
+            require(0.0 <= getattr(self, name) < 1.0, name, getattr(self, name), "a fraction in [0, 1)")
+        require(0 <= self.data_seed < 2**32, "data_seed", self.data_seed, "in [0, 2^32)")
+        require(0.0 < self.selection_fraction < 1.0, "selection_fraction", self.selection_fraction, "in (0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,15 +67,15 @@ class ViewsRecipe:
     ] = 0.875
 
     def __post_init__(self) -> None:
-        _require(self.size_px >= 8, "size_px", self.size_px, "at least 8 pixels")
-        _require(self.eval_size_px is None or self.eval_size_px >= 8, "eval_size_px", self.eval_size_px, "at least 8")
-        _require_choice("policy", self.policy, ("simclr", "small"))
-        _require(0.0 <= self.strength <= 2.5, "strength", self.strength, "in [0, 2.5]")
+        require(self.size_px >= 8, "size_px", self.size_px, "at least 8 pixels")
+        require(self.eval_size_px is None or self.eval_size_px >= 8, "eval_size_px", self.eval_size_px, "at least 8")
+        require_choice("policy", self.policy, ("simclr", "small"))
+        require(0.0 <= self.strength <= 2.5, "strength", self.strength, "in [0, 2.5]")
         low, high = self.crop_area
-        _require(0.0 < low <= high <= 1.0, "crop_area", self.crop_area, "low, high with 0 < low <= high <= 1")
-        _require(0.0 <= self.flip_prob <= 1.0, "flip_prob", self.flip_prob, "a probability in [0, 1]")
-        _require_choice("interpolation", self.interpolation, ("bilinear", "bicubic"))
-        _require(0.0 < self.eval_crop_fraction <= 1.0, "eval_crop_fraction", self.eval_crop_fraction, "in (0, 1]")
+        require(0.0 < low <= high <= 1.0, "crop_area", self.crop_area, "low, high with 0 < low <= high <= 1")
+        require(0.0 <= self.flip_prob <= 1.0, "flip_prob", self.flip_prob, "a probability in [0, 1]")
+        require_choice("interpolation", self.interpolation, ("bilinear", "bicubic"))
+        require(0.0 < self.eval_crop_fraction <= 1.0, "eval_crop_fraction", self.eval_crop_fraction, "in (0, 1]")
 
     @property
     def embedding_px(self) -> int:
@@ -143,10 +98,10 @@ class EncoderRecipe:
     def __post_init__(self) -> None:
         names = tuple(f"resnet{depth}" for depth in DEPTHS)
         if not re.fullmatch(r"(torchvision|timm):\S+", self.encoder):
-            _require_choice("encoder", self.encoder, (*names, "torchvision:NAME", "timm:NAME"))
-        _require(0.25 <= self.width <= 4, "width", self.width, "in [0.25, 4]")
-        _require(1 <= self.stages <= 4, "stages", self.stages, "1, 2, 3 or 4")
-        _require_choice("stem", self.stem, ("imagenet", "small", "strided"))
+            require_choice("encoder", self.encoder, (*names, "torchvision:NAME", "timm:NAME"))
+        require(0.25 <= self.width <= 4, "width", self.width, "in [0.25, 4]")
+        require(1 <= self.stages <= 4, "stages", self.stages, "1, 2, 3 or 4")
+        require_choice("stem", self.stem, ("imagenet", "small", "strided"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,9 +113,9 @@ class HeadRecipe:
     z_dim: Annotated[int, Help("dimension of z")] = 128
 
     def __post_init__(self) -> None:
-        _require_choice("head", self.head, ("none", "linear", "nonlinear"))
-        _require(self.head_layers >= 2, "head_layers", self.head_layers, "at least 2 (1 layer is --head linear)")
-        _require(self.z_dim >= 1, "z_dim", self.z_dim, "at least 1")
+        require_choice("head", self.head, ("none", "linear", "nonlinear"))
+        require(self.head_layers >= 2, "head_layers", self.head_layers, "at least 2 (1 layer is --head linear)")
+        require(self.z_dim >= 1, "z_dim", self.z_dim, "at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +125,7 @@ class LossRecipe:
     temperature: Annotated[float, Help("temperature of NT-Xent")] = 0.1
 
     def __post_init__(self) -> None:
-        _require(0 < self.temperature < math.inf, "temperature", self.temperature, "above 0 (0.05 to 1 are usual)")
+        require(0 < self.temperature < math.inf, "temperature", self.temperature, "above 0 (0.05 to 1 are usual)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,13 +141,13 @@ class OptimRecipe:
     warmup_fraction: Annotated[float, Help("share of the steps over which the learning rate rises linearly")] = 0.1
 
     def __post_init__(self) -> None:
-        _require_choice("optimizer", self.optimizer, ("lars", "sgd", "adamw"))
-        _require(0 < self.base_lr < math.inf, "base_lr", self.base_lr, "above 0")
-        _require_choice("lr_scaling", self.lr_scaling, ("linear", "sqrt", "none"))
-        _require(0.0 <= self.momentum < 1.0, "momentum", self.momentum, "in [0, 1)")
-        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
-        _require(self.trust_coefficient > 0, "trust_coefficient", self.trust_coefficient, "above 0")
-        _require(0.0 <= self.warmup_fraction < 1.0, "warmup_fraction", self.warmup_fraction, "a fraction in [0, 1)")
+        require_choice("optimizer", self.optimizer, ("lars", "sgd", "adamw"))
+        require(0 < self.base_lr < math.inf, "base_lr", self.base_lr, "above 0")
+        require_choice("lr_scaling", self.lr_scaling, ("linear", "sqrt", "none"))
+        require(0.0 <= self.momentum < 1.0, "momentum", self.momentum, "in [0, 1)")
+        require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
+        require(self.trust_coefficient > 0, "trust_coefficient", self.trust_coefficient, "above 0")
+        require(0.0 <= self.warmup_fraction < 1.0, "warmup_fraction", self.warmup_fraction, "a fraction in [0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +162,7 @@ class ScheduleRecipe:
     seed: Annotated[int, Help("seed of weights, order and views")] = 0
 
     def __post_init__(self) -> None:
-        _require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2: NT-Xent needs negatives")
+        require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2: NT-Xent needs negatives")
         if (self.epochs is None) == (self.minutes is None):
             raise TwofoldError(
                 f"epochs is {self.epochs} and minutes is {self.minutes}, but exactly one of them says how long to "
@@ -215,8 +170,8 @@ class ScheduleRecipe:
             )
         for name in ("epochs", "minutes"):
             value = getattr(self, name)
-            _require(value is None or (value > 0 and math.isfinite(value)), name, value, "above 0")
-        _require(0 <= self.seed < 2**32, "seed", self.seed, "in [0, 2^32)")
+            require(value is None or (value > 0 and math.isfinite(value)), name, value, "above 0")
+        require(0 <= self.seed < 2**32, "seed", self.seed, "in [0, 2^32)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,13 +182,13 @@ class HardwareRecipe:
     precision: Annotated[str, Help("auto (bf16 where the hardware has it), bf16 or fp32")] = "auto"
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device) is not None,
             "device",
             self.device,
             "auto, cpu, cuda, cuda:N or mps",
         )
-        _require_choice("precision", self.precision, ("auto", "bf16", "fp32"))
+        require_choice("precision", self.precision, ("auto", "bf16", "fp32"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,8 +199,8 @@ class MonitorRecipe:
     monitor_share: Annotated[float, Help("share of the steps between two looks at the representation's health")] = 0.1
 
     def __post_init__(self) -> None:
-        _require(self.checkpoint_minutes >= 0, "checkpoint_minutes", self.checkpoint_minutes, "at least 0")
-        _require(0.0 < self.monitor_share <= 1.0, "monitor_share", self.monitor_share, "in (0, 1]")
+        require(self.checkpoint_minutes >= 0, "checkpoint_minutes", self.checkpoint_minutes, "at least 0")
+        require(0.0 < self.monitor_share <= 1.0, "monitor_share", self.monitor_share, "in (0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)

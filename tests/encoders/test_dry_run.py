@@ -36,7 +36,7 @@ def test_the_encoder_stays_as_it_was(size_px: int) -> None:
     if size_px == 8:
         require_size(encoder, size_px, 3)
     else:
-        with pytest.raises(TwofoldError, match="built for views of 8 px, but .* at 12 px"):
+        with pytest.raises(TwofoldError, match=r"built for views of 8 px, but .* at 12 px"):
             require_size(encoder, size_px, 3)
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
     assert [part.training for part in encoder.modules()] == modes

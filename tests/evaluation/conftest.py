@@ -92,6 +92,12 @@ def separable(make_images: Callable[..., ImageSet]) -> ImageSet:
     return make_images(*bright_rows(90), ["test" if row % 3 == 1 else "train" for row in range(90)])
 
 
+@pytest.fixture
+def plenty(make_images: Callable[..., ImageSet]) -> ImageSet:
+    """900 such pictures, every other one for test: enough to tell chance from more."""
+    return make_images(*bright_rows(900), ["train", "test"] * 450)
+
+
 def bright_rows(n: int) -> tuple[np.ndarray, list[str]]:
     draw = np.random.default_rng(0)
     ids = draw.permutation(np.repeat(np.arange(3), n // 3 + 1))[:n]

@@ -5,11 +5,15 @@ import numpy as np
 import pytest
 from torch import nn
 
+from twofold.data.image_set import assign_splits
+from twofold.data.record import Record
 from twofold.errors import TwofoldError
-from twofold.evaluation import evaluate, evaluate_encoder
+from twofold.evaluation import binomial_half_width, evaluate, evaluate_encoder, interval, linear
 from twofold.evaluation import labelled as labelled_module
 from twofold.evaluation.labelled import find_labelled
 from twofold.recipe import DataRecipe
+
+LINEAR = ("linear", "trained", "all", "top1")
 
 
 @pytest.fixture
@@ -57,13 +61,26 @@ def test_separable_pictures_are_all_right(separable, measure):
     assert means["linear", "pixels", "all"] == 1.0
 
 
-def test_shuffled_labels_are_chance(make_images, measure):
-    draw = np.random.default_rng(0)
-    pictures = draw.integers(0, 256, (900, 1, 8, 8)).astype(np.uint8)
-    images = make_images(pictures, [str(i % 3) for i in range(900)], ["train"] * 450 + ["test"] * 450)
-    evaluation = measure(images, few_seeds=2)
-    # 450 coin flips of chance 1/3: five deviations are 0.11
-    assert all(abs(mean - 1 / 3) < 0.11 for mean in _means(evaluation).values())
+def test_shuffled_labels_are_chance(plenty, measure):
+    before = _means(measure(plenty))
+    assert min(mean for (_, encoder, labels), mean in before.items() if (encoder, labels) == ("trained", "all")) > 0.9
+    assert before["linear", "pixels", 5] > 0.9
+    shuffled = _shuffled(_shuffled(plenty, "train", seed=1), "test", seed=2)
+    # 450 flips of chance 1/3: five deviations are 0.11. Shuffling train alone would not do: each of the three clusters
+    # of pictures would fall to one class, three flips in all
+    assert all(abs(mean - 1 / 3) < 0.11 for mean in _means(measure(shuffled)).values())
+
+
+def test_a_peek_at_the_labels_of_test_would_be_seen_in_that_figure(plenty, measure, monkeypatch):
+    shuffled = _shuffled(_shuffled(plenty, "train", seed=1), "test", seed=2)
+    truth = labelled_module.read_truth(shuffled, find_labelled(shuffled))
+    real = evaluate.predict_knn
+
+    def faulty(*parts, **options):  # the fault: one picture in three gets the answer
+        return np.where(np.arange(len(truth)) % 3 == 0, truth, real(*parts, **options))
+
+    monkeypatch.setattr(evaluate, "predict_knn", faulty)
+    assert _means(measure(shuffled))["knn", "trained", "all"] > 1 / 3 + 0.11
 
 
 def test_one_row_per_way_of_measuring_with_its_seeds(separable, measure):
@@ -98,6 +115,48 @@ def test_untrained_weights_are_those_of_the_seed_embedded_once_each(separable, f
         shots=(1,),
     )
     assert built == [0, 1]
+
+
+def test_untrained_figures_on_the_same_weights_count_as_one(separable, measure, kept_attempts):
+    evaluation = measure(separable, seeds=2, few_seeds=5, shots=(1,))
+    truth = labelled_module.read_truth(separable, find_labelled(separable))
+    for protocol in ("linear", "knn"):
+        rows = {r.encoder: r for r in evaluation.rows if (r.protocol, r.labels, r.metric) == (protocol, 1, "top1")}
+        shares = {
+            seed: float((np.array(predicted) == truth).mean())
+            for p, encoder, labels, seed, _, predicted in kept_attempts[0]
+            if (p, encoder, labels) == (protocol, "untrained", 1)
+        }
+        means = [np.mean([shares[s] for s in (0, 2, 4)]), np.mean([shares[s] for s in (1, 3)])]
+        row = rows["untrained"]
+        assert row.seeds == 2
+        assert (row.mean, row.low, row.high) == pytest.approx(interval(means))
+        assert rows["trained"].seeds == rows["pixels"].seeds == 5
+
+
+def test_one_set_of_untrained_weights_has_no_interval(separable, measure):
+    rows = measure(separable, seeds=1, few_seeds=3, shots=(1,)).rows
+    few = {r.encoder: r for r in rows if r.labels == 1}
+    assert (few["untrained"].seeds, few["untrained"].low, few["untrained"].high) == (1, None, None)
+    assert few["trained"].seeds == 3
+
+
+def test_the_intervals_are_explained(separable, measure):
+    evaluation = measure(separable, seeds=2, few_seeds=5)
+    (row,) = [r for r in evaluation.rows if (r.protocol, r.encoder, r.labels, r.metric) == LINEAR]
+    half = 100 * binomial_half_width(row.mean, 30)
+    text = " ".join(evaluation.details["stated"])
+    assert f"one test set of 30 pictures alone leaves ± {half:.1f} points" in text
+    assert "covers the draw of the selection split" in text
+    assert "the 5 seeds share 2 sets of its weights" in text
+    assert "converged" not in text
+
+
+def test_probes_that_did_not_converge_are_counted_and_said(separable, measure, monkeypatch):
+    monkeypatch.setattr(linear, "ITERATIONS", 1)
+    stated = measure(separable).details["stated"]
+    probes = 3 * (2 + 2 * 2)  # encoders; two seeds with all labels, two with each of two numbers of shots
+    assert any(f"{probes} of {probes} probes stopped" in line for line in stated)
 
 
 def test_the_same_call_gives_the_same_figures(separable, measure):
@@ -140,7 +199,7 @@ def _watch_fitting(monkeypatch):
 
         monkeypatch.setattr(evaluate, name, watched)
 
-    for name in ("fit_probe", "fit_few"):
+    for name in ("fit_probes", "fit_few"):
         watch(name, 3.0)  # scaled by train: -1 or 1 there, about 80 in test
     for name in ("predict_knn", "fit_scaling"):
         watch(name, 0.5)  # as it is: at most 0.02 in train, 0.98 in test
@@ -177,13 +236,13 @@ def test_choosing_on_test_would_be_seen(marked, alone, monkeypatch):
         test = evaluate.fit_scaling(features.train)(features.test)
         half = np.arange(len(test)) < len(test) // 2
         cut = [(np.flatnonzero(half), np.flatnonzero(~half))]
-        evaluate.fit_probe(test, np.arange(len(test)) % 3, classes=3, folds=cut)
+        evaluate.fit_probes(test, np.arange(len(test)) % 3, classes=3, draws=[cut])
         yield from real(features, labelled, folds, shots)
 
     monkeypatch.setattr(evaluate, "_attempts", faulty)
     leaks = _watch_fitting(monkeypatch)
     alone(marked)
-    assert set(leaks) == {"fit_probe"}
+    assert set(leaks) == {"fit_probes"}
 
 
 def test_fitting_on_train_and_test_together_would_be_seen(marked, alone, monkeypatch):
@@ -288,13 +347,53 @@ def test_a_class_of_one_split_alone_is_refused_by_name(separable, measure):
     labels = list(separable.labels)
     labels[separable.rows("test")[0]] = "quince"
     labels[separable.rows("train")[0]] = "sloe"
-    with pytest.raises(TwofoldError, match=r"'sloe' only in train and the class 'quince' only in test"):
+    with pytest.raises(TwofoldError, match=r"'sloe' only in train and the class 'quince' only in test") as caught:
         measure(_relabelled(separable, labels))
+    assert "move pictures of them into both splits" in str(caught.value)
+    assert "--" not in str(caught.value)
+
+
+def _cut(make_images, labels):
+    """Pictures whose test split is cut off by the data part itself."""
+    records = [Record(path=f"{row:03d}", label=label, split=None) for row, label in enumerate(labels)]
+    splits, stated = assign_splits(records, DataRecipe())
+    pictures = np.random.default_rng(0).integers(0, 256, (len(labels), 1, 8, 8)).astype(np.uint8)
+    return dataclasses.replace(make_images(pictures, labels, splits), stated=stated)
+
+
+def test_a_single_picture_that_our_own_cut_could_not_halve_is_left_out_and_said(make_images, measure):
+    images = _cut(make_images, ["a", "b"] * 20 + ["lone"])
+    lines = []
+    details = measure(images, say=lines.append).details
+    assert details["classes"] == ["a", "b"]
+    assert (details["train"], details["test"]) == (32, 8)
+    sentence = "the class 'lone' has 1 picture, too few for both train and test: left out"
+    assert sentence in details["stated"]
+    assert sentence in lines
+
+
+def test_several_single_pictures_are_named_together(make_images):
+    labelled = find_labelled(_cut(make_images, ["a", "b"] * 20 + ["lone", "odd"]))
+    assert any(line.startswith("the classes 'lone', 'odd' have 1 picture each") for line in labelled.stated)
+
+
+def test_a_single_picture_of_a_test_split_of_your_own_is_an_error(make_images):
+    images = _cut(make_images, ["a", "b"] * 20 + ["lone"])
+    with pytest.raises(TwofoldError, match="the class 'lone' only in train"):
+        find_labelled(dataclasses.replace(images, stated=[]))
+
+
+def test_nothing_but_single_pictures_is_refused(make_images):
+    with pytest.raises(TwofoldError, match="1 class of 2 pictures or more, but evaluation needs 2"):
+        find_labelled(_cut(make_images, ["a", "a", "a", "lone"]))
+    with pytest.raises(TwofoldError, match="0 classes of 2 pictures or more"):
+        find_labelled(_cut(make_images, ["lone", "odd"]))
 
 
 def test_no_test_split_is_refused(separable, measure):
-    with pytest.raises(TwofoldError, match="--test-fraction"):
+    with pytest.raises(TwofoldError, match="folder test/") as caught:
         measure(dataclasses.replace(separable, splits=["train"] * 90))
+    assert "--" not in str(caught.value)
 
 
 def test_unlabelled_test_pictures_are_left_out_and_said(separable, measure):

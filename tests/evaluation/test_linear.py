@@ -4,7 +4,7 @@ from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from twofold.evaluation import LinearProbe, fit_linear, fit_scaling
+from twofold.evaluation import LinearProbe, fit_linear, fit_scaling, linear
 from twofold.evaluation.linear import _loss_and_gradient, cross_entropy
 
 
@@ -83,3 +83,27 @@ def test_scaling_agrees_with_scikit_learn_and_silences_constant_features():
 
 def test_huge_logits_stay_finite():
     assert cross_entropy(np.array([[1e4, -1e4]], np.float32), np.array([1])) == pytest.approx(2e4)
+
+
+def test_the_gradient_is_that_of_a_plain_float64_loop():
+    draw = np.random.default_rng(1)
+    x, y = draw.normal(size=(50, 7)).astype(np.float32), draw.integers(0, 4, 50)
+    parameters = draw.normal(size=(8, 4))
+    loss, gradient = 0.0, np.zeros((8, 4))
+    for row, label in zip(x.astype(np.float64), y, strict=True):
+        logits = row @ parameters[:-1] + parameters[-1]
+        odds = np.exp(logits) / np.exp(logits).sum()
+        loss -= np.log(odds[label]) / 50
+        gradient += np.outer(np.append(row, 1.0), odds - np.eye(4)[label]) / 50
+    loss += 0.15 * (parameters[:-1] ** 2).sum()
+    gradient[:-1] += 0.3 * parameters[:-1]
+    found = _loss_and_gradient(parameters, x, y, 0.3)
+    assert found[0] == pytest.approx(loss, rel=1e-5)
+    np.testing.assert_allclose(found[1], gradient, atol=1e-5)
+
+
+def test_a_probe_says_whether_it_converged(monkeypatch):
+    x, y = _clusters()
+    assert fit_linear(x, y, 5, 1e-2).converged
+    monkeypatch.setattr(linear, "ITERATIONS", 3)
+    assert not fit_linear(x, y, 5, 1e-2).converged

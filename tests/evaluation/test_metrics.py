@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
 
-from twofold.evaluation import confusion, interval, mean_per_class, top1
+from twofold.evaluation import binomial_half_width, confusion, interval, mean_per_class, top1
 
 TRUTH = np.array([0, 0, 0, 0, 0, 1, 1, 2, 2, 2])
 GUESS = np.array([0, 0, 0, 1, 1, 1, 0, 0, 1, 1])  # class 2 is never predicted
@@ -47,3 +47,16 @@ def test_the_interval_covers_the_mean_in_95_percent_of_draws():
         _, low, high = interval(draw.normal(0.5, 0.1, 4).tolist())
         hits += low <= 0.5 <= high
     assert 930 <= hits <= 970
+
+
+def test_the_interval_of_shares_ends_at_0_and_1():
+    mean, low, high = interval([0.90, 0.99, 1.0])
+    assert (mean + (mean - low)) > 1.0 == high
+    mean, low, high = interval([0.10, 0.01, 0.0])
+    assert (mean - (high - mean)) < 0.0 == low
+
+
+@pytest.mark.parametrize(("right", "count"), [(30, 30), (0, 7), (700, 1000), (1, 2)])
+def test_the_binomial_half_width_is_wilsons(right, count):
+    expected = stats.binomtest(right, count).proportion_ci(0.95, method="wilson")
+    assert binomial_half_width(right / count, count) == pytest.approx((expected.high - expected.low) / 2)

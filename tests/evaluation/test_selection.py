@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from twofold.evaluation import choose_l2, fit_linear, fit_scaling, selection
+from twofold.evaluation import LinearProbe, choose_l2, fit_linear, fit_probes, fit_scaling, linear, selection
 from twofold.evaluation.linear import cross_entropy
 from twofold.evaluation.selection import FEW_SHOT_L2, L2_GRID, fit_few, stratified_folds
 
@@ -83,15 +83,85 @@ def test_below_five_labels_the_value_is_fixed_and_nothing_is_chosen(monkeypatch)
         fit_few(x[own], y[own], classes=4, shots=5)
 
 
-def test_the_path_ends_early_only_after_it_has_turned_down_twice(monkeypatch):
+def _scripted(monkeypatch, right, loss, n=100):
+    """Choose among probes that get so many of n cut rows right, with such cross-entropies; the values tried, chosen."""
     tried = []
 
     def fit(x, y, classes, l2, start=None):
+        place = len(tried)
         tried.append(l2)
+        logits = np.zeros((n, 2), np.float32)
+        logits[: right[place], 0] = 1.0  # the truth is class 0; the wrong rows share what is left of the loss
+        left = (n * loss[place] - right[place] * np.log1p(np.exp(-1.0))) / (n - right[place])
+        logits[right[place] :, 1] = np.log(np.expm1(left))
+        probe = LinearProbe(logits, np.zeros(2, np.float32))  # the rows of x are unit vectors: they pick their logits
+        assert int((probe.predict(x_cut) == 0).sum()) == right[place]
+        assert cross_entropy(probe.logits(x_cut), np.zeros(n, np.int64)) == pytest.approx(loss[place], rel=1e-4)
+        return probe
+
+    x_cut = np.eye(n, dtype=np.float32)
+    monkeypatch.setattr(selection, "fit_linear", fit)
+    folds = [(np.arange(n), np.arange(n))]
+    chosen = choose_l2(x_cut, np.zeros(n, np.int64), classes=2, folds=folds).l2
+    return [L2_GRID.index(l2) for l2 in tried], L2_GRID.index(chosen)
+
+
+RISING = (2.0, 2.1, 2.2, 2.3, 2.4, 2.5, 2.6, 2.7)
+FALLING = RISING[::-1]
+
+
+@pytest.mark.parametrize(
+    ("right", "loss", "tried", "chosen"),
+    [
+        ((70, 80, 75, 74, 99, 99, 99, 99), RISING, 4, 1),  # turned: the rest is not tried
+        ((80, 75, 74, 99, 99, 99, 99, 99), RISING, 3, 0),
+        ((70, 80, 75, 80, 75, 81, 75, 74), RISING, 8, 5),  # never twice in a row
+        ((80, 80, 80, 80, 80, 80, 79, 79), RISING, 8, 0),  # as many right is not fewer; of equals the surer
+        ((70, 80, 75, 74, 90, 85, 84, 83), FALLING, 8, 4),  # fewer right, but surer: still learning
+        ((70, 80, 75, 74, 90, 85, 84, 83), (2.0, 2.0, 2.2, 2.1, 2.0, 2.1, 2.2, 2.3), 7, 4),  # rose once: not enough
+        ((70, 80, 75, 74, 90, 85, 84, 83), (2.0, 2.2, 2.1, 2.2, 2.0, 2.1, 2.2, 2.3), 7, 4),  # the other once
+    ],
+)
+def test_the_path_ends_after_two_values_with_fewer_right_and_a_risen_loss(monkeypatch, right, loss, tried, chosen):
+    assert _scripted(monkeypatch, right, loss) == (list(range(tried)), chosen)
+
+
+def _unbalanced(seed, n=2000, d=30):
+    """95 of 100 in one class, apart by a little in every direction: at strong decay the majority takes all."""
+    draw = np.random.default_rng(seed)
+    y = draw.permutation((np.arange(n) % 20 == 0).astype(np.int64))
+    x = draw.normal(size=(n, d)) + 0.5 * y[:, None]
+    return fit_scaling(x.astype(np.float32))(x.astype(np.float32)), y
+
+
+def test_where_one_class_is_nearly_all_the_path_goes_on_past_the_majority():
+    x, y = _unbalanced(0)
+    kept, cut = np.arange(1000), np.arange(1000, 2000)
+    majority = int((y[cut] == 0).sum())
+    choice = choose_l2(x, y, classes=2, folds=[(kept, cut)])
+    assert int((choice.start.predict(x[cut]) == y[cut]).sum()) > majority
+
+
+def test_draws_that_choose_the_same_value_share_one_fit_on_all_rows(monkeypatch):
+    x, y = _clusters()
+    whole = []
+
+    def fit(x, y, classes, l2, start=None):
+        whole.extend([l2] if len(x) == 400 else [])
         return fit_linear(x, y, classes, l2, start)
 
     monkeypatch.setattr(selection, "fit_linear", fit)
-    x, y = _clusters()
-    choose_l2(x, y, classes=4, folds=[(np.arange(100), np.arange(100, 400))])
-    assert tried == list(L2_GRID[: len(tried)])
-    assert len(tried) >= 3
+    order = np.random.default_rng(0)
+    draws = [[(p[:300], p[300:])] for p in (order.permutation(400) for _ in range(6))]
+    fitted = fit_probes(x, y, classes=4, draws=draws)
+    assert [l2 for _, l2 in fitted] == [choose_l2(x, y, classes=4, folds=folds).l2 for folds in draws]
+    assert sorted(whole) == sorted({l2 for _, l2 in fitted})
+    for probe, l2 in fitted:
+        assert (probe.predict(x) == fit_linear(x, y, 4, l2).predict(x)).mean() >= 0.995
+
+
+def test_a_probe_that_did_not_converge_says_so_also_from_the_space_of_the_rows(monkeypatch):
+    x, y = _clusters(n=40, d=60)
+    assert fit_few(x, y, classes=4, shots=10)[0].converged
+    monkeypatch.setattr(linear, "ITERATIONS", 1)
+    assert not fit_few(x, y, classes=4, shots=10)[0].converged

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 
@@ -13,9 +14,9 @@ def _row(encoder="trained", mean=0.5, half=0.01, metric="top1", labels="all", pr
     )
 
 
-def _text(rows):
+def _text(rows, test=None):
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(results_table(rows))
+    console.print(results_table(rows, test))
     return console.export_text()
 
 
@@ -47,3 +48,20 @@ def test_json_keeps_fractions_and_has_null_for_no_interval():
     assert back["low"] is None
     assert back["labels"] == "all"
     assert set(back) == {"protocol", "encoder", "labels", "metric", "mean", "low", "high", "seeds"}
+
+
+def test_a_clipped_interval_shows_its_whole_half_width():
+    high = dataclasses.replace(_row(mean=0.99, half=0.03), high=1.0)
+    low = dataclasses.replace(_row("pixels", mean=0.02, half=0.05), low=0.0)
+    text = _text([high, low])
+    assert "99.0 ± 3.0" in text
+    assert "2.0 ± 5.0" in text
+
+
+def test_the_caption_says_what_the_interval_covers_and_the_luck_of_the_test_split():
+    rows = [_row(mean=0.7, half=0.0, protocol="linear"), _row("pixels", mean=0.5, protocol="linear"), _row(mean=0.1)]
+    flat = " ".join(_text(rows, test=1000).split())
+    assert "covers the draw of the selection split" in flat
+    assert "not training again, not other test pictures" in flat
+    assert "one test set of 1,000 pictures alone leaves ± 2.8 points" in flat  # 1.96 sqrt(0.7 * 0.3 / 1000)
+    assert "one test set" not in _text(rows)

@@ -56,13 +56,16 @@ def write_record(run: Path, **changes: Any) -> None:
 
 def write_metrics(run: Path, steps: int = 60) -> None:
     lines = []
-    for step in range(1, steps + 1):
+    for step in range(steps + 1):
         shared = {"step": step, "epoch": step / 20}
-        train = {"loss": 2.7 - step / 60, "contrast_accuracy": step / 100, "lr": 0.1, "images_per_s": 512.0}
-        lines.append(json.dumps({**shared, **train, "wait_share": 0.0, "elapsed_s": 1.25 * step}))
         if step % 20 == 0:
             measures = {"z_std": 0.8, "h_effective_rank": 12.5, "z_effective_rank": 6.0, "alignment": 0.3}
-            lines.append(json.dumps({**shared, **measures, "uniformity": -2.0, "knn_top1": 0.5}))
+            measures |= {"uniformity": -2.0, "knn_top1": 0.5, "twin_accuracy": 0.021 + step / 100}
+            lines.append(json.dumps({**shared, **measures}))
+        if step == 0:
+            continue  # a look at the untrained encoder
+        train = {"loss": 2.7 - step / 60, "contrast_accuracy": step / 100, "lr": 0.1, "images_per_s": 512.0}
+        lines.append(json.dumps({**shared, **train, "wait_share": 0.0, "elapsed_s": 1.25 * step}))
     (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
 
 
@@ -84,7 +87,7 @@ def write_evaluation(run: Path) -> None:
     (run / "evaluation_details.json").write_text(json.dumps(details))
 
 
-def write_gallery(run: Path, *, labelled: bool = True) -> None:
+def write_gallery(run: Path, *, labelled: bool = True, neighbours: int = 8) -> None:
     rng = np.random.default_rng(0)
     labels = [CLASSES[row % 3] if labelled else "" for row in range(20)]
     np.savez(
@@ -94,7 +97,7 @@ def write_gallery(run: Path, *, labelled: bool = True) -> None:
         labels=np.array(labels),
         xy=rng.normal(size=(20, 2)).astype(np.float32),
         queries=np.arange(12),
-        neighbours=(np.arange(12)[:, None] + np.arange(1, 9)) % 20,
+        neighbours=(np.arange(12)[:, None] + np.arange(1, 1 + neighbours)) % 20,
         split=np.array("test"),
     )
 

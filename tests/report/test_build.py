@@ -143,6 +143,36 @@ def test_neighbours_are_framed_by_label(run: Path) -> None:
 
 
 @pytest.mark.usefixtures("light")
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (8, "the eight whose embeddings are most like its own, nearest first"),
+        (3, "the three whose embeddings are most like its own, nearest first"),
+        (1, "the one whose embedding is most like its own."),
+    ],
+)
+def test_as_many_neighbours_are_announced_as_there_are(run: Path, count: int, words: str) -> None:
+    write_gallery(run, neighbours=count)
+    page = Page(build_report(run))
+    assert words in page.text
+    assert len(page.having("figure", "thumb")) == 12 * (1 + count)
+
+
+@pytest.mark.usefixtures("light")
+def test_a_single_picture_has_no_neighbours(run: Path) -> None:
+    write_gallery(run, neighbours=0)
+    assert Page(build_report(run)).sections == ALL - {"neighbours"}
+
+
+@pytest.mark.usefixtures("light")
+def test_candidates_are_counted_as_the_measure_counts_them(run: Path) -> None:
+    page = Page(build_report(run))  # batches of 8
+    assert "Twins found among 8 candidates" in page.texts
+    assert "twin from the 14 other views of a batch" in page.text
+    assert "15" not in re.findall(r"\d+", " ".join(text for text in page.texts if "candidates" in text))
+
+
+@pytest.mark.usefixtures("light")
 def test_unlabelled_pictures_have_no_frames(run: Path) -> None:
     write_gallery(run, labelled=False)
     page = Page(build_report(run))

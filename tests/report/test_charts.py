@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects
 import pytest
+import torch
 from sklearn.metrics import confusion_matrix
 
 from report.conftest import CLASSES, COUNTS, ROWS
+from twofold.losses import contrast_accuracy, nt_xent
 from twofold.report import charts
 from twofold.report.build import _figures
 from twofold.report.read import Details, Gallery, RunContent, read_run
@@ -41,7 +43,7 @@ def test_plotly_accepts_every_figure(content: RunContent) -> None:
     figures = _figures(content)
     assert set(figures) == {
         *("few-linear", "loss", "twins", "map", "confusion"),
-        *("rank", "std", "knn", "alignment", "uniformity"),
+        *("rank", "pairs", "std", "knn", "alignment", "uniformity"),
     }
     for figure in figures.values():
         plotly.graph_objects.Figure(with_colours(json.loads(json.dumps(figure, allow_nan=False))))
@@ -114,6 +116,38 @@ def test_rows_without_a_number_are_left_out() -> None:
     assert figure is not None
     assert figure["data"][0]["x"] == [0, 2]
     assert charts.training_curve(rows[:2], "loss", factor=1, unit="nats", chance=3.0) is None
+
+
+def test_chance_is_that_of_the_loss_and_that_of_finding_twins(content: RunContent) -> None:
+    """Against random vectors and the real functions: 2n - 1 candidates in the loss, n in contrast_accuracy."""
+    n = content.record["recipe"]["schedule"]["batch_size"]
+    z = torch.randn(2, 4000, n, 64, generator=torch.Generator().manual_seed(0))
+    found = [float(contrast_accuracy(*batch)) for batch in z.unbind(1)]
+    same = torch.ones(n, 64)  # all similarities equal
+    figures = _figures(content)
+    chance = {name: figures[name]["data"][2]["y"] for name in ("loss", "twins")}
+    assert figures["twins"]["data"][2]["name"] == figures["loss"]["data"][2]["name"] == "chance"
+    assert chance["twins"] == [100 / n] * 2
+    assert 100 * np.mean(found) == pytest.approx(chance["twins"][0], rel=0.04)  # 2.7 standard errors
+    assert chance["loss"] == pytest.approx([float(nt_xent(same, same, temperature=0.1))] * 2)
+
+
+def test_twins_found_begin_with_the_untrained_encoder(content: RunContent) -> None:
+    trace = _figures(content)["pairs"]["data"][0]
+    assert trace["x"] == [0, 1, 2, 3]
+    assert trace["y"] == pytest.approx([2.1, 22.1, 42.1, 62.1])
+
+
+def test_rows_without_an_interval_have_bars_of_no_length(run: Path) -> None:
+    rows = json.loads((run / "evaluation.json").read_text())
+    (run / "evaluation.json").write_text(json.dumps([row | {"low": None, "high": None} for row in rows]))
+    content = read_run(run)
+    figure = charts.few_labels(content.measurements, "linear", content.details)
+    assert figure is not None
+    assert {trace["name"] for trace in figure["data"]} == {"Trained encoder", "Untrained encoder", "Raw pixels"}
+    for trace in figure["data"]:
+        assert set(trace["error_y"]["array"]) == set(trace["error_y"]["arrayminus"]) == {0}
+    assert figure["layout"]["yaxis"]["range"] == pytest.approx([40 - 4, 91.23 + 4])
 
 
 def test_the_map_shows_every_picture_once(content: RunContent) -> None:

@@ -1,10 +1,13 @@
 """The sentences on top: right numbers, honest about baselines and about runs that went wrong."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from report.conftest import write_metrics, write_record
-from twofold.report import headline
+from twofold.report import headline, table
 from twofold.report.read import read_run
 
 
@@ -41,16 +44,88 @@ def test_a_loss_against_the_baseline_is_said(run: Path) -> None:
     assert headline.key_figures(read_run(run))[0].remark == "5.0 points below raw pixels"
 
 
+def change_rows(run: Path, *changes: dict[str, float | None]) -> None:
+    """Change the first rows of evaluation.json: linear with all labels, of trained, untrained, pixels."""
+    rows = json.loads((run / "evaluation.json").read_text())
+    changed = [row | change for row, change in zip(rows, changes, strict=False)]
+    (run / "evaluation.json").write_text(json.dumps(changed + rows[len(changes) :]))
+
+
+@pytest.mark.parametrize(
+    ("low", "overlap"),
+    [(0.70, True), (0.72, True), (0.721, False), (None, False)],
+    ids=["in", "touching", "above", "-"],
+)
+def test_a_gain_within_the_intervals_is_doubted(run: Path, low: float | None, overlap: bool) -> None:
+    change_rows(run, {"mean": 0.722, "low": low, "high": None if low is None else 0.74})
+    remark = headline.key_figures(read_run(run))[0].remark
+    assert remark == "2.2 points above raw pixels" + (" (intervals overlap)" if overlap else "")
+
+
+def test_a_loss_within_the_intervals_is_doubted_too(run: Path) -> None:
+    change_rows(run, {"mean": 0.69, "low": 0.66, "high": 0.72})
+    assert headline.key_figures(read_run(run))[0].remark == "1.0 points below raw pixels (intervals overlap)"
+
+
+def test_rows_without_an_interval_are_said_to_be_one_draw(run: Path) -> None:
+    rows = json.loads((run / "evaluation.json").read_text())
+    (run / "evaluation.json").write_text(json.dumps([row | {"low": None, "high": None} for row in rows]))
+    content = read_run(run)
+    assert [figure.remark for figure in headline.key_figures(content)[:3]] == [
+        "21.2 points above raw pixels",
+        "one draw, no interval",
+        "one draw, no interval",
+    ]
+    cells = [cell for row in table.build_table(content.measurements) for cell in row.cells if cell]
+    assert {cell.interval for cell in cells} == {"one draw"}
+    assert "names 91.2 %" in str(headline.verdict(content))
+
+
+def test_twins_found_in_training_are_out_of_the_batch(run: Path) -> None:
+    figure = headline.key_figures(read_run(run))[3]
+    assert (figure.name, figure.remark) == ("twins found at the end", "among 8 candidates, in training")
+
+
 def test_a_run_without_measurements_shows_how_training_ended(run: Path) -> None:
     (run / "evaluation.json").unlink()
     content = read_run(run)
     assert headline.verdict(content) is None
     assert [(figure.value, figure.unit) for figure in headline.key_figures(content)] == [
-        ("59.0", "%"),  # the mean of the last three rows
+        ("62.1", "%"),
         ("1:15", "min"),
         ("1.717", "nats"),
         ("12.5", ""),
     ]
+
+
+def without_twins(run: Path, keep: Callable[[int], bool] = lambda step: False) -> None:
+    """Drop twin_accuracy from the monitor rows of the steps that are not kept."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    kept = [{k: v for k, v in row.items() if k != "twin_accuracy" or keep(row["step"])} for row in rows]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
+
+
+def test_without_measurements_the_twins_of_fixed_pictures_are_compared_with_before(run: Path) -> None:
+    (run / "evaluation.json").unlink()
+    figure = headline.key_figures(read_run(run))[0]
+    assert (figure.value, figure.name) == ("62.1", "of twins found")
+    assert figure.remark == "among up to 512 pictures, 2.1 % before training"
+    without_twins(run, keep=lambda step: step > 0)
+    assert headline.key_figures(read_run(run))[0].remark == "among up to 512 pictures"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_old_run_or_one_at_its_start_shows_the_twins_of_its_batches(run: Path, first: bool) -> None:
+    (run / "evaluation.json").unlink()
+    without_twins(run, keep=lambda step: first and step == 0)
+    figure = headline.key_figures(read_run(run))[0]
+    assert figure.value == "59.0"  # the mean of the last three rows
+    assert figure.remark == "among 8 candidates, in training"
+
+
+def test_fresh_weights_are_not_called_collapsed(run: Path) -> None:
+    (run / "metrics.jsonl").write_text('{"step": 0, "epoch": 0.0, "z_std": 0.01, "h_effective_rank": 1.1}\n')
+    assert headline.warning(read_run(run)) is None
 
 
 def test_a_whole_healthy_run_has_no_warning(run: Path) -> None:

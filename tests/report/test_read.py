@@ -13,7 +13,7 @@ from twofold.report.read import read_run
 def test_rows_are_sorted_into_training_and_health(run: Path) -> None:
     content = read_run(run)
     assert len(content.training) == 60
-    assert [row["step"] for row in content.health] == [20, 40, 60]
+    assert [row["step"] for row in content.health] == [0, 20, 40, 60]
     assert [
         (row.protocol, row.encoder, row.labels, row.mean, row.low, row.high) for row in content.measurements
     ] == ROWS

@@ -73,3 +73,4 @@ def test_day_and_counts() -> None:
     assert wording.day("yesterday") == "yesterday"
     assert (wording.counted(1, "step"), wording.counted(12_000, "step")) == ("1 step", "12,000 steps")
     assert wording.percent(0.86349) == "86.3"
+    assert [wording.in_words(count) for count in (1, 8, 12, 13)] == ["one", "eight", "twelve", "13"]

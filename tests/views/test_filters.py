@@ -73,6 +73,32 @@ def test_noise_of_a_batch_is_noise_of_each_image_and_a_function_of_the_seed():
         torch.testing.assert_close(ours[row], (images[row] + sigma[row] * field).clamp(0, 1), atol=1e-6, rtol=0)
 
 
+def test_noise_on_mid_grey_has_the_sigma_that_was_asked_for():
+    """Seen from outside: what is added has mean 0 and deviation sigma, and two seeds add unrelated things."""
+    grey = torch.full((4, 3, 128, 128), 0.5)
+    sigma = torch.tensor([0.02, 0.1, 0.1, 0.05])
+    added = (noise(grey, sigma, torch.tensor([0.0, 7.0, 8.0, 2.0**24 - 1])) - grey).double().flatten(1)
+    error = sigma.double() / added.shape[1] ** 0.5
+    assert (added.mean(dim=1).abs() < 5 * error).all()
+    torch.testing.assert_close(added.std(dim=1), sigma.double(), atol=0, rtol=0.02)  # 6 standard errors
+    correlation = torch.corrcoef(added) - torch.eye(4)
+    assert correlation.abs().amax() < 5 / added.shape[1] ** 0.5
+
+
+def test_cutout_equals_torchvisions_erase():
+    images = random_images(3, 3, 12, 20) + 0.01
+    area, position = torch.tensor([0.05, 0.3, 0.6]), torch.tensor([[0.0, 0.0], [0.5, 0.25], [0.99, 0.99]])
+    corners = [(0, 0, 3), (2, 3, 8), (0, 8, 12)]  # top, left, side: round(sqrt(area * 240)), at most the height of 12
+    for row, (top, left, side) in enumerate(corners):
+        expected = functional.erase(images[row], top, left, side, side, torch.zeros(3, 1, 1))
+        assert torch.equal(cutout(images, area, position)[row], expected)
+
+
+def test_cutout_of_no_area_is_the_identity():
+    images = random_images(2, 3, 9, 9)
+    assert torch.equal(cutout(images, torch.zeros(2), torch.tensor([[0.0, 0.0], [0.99, 0.5]])), images)
+
+
 def test_cutout_equals_a_loop():
     images = random_images(60, 2, 10, 10) + 0.01
     draws = torch.rand(60, 3, generator=torch.Generator().manual_seed(2))

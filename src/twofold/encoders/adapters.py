@@ -106,7 +106,7 @@ def _create_timm(create_model: Callable[..., nn.Module], name: str, channels: in
         return create_model(name, **settings, img_size=size_px)
     except TypeError:  # a network for views of any size has no such setting
         return create_model(name, **settings)
-    except FAILURES as error:
+    except (*FAILURES, ValueError) as error:
         raise TwofoldError(
             f"size_px is {size_px}, but {name} refuses it ({shortened(error)}). Change --size-px."
         ) from error

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from twofold.encoders.encoder import Encoder
 from twofold.errors import TwofoldError
 
-FAILURES = (RuntimeError, AssertionError, TypeError, ValueError)  # what networks raise on views that they cannot take
+FAILURES = (RuntimeError, AssertionError, TypeError)  # what networks raise on views that they cannot take
 
 
 def dry_run(encoder: nn.Module, *, channels: int, size_px: int) -> Tensor:
@@ -32,7 +32,7 @@ def require_size(encoder: Encoder, size_px: int, channels: int) -> None:
     """
     try:
         h = dry_run(encoder, channels=channels, size_px=size_px)
-    except (*FAILURES, TwofoldError) as error:
+    except (*FAILURES, ValueError) as error:
         raise _refusal(encoder, size_px, channels, shortened(error).split(". ")[0]) from error
     if tuple(h.shape) != (1, encoder.dim):
         raise _refusal(encoder, size_px, channels, f"it returned {tuple(h.shape)}, not {(1, encoder.dim)}")

@@ -6,9 +6,9 @@ from twofold.evaluation.export import require_parquet, write_embeddings
 from twofold.evaluation.gallery import build_gallery
 from twofold.evaluation.knn import predict_knn
 from twofold.evaluation.linear import LinearProbe, Scaling, fit_linear, fit_scaling
-from twofold.evaluation.metrics import confusion, interval, mean_per_class, top1
+from twofold.evaluation.metrics import binomial_half_width, confusion, interval, mean_per_class, top1
 from twofold.evaluation.monitors import build_knn_monitor
-from twofold.evaluation.selection import Choice, choose_l2, fit_few, fit_probe
+from twofold.evaluation.selection import Choice, choose_l2, fit_few, fit_probes
 from twofold.evaluation.table import Row, results_table
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "LinearProbe",
     "Row",
     "Scaling",
+    "binomial_half_width",
     "build_gallery",
     "build_knn_monitor",
     "choose_l2",
@@ -26,7 +27,7 @@ __all__ = [
     "evaluate_encoder",
     "fit_few",
     "fit_linear",
-    "fit_probe",
+    "fit_probes",
     "fit_scaling",
     "frozen",
     "interval",

@@ -6,6 +6,7 @@ First everything is fitted and predicted, with the labels of train alone; then o
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from twofold.evaluation.knn import neighbour_count, predict_knn
 from twofold.evaluation.labelled import Labelled, find_labelled, selection_folds
 from twofold.evaluation.linear import fit_scaling
 from twofold.evaluation.scoring import Attempt, score
-from twofold.evaluation.selection import Fold, fit_few, fit_probe
-from twofold.evaluation.stated import protocol_sentences
+from twofold.evaluation.selection import Fold, fit_few, fit_probes
+from twofold.evaluation.stated import protocol_sentences, result_sentences
 from twofold.evaluation.table import Row
 from twofold.recipe import DataRecipe, ViewsRecipe
 
@@ -44,9 +45,14 @@ class Features:
     few_seeds: range  # of the labelled subsets
 
     @property
+    def weights(self) -> int | None:
+        """Which of the untrained weights; None where there is one set."""
+        return self.seeds[0] if self.encoder == "untrained" else None
+
+    @property
     def title(self) -> str:
         """For a line of progress."""
-        which = f", weights of seed {self.seeds[0]}" if self.encoder == "untrained" else ""
+        which = "" if self.weights is None else f", weights of seed {self.weights}"
         return f"{self.encoder}{which} ({self.train.shape[1]:,} numbers a picture)"
 
 
@@ -66,7 +72,8 @@ def evaluate_encoder(
     """k-NN and linear probe on frozen h, with all labels and with `shots` labels per class.
 
     `untrained(seed)` gives the same encoder with fresh weights. With all labels, `seeds` vary the selection split and
-    the untrained weights; with few, `few_seeds` vary the labelled subset, on the untrained weights of seed % seeds.
+    the untrained weights; with few, `few_seeds` vary the labelled subset, on the untrained weights of seed % seeds,
+    and figures on the same weights are averaged before the interval is taken.
     Raises TwofoldError for data that cannot be measured on and for embeddings that are not finite.
     """
     began = time.perf_counter()
@@ -74,7 +81,7 @@ def evaluate_encoder(
     labelled = find_labelled(images)
     possible, left_out = _possible_shots(labelled, shots)
     folds = [selection_folds(images, labelled, data, seed) for seed in range(seeds)]
-    for line in left_out:
+    for line in (*labelled.stated, *left_out):
         say(line)
     say(f"Embedding {len(labelled.train):,} train and {len(labelled.test):,} test pictures of '{images.name}'")
     attempts: list[Attempt] = []
@@ -83,8 +90,10 @@ def evaluate_encoder(
         fitting = time.perf_counter()
         attempts += _attempts(features, labelled, folds, possible)
         say(f"{features.title}: measured in {time.perf_counter() - fitting:.0f} s")
-    rows, confusion = score(attempts, images, labelled)  # the labels of test are read here, once, after all fitting
+    rows, confusion = score(attempts, images, labelled)  # the labels of test are counted here, after all fitting
     protocol = protocol_sentences(data, len(labelled.train), seeds, few_seeds, possible)
+    converged = [attempt.converged for attempt in attempts if attempt.protocol == "linear"]
+    results = result_sentences(rows, len(labelled.test), converged)
     details = {
         "data": images.name,
         "train": len(labelled.train),
@@ -93,7 +102,7 @@ def evaluate_encoder(
         "classes": labelled.classes,
         "confusion": confusion,
         **_chosen(attempts),
-        "stated": [*images.stated, *labelled.stated, *left_out, *protocol],
+        "stated": [*images.stated, *labelled.stated, *left_out, *protocol, *results],
         "seconds": round(time.perf_counter() - began, 3),
     }
     return Evaluation(rows, details)
@@ -153,26 +162,25 @@ def _finite(embeddings: Float32[np.ndarray, "n d"], name: str) -> Float32[np.nda
 
 def _attempts(features: Features, labelled: Labelled, folds: list[list[Fold]], shots: list[int]) -> Iterator[Attempt]:
     """Fit on train, predict test: `features.test` enters nothing but the two kinds of predict."""
-    name, x, y = features.encoder, features.train, labelled.train_ids
+    x, y = features.train, labelled.train_ids
     classes = len(labelled.classes)
+    attempt = partial(Attempt, encoder=features.encoder, weights=features.weights)
+    few = [(seed, count, shots_per_class(y, count, seed)) for seed in features.few_seeds for count in shots]
     k = neighbour_count(len(y), classes)
     predicted = predict_knn(features.test, x, y, classes=classes, k=k)
-    yield Attempt("knn", name, "all", features.seeds[0], predicted)
-    for seed in features.few_seeds:
-        for count in shots:
-            own = shots_per_class(y, count, seed)
-            predicted = predict_knn(features.test, x[own], y[own], classes=classes, k=min(20, count))
-            yield Attempt("knn", name, count, seed, predicted)
+    yield attempt(protocol="knn", labels="all", seed=features.seeds[0], predicted=predicted)
+    for seed, count, own in few:
+        predicted = predict_knn(features.test, x[own], y[own], classes=classes, k=min(20, count))
+        yield attempt(protocol="knn", labels=count, seed=seed, predicted=predicted)
     scaling = fit_scaling(x)
     x, test = scaling(x), scaling(features.test)
-    for seed in features.seeds:
-        probe, l2 = fit_probe(x, y, classes=classes, folds=folds[seed])
-        yield Attempt("linear", name, "all", seed, probe.predict(test), l2)
-    for seed in features.few_seeds:
-        for count in shots:
-            own = shots_per_class(y, count, seed)
-            probe, l2 = fit_few(x[own], y[own], classes=classes, shots=count)
-            yield Attempt("linear", name, count, seed, probe.predict(test), l2)
+    linear = partial(attempt, protocol="linear")
+    probes = fit_probes(x, y, classes=classes, draws=[folds[seed] for seed in features.seeds])
+    for seed, (probe, l2) in zip(features.seeds, probes, strict=True):
+        yield linear(labels="all", seed=seed, predicted=probe.predict(test), l2=l2, converged=probe.converged)
+    for seed, count, own in few:
+        probe, l2 = fit_few(x[own], y[own], classes=classes, shots=count)
+        yield linear(labels=count, seed=seed, predicted=probe.predict(test), l2=l2, converged=probe.converged)
 
 
 def _chosen(attempts: list[Attempt]) -> dict[str, Any]:

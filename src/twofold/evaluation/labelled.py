@@ -30,18 +30,21 @@ def find_labelled(images: ImageSet) -> Labelled:
     """The rows to measure on.
 
     Raises TwofoldError for data without labels or without a test split, and where train and test have not the same
-    classes. Test pictures without a label are left out, and that is stated.
+    classes. Test pictures without a label are left out, and so are classes of a single picture where the test split
+    was cut off by `load_images`, which can give them none; both are stated.
     """
     train, test = images.rows("train"), images.rows("test")
     _require_labels(images, train)
     known = np.array([images.labels[row] is not None for row in test], dtype=bool)
-    stated = []
+    stated: list[str] = []
+    if _is_cut_here(images):
+        train = _without_single(images, train, test, stated)
     if not known.all() and known.any():
         stated.append(f"{int((~known).sum()):,} test pictures without a label are left out")
     if not known.any():
         raise TwofoldError(
             f"the data '{images.name}' have {len(test):,} test pictures, none with a label, but accuracy is counted on "
-            "test. Give labelled pictures in a test split, or leave the split out and let --test-fraction cut one."
+            "test. Put labelled pictures into a test split: a folder test/ beside train/, or the column split of a CSV."
         )
     if unused := len(images.rows("validation")):
         stated.append(f"the {unused:,} pictures of the validation split are not used")
@@ -92,6 +95,27 @@ def _require_labels(images: ImageSet, train: Int64[np.ndarray, " n"]) -> None:
     )
 
 
+def _is_cut_here(images: ImageSet) -> bool:
+    return any(sentence.startswith("no test split:") for sentence in images.stated)
+
+
+def _without_single(
+    images: ImageSet, train: Int64[np.ndarray, " n"], test: Int64[np.ndarray, " m"], stated: list[str]
+) -> Int64[np.ndarray, " k"]:
+    """The rows of `train` whose class is also in test; the others have one picture each, which is added to `stated`."""
+    in_test = {images.labels[row] for row in test}
+    single = sorted({label for row in train if (label := images.labels[row]) is not None and label not in in_test})
+    if len(in_test) < 2:
+        raise TwofoldError(
+            f"the data '{images.name}' have {len(in_test)} class{'' if len(in_test) == 1 else 'es'} of 2 pictures or "
+            "more, but evaluation needs 2, to fit and to test on each. Give more labelled pictures."
+        )
+    if single:
+        have = "has 1 picture" if len(single) == 1 else "have 1 picture each"
+        stated.append(f"{_names(single)} {have}, too few for both train and test: left out")
+    return train[np.array([images.labels[row] in in_test for row in train], dtype=bool)]
+
+
 def _shared_classes(images: ImageSet, train: Int64[np.ndarray, " n"], test: Int64[np.ndarray, " m"]) -> list[str]:
     in_train = {label for row in train if (label := images.labels[row]) is not None}
     in_test = {label for row in test if (label := images.labels[row]) is not None}
@@ -103,7 +127,7 @@ def _shared_classes(images: ImageSet, train: Int64[np.ndarray, " n"], test: Int6
             parts.append(f"{_names(only)} only in test")
         raise TwofoldError(
             f"the data '{images.name}' have {' and '.join(parts)}, but both splits need the same classes. "
-            "Rename or remove these classes, or leave the test split out and let --test-fraction cut one."
+            "Rename these labels, or move pictures of them into both splits."
         )
     return sorted(in_train)
 

@@ -13,7 +13,7 @@ from twofold.evaluation.metrics import confusion, interval, mean_per_class, top1
 from twofold.evaluation.table import ENCODERS, PROTOCOLS, Row
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Attempt:
     """Predictions for every test row, of one way of measuring with one seed.
 

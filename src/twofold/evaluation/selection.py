@@ -1,5 +1,6 @@
 """The strength of the probe's weight decay, chosen on labels that it may see and on no others."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,7 +38,9 @@ def choose_l2(
     """The value of `grid` whose probes, fitted on the kept rows of each fold, get most of the cut rows right.
 
     Of equals, the one with the lower cross-entropy on the cut rows. The path ends after two values in a row that get
-    fewer right than the best so far: along it the decay weakens, and a probe that has begun to overfit goes on to.
+    fewer right than the best so far and whose cross-entropy each rose: along it the decay weakens, and a probe that
+    has begun to overfit goes on to. Fewer right alone is no sign of it: where one class is nearly all, the probe that
+    always says so is right at first, and becomes so again only when it has learnt more.
     """
     probes: list[LinearProbe | None] = [None] * len(folds)
     scores: list[tuple[int, float]] = []  # right, minus cross-entropy: the largest is the best
@@ -51,11 +54,18 @@ def choose_l2(
             loss += cross_entropy(logits, y[cut]) * len(cut)
             starts += [probe] if place == 0 else []
         scores.append((right, -loss))
-        best = max(scores)
-        if len(scores) > 2 and scores[-1][0] < best[0] and scores[-2][0] < best[0]:
+        if _has_turned(scores):
             break
     chosen = scores.index(max(scores))
     return Choice(grid[chosen], starts[chosen])
+
+
+def _has_turned(scores: Sequence[tuple[int, float]]) -> bool:
+    if len(scores) < 3:
+        return False
+    best = max(right for right, _ in scores)
+    before, first, second = scores[-3:]
+    return max(first[0], second[0]) < best and before[1] > first[1] > second[1]
 
 
 def stratified_folds(y: Integer[np.ndarray, " n"], count: int = FOLDS) -> list[Fold]:
@@ -71,36 +81,39 @@ def stratified_folds(y: Integer[np.ndarray, " n"], count: int = FOLDS) -> list[F
     return [(kept, cut) for kept, cut in folds if len(kept) and len(cut)]
 
 
-def fit_probe(
+def fit_probes(
     x: Float32[np.ndarray, "n d"],
     y: Integer[np.ndarray, " n"],
     *,
     classes: int,
-    folds: Sequence[Fold],
+    draws: Sequence[Sequence[Fold]],
     grid: Sequence[float] = L2_GRID,
-) -> tuple[LinearProbe, float]:
-    """The probe on all rows and its l2, chosen on `folds` of them; FEW_SHOT_L2 where there are none.
+) -> list[tuple[LinearProbe, float]]:
+    """For each draw of folds, the probe on all rows and its l2: chosen on the folds, FEW_SHOT_L2 where there are none.
 
-    With fewer rows than features, fitted in the space that the rows span, where the optimum lies: the penalty does
-    not change under rotation.
+    Draws that choose the same l2 share one probe: on all rows there is no other. With fewer rows than features it is
+    fitted in the space that the rows span, where the optimum lies: the penalty does not change under rotation.
     """
     basis = None
     if len(x) < x.shape[1]:
         with fitting_threads(x.size * classes):
             basis = np.linalg.qr(x.T)[0]
     inner = x if basis is None else x @ basis
-    l2: float = FEW_SHOT_L2
-    start: LinearProbe | None = None
-    if folds:
-        choice = choose_l2(inner, y, classes=classes, folds=folds, grid=grid)
-        l2, start = choice.l2, choice.start
-    probe = fit_linear(inner, y, classes, l2, start)
-    return (probe if basis is None else LinearProbe(basis @ probe.weight, probe.bias)), l2
+    probes: dict[float, LinearProbe] = {}
+    chosen: list[float] = []
+    for folds in draws:
+        choice = choose_l2(inner, y, classes=classes, folds=folds, grid=grid) if folds else None
+        l2, start = (choice.l2, choice.start) if choice else (FEW_SHOT_L2, None)
+        chosen.append(l2)
+        if l2 not in probes:
+            probe = fit_linear(inner, y, classes, l2, start)
+            probes[l2] = probe if basis is None else dataclasses.replace(probe, weight=basis @ probe.weight)
+    return [(probes[l2], l2) for l2 in chosen]
 
 
 def fit_few(
     x: Float32[np.ndarray, "n d"], y: Integer[np.ndarray, " n"], *, classes: int, shots: int
 ) -> tuple[LinearProbe, float]:
-    """`fit_probe` on `shots` labels per class: l2 by cross-validation within them, or FEW_SHOT_L2 below 5."""
+    """`fit_probes` on `shots` labels per class: l2 by cross-validation within them, or FEW_SHOT_L2 below 5."""
     folds = stratified_folds(y) if shots >= FOLDS else []
-    return fit_probe(x, y, classes=classes, folds=folds, grid=FEW_L2_GRID)
+    return fit_probes(x, y, classes=classes, draws=[folds], grid=FEW_L2_GRID)[0]

@@ -15,7 +15,7 @@ from twofold.report import charts, headline, table
 from twofold.report.pictures import build_sprite, picture_uri, sheet_uri
 from twofold.report.read import Gallery, RunContent, read_run
 from twofold.report.settings import grouped_settings
-from twofold.report.wording import percent
+from twofold.report.wording import in_words, percent
 from twofold.runtime.files import write_atomically
 
 QUARANTINE_SHOWN = 50
@@ -26,6 +26,14 @@ MEASURES = (  # name of the chart, title, keys and their names, factor, what it 
         {"h_effective_rank": "of h", "z_effective_rank": "of z"},
         1.0,
         "How many directions the embeddings use. Higher is richer; 1 is a collapse to a single direction.",
+    ),
+    (
+        "pairs",
+        "Twins found, %",
+        {"twin_accuracy": "z"},
+        100.0,
+        f"How often a picture's other view is the nearest of all, among up to {headline.WATCHED} pictures that stay "
+        "the same throughout. The first point is the untrained encoder.",
     ),
     ("std", "Spread of z", {"z_std": "z"}, 1.0, "1 is evenly spread over the sphere, 0 is a single point."),
     (
@@ -78,7 +86,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = percent
+    environment.filters |= {"percent": percent, "in_words": in_words}
     return environment.get_template("report.html.j2")
 
 
@@ -95,10 +103,10 @@ def _context(run: RunContent) -> dict[str, Any]:
         "rows": table.build_table(run.measurements),
         "figures": figures,
         "measures": [(name, heading, meaning) for name, heading, _, _, meaning in MEASURES if name in figures],
-        "candidates": 2 * run.record["recipe"]["schedule"]["batch_size"] - 1,
+        "batch_size": run.record["recipe"]["schedule"]["batch_size"],
         "views_uri": sheet_uri(run.views) if run.views else None,
         "confused": charts.most_confused(run.details) if run.details else [],
-        "neighbours": _neighbours(run.gallery) if run.gallery else [],
+        "neighbours": _neighbours(run.gallery) if run.gallery and run.gallery.neighbours.size else [],
         "sprite": build_sprite(run.gallery.thumbs) if run.gallery and len(run.gallery.thumbs) else None,
         "settings": grouped_settings(run.record["recipe"]),
         "facts": headline.shown_facts(run),
@@ -109,13 +117,13 @@ def _context(run: RunContent) -> dict[str, Any]:
 
 
 def _figures(run: RunContent) -> dict[str, charts.Figure]:
-    candidates = 2 * run.record["recipe"]["schedule"]["batch_size"] - 1
+    batch_size = run.record["recipe"]["schedule"]["batch_size"]
     figures = {
         "few-linear": charts.few_labels(run.measurements, "linear", run.details),
         "few-knn": charts.few_labels(run.measurements, "knn", run.details),
-        "loss": charts.training_curve(run.training, "loss", factor=1, unit="nats", chance=log(candidates)),
+        "loss": charts.training_curve(run.training, "loss", factor=1, unit="nats", chance=log(2 * batch_size - 1)),
         "twins": charts.training_curve(
-            run.training, "contrast_accuracy", factor=100, unit="%", chance=100 / candidates
+            run.training, "contrast_accuracy", factor=100, unit="%", chance=100 / batch_size
         ),
         "map": charts.embedding_map(run.gallery) if run.gallery and len(run.gallery.xy) else None,
         "confusion": charts.confusion_matrix(run.details) if run.details else None,

@@ -21,6 +21,7 @@ from twofold.report.wording import (
     percent,
 )
 
+WATCHED = 512  # pictures, at most, that `looking` measures on
 BASELINES = {"untrained": "the untrained encoder", "pixels": "raw pixels"}
 
 
@@ -88,7 +89,8 @@ def warning(run: RunContent) -> str | None:
     """A sentence where the run stopped early on, diverged or collapsed."""
     if run.training and run.training[-1]["loss"] is None:
         return "The loss is not a number at the last step: the run diverged. A lower --base-lr usually cures it."
-    measures = {key: run.health[-1].get(key) for key in ("z_std", "h_effective_rank")} if run.health else {}
+    trained = run.health and run.health[-1]["step"] > 0  # fresh weights may look collapsed
+    measures = {key: run.health[-1].get(key) for key in ("z_std", "h_effective_rank")} if trained else {}
     if measures and None not in measures.values():
         collapse = collapse_warning({key: float(value) for key, value in measures.items() if value is not None})
         if collapse:
@@ -117,22 +119,21 @@ def _measured(rows: list[Measurement]) -> list[KeyFigure]:
 
 
 def _gain(rows: list[Measurement], row: Measurement) -> str:
+    """Against the better baseline, and whether the intervals leave room for doubt."""
     others = [(other, name) for key, name in BASELINES.items() if (other := find(rows, row.protocol, key, row.labels))]
     if not others:
-        return f"95 % interval {interval(row.low, row.high)}"
+        return "one draw, no interval" if row.low is None else f"95 % interval {interval(row.low, row.high)}"
     best, name = max(others, key=lambda pair: pair[0].mean)
     points = 100 * (row.mean - best.mean)
-    return f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} {name}"
+    remark = f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} {name}"
+    (low, high), (best_low, best_high) = row.bounds, best.bounds
+    return remark + (" (intervals overlap)" if low <= best_high and best_low <= high else "")
 
 
 def _trained(run: RunContent) -> list[KeyFigure]:
-    figures = []
-    twins, loss = _at_the_end(run.training, "contrast_accuracy"), _at_the_end(run.training, "loss")
+    figures = [figure] if (figure := _twins(run)) else []
+    loss = _at_the_end(run.training, "loss")
     elapsed_s = run.training[-1].get("elapsed_s") if run.training else None
-    if twins is not None:
-        candidates = 2 * run.record["recipe"]["schedule"]["batch_size"] - 1
-        remark = f"among {candidates:,} candidates"
-        figures.append(KeyFigure(value=percent(twins), unit="%", name="twins found at the end", remark=remark))
     if elapsed_s:
         value, unit = clock(elapsed_s)
         speed = _at_the_end(run.training, "images_per_s")
@@ -146,6 +147,20 @@ def _trained(run: RunContent) -> list[KeyFigure]:
         value = decimal(run.health[-1]["h_effective_rank"])
         figures.append(KeyFigure(value=value, unit="", name="effective rank of h", remark="1 would be a collapse"))
     return figures
+
+
+def _twins(run: RunContent) -> KeyFigure | None:
+    """Without an evaluation the label-free measurement on fixed pictures, else (and in old runs) the last batches'."""
+    watched = [row for row in run.health if row.get("twin_accuracy") is not None]
+    if not run.measurements and watched and watched[-1]["step"] > 0:
+        before = f", {percent(watched[0]['twin_accuracy'])} % before training" if watched[0]["step"] == 0 else ""
+        remark = f"among up to {WATCHED} pictures{before}"
+        return KeyFigure(value=percent(watched[-1]["twin_accuracy"]), unit="%", name="of twins found", remark=remark)
+    twins = _at_the_end(run.training, "contrast_accuracy")
+    if twins is None:
+        return None
+    remark = f"among {run.record['recipe']['schedule']['batch_size']:,} candidates, in training"
+    return KeyFigure(value=percent(twins), unit="%", name="twins found at the end", remark=remark)
 
 
 def _at_the_end(rows: list[dict[str, Any]], key: str) -> int | float | None:

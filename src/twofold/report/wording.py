@@ -7,6 +7,7 @@ from typing import Any
 PROTOCOLS = {"linear": "Linear probe", "knn": "k-nearest neighbours", "finetune": "Fine-tuning"}
 ENCODERS = {"trained": "Trained encoder", "untrained": "Untrained encoder", "pixels": "Raw pixels"}
 METRICS = {"top1": "accuracy", "mean_per_class": "mean accuracy per class"}
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 PLURALS = {
     "label": "labels",
     "picture": "pictures",
@@ -30,6 +31,11 @@ def interval(low: float | None, high: float | None) -> str:
 def counted(count: int, noun: str) -> str:
     """1 -> "1 step"; 12000 -> "12,000 steps"."""
     return f"{count:,} {noun if count == 1 else PLURALS[noun]}"
+
+
+def in_words(count: int) -> str:
+    """8 -> "eight"; figures above twelve: 13 -> "13"."""
+    return NUMBERS[count] if 0 <= count < len(NUMBERS) else f"{count:,}"
 
 
 def decimal(value: int | float) -> str:

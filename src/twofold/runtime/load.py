@@ -54,7 +54,7 @@ class Loaded:
     def _view(self, image: Picture | Tensor) -> Tensor:
         views, channels = self.recipe.views, self.recipe.data.channels
         try:
-            pixels = torch.from_numpy(
+            pixels = torch.tensor(
                 decode(_content(image, channels), channels=channels, short_px=self.recipe.stored_px)
             )
         except (UnreadableError, OSError) as error:
