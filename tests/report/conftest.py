@@ -38,6 +38,7 @@ def write_record(run: Path, **changes: Any) -> None:
     record = {
         "recipe": recipe.to_dict(),
         "steps": 60,
+        "plan": {"steps": 60, "warmup_steps": 6, "peak": 0.1, "steps_per_epoch": 20},
         "derived": {"lr": f"0.3 x 8/256 {HOSTILE}"},
         "data": {
             "name": f"/data/{HOSTILE}",

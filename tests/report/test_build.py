@@ -146,9 +146,9 @@ def test_neighbours_are_framed_by_label(run: Path) -> None:
 @pytest.mark.parametrize(
     ("count", "words"),
     [
-        (8, "the eight whose embeddings are most like its own, nearest first"),
-        (3, "the three whose embeddings are most like its own, nearest first"),
-        (1, "the one whose embedding is most like its own."),
+        (8, "the eight whose embeddings are most like its own, nearest first. The line below"),
+        (3, "the three whose embeddings are most like its own, nearest first. The line below"),
+        (1, "the one whose embedding is most like its own. The line below"),
     ],
 )
 def test_as_many_neighbours_are_announced_as_there_are(run: Path, count: int, words: str) -> None:
@@ -198,7 +198,9 @@ def test_every_setting_is_listed_with_its_meaning(run: Path) -> None:
 
 @pytest.mark.usefixtures("light")
 def test_a_record_with_the_least_is_enough(run: Path) -> None:
-    write_record(run, derived={}, data={"name": "x", "images": 1}, hardware={}, versions={}, started="")
+    write_record(
+        run, derived={}, data={"name": "x", "images": 1, "fingerprint": ""}, hardware={}, versions={}, started=""
+    )
     page = Page(build_report(run))
     assert "trained on 1 picture of x without labels" in page.text
 

@@ -132,6 +132,12 @@ def test_a_whole_healthy_run_has_no_warning(run: Path) -> None:
     assert headline.warning(read_run(run)) is None
 
 
+def test_the_speed_belongs_to_the_time_beside_it(run: Path) -> None:
+    (run / "evaluation.json").unlink()
+    figure = headline.key_figures(read_run(run))[1]
+    assert (figure.value, figure.remark) == ("1:15", "6.4 pictures a second, over all")  # 60 steps of 8 in 75 s
+
+
 def test_an_unfinished_run_says_so(run: Path) -> None:
     write_metrics(run, steps=45)
     content = read_run(run)

@@ -102,7 +102,7 @@ def training_curve(
     if len(points) < 2:
         return None
     epochs, values = (np.array(column, dtype=float) for column in zip(*points, strict=True))
-    smooth = running_mean(values, max(1, len(values) // 40))
+    smooth = running_mean(values, max(2, len(values) // 40))
     kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).round().astype(int))
     x = _rounded(epochs[kept])
     line: Figure = {"type": "scatter", "mode": "lines", "x": x}
@@ -125,11 +125,12 @@ def training_curve(
 
 
 def running_mean(values: np.ndarray, reach: int) -> np.ndarray:
-    """The mean over up to `reach` neighbours on either side, fewer (but equally many) at the ends."""
+    """The mean over up to `reach` neighbours on either side; at the start equally many, so a steep fall stays steep."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     at = np.arange(len(values))
-    span = np.minimum(np.minimum(at, at[::-1]), reach)
-    return (sums[at + span + 1] - sums[at - span]) / (2 * span + 1)
+    before = np.minimum(at, reach)
+    after = np.minimum(before, at[::-1])
+    return (sums[at + after + 1] - sums[at - before]) / (before + after + 1)
 
 
 def health_curve(rows: list[dict[str, Any]], keys: dict[str, str], *, factor: int | float = 1) -> Figure | None:
@@ -141,7 +142,7 @@ def health_curve(rows: list[dict[str, Any]], keys: dict[str, str], *, factor: in
         if points:
             trace: Figure = {"type": "scatter", "mode": "lines+markers", "name": name, "hovertemplate": "%{y:.3~g}"}
             trace |= {"x": _rounded([epoch for epoch, _ in points]), "y": _rounded([value for _, value in points])}
-            trace |= {"line": {"color": colour, "dash": dash, "width": 2}}
+            trace |= {"line": {"color": colour, "dash": dash, "width": 2}, "cliponaxis": False}
             traces.append({**trace, "marker": {"color": colour, "symbol": symbol, "size": 5}})
     layout: Figure = {
         "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},

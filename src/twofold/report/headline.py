@@ -136,8 +136,8 @@ def _trained(run: RunContent) -> list[KeyFigure]:
     elapsed_s = run.training[-1].get("elapsed_s") if run.training else None
     if elapsed_s:
         value, unit = clock(elapsed_s)
-        speed = _at_the_end(run.training, "images_per_s")
-        remark = f"{speed:,.0f} pictures a second" if speed else ""
+        speed = _steps_done(run) * run.record["recipe"]["schedule"]["batch_size"] / elapsed_s
+        remark = f"{decimal(speed)} pictures a second, over all"
         figures.append(KeyFigure(value=value, unit=unit, name="of training", remark=remark))
     if loss is not None:
         figures.append(
