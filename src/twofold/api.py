@@ -118,7 +118,7 @@ def evaluate(
     write_json(record.evaluation_details, evaluation.details)
     build_gallery(loaded.encoder, images, views=loaded.recipe.views, hardware=loaded.hardware, out=record.gallery)
     path = build_report(record.folder)
-    console.print(results_table(evaluation.rows))
+    console.print(results_table(evaluation.rows, test=evaluation.details["test"]))
     say(f"Report: {path}")
     return evaluation
 

@@ -8,7 +8,7 @@ from torch import nn
 from twofold.data.image_set import assign_splits
 from twofold.data.record import Record
 from twofold.errors import TwofoldError
-from twofold.evaluation import binomial_half_width, evaluate, evaluate_encoder, interval, linear
+from twofold.evaluation import binomial_half_width, evaluate, evaluate_encoder, interval
 from twofold.evaluation import labelled as labelled_module
 from twofold.evaluation.labelled import find_labelled
 from twofold.recipe import DataRecipe
@@ -153,10 +153,16 @@ def test_the_intervals_are_explained(separable, measure):
 
 
 def test_probes_that_did_not_converge_are_counted_and_said(separable, measure, monkeypatch):
-    monkeypatch.setattr(linear, "ITERATIONS", 1)
+    real = evaluate.fit_few
+
+    def stopped(*parts, **options):
+        probe, l2 = real(*parts, **options)
+        return dataclasses.replace(probe, converged=options["shots"] != 5), l2
+
+    monkeypatch.setattr(evaluate, "fit_few", stopped)
     stated = measure(separable).details["stated"]
-    probes = 3 * (2 + 2 * 2)  # encoders; two seeds with all labels, two with each of two numbers of shots
-    assert any(f"{probes} of {probes} probes stopped" in line for line in stated)
+    # of 3 encoders two seeds with 5 labels; among those with 1 and with all
+    assert any("6 of 18 probes stopped at 1,000 iterations" in line for line in stated)
 
 
 def test_the_same_call_gives_the_same_figures(separable, measure):

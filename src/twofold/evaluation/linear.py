@@ -90,7 +90,7 @@ def _loss_and_gradient(
     n, weight = len(x), parameters[:-1]
     own = (y, np.arange(n))
     # classes first: numpy's maxima and sums over a short last axis take longer than the products
-    logits = weight.T.astype(np.float32) @ x.T
+    logits = np.ascontiguousarray((x @ weight.astype(np.float32)).T)
     logits += parameters[-1, :, None].astype(np.float32)
     logits -= logits.max(0)
     right = logits[own].sum(dtype=np.float64)

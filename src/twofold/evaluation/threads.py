@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 from threadpoolctl import ThreadpoolController
 
-_SMALL = 30_000_000
+_SMALL = 1_000_000_000
 
 
 def fitting_threads(multiplications: int) -> AbstractContextManager[object]:

@@ -54,9 +54,7 @@ class Loaded:
     def _view(self, image: Picture | Tensor) -> Tensor:
         views, channels = self.recipe.views, self.recipe.data.channels
         try:
-            pixels = torch.tensor(
-                decode(_content(image, channels), channels=channels, short_px=self.recipe.stored_px)
-            )
+            pixels = torch.tensor(decode(_content(image, channels), channels=channels, short_px=self.recipe.stored_px))
         except (UnreadableError, OSError) as error:
             name = f"'{image}'" if isinstance(image, str | Path) else "the picture"
             raise TwofoldError(f"{name} cannot be read ({error}). Leave it out or mend it.") from error
