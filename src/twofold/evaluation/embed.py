@@ -1,6 +1,7 @@
 """Images -> embeddings h of a frozen encoder, and the raw pixels that they are compared with."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
@@ -14,7 +15,7 @@ from twofold.data import ImageSet
 from twofold.recipe import ViewsRecipe
 from twofold.views import center_view
 
-PIXELS_PX = 32
+PIXEL_NUMBERS = 1024  # 32 px grey, 18 px colour: as many as a probe fits in minutes
 
 
 @runtime_checkable
@@ -69,8 +70,8 @@ def embed_images(
 
 
 def pixels(images: ImageSet, rows: Integer[np.ndarray, " n"], *, views: ViewsRecipe) -> Float32[np.ndarray, "n d"]:
-    """The same central views as numbers, at most 32 px a side, flattened: d = channels * side²; values in [0, 1]."""
-    side_px = min(views.embedding_px, PIXELS_PX)
+    """The same central views, shrunk to at most 1,024 numbers and flattened: d = channels * side²; values in [0, 1]."""
+    side_px = min(views.embedding_px, math.isqrt(PIXEL_NUMBERS // images.channels))
     parts = [
         _views(images, part, views, side_px, torch.device("cpu")).flatten(1).numpy() for part in _batches(rows, 512)
     ]

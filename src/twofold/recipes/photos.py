@@ -1,7 +1,9 @@
 """Any folder of pictures: picks view size, stem, encoder and batch from what it finds, and prints why.
 
 Command:   twofold pretrain FOLDER --out runs/photos
-Hardware:  anything; without a GPU the views are at most 64 px and the run takes 20 minutes
+Hardware:  anything; without a GPU the views are at most 64 px
+Time:      20 minutes without a GPU, 200 epochs with one (not run here on a GPU)
+Result:    depends on the pictures: `twofold evaluate` tells, where some of them have labels
 """
 
 from twofold.recipe import (
