@@ -16,8 +16,9 @@ demo: $(VENV)/.installed
 	$(BIN)/twofold pretrain runs/fashion --recipe fashion-demo --out $(DEMO)
 	$(BIN)/twofold evaluate $(DEMO) --data runs/fashion
 
+# One thread: the tests' tensors are small, and threads that wait for each other are slower than one that works.
 test: $(VENV)/.installed
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -77,12 +77,13 @@ def test_frozen_accepts_what_did_not_change_even_nan():
         encoder(torch.zeros(1, 2))
 
 
-def test_pixels_are_the_central_view_of_at_most_32_px(make_images):
-    pictures = np.random.default_rng(0).integers(0, 256, (4, 3, 80, 100)).astype(np.uint8)
+@pytest.mark.parametrize(("channels", "side_px"), [(1, 32), (3, 18)])
+def test_pixels_are_the_central_view_in_at_most_1024_numbers(make_images, channels, side_px):
+    pictures = np.random.default_rng(0).integers(0, 256, (4, channels, 80, 100)).astype(np.uint8)
     images = make_images(pictures, [None] * 4, ["train"] * 4)
     x = pixels(images, np.array([2, 0]), views=ViewsRecipe(size_px=64))
     batch = images.read(np.array([2, 0]))
-    expected = center_view(batch.images, batch.sizes, size_px=32, crop_fraction=0.875)
+    expected = center_view(batch.images, batch.sizes, size_px=side_px, crop_fraction=0.875)
     np.testing.assert_array_equal(x, expected.numpy().reshape(2, -1))
 
 
