@@ -18,10 +18,10 @@ from twofold.recipe import (
 RECIPE = Recipe(
     name="fashion-demo",
     data=DataRecipe(channels=1),
-    views=ViewsRecipe(size_px=28, policy="small", strength=0.5, crop_area=(0.3, 1.0), eval_crop_fraction=1.0),
-    encoder=EncoderRecipe(encoder="resnet10", stages=3, stem="strided"),
+    views=ViewsRecipe(size_px=28, policy="small", strength=0.5, crop_area=(0.25, 1.0), eval_crop_fraction=1.0),
+    encoder=EncoderRecipe(encoder="resnet10", width=0.5, stages=3, stem="strided"),
     head=HeadRecipe(head="nonlinear", head_layers=2, z_dim=128),
     loss=LossRecipe(temperature=0.2),
-    optim=OptimRecipe(optimizer="sgd", base_lr=0.2, lr_scaling="linear", weight_decay=1e-5, warmup_fraction=0.05),
-    schedule=ScheduleRecipe(batch_size=256, minutes=2.0),
+    optim=OptimRecipe(optimizer="sgd", base_lr=0.3, lr_scaling="linear", weight_decay=1e-4, warmup_fraction=0.05),
+    schedule=ScheduleRecipe(batch_size=256, minutes=3.0),
 )
