@@ -87,7 +87,7 @@ def _scripted(monkeypatch, right, loss, n=100):
     """Choose among probes that get so many of n cut rows right, with such cross-entropies; the values tried, chosen."""
     tried = []
 
-    def fit(x, y, classes, l2, start=None):
+    def fit(x, y, classes, l2, start=None, **options):
         place = len(tried)
         tried.append(l2)
         logits = np.zeros((n, 2), np.float32)
@@ -158,9 +158,9 @@ def test_draws_that_choose_the_same_value_share_one_fit_on_all_rows(monkeypatch)
     x, y = _clusters()
     whole = []
 
-    def fit(x, y, classes, l2, start=None):
+    def fit(x, y, classes, l2, start=None, **options):
         whole.extend([l2] if len(x) == 400 else [])
-        return fit_linear(x, y, classes, l2, start)
+        return fit_linear(x, y, classes, l2, start, **options)
 
     monkeypatch.setattr(selection, "fit_linear", fit)
     order = np.random.default_rng(0)

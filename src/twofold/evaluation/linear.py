@@ -56,11 +56,14 @@ def fit_linear(
     classes: int,
     l2: float,
     start: LinearProbe | None = None,
+    *,
+    tolerance: float = 1e-9,
 ) -> LinearProbe:
     """The probe that minimises mean cross-entropy (nats) + l2/2 ||W||²; the bias does not decay.
 
-    `l2` is above 0; in scikit-learn's terms C = 1/(n l2). `start` is a nearby solution to begin from. The products are
-    taken in float32, the optimiser's own vectors are float64 (paper, appendix B.8: L-BFGS on fixed features).
+    `l2` is above 0; in scikit-learn's terms C = 1/(n l2). `start` is a nearby solution to begin from;
+    `tolerance` is the relative change of the loss at which to stop. The products are taken in float32, the
+    optimiser's own vectors are float64 (paper, appendix B.8: L-BFGS on fixed features).
     """
     d = x.shape[1]
     first = np.zeros((d + 1, classes)) if start is None else np.vstack([start.weight, start.bias]).astype(np.float64)
@@ -69,8 +72,7 @@ def fit_linear(
         loss, gradient = _loss_and_gradient(flat.reshape(d + 1, classes), x, y, l2)
         return loss, gradient.ravel()
 
-    # tolerances near what float32 products can resolve
-    options = {"maxiter": ITERATIONS, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-5}
+    options = {"maxiter": ITERATIONS, "maxcor": 20, "ftol": tolerance, "gtol": 1e-5}
     with fitting_threads(x.size * classes):
         solution = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B", options=options)
     found = solution.x.reshape(d + 1, classes).astype(np.float32)
