@@ -52,7 +52,7 @@ def choose_l2(
     for l2 in grid:
         right, loss = 0, 0.0
         for place, (kept, cut) in enumerate(folds):
-            probe = probes[place] = fit_linear(x[kept], y[kept], classes, l2, probes[place], tolerance=_COARSE)
+            probe = probes[place] = fit_linear(x[kept], y[kept], classes, l2, probes[place], tolerance=tolerance)
             logits = probe.logits(x[cut])
             right += int((logits.argmax(1) == y[cut]).sum())
             loss += cross_entropy(logits, y[cut]) * len(cut)

@@ -39,13 +39,27 @@ def column_names(rows: list[Measurement]) -> list[str]:
 
 
 def build_table(rows: list[Measurement]) -> list[TableRow]:
-    """Linear probe first, all labels first, then from many labels to few."""
+    """Linear probe first, all labels first, then from many labels to few.
+
+    Mean accuracy per class is shown where it differs from top-1: where classes differ in size.
+    """
     protocols = protocols_of(rows)
     keys = sorted(
         {(row.protocol, row.labels, row.metric) for row in rows},
         key=lambda key: (protocols.index(key[0]), -_many(key[1]), key[2]),
     )
-    return [_table_row(rows, key) for key in keys]
+    return [_table_row(rows, key) for key in keys if not _repeats_top1(rows, key)]
+
+
+def _repeats_top1(rows: list[Measurement], key: tuple[str, int | str, str]) -> bool:
+    """Whether a line of another metric would show the figures of top-1 again."""
+    protocol, labels, metric = key
+    means = {(r.metric, r.encoder): r.mean for r in rows if (r.protocol, r.labels) == (protocol, labels)}
+    return metric != "top1" and all(
+        abs(mean - means.get(("top1", encoder), -1.0)) < 1e-3
+        for (name, encoder), mean in means.items()
+        if name == metric
+    )
 
 
 def find(rows: list[Measurement], protocol: str, encoder: str, labels: int | str) -> Measurement | None:
