@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from twofold.data import ImageSet
+from twofold.data import ImageSet, rows_of_step
 from twofold.errors import TwofoldError
 from twofold.plan import Plan, make_plan
 from twofold.recipe import Recipe
@@ -51,7 +51,7 @@ def resume_plan(run: Run, record: dict[str, Any], images: ImageSet) -> Plan:
 def begin(run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet) -> Plan:
     """Measure a step, print what was found and decided, write recipe.json and views.png."""
     rows = images.rows("train")
-    batch = images.read(rows[: recipe.schedule.batch_size])
+    batch = images.read(rows_of_step(rows, recipe.schedule.batch_size, recipe.schedule.seed, 0))
     step_s = measure_step_s(recipe, hardware, [batch])
     plan = make_plan(recipe, images=len(rows), step_s=step_s)
     settings = {name: value for name, value in recipe.settings().items() if value is not None}
