@@ -16,6 +16,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from twofold import __version__
 from twofold.errors import TwofoldError
 from twofold.flags import Settings, given
+from twofold.runtime.memory import keep_freed_memory
 
 Out = Annotated[Path, arg(help="run directory: created, or continued if the same command began it")]
 Run = Annotated[Positional[Path], arg(help="run directory that 'twofold pretrain' wrote")]
@@ -117,9 +118,10 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 
 def main() -> None:
     """Run the command line; every expected failure is one line on stderr and a non-zero exit."""
-    # On a shared processor, threads that spin while they wait take it from those they wait for: measured here, one
-    # busy neighbour made a training step thirty times slower. Read by the OpenMP runtime when torch is loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    # Threads that wait spin this often before they sleep. The OpenMP runtime's own 300,000 makes a step several times
+    # slower where another process uses a core, 0 a fifth slower where none does. Read when torch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    keep_freed_memory()
     arguments = sys.argv[1:]
     if arguments == ["--version"]:
         print(f"twofold {__version__}")
