@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Integer
 
 from twofold.evaluation.linear import LinearProbe, cross_entropy, fit_linear
-from twofold.evaluation.threads import fitting_threads
+from twofold.evaluation.threads import fitting_threads, side_by_side
 
 L2_GRID = (1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)  # strong to weak: each fit starts from the one before
 FEW_L2_GRID = L2_GRID[1:-1]
@@ -18,10 +18,10 @@ FEW_SHOT_L2 = 1e-2  # 1 to 4 labels per class always separate: from 0.1 down the
 
 @dataclass(frozen=True)
 class Choice:
-    """A strength of weight decay, and the probe that it gave on the first fold: a start for fitting on all rows."""
+    """A strength of weight decay, and where to start fitting on all rows: the first fold's probe, if there is one."""
 
     l2: float
-    start: LinearProbe
+    start: LinearProbe | None
 
 
 _LARGE = 1_000_000  # numbers: below, a fine fit costs nothing
@@ -103,16 +103,20 @@ def fit_probes(
         with fitting_threads(x.size * classes):
             basis = np.linalg.qr(x.T)[0]
     inner = x if basis is None else x @ basis
+
+    def choose(folds: Sequence[Fold]) -> Choice:
+        if not folds:
+            return Choice(FEW_SHOT_L2, None)
+        return choose_l2(inner, y, classes=classes, folds=folds, grid=grid)
+
+    with side_by_side(len(draws)) as workers:
+        choices = list(workers.map(choose, draws))
     probes: dict[float, LinearProbe] = {}
-    chosen: list[float] = []
-    for folds in draws:
-        choice = choose_l2(inner, y, classes=classes, folds=folds, grid=grid) if folds else None
-        l2, start = (choice.l2, choice.start) if choice else (FEW_SHOT_L2, None)
-        chosen.append(l2)
-        if l2 not in probes:
-            probe = fit_linear(inner, y, classes, l2, start)
-            probes[l2] = probe if basis is None else dataclasses.replace(probe, weight=basis @ probe.weight)
-    return [(probes[l2], l2) for l2 in chosen]
+    for choice in choices:
+        if choice.l2 not in probes:
+            probe = fit_linear(inner, y, classes, choice.l2, choice.start)
+            probes[choice.l2] = probe if basis is None else dataclasses.replace(probe, weight=basis @ probe.weight)
+    return [(probes[choice.l2], choice.l2) for choice in choices]
 
 
 def fit_few(

@@ -2,6 +2,9 @@
 
 import contextlib
 import functools
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 from threadpoolctl import ThreadpoolController
@@ -18,6 +21,14 @@ def fitting_threads(multiplications: int) -> AbstractContextManager[object]:
     if multiplications >= _SMALL:
         return contextlib.nullcontext()
     return _libraries().limit(limits=1, user_api="blas")
+
+
+@contextlib.contextmanager
+def side_by_side(tasks: int) -> Iterator[Executor]:
+    """Threads that work on `tasks` fits at once, each with one BLAS thread: they never wait for each other."""
+    limit = _libraries().limit(limits=1 if tasks > 1 else None, user_api="blas")
+    with limit, ThreadPoolExecutor(max(1, min(tasks, os.cpu_count() or 1))) as workers:
+        yield workers
 
 
 @functools.cache
