@@ -14,7 +14,7 @@ $(VENV)/.installed: pyproject.toml
 demo: $(VENV)/.installed
 	$(BIN)/twofold sample runs/fashion
 	$(BIN)/twofold pretrain runs/fashion --recipe fashion-demo --out $(DEMO)
-	$(BIN)/twofold evaluate $(DEMO) --data runs/fashion
+	$(BIN)/twofold evaluate $(DEMO) --data runs/fashion --few-seeds 40
 
 # One thread: the tests' tensors are small, and threads that wait for each other are slower than one that works.
 test: $(VENV)/.installed

@@ -28,5 +28,5 @@ RECIPE = Recipe(
     head=HeadRecipe(head="nonlinear", head_layers=2, z_dim=128),
     loss=LossRecipe(temperature=0.2),
     optim=OptimRecipe(optimizer="sgd", base_lr=0.3, lr_scaling="linear", weight_decay=1e-4, warmup_fraction=0.05),
-    schedule=ScheduleRecipe(batch_size=256, minutes=2.5),
+    schedule=ScheduleRecipe(batch_size=256, minutes=3.0),
 )
