@@ -40,17 +40,22 @@ def test_value_and_gradient_are_those_of_algorithm_1(n: int, p: int, temperature
     _require_definition(n, p, temperature, normalize)
 
 
-def _one_direction(logits: Tensor, twins: Tensor) -> Tensor:
-    return functional.nll_loss(functional.log_softmax(logits, 1)[: len(twins) // 2], twins[: len(twins) // 2])
+def _one_direction(logits: Tensor, twins: Tensor, reduction: str) -> Tensor:
+    half = len(twins) // 2
+    return 2 * functional.nll_loss(functional.log_softmax(logits, 1)[:half], twins[:half], reduction=reduction)
 
 
-def _interleaved(n: int, device: torch.device) -> Tensor:
-    return torch.arange(2 * n, device=device) ^ 1
+def _interleaved(rows: Tensor, n: int) -> Tensor:
+    return rows ^ 1
 
 
 @pytest.mark.parametrize(
     ("name", "wrong"),
-    [("_twins", _interleaved), ("_hide_self", lambda logits: logits), ("functional.cross_entropy", _one_direction)],
+    [
+        ("_twins", _interleaved),
+        ("_hide_self", lambda logits, rows: logits),
+        ("functional.cross_entropy", _one_direction),
+    ],
     ids=["wrong positive", "self not masked", "one direction"],
 )
 def test_the_comparison_sees_the_usual_faults(

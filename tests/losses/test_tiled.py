@@ -1,0 +1,151 @@
+"""The tiled loss is the definition, whatever the tile, without ever holding the matrix."""
+
+import random
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from oracles import nt_xent_loop
+from twofold.errors import TwofoldError
+from twofold.losses import nt_xent, nt_xent_dense, nt_xent_tiled, nt_xent_version, tiled
+
+SHORT = [(n, p, t) for n, p in ((1, 3), (2, 1), (3, 5), (7, 4), (20, 8)) for t in (0.05, 0.2, 1.0, 10.0)]
+LONG = [(64, 33), (333, 128), (1000, 16)]
+
+
+def pair(n: int, p: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    a, b = (torch.randn(n, p, generator=generator, dtype=dtype) for _ in range(2))
+    return a.requires_grad_(), (a.detach() + 0.5 * b).requires_grad_()
+
+
+def outcome(loss: Any, z: tuple[Tensor, Tensor], **options: Any) -> tuple[Tensor, ...]:
+    """Value and both gradients, for an outer gradient that is not one."""
+    value = loss(*z, **options)
+    return (value.detach(), *torch.autograd.grad(3 * value, z))
+
+
+def require_same(found: tuple[Tensor, ...], expected: tuple[Tensor, ...], relative: float) -> None:
+    for one, other in zip(found, expected, strict=True):
+        largest = float(other.double().abs().max())
+        assert float((one.double() - other.double()).abs().max()) <= relative * max(largest, 1e-3)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("tile", [1, 3, 7, 64])
+@pytest.mark.parametrize(("n", "p", "temperature"), SHORT)
+def test_is_the_loop_over_algorithm_1(n: int, p: int, temperature: float, tile: int, normalize: bool) -> None:
+    z, options = pair(n, p), {"temperature": temperature, "normalize": normalize}
+    require_same(outcome(nt_xent_tiled, z, tile=tile, **options), outcome(nt_xent_loop, z, **options), 1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("temperature", [0.01, 0.05, 0.5, 10.0])
+@pytest.mark.parametrize(("n", "p"), LONG)
+def test_is_the_dense_version_in_float64(n: int, p: int, temperature: float, dtype: torch.dtype) -> None:
+    z = pair(n, p, dtype)
+    exact = tuple(part.detach().double().requires_grad_() for part in z)
+    expected = outcome(nt_xent_dense, exact, temperature=temperature)  # type: ignore[arg-type]
+    found = outcome(nt_xent_tiled, z, temperature=temperature, tile=257)
+    require_same(found, expected, 1e-6 if dtype == torch.float64 else 1e-5)
+    assert found[1].dtype == dtype
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_gradient_is_that_of_finite_differences(normalize: bool) -> None:
+    def loss(z_a: Tensor, z_b: Tensor) -> Tensor:
+        return nt_xent_tiled(z_a, z_b, temperature=0.3, normalize=normalize, tile=3)
+
+    assert torch.autograd.gradcheck(loss, pair(5, 4))
+
+
+@pytest.mark.parametrize("loss", [nt_xent_dense, nt_xent_tiled])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_the_parts_of_several_anchors_add_up(loss: Any, normalize: bool) -> None:
+    z, options = pair(23, 5), {"temperature": 0.2, "normalize": normalize}
+    if loss is nt_xent_tiled:
+        options["tile"] = 4
+    whole = outcome(loss, z, **options)
+    parts = [outcome(loss, z, anchors=anchors, **options) for anchors in ((0, 6), (6, 7), (7, 23))]
+    require_same(tuple(sum(p[i] for p in parts) for i in range(3)), whole, 1e-12)  # type: ignore[arg-type, misc]
+    assert not torch.isclose(parts[0][0], whole[0])
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.5])
+def test_short_numbers(temperature: float) -> None:
+    exact = pair(100, 32, torch.float32)
+    short = tuple(z.detach().bfloat16().requires_grad_() for z in exact)
+    found = outcome(nt_xent_tiled, short, temperature=temperature, tile=33)  # type: ignore[arg-type]
+    assert all(part.isfinite().all() for part in found)
+    assert (found[0].dtype, found[1].dtype) == (torch.float32, torch.bfloat16)
+    wide = tuple(z.detach().float().requires_grad_() for z in short)
+    require_same(found, outcome(nt_xent_dense, wide, temperature=temperature), 1e-2)  # type: ignore[arg-type]
+
+
+def test_large_products_without_normalisation_stay_finite() -> None:
+    z = tuple((1000 * part.detach()).requires_grad_() for part in pair(30, 8, torch.float32))
+    found = outcome(nt_xent_tiled, z, temperature=0.05, normalize=False, tile=7)  # type: ignore[arg-type]
+    assert all(part.isfinite().all() for part in found)
+
+
+def test_rows_too_short_to_normalise_are_treated_as_in_the_dense_version() -> None:
+    z_a, z_b = pair(6, 4)
+    with torch.no_grad():
+        z_a[2] = 0.0
+        z_b[3] *= 1e-9
+    z = (z_a, z_b)
+    require_same(outcome(nt_xent_tiled, z, temperature=0.3, tile=4), outcome(nt_xent_dense, z, temperature=0.3), 1e-9)
+
+
+def _upper_half_alone(gradient: Tensor, y: Tensor, rows: Any, columns: Any, weights: Tensor) -> None:
+    tiled._hide(weights, rows, columns, len(y) // 2, 0.0)
+    gradient[slice(*rows)].addmm_(weights, y[slice(*columns)])
+
+
+def _nothing_hidden(*_arguments: Any) -> None:
+    pass
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("_spread", _upper_half_alone), ("_hide", _nothing_hidden)])
+def test_the_comparison_sees_faults(monkeypatch: pytest.MonkeyPatch, name: str, wrong: Any) -> None:
+    monkeypatch.setattr(tiled, name, wrong)
+    z = pair(20, 8)
+    with pytest.raises(AssertionError):
+        require_same(
+            outcome(nt_xent_tiled, z, temperature=0.2, tile=7), outcome(nt_xent_loop, z, temperature=0.2), 1e-6
+        )
+
+
+def test_every_pair_of_rows_is_in_one_tile() -> None:
+    rng = random.Random(0)
+    for _ in range(30):
+        n, tile = rng.randint(1, 30), rng.randint(1, 20)
+        start = rng.randint(0, n - 1)
+        stop = rng.randint(start + 1, n)
+        anchors = {*range(start, stop), *range(n + start, n + stop)}
+        wanted = {(i, k) for i in range(2 * n) for k in range(i, 2 * n) if i in anchors or k in anchors}
+        seen: list[tuple[int, int]] = []
+        for rows, columns in tiled._tiles(n, (start, stop), tile):
+            assert rows[1] - rows[0] <= tile
+            seen += [(i, k) for i in range(*rows) for k in range(*columns) if rows != columns or i <= k]
+        assert len(seen) == len(set(seen))
+        assert wanted <= set(seen)
+
+
+def test_size_decides_which_version_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    choice = "twofold.losses.choice"
+    monkeypatch.setattr(f"{choice}.nt_xent_tiled", lambda *z, **_: calls.append("tiled") or z[0].sum())
+    monkeypatch.setattr(f"{choice}.nt_xent_dense", lambda *z, **_: calls.append("dense") or z[0].sum())
+    for n in (256, 1024, 1025, 4096):
+        nt_xent(torch.zeros(n, 2), torch.zeros(n, 2), temperature=0.5)
+        assert calls[-1] == nt_xent_version(n, n)
+    assert calls == ["dense", "dense", "tiled", "tiled"]
+
+
+@pytest.mark.parametrize("anchors", [(0, 0), (3, 2), (-1, 2), (0, 6)])
+def test_anchors_outside_the_batch_are_refused(anchors: tuple[int, int]) -> None:
+    with pytest.raises(TwofoldError, match="anchors are"):
+        nt_xent(*pair(5, 3), temperature=0.5, anchors=anchors)
