@@ -14,15 +14,15 @@ LAYERS = [
     {"op"},
     {"recipe"},
     {"recipes", "flags", "views", "encoders", "heads", "losses", "health", "sample"},
-    {"data", "model", "optim"},
+    {"data", "model", "optim", "chunks"},
     {"runtime", "distributed", "plan"},
-    {"training", "looking", "startup", "pretraining", "evaluation"},
+    {"training", "measuring", "looking", "startup", "pretraining", "evaluation"},
     {"studies", "report"},
-    {"api"},
+    {"api", "launch"},
     {"cli", "__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-PRETRAINING = {"training", "looking", "startup", "pretraining"}
+PRETRAINING = {"training", "measuring", "looking", "startup", "pretraining"}
 
 
 def modules() -> list[Path]:

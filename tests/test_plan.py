@@ -26,3 +26,19 @@ def test_minutes() -> None:
 def test_at_least_one_step() -> None:
     assert make_plan(recipe(minutes=0.001), images=600, step_s=10.0).steps == 1
     assert make_plan(recipe(epochs=0.1), images=600, step_s=10.0).steps == 1
+
+
+def test_says_how_the_batch_is_divided_and_what_that_means() -> None:
+    plain = make_plan(recipe(epochs=1.0), images=50_000, step_s=1.0)
+    assert plain.chunk is None
+    assert {"chunks", "processes"} & plain.derived.keys() == set()
+    assert plain.derived["loss"] == "dense: 1,024 x 1,024 logits, in memory"
+    divided = make_plan(
+        Recipe(schedule=ScheduleRecipe(batch_size=8192, epochs=1.0)), images=50_000, step_s=1.0, processes=4, chunk=256
+    )
+    assert divided.chunk == 256
+    assert divided.derived["loss"].startswith("tiled: 4,096 x 16,384 logits")
+    assert divided.derived["chunks"].startswith("8,192 images in 32 chunks of 256")
+    assert "gradient of the whole batch" in divided.derived["chunks"]
+    assert "batch norm per chunk" in divided.derived["chunks"]
+    assert divided.derived["processes"].startswith("4 x 2,048 images")

@@ -77,8 +77,8 @@ def test_wrongly_paired_views_teach_nothing(
 ) -> None:
     paired = training.nt_xent
 
-    def shifted(z_a: torch.Tensor, z_b: torch.Tensor, *, temperature: float) -> torch.Tensor:
-        return paired(z_a, z_b.roll(1, dims=0), temperature=temperature)
+    def shifted(z_a: torch.Tensor, z_b: torch.Tensor, **options: Any) -> torch.Tensor:
+        return paired(z_a, z_b.roll(1, dims=0), **options)
 
     monkeypatch.setattr(training, "nt_xent", shifted)
     run = pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=25.0), cache=cache)
@@ -155,9 +155,9 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
 ) -> None:
     finite, calls = training.nt_xent, [0]
 
-    def broken(z_a: torch.Tensor, z_b: torch.Tensor, *, temperature: float) -> torch.Tensor:
+    def broken(z_a: torch.Tensor, z_b: torch.Tensor, **options: Any) -> torch.Tensor:
         calls[0] += 1
-        loss = finite(z_a, z_b, temperature=temperature)
+        loss = finite(z_a, z_b, **options)
         return loss * float("nan") if calls[0] == 5 + 10 else loss
 
     monkeypatch.setattr(training, "nt_xent", broken)

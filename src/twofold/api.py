@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from twofold.data import ImageSet, load_images, look_at, open_source
+from twofold.distributed import open_world
 from twofold.errors import TwofoldError
 from twofold.evaluation import (
     Evaluation,
@@ -48,12 +49,14 @@ def pretrain(
     `pretrain("photos/", out="run", batch_size=512, epochs=100)`. Everything else is as in
     `twofold.pretraining.pretrain`, with k-NN accuracy watched where the pictures have labels.
     """
-    if isinstance(recipe, Recipe):
-        chosen = recipe.with_settings(**settings)
-    else:
-        chosen = resolve_recipe(str(recipe), data, cache=cache, settings=settings)
-    run = run_pretraining(data, out=out, recipe=chosen, monitors=(build_knn_monitor,), cache=cache)
-    gallery_and_report(run.folder, data, cache=cache)
+    with open_world(str(settings.get("device") or "auto")) as world:
+        if isinstance(recipe, Recipe):
+            chosen = recipe.with_settings(**settings)
+        else:
+            chosen = world.in_turn(lambda: resolve_recipe(str(recipe), data, cache=cache, settings=settings))
+        run = run_pretraining(data, out=out, recipe=chosen, monitors=(build_knn_monitor,), cache=cache)
+    if world.is_first:
+        gallery_and_report(run.folder, data, cache=cache)
     return run
 
 

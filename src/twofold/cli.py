@@ -39,21 +39,17 @@ def pretrain(
     out: Out,
     recipe: Annotated[str, arg(help="name ('twofold recipes' lists them) or a saved recipe.json")] = "photos",
     cache: Cache = None,
+    processes: Annotated[int, arg(help="processes on this machine, one a GPU; each handles its share of a batch")] = 1,
     settings: OmitArgPrefixes[Settings] = Settings(),  # type: ignore[valid-type]  # noqa: B008
 ) -> None:
     """Train an encoder on a folder of pictures, without labels."""
-    from twofold.api import gallery_and_report, resolve_recipe
-    from twofold.evaluation import build_knn_monitor
-    from twofold.pretraining import pretrain
+    if processes != 1 and "RANK" not in os.environ:
+        from twofold.launch import launch
 
-    run = pretrain(
-        data,
-        out=out,
-        recipe=resolve_recipe(recipe, data, cache=cache, settings=given(settings)),
-        monitors=(build_knn_monitor,),
-        cache=cache,
-    )
-    gallery_and_report(run.folder, data, cache=cache)
+        sys.exit(launch(sys.argv[1:], processes))
+    from twofold.api import pretrain
+
+    pretrain(data, out=out, recipe=recipe, cache=cache, **given(settings))
 
 
 def evaluate(

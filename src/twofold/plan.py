@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from twofold.data import ImageSet
 from twofold.errors import TwofoldError
+from twofold.losses import nt_xent_version
 from twofold.optim import peak_lr
 from twofold.recipe import Recipe
 
@@ -16,11 +17,15 @@ class Plan:
     steps: int
     warmup_steps: int
     peak: float
+    chunk: int | None = None
     derived: dict[str, str]
 
 
-def make_plan(recipe: Recipe, *, images: int, step_s: float) -> Plan:
-    """Steps, warm-up and learning rate of a run on `images` pictures whose step takes `step_s` seconds."""
+def make_plan(recipe: Recipe, *, images: int, step_s: float, processes: int = 1, chunk: int | None = None) -> Plan:
+    """Steps, warm-up and learning rate of a run on `images` pictures whose step takes `step_s` seconds.
+
+    `chunk` is the resolved one: the recipe's, or what was found to fit in memory.
+    """
     schedule, optim = recipe.schedule, recipe.optim
     if schedule.epochs is not None:
         steps = max(1, math.floor(images * schedule.epochs / schedule.batch_size))
@@ -36,14 +41,34 @@ def make_plan(recipe: Recipe, *, images: int, step_s: float) -> Plan:
         steps=steps,
         warmup_steps=warmup,
         peak=peak,
+        chunk=chunk,
         derived={
             "steps": formula,
             "warm-up": f"{optim.warmup_fraction:g} x {steps:,} steps = {warmup:,}",
             "lr": f"{_lr_formula(recipe)} = {peak:.4g}, cosine to 0",
             "negatives": f"2 x {schedule.batch_size} - 2 = {2 * schedule.batch_size - 2:,} for each view",
             "chance loss": f"ln(2 x {schedule.batch_size} - 1) = {math.log(2 * schedule.batch_size - 1):.3f}",
+            **_portions(schedule.batch_size, chunk, processes),
         },
     )
+
+
+def _portions(batch_size: int, chunk: int | None, processes: int) -> dict[str, str]:
+    """How the batch is divided, and what that means for the gradient."""
+    rows, columns = 2 * batch_size // processes, 2 * batch_size
+    version = nt_xent_version(batch_size, batch_size // processes)
+    held = "in memory" if version == "dense" else "a tile at a time, never in memory as a whole"
+    lines = {"loss": f"{version}: {rows:,} x {columns:,} logits, {held}"}
+    if chunk and chunk < batch_size:
+        lines["chunks"] = (
+            f"{batch_size:,} images in {-(-batch_size // chunk):,} chunks of {chunk:,}: the gradient of the whole "
+            "batch (every view meets all others in the loss), with batch norm per chunk"
+        )
+    if processes > 1:
+        lines["processes"] = (
+            f"{processes} x {batch_size // processes:,} images: negatives, gradients and batch norm over all processes"
+        )
+    return lines
 
 
 def require_enough(images: ImageSet, batch_size: int) -> None:

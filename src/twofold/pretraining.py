@@ -3,12 +3,14 @@
 import math
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 
 from twofold.data import ImageSet, Loader, load_images
+from twofold.distributed import World, open_world
 from twofold.errors import TwofoldError
 from twofold.looking import Monitor, build_look, epochs_of
 from twofold.optim import lr_at
@@ -48,32 +50,49 @@ def pretrain(
 ) -> Run:
     """Train an encoder on the pictures in `data` and leave it, with its whole history, in the run directory `out`.
 
+    Under a launcher (torchrun) all its processes act as one: each handles its share of every batch, the first writes.
+
     The same call again continues an interrupted run at the exact step, in the same order; a finished one is left
     alone. Each of `monitors` builds a function `(encoder, step) -> {name: value}` that is called now and then.
     Raises TwofoldError for data or settings that cannot work, for a continuation under other settings, and for a loss
     that is not finite; KeyboardInterrupt on Ctrl-C and SystemExit(143) on SIGTERM, after saving.
     """
     require_place(data, out)
-    with open_run(out) as run:
-        record = begun_with(run, recipe)
-        hardware = resolve_hardware(recipe.hardware)
-        require_encoder(recipe)
-        images = load_images(data, recipe=recipe.data, store_px=recipe.stored_px, cache=cache, show_progress=True)
-        rows = images.rows("train")
-        say_found(images, len(rows))
-        require_enough(images, recipe.schedule.batch_size)
-        plan = resume_plan(run, record, images) if record else begin(run, recipe, hardware, images)
-        state, window = build_state(recipe, hardware, peak=plan.peak), Window()
-        if saved := load_checkpoint(run.checkpoints):
+    with open_world(recipe.hardware.device) as world, _open_together(out, world) as run:
+        record = world.from_first(lambda: begun_with(run, recipe))
+        hardware = world.in_turn(lambda: resolve_hardware(recipe.hardware))
+        world.in_turn(lambda: require_encoder(recipe))
+        images = world.in_turn(
+            lambda: load_images(
+                data, recipe=recipe.data, store_px=recipe.stored_px, cache=cache, show_progress=world.is_first
+            )
+        )
+        world.require_same({**recipe.settings(), "precision": hardware.precision, "pictures": images.fingerprint})
+        say_found(images, len(images.rows("train")))
+        world.in_turn(lambda: require_enough(images, recipe.schedule.batch_size))
+        world.in_turn(lambda: world.share(recipe.schedule.batch_size, recipe.schedule.chunk))
+        plan = resume_plan(run, record, images) if record else begin(run, recipe, hardware, images, world)
+        state, window = build_state(recipe, hardware, peak=plan.peak, world=world), Window()
+        if saved := world.from_first(lambda: load_checkpoint(run.checkpoints)):
             load_state_dict(state, saved)
             window.load_state_dict(saved["window"])
             say(f"Continuing at step {state.step:,} of {plan.steps:,}.")
         if state.step < plan.steps:
-            built = [monitor for build in monitors if (monitor := build(images, recipe, hardware))]
+            watching = monitors if world.is_first else ()
+            built = [monitor for build in watching if (monitor := build(images, recipe, hardware))]
             with torch.random.fork_rng():
-                _train(run, state, window, recipe, plan, hardware, images, built)
-        save_encoder(run.encoder, state.model.encoder, recipe)
+                _train(run, state, window, recipe, plan, hardware, images, built, world)
+        if world.is_first:
+            save_encoder(run.encoder, state.model.encoder, recipe)
     return run
+
+
+@contextmanager
+def _open_together(out: str | Path, world: World) -> Iterator[Run]:
+    """The run directory; the first process alone writes to it."""
+    with ExitStack() as stack:
+        world.from_first(lambda: stack.enter_context(open_run(out)).folder)
+        yield Run(out)
 
 
 def _train(
@@ -85,12 +104,14 @@ def _train(
     hardware: Hardware,
     images: ImageSet,
     monitors: Sequence[Monitor],
+    world: World,
 ) -> None:
     """The loop: a step, and beside it logging, looks and checkpoints, none of which touches the weights."""
-    log = build_log(run, state.step)
+    log = build_log(run, state.step) if world.is_first else _log_nothing
+    share = world.share(recipe.schedule.batch_size, plan.chunk)
     schedule, log_every = recipe.schedule, max(1, plan.steps // _METRIC_ROWS)
     look_every = max(1, math.ceil(plan.steps * recipe.monitor.monitor_share))
-    look = build_look(log, recipe, hardware, images, monitors)
+    look = build_look(log, recipe, hardware, images, monitors) if world.is_first else _look_at_nothing
     if state.step == 0:
         look(state)
     loader = Loader(
@@ -100,6 +121,7 @@ def _train(
         seed=schedule.seed,
         first_step=state.step,
         last_step=plan.steps,
+        positions=share.positions.numpy(),
     )
     saved_s = time.monotonic()
     with stop_signals() as stopped, ProgressLine(plan.steps, state.step) as line:
@@ -107,7 +129,15 @@ def _train(
             lr = lr_at(state.step, steps=plan.steps, warmup_steps=plan.warmup_steps, peak=plan.peak)
             window.add(
                 train_step(
-                    state, batch, lr=lr, views=recipe.views, loss=recipe.loss, seed=schedule.seed, hardware=hardware
+                    state,
+                    batch,
+                    lr=lr,
+                    views=recipe.views,
+                    loss=recipe.loss,
+                    seed=schedule.seed,
+                    hardware=hardware,
+                    world=world,
+                    share=share,
                 )
             )
             last = state.step == plan.steps
@@ -121,13 +151,22 @@ def _train(
             if state.step % look_every == 0 or last:
                 _require_finite(run, state)
                 look(state)
-            number = stopped()
-            if last or number or time.monotonic() - saved_s > recipe.monitor.checkpoint_minutes * 60:
+            number = world.highest(stopped() or 0)
+            due = last or number or time.monotonic() - saved_s > recipe.monitor.checkpoint_minutes * 60
+            if due and world.is_first:
                 _require_finite(run, state)
                 save_checkpoint(run.checkpoints, state.step, {**state_dict(state), "window": window.state_dict()})
                 saved_s = time.monotonic()
             if number and not last:
                 _stop(number, state.step, plan.steps)
+
+
+def _log_nothing(_row: object) -> None:
+    """What the processes log that are not the first."""
+
+
+def _look_at_nothing(_state: object) -> None:
+    """What they look at."""
 
 
 def _require_finite(run: Run, state: TrainState) -> None:

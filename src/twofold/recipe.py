@@ -159,9 +159,17 @@ class ScheduleRecipe:
     minutes: Annotated[
         float | None, Help("time to train for; turned into a number of steps by a short measurement")
     ] = None
+    chunk: Annotated[
+        int | None,
+        Help(
+            "images of the batch (over all processes) that go through the encoder together; the loss sees all of them: "
+            "the gradient of the whole batch, with batch norm per chunk"
+        ),
+    ] = None
     seed: Annotated[int, Help("seed of weights, order and views")] = 0
 
     def __post_init__(self) -> None:
+        require(self.chunk is None or self.chunk >= 2, "chunk", self.chunk, "at least 2: batch norm needs several")
         require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2: NT-Xent needs negatives")
         if (self.epochs is None) == (self.minutes is None):
             raise TwofoldError(
@@ -180,6 +188,10 @@ class HardwareRecipe:
 
     device: Annotated[str, Help("auto, cpu, cuda, cuda:N or mps")] = "auto"
     precision: Annotated[str, Help("auto (bf16 where the hardware has it), bf16 or fp32")] = "auto"
+    memory: Annotated[
+        str | None,
+        Help("most memory that a process may take, as 4GiB; picks the chunk by measuring (batch norm per chunk)"),
+    ] = None
 
     def __post_init__(self) -> None:
         require(
@@ -189,6 +201,19 @@ class HardwareRecipe:
             "auto, cpu, cuda, cuda:N or mps",
         )
         require_choice("precision", self.precision, ("auto", "bf16", "fp32"))
+        require(
+            self.memory is None or re.fullmatch(r"\d+(\.\d+)?(MiB|GiB)", self.memory) is not None,
+            "memory",
+            self.memory,
+            "a number with its unit, MiB or GiB, as 4GiB",
+        )
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """`memory` as a number."""
+        if self.memory is None:
+            return None
+        return int(float(self.memory[:-3]) * {"MiB": 2**20, "GiB": 2**30}[self.memory[-3:]])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from twofold.data import ImageSet, rows_of_step
+from twofold.distributed import World
 from twofold.errors import TwofoldError
+from twofold.measuring import choose_chunk, measure_step_s
 from twofold.plan import Plan, make_plan
 from twofold.recipe import Recipe
 from twofold.runtime.console import duration, say, show_settings
@@ -18,10 +20,10 @@ from twofold.runtime.record import (
     write_quarantine,
     write_recipe,
 )
-from twofold.runtime.sheet import view_sheet
-from twofold.training import make_views, measure_step_s
+from twofold.runtime.sheet import SHEET_PAIRS, view_sheet
+from twofold.training import make_views
 from twofold.versions import versions
-from twofold.views import build_policy, sample_views
+from twofold.views import build_policy, sample_views, take_rows
 
 
 def require_place(data: str | Path, out: str | Path) -> None:
@@ -48,23 +50,39 @@ def resume_plan(run: Run, record: dict[str, Any], images: ImageSet) -> Plan:
     return Plan(**record["plan"], derived=record["derived"])
 
 
-def begin(run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet) -> Plan:
-    """Measure a step, print what was found and decided, write recipe.json and views.png."""
-    rows = images.rows("train")
-    batch = images.read(rows_of_step(rows, recipe.schedule.batch_size, recipe.schedule.seed, 0))
-    step_s = measure_step_s(recipe, hardware, [batch])
-    plan = make_plan(recipe, images=len(rows), step_s=step_s)
+def begin(run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, world: World) -> Plan:
+    """Measure a step in all processes; in the first, print what was found and decided, write recipe.json, views.png."""
+    rows, schedule = images.rows("train"), recipe.schedule
+    own = world.share(schedule.batch_size, schedule.chunk)
+    batch = images.read(rows_of_step(rows, schedule.batch_size, schedule.seed, 0)[own.positions.numpy()])
+    chunk = schedule.chunk
+    if recipe.hardware.memory_bytes is not None:
+        chunk = choose_chunk(recipe, hardware, world, batch, memory=recipe.hardware.memory_bytes)
+    step_s = measure_step_s(recipe, hardware, world, world.share(schedule.batch_size, chunk), batch)
+    plan = make_plan(recipe, images=len(rows), step_s=step_s, processes=world.size, chunk=chunk)
+    world.from_first(lambda: _write_down(run, recipe, hardware, images, plan, step_s))
+    return plan
+
+
+def _write_down(run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, plan: Plan, step_s: float) -> None:
     settings = {name: value for name, value in recipe.settings().items() if value is not None}
     show_settings(f"\nRecipe {recipe.name}", settings)
     show_settings("\nHardware", dict(hardware.describe()))
     time = f"{plan.steps:,} steps x {step_s:.3g} s = {duration(plan.steps * step_s)}"
     show_settings("\nDerived", {**plan.derived, "expected time": time})
     say("")
-    draws = sample_views(build_policy(recipe.views), len(batch.images), seed=recipe.schedule.seed, step=0)
-    write_atomically(run.views, view_sheet(make_views(batch, draws, recipe.views, hardware)))
+    write_atomically(run.views, _first_views(recipe, hardware, images))
     write_quarantine(run, [{"path": q.path, "reason": q.reason} for q in images.quarantine])
     write_recipe(run, _record(recipe, plan, hardware, images))
-    return plan
+
+
+def _first_views(recipe: Recipe, hardware: Hardware, images: ImageSet) -> bytes:
+    """The sheet of views of the first pictures of the first step."""
+    seed, size = recipe.schedule.seed, recipe.schedule.batch_size
+    shown = slice(0, SHEET_PAIRS)
+    batch = images.read(rows_of_step(images.rows("train"), size, seed, 0)[shown])
+    draws = take_rows(sample_views(build_policy(recipe.views), size, seed=seed, step=0), shown)
+    return view_sheet(make_views(batch, draws, recipe.views, hardware))
 
 
 def say_found(images: ImageSet, rows: int) -> None:
@@ -86,6 +104,7 @@ def _record(recipe: Recipe, plan: Plan, hardware: Hardware, images: ImageSet) ->
             "steps": plan.steps,
             "warmup_steps": plan.warmup_steps,
             "peak": plan.peak,
+            "chunk": plan.chunk,
         },
         "derived": plan.derived,
         "data": {

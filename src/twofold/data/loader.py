@@ -41,13 +41,18 @@ class Loader:
         seed: int,
         first_step: int = 0,
         last_step: int,
+        positions: Int64[np.ndarray, " m"] | None = None,
     ) -> None:
-        """Raises TwofoldError where there are fewer rows than a batch holds."""
+        """`positions`: the places in each batch to read; all of them for None.
+
+        Raises TwofoldError where there are fewer rows than a batch holds.
+        """
         _require_batch(len(rows), batch_size)
         self.wait_s = 0.0
         self._image_set, self._rows = image_set, rows
         self._batch_size, self._seed = batch_size, seed
         self._steps = range(first_step, last_step)
+        self._positions = slice(None) if positions is None else positions
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -68,7 +73,8 @@ class Loader:
                     future.cancel()
 
     def _read(self, step: int) -> ImageBatch:
-        return self._image_set.read(rows_of_step(self._rows, self._batch_size, self._seed, step))
+        rows = rows_of_step(self._rows, self._batch_size, self._seed, step)
+        return self._image_set.read(rows[self._positions])
 
     def _wait(self, batch: Future[ImageBatch]) -> ImageBatch:
         start = time.perf_counter()

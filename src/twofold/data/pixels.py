@@ -16,6 +16,10 @@ class ImageBatch:
     images: UInt8[Tensor, "n c H W"]
     sizes: Int64[Tensor, "n 2"]  # (height, width) of each picture, in pixels
 
+    def part(self, images: slice) -> "ImageBatch":
+        """Some of the pictures, on the same canvas."""
+        return ImageBatch(self.images[images], self.sizes[images])
+
 
 class Pixels:
     """Pictures (c, height, width), one after the other in a file of bytes."""

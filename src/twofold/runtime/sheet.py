@@ -9,13 +9,14 @@ from torch import Tensor
 from torch.nn import functional
 
 _PAIRS_ACROSS, _PAIRS_DOWN = 8, 4
+SHEET_PAIRS = _PAIRS_ACROSS * _PAIRS_DOWN
 _LEAST_SIDE_PX = 64
 
 
 def view_sheet(views: Float[Tensor, "m c s s"]) -> bytes:
     """PNG of up to 32 pairs, twins side by side. `views` holds all a rows, then all b rows, in [0, 1]."""
     view_a, view_b = views.float().cpu().chunk(2)
-    count = min(len(view_a), _PAIRS_ACROSS * _PAIRS_DOWN)
+    count = min(len(view_a), SHEET_PAIRS)
     scale = max(1, -(-_LEAST_SIDE_PX // views.shape[-1]))
     twins = zip(_frame(view_a[:count], scale, 2 * scale), _frame(view_b[:count], scale, 6 * scale), strict=True)
     pairs = [torch.cat(pair, dim=-1) for pair in twins]

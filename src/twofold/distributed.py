@@ -1,0 +1,285 @@
+"""Many processes that act as one: the only file that knows torch.distributed.
+
+Every process holds the same weights and a share of the batch's images. What crosses between them: z (gathered, with
+a backward that sums), the statistics of batch norm, the gradients (summed), and a few numbers.
+
+Legend: K processes, N images of the global batch, n = N/K images of this process, p columns, C channels.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, distributed, nn
+from torch.nn import functional
+
+from twofold.errors import TwofoldError
+
+T = TypeVar("T")
+
+_PATIENCE = timedelta(hours=6)  # the first process decodes, looks and measures while the others wait
+
+
+@dataclass(frozen=True)
+class Share:
+    """What of each global batch one process handles."""
+
+    batch_size: int  # N
+    positions: Int64[Tensor, "n"]  # places in the global batch
+    chunks: tuple[slice, ...]  # portions of those n that go through the model together
+    anchors: tuple[int, int]  # where the n lie among the N that `gather` returns
+
+
+@dataclass(frozen=True)
+class World:
+    """K processes. With one, everything here returns what it was given."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def share(self, batch_size: int, chunk: int | None = None) -> Share:
+        """Divide every chunk of the batch evenly, so that a chunk holds the same images whatever the K.
+
+        Raises TwofoldError where K does not divide the batch or the chunk.
+        """
+        chunk = min(chunk or batch_size, batch_size)
+        for name, value, flag in (("batch_size", batch_size, "--batch-size"), ("chunk", chunk, "--chunk")):
+            if value % self.size:
+                raise TwofoldError(
+                    f"{name} is {value}, but {self.size} processes must share it evenly. Choose {flag} "
+                    f"{max(1, value // self.size) * self.size} or {-(-value // self.size) * self.size}."
+                )
+        positions, chunks, taken = [], [], 0
+        for start in range(0, batch_size, chunk):
+            count = (min(start + chunk, batch_size) - start) // self.size
+            positions.append(torch.arange(count) + start + self.rank * count)
+            chunks.append(slice(taken, taken + count))
+            taken += count
+        return Share(batch_size, torch.cat(positions), tuple(chunks), (self.rank * taken, (self.rank + 1) * taken))
+
+    def gather(self, rows: Float[Tensor, "n p"]) -> Float[Tensor, "n_all p"]:
+        """The rows of all processes, by rank: (n, p) -> (N, p). Its backward sums the gradient over processes.
+
+        So the gradient of a loss whose parts lie on different processes is the whole loss's gradient.
+        """
+        if self.size == 1:
+            return rows
+        gathered: Tensor = _Gather.apply(rows, self)
+        return gathered
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over processes, without gradient."""
+        if self.size == 1:
+            return values
+        total = values.detach().clone()
+        distributed.all_reduce(total)
+        return total
+
+    def sum_gradients(self, module: nn.Module) -> None:
+        """Replace every gradient by its sum over processes, in one message."""
+        if self.size == 1:
+            return
+        gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        distributed.all_reduce(flat)
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def stack(self, values: Float[Tensor, "c"]) -> Float[Tensor, "k c"]:
+        """The vectors of all processes, one a row, without gradient."""
+        rows = values.new_empty(self.size, len(values))
+        distributed.all_gather_into_tensor(rows.view(-1), values.contiguous())
+        return rows
+
+    def highest(self, number: int) -> int:
+        """The largest of the processes' numbers."""
+        if self.size == 1:
+            return number
+        box = torch.tensor(number, device=_device())
+        distributed.all_reduce(box, distributed.ReduceOp.MAX)
+        return int(box)
+
+    def from_first(self, work: Callable[[], T]) -> T:
+        """Do `work` in the first process and hand its result, or its TwofoldError, to all."""
+        box: list[Any] = [_attempt(work) if self.is_first else None]
+        if self.size > 1:
+            distributed.broadcast_object_list(box, src=0)
+        return _opened(box[0])
+
+    def in_turn(self, work: Callable[[], T]) -> T:
+        """Do `work` in every process, after the first one of the machine is done; its TwofoldError is raised in all."""
+        own: tuple[Any, str | None] = (None, None)
+        for now in (True, False):
+            if (self.local_rank == 0) is now:
+                own = _attempt(work)
+            for _, message in self._exchange((None, own[1])):
+                _opened((None, message))
+        return _opened(own)
+
+    def require_same(self, settings: dict[str, Any]) -> None:
+        """Raises TwofoldError, naming the setting, where a process differs from the first."""
+        first, *others = self._exchange(settings)
+        for rank, other in enumerate(others, start=1):
+            for name in first:
+                if first[name] != other.get(name):
+                    raise TwofoldError(
+                        f"{name} is {other.get(name)!r} in process {rank}, but {first[name]!r} in process 0. Start all "
+                        "processes with the same command, the same pictures and the same version."
+                    )
+
+    def global_norm(self, model: nn.Module) -> nn.Module:
+        """Let every batch norm of the model take its statistics over all processes; keys and weights stay."""
+        if self.size == 1:
+            return model
+        if _device().type == "cuda":
+            return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        for module in model.modules():
+            for name, child in module.named_children():
+                if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+                    setattr(module, name, GlobalBatchNorm(child, self))
+        return model
+
+    def _exchange(self, value: T) -> list[T]:
+        if self.size == 1:
+            return [value]
+        box: list[Any] = [None] * self.size
+        distributed.all_gather_object(box, value)
+        return box
+
+
+class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch norm over the batches of all processes, on any device; torch's SyncBatchNorm refuses the CPU.
+
+    Mean and variance, running statistics and gradients are those of the undivided batch (equal shares assumed).
+    """
+
+    def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d, world: World) -> None:
+        super().__init__(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+        self.weight, self.bias = norm.weight, norm.bias
+        for name, buffer in norm.named_buffers():
+            setattr(self, name, buffer)
+        self.world = world
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, C) or (n, C, H, W), the same shape in every process."""
+        if not self.training:
+            return functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        out, mean, var = _GlobalNorm.apply(x, self.weight, self.bias, self.eps, self.world)
+        if self.track_running_stats:
+            assert self.num_batches_tracked is not None
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            self.num_batches_tracked.add_(1)
+            share = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+            count = x.numel() // x.shape[1] * self.world.size
+            self.running_mean.lerp_(mean, share)
+            self.running_var.lerp_(var * (count / (count - 1)), share)
+        return out
+
+
+class _GlobalNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, world: World
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        local = torch.cat(torch.batch_norm_update_stats(x, None, None, 0.0))
+        means, variances = world.stack(local).chunk(2, dim=1)  # (K, C) each
+        mean = means.mean(dim=0)
+        var = (variances + (means - mean).square()).mean(dim=0)
+        ctx.save_for_backward(x, weight, mean, (var + eps).rsqrt())
+        ctx.eps, ctx.world = eps, world
+        ctx.mark_non_differentiable(mean, var)
+        return functional.batch_norm(x, mean, var, weight, bias, False, 0.0, eps), mean, var
+
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        """With sums over one process instead of all, torch's own gradient is wrong by an affine function of x."""
+        x, weight, mean, inverse_std = ctx.saved_tensors
+        outer = outer.contiguous(memory_format=torch.channels_last) if _is_channels_last(x) else outer.contiguous()
+        inward, along, total = torch.ops.aten.native_batch_norm_backward(
+            outer, x, weight, None, None, mean, inverse_std, True, ctx.eps, [True, True, True]
+        )
+        channels, count = x.shape[1], x.numel() // x.shape[1]
+        sums = torch.cat([along, total])  # local: sum of outer * x_hat, sum of outer
+        excess = sums / count - ctx.world.sum(sums) / (count * ctx.world.size)
+        scale = inverse_std if weight is None else inverse_std * weight
+        slope = scale * excess[:channels] * inverse_std
+        offset = scale * excess[channels:] - slope * mean
+        zero, one = torch.zeros_like(mean), torch.ones_like(mean)
+        inward += functional.batch_norm(x, zero, one, slope, offset, False, 0.0, 0.0)
+        return inward, along if weight is not None else None, total if ctx.needs_input_grad[2] else None, None, None
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, world: World) -> Tensor:
+        ctx.world = world
+        gathered = rows.new_empty(world.size * len(rows), *rows.shape[1:])
+        distributed.all_gather_into_tensor(gathered, rows.contiguous())
+        return gathered
+
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None]:
+        own = outer.new_empty(len(outer) // ctx.world.size, *outer.shape[1:])
+        distributed.reduce_scatter_tensor(own, outer.contiguous())
+        return own, None
+
+
+@contextmanager
+def open_world(device: str) -> Iterator[World]:
+    """The processes that a launcher started (it sets RANK and WORLD_SIZE), or one process without any.
+
+    gloo on the CPU, NCCL on GPUs, one GPU a process. A group that the caller made is used and left alone.
+    Raises TwofoldError for one numbered GPU with several processes.
+    """
+    if not distributed.is_available() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield World()
+        return
+    if ":" in device:
+        raise TwofoldError(f"device is '{device}', but each process takes a GPU of its own. Choose --device cuda.")
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    if on_gpu:
+        torch.cuda.set_device(local_rank)
+    made = not distributed.is_initialized()
+    if made:
+        distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE)
+    try:
+        yield World(distributed.get_rank(), distributed.get_world_size(), local_rank)
+    finally:
+        if made:
+            distributed.destroy_process_group()
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
+
+
+def _attempt(work: Callable[[], T]) -> tuple[T | None, str | None]:
+    try:
+        return work(), None
+    except TwofoldError as error:
+        return None, str(error)
+
+
+def _opened(outcome: tuple[T | None, str | None]) -> T:
+    value, message = outcome
+    if message is not None:
+        raise TwofoldError(message)
+    return value  # type: ignore[return-value]

@@ -1,0 +1,158 @@
+"""Trains the same steps with 1, 2, 3 and 4 processes, and with faults put in. Used by test_world.py.
+
+The parent imports everything and runs nothing; each group of processes is forked from it. The first process of a group
+saves what it saw. Arguments: folder for the results, then jobs "processes:chunk:fault" (chunk 0: the whole batch).
+"""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from twofold import distributed, training
+from twofold.data import ImageBatch
+from twofold.distributed import World, open_world
+from twofold.losses import nt_xent
+from twofold.recipe import Op, Recipe, ViewsRecipe
+from twofold.runtime.device import Hardware
+from twofold.training import TrainState, build_state, train_step
+
+BATCH, STEPS, LR = 24, 20, 0.1
+RECIPE = Recipe().with_settings(
+    size_px=12,
+    policy="small",
+    encoder="resnet10",
+    stages=2,
+    width=0.25,
+    stem="strided",
+    zero_init=False,
+    z_dim=16,
+    temperature=0.2,
+    optimizer="lars",
+    trust_coefficient=0.01,
+    batch_size=BATCH,
+)
+# Views without rounding, which would depend on how many are made at once.
+EXACT = ViewsRecipe(
+    size_px=16,
+    ops=(Op(name="flip", prob=0.5), Op(name="rotate", range=(0.0, 3.0)), Op(name="cutout", range=(0.1, 0.4))),
+)
+
+
+def _local_negatives(z_a: Tensor, z_b: Tensor, *, temperature: float, anchors: tuple[int, int]) -> Tensor:
+    own = slice(*anchors)
+    return nt_xent(z_a[own], z_b[own], temperature=temperature) * (anchors[1] - anchors[0]) / len(z_a)
+
+
+def _wrong_positive(z_a: Tensor, z_b: Tensor, *, temperature: float, anchors: tuple[int, int]) -> Tensor:
+    return nt_xent(z_a, z_b.roll(anchors[0], dims=0), temperature=temperature, anchors=anchors)
+
+
+def _own_gradient(ctx: Any, outer: Tensor) -> tuple[Tensor, None]:
+    return outer.chunk(ctx.world.size)[ctx.world.rank], None
+
+
+def _local_norm(_world: World, model: nn.Module) -> nn.Module:
+    return model
+
+
+def put_in(fault: str) -> None:
+    if fault == "local_negatives":
+        training.nt_xent = _local_negatives
+    elif fault == "wrong_positive":
+        training.nt_xent = _wrong_positive
+    elif fault == "dropped_gradient":
+        distributed._Gather.backward = staticmethod(_own_gradient)
+    elif fault == "local_norm":
+        World.global_norm = _local_norm
+    else:
+        assert fault == "none", fault
+
+
+def to_double(_model: nn.Module, views: tuple[Tensor]) -> tuple[Tensor]:
+    return (views[0].double(),)
+
+
+def take(steps: int, world: World, chunk: int | None, *, double: bool) -> tuple[TrainState, list[dict[str, float]]]:
+    """Some steps from fresh weights, in float32 as always, or in float64, where rounding cannot flip a ReLU."""
+    hardware = Hardware(torch.device("cpu"), "fp32")
+    images = torch.randint(0, 256, (BATCH, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    share = world.share(BATCH, chunk)
+    batch = ImageBatch(images[share.positions], torch.full((len(share.positions), 2), 16))
+    state = build_state(RECIPE, hardware, peak=LR, world=world)
+    if double:
+        state.model.double().register_forward_pre_hook(to_double)
+    results = []
+    for _ in range(steps):
+        result = train_step(
+            state,
+            batch,
+            lr=LR,
+            views=EXACT if double else RECIPE.views,
+            loss=RECIPE.loss,
+            seed=0,
+            hardware=hardware,
+            world=world,
+            share=share,
+        )
+        results.append({name: float(value) for name, value in result.items()})
+    return state, results
+
+
+def run(out: Path, chunk: int | None) -> None:
+    torch.set_num_threads(1)
+    with open_world("cpu") as world:
+        state, results = take(1, world, chunk, double=False)
+        named = state.model.named_parameters()
+        seen: dict[str, Any] = {
+            "first": results[0],
+            "gradients": {name: weight.grad.clone() for name, weight in named if weight.grad is not None},
+            "buffers": {name: buffer.clone() for name, buffer in state.model.named_buffers()},
+        }
+        state, results = take(STEPS, world, chunk, double=True)
+        seen |= {"losses": [result["loss"] for result in results], "weights": state.model.state_dict()}
+        if world.is_first:
+            torch.save(seen, out)
+
+
+def group(processes: int, out: Path, chunk: int | None, fault: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    children = []
+    for rank in range(processes):
+        pid = os.fork()
+        if pid == 0:
+            os.environ |= {
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": str(processes),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+            }
+            try:
+                put_in(fault)
+                run(out, chunk)
+            except BaseException as error:
+                print(f"process {rank} failed: {error!r}", file=sys.stderr, flush=True)
+                os._exit(3)
+            os._exit(0)
+        children.append(pid)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+    if any(codes):
+        sys.exit(f"{processes} processes, chunk {chunk}, fault {fault}: exit codes {codes}")
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    for job in sys.argv[2:]:
+        processes, chunk, fault = job.split(":")
+        group(int(processes), folder / f"{job}.pt", int(chunk) or None, fault)
+
+
+if __name__ == "__main__":
+    main()
