@@ -32,7 +32,7 @@ def test_says_how_the_batch_is_divided_and_what_that_means() -> None:
     plain = make_plan(recipe(epochs=1.0), images=50_000, step_s=1.0)
     assert plain.chunk is None
     assert {"chunks", "processes"} & plain.derived.keys() == set()
-    assert plain.derived["loss"] == "dense: 1,024 x 1,024 logits, in memory"
+    assert plain.derived["loss"].startswith("tiled: 1,024 x 1,024 logits")
     divided = make_plan(
         Recipe(schedule=ScheduleRecipe(batch_size=8192, epochs=1.0)), images=50_000, step_s=1.0, processes=4, chunk=256
     )

@@ -10,7 +10,7 @@ from twofold.losses.dense import nt_xent_dense
 from twofold.losses.prepare import Anchors, anchor_range, require_pair
 from twofold.losses.tiled import nt_xent_tiled
 
-_DENSE_LOGITS = 2**22  # 16 MiB in float32: up to here the matrix costs little and one product is faster
+_DENSE_LOGITS = 2**19  # 2 MiB in float32: up to here one product is faster than tiles (benchmarks/RESULTS.md)
 
 
 def nt_xent(

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from twofold.losses.prepare import TINY, Anchors, anchor_range, require_pair, require_temperature, wide
 
-TILE = 1024  # rows and columns handled at once
+TILE = 768  # rows and columns handled at once
 _LARGEST_LOGIT = 40.0  # exp of it, summed over any batch, stays far inside float32; so does exp of its negative
 
 Span = tuple[int, int]

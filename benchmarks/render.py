@@ -1,0 +1,115 @@
+"""Turn benchmarks/results/*.json into benchmarks/RESULTS.md and the chart of the loss:  python benchmarks/render.py"""
+
+from pathlib import Path
+from typing import Any
+
+from results import load
+
+HERE = Path(__file__).parent
+MIB = 2**20
+
+
+def _where(result: dict[str, Any]) -> str:
+    one = result["machine"]
+    place = f"{one['name']}, {one['cores']} cores, {one['device']}"
+    return f"{place}, {one['precision']}, torch {one['torch']}, {one['date']}."
+
+
+def _spread(ratio: dict[str, float], digits: int = 2) -> str:
+    return f"{ratio['median']:.{digits}f} ({ratio['low']:.{digits}f} to {ratio['high']:.{digits}f})"
+
+
+def loss(result: dict[str, Any]) -> list[str]:
+    draw(result["curve"])
+    lines = [
+        "## The loss beside its peers (`benchmarks/loss.py`)",
+        "",
+        f"Value and gradient at N = 8192, d = {result['dim']}, float32; {result['rounds']} rounds in turn.",
+        _where(result),
+        "",
+        "| | median s | time over twofold's tiled loss (lowest to highest) |",
+        "|---|---|---|",
+    ]
+    for name, taken in result["times_s"].items():
+        ratio = result["ratios"].get(name)
+        lines.append(f"| {name} | {taken:.2f} | {_spread(ratio, 1) if ratio else '1'} |")
+    names = list(dict.fromkeys(row["name"] for row in result["curve"]))
+    lines += ["", "One value and gradient in a process of its own: seconds, and MiB beyond the inputs at the peak.", ""]
+    lines += [f"| N | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    measured = {(row["n"], row["name"]): row for row in result["curve"]}
+    for n in sorted({row["n"] for row in result["curve"]}):
+        cells = [_cell(measured.get((n, name))) for name in names]
+        lines.append(f"| {n:,} | {' | '.join(cells)} |")
+    return [
+        *lines,
+        "",
+        "Empty: its matrices would not fit into 12 GiB, so it was not tried.",
+        "",
+        "![time and memory](loss.png)",
+    ]
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    return f"{row['seconds']:.3g} s, {row['bytes'] / MIB:,.0f} MiB" if row else ""
+
+
+def draw(curve: list[dict[str, Any]]) -> None:
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for name in dict.fromkeys(row["name"] for row in curve):
+        rows = [row for row in curve if row["name"] == name]
+        n = [row["n"] for row in rows]
+        axes[0].loglog(n, [row["seconds"] for row in rows], "o-", label=name)
+        axes[1].loglog(n, [max(row["bytes"], MIB) / MIB for row in rows], "o-", label=name)
+    axes[0].set(xlabel="N images (2N views)", ylabel="s, value and gradient")
+    axes[1].set(xlabel="N images (2N views)", ylabel="MiB beyond the inputs")
+    axes[0].legend(frameon=False)
+    for one in axes:
+        one.grid(alpha=0.3)
+    figure.savefig(HERE / "loss.png", dpi=110)
+
+
+def batch(result: dict[str, Any]) -> list[str]:
+    lines = [
+        "## Large batches in chunks (`benchmarks/batch.py`)",
+        "",
+        f"ResNet-18, small-image stem, 2N views of 32 x 32, LARS; one step in a process of its own. {_where(result)}",
+        "",
+        "| batch | chunk | peak of the process, MiB | images/s |",
+        "|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        chunk = "none (direct)" if row["chunk"] >= row["batch_size"] else row["chunk"]
+        lines.append(
+            f"| {row['batch_size']:,} | {chunk} | {row['peak_bytes'] / MIB:,.0f} | {row['images_per_s']:.0f} |"
+        )
+    return [*lines, "", f"Time per image at 8192 in chunks over 256 direct, in turn: {_spread(result['price'])}."]
+
+
+def processes(result: dict[str, Any]) -> list[str]:
+    step = result["step_s"]
+    return [
+        "## Two processes beside one (`benchmarks/processes.py`)",
+        "",
+        f"`cifar10-laptop`, global batch {result['batch_size']}, gloo. {_where(result)}",
+        "",
+        f"Speed of two processes with a thread each over one with two threads, in turn: {_spread(result['speed'])}. "
+        f"Median step {step['two']:.4f} s and {step['one']:.4f} s.",
+    ]
+
+
+def main() -> None:
+    lines = ["# What was measured", "", "Written by `python benchmarks/render.py` from `benchmarks/results/`."]
+    for render in (loss, batch, processes):
+        result = load(render.__name__)
+        if result:
+            lines += ["", *render(result)]
+    (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
