@@ -41,7 +41,7 @@ def _pytorch_metric_learning() -> Loss:
 
 # name -> how to build it, and about how many bytes it holds at its peak for 2N views
 LOSSES: dict[str, tuple[Callable[[], Loss], Callable[[int], int]]] = {
-    "twofold tiled": (lambda: lambda a, b: nt_xent_tiled(a, b, temperature=TEMPERATURE), lambda views: 0),
+    "twofold tiled": (lambda: lambda a, b: nt_xent_tiled(a, b, temperature=TEMPERATURE), lambda _: 0),
     "twofold dense": (lambda: lambda a, b: nt_xent_dense(a, b, temperature=TEMPERATURE), lambda views: 16 * views**2),
     "lightly": (_lightly, lambda views: 20 * views**2),
     # compares every positive pair with every negative pair: at N = 8192 it asks for 4 TB

@@ -40,6 +40,7 @@ def test_k_processes_are_one(seen: dict[str, Any], k: int, chunk: int) -> None:
     one, many = seen[f"1:{chunk}:none"], seen[f"{k}:{chunk}:none"]
     assert many["first"] == pytest.approx(one["first"], rel=1e-5)
     assert difference(one["gradients"], many["gradients"]) < 1e-5
+    assert difference(one["short buffers"], many["short buffers"]) < 1e-2
     assert difference(one["buffers"], many["buffers"]) < 1e-5
     assert many["losses"] == pytest.approx(one["losses"], rel=1e-6)
     assert difference(one["weights"], many["weights"]) < 1e-6

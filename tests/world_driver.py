@@ -77,9 +77,11 @@ def to_double(_model: nn.Module, views: tuple[Tensor]) -> tuple[Tensor]:
     return (views[0].double(),)
 
 
-def take(steps: int, world: World, chunk: int | None, *, double: bool) -> tuple[TrainState, list[dict[str, float]]]:
-    """Some steps from fresh weights, in float32 as always, or in float64, where rounding cannot flip a ReLU."""
-    hardware = Hardware(torch.device("cpu"), "fp32")
+def take(
+    steps: int, world: World, chunk: int | None, *, double: bool = False, precision: str = "fp32"
+) -> tuple[TrainState, list[dict[str, float]]]:
+    """Some steps from fresh weights; `double`: in float64, where rounding cannot flip a ReLU."""
+    hardware = Hardware(torch.device("cpu"), precision)
     images = torch.randint(0, 256, (BATCH, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     share = world.share(BATCH, chunk)
     batch = ImageBatch(images[share.positions], torch.full((len(share.positions), 2), 16))
@@ -106,10 +108,12 @@ def take(steps: int, world: World, chunk: int | None, *, double: bool) -> tuple[
 def run(out: Path, chunk: int | None) -> None:
     torch.set_num_threads(1)
     with open_world("cpu") as world:
-        state, results = take(1, world, chunk, double=False)
+        short, _ = take(1, world, chunk, precision="bf16")
+        state, results = take(1, world, chunk)
         named = state.model.named_parameters()
         seen: dict[str, Any] = {
             "first": results[0],
+            "short buffers": {name: buffer.clone() for name, buffer in short.model.named_buffers()},
             "gradients": {name: weight.grad.clone() for name, weight in named if weight.grad is not None},
             "buffers": {name: buffer.clone() for name, buffer in state.model.named_buffers()},
         }

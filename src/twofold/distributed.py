@@ -194,7 +194,9 @@ class _GlobalNorm(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, world: World
     ) -> tuple[Tensor, Tensor, Tensor]:
-        local = torch.cat(torch.batch_norm_update_stats(x, None, None, 0.0))
+        # statistics come out in the type of the (unused) running ones: without these, bf16 for a bf16 x
+        unused = torch.zeros(2, x.shape[1], dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
+        local = torch.cat(torch.batch_norm_update_stats(x, unused[0], unused[1], 0.0))
         means, variances = world.stack(local).chunk(2, dim=1)  # (K, C) each
         mean = means.mean(dim=0)
         var = (variances + (means - mean).square()).mean(dim=0)
