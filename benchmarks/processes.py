@@ -66,6 +66,7 @@ def group(processes: int, threads: int) -> list[subprocess.Popen[str]]:
             "RANK": str(rank),
             "LOCAL_RANK": str(rank),
             "WORLD_SIZE": str(processes),
+            "LOCAL_WORLD_SIZE": str(processes),
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": port,
         }

@@ -95,7 +95,7 @@ def processes(result: dict[str, Any]) -> list[str]:
     return [
         "## Two processes beside one (`benchmarks/processes.py`)",
         "",
-        f"`cifar10-laptop`, global batch {result['batch_size']}, gloo. {_where(result)}",
+        f"`cifar10-laptop`, global batch {result['batch_size']}, messages through shared memory. {_where(result)}",
         "",
         f"Speed of two processes with a thread each over one with two threads, in turn: {_spread(result['speed'])}. "
         f"Median step {step['two']:.4f} s and {step['one']:.4f} s.",

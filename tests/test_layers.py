@@ -14,7 +14,7 @@ LAYERS = [
     {"op"},
     {"recipe"},
     {"recipes", "flags", "views", "encoders", "heads", "losses", "health", "sample"},
-    {"data", "model", "optim", "chunks"},
+    {"data", "model", "optim", "chunks", "mailbox"},
     {"runtime", "distributed", "plan"},
     {"training", "measuring", "looking", "startup", "pretraining", "evaluation"},
     {"studies", "report"},

@@ -14,7 +14,11 @@ from twofold.errors import TwofoldError
 DRIVER = Path(__file__).parent / "world_driver.py"
 FAULTS = ("local_negatives", "wrong_positive", "dropped_gradient", "local_norm")
 CHUNKS = (0, 12)
-JOBS = [f"{k}:{chunk}:none" for k in (1, 2, 3, 4) for chunk in CHUNKS] + [f"2:0:{fault}" for fault in FAULTS]
+GROUPS = [(2, "memory"), (3, "memory"), (4, "memory"), (2, "sockets"), (3, "sockets")]
+JOBS = [
+    *(f"{k}:{chunk}:none:{way}" for k, way in [(1, "memory"), *GROUPS] for chunk in CHUNKS),
+    *(f"2:0:{fault}:{way}" for fault in FAULTS for way in ("memory", "sockets")),
+]
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +39,9 @@ def difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> 
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
-@pytest.mark.parametrize("k", [2, 3, 4])
-def test_k_processes_are_one(seen: dict[str, Any], k: int, chunk: int) -> None:
-    one, many = seen[f"1:{chunk}:none"], seen[f"{k}:{chunk}:none"]
+@pytest.mark.parametrize(("k", "way"), GROUPS)
+def test_k_processes_are_one(seen: dict[str, Any], k: int, way: str, chunk: int) -> None:
+    one, many = seen[f"1:{chunk}:none:memory"], seen[f"{k}:{chunk}:none:{way}"]
     assert many["first"] == pytest.approx(one["first"], rel=1e-5)
     assert difference(one["gradients"], many["gradients"]) < 1e-5
     assert difference(one["short buffers"], many["short buffers"]) < 1e-2
@@ -47,17 +51,18 @@ def test_k_processes_are_one(seen: dict[str, Any], k: int, chunk: int) -> None:
 
 
 def test_the_twenty_steps_learn(seen: dict[str, Any]) -> None:
-    losses = seen["1:0:none"]["losses"]
+    losses = seen["1:0:none:memory"]["losses"]
     assert sum(losses[-5:]) < sum(losses[:5])
 
 
+@pytest.mark.parametrize("way", ["memory", "sockets"])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_seen(seen: dict[str, Any], fault: str) -> None:
-    assert difference(seen["1:0:none"]["gradients"], seen[f"2:0:{fault}"]["gradients"]) > 1e-2
+def test_a_fault_is_seen(seen: dict[str, Any], fault: str, way: str) -> None:
+    assert difference(seen["1:0:none:memory"]["gradients"], seen[f"2:0:{fault}:{way}"]["gradients"]) > 1e-2
 
 
 def test_chunks_have_their_own_batch_norm(seen: dict[str, Any]) -> None:
-    assert difference(seen["1:0:none"]["gradients"], seen["1:12:none"]["gradients"]) > 1e-3
+    assert difference(seen["1:0:none:memory"]["gradients"], seen["1:12:none:memory"]["gradients"]) > 1e-3
 
 
 @pytest.mark.parametrize(("batch_size", "chunk"), [(24, None), (24, 12), (28, 12), (24, 100), (8, 4)])

@@ -1,7 +1,8 @@
 """Trains the same steps with 1, 2, 3 and 4 processes, and with faults put in. Used by test_world.py.
 
 The parent imports everything and runs nothing; each group of processes is forked from it. The first process of a group
-saves what it saw. Arguments: folder for the results, then jobs "processes:chunk:fault" (chunk 0: the whole batch).
+saves what it saw. Arguments: folder for the results, then jobs "processes:chunk:fault:way" (chunk 0: the whole batch;
+way "memory" or "sockets": how messages travel).
 """
 
 import os
@@ -105,9 +106,10 @@ def take(
     return state, results
 
 
-def run(out: Path, chunk: int | None) -> None:
+def run(out: Path, chunk: int | None, way: str) -> None:
     torch.set_num_threads(1)
     with open_world("cpu") as world:
+        assert bool(world.mailbox) is (world.size > 1 and way == "memory")
         short, _ = take(1, world, chunk, precision="bf16")
         state, results = take(1, world, chunk)
         named = state.model.named_parameters()
@@ -123,7 +125,7 @@ def run(out: Path, chunk: int | None) -> None:
             torch.save(seen, out)
 
 
-def group(processes: int, out: Path, chunk: int | None, fault: str) -> None:
+def group(processes: int, out: Path, chunk: int | None, fault: str, way: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -135,12 +137,13 @@ def group(processes: int, out: Path, chunk: int | None, fault: str) -> None:
                 "RANK": str(rank),
                 "LOCAL_RANK": str(rank),
                 "WORLD_SIZE": str(processes),
+                "LOCAL_WORLD_SIZE": str(processes if way == "memory" else 1),
                 "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": str(port),
             }
             try:
                 put_in(fault)
-                run(out, chunk)
+                run(out, chunk, way)
             except BaseException as error:
                 print(f"process {rank} failed: {error!r}", file=sys.stderr, flush=True)
                 os._exit(3)
@@ -154,8 +157,8 @@ def group(processes: int, out: Path, chunk: int | None, fault: str) -> None:
 def main() -> None:
     folder = Path(sys.argv[1])
     for job in sys.argv[2:]:
-        processes, chunk, fault = job.split(":")
-        group(int(processes), folder / f"{job}.pt", int(chunk) or None, fault)
+        processes, chunk, fault, way = job.split(":")
+        group(int(processes), folder / f"{job}.pt", int(chunk) or None, fault, way)
 
 
 if __name__ == "__main__":

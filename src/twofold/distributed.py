@@ -8,17 +8,18 @@ Legend: K processes, N images of the global batch, n = N/K images of this proces
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 from twofold.errors import TwofoldError
+from twofold.mailbox import Mailbox, can_share, new_mailbox, open_mailbox
 
 T = TypeVar("T")
 
@@ -42,6 +43,7 @@ class World:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    mailbox: Mailbox | None = field(default=None, repr=False)  # where all share one machine's memory
 
     @property
     def is_first(self) -> bool:
@@ -81,6 +83,8 @@ class World:
         """The sum over processes, without gradient."""
         if self.size == 1:
             return values
+        if self.mailbox:
+            return self.mailbox.sum(values.reshape(-1)).view_as(values)
         total = values.detach().clone()
         distributed.all_reduce(total)
         return total
@@ -90,13 +94,14 @@ class World:
         if self.size == 1:
             return
         gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        distributed.all_reduce(flat)
+        flat = self.sum(torch.cat([gradient.reshape(-1) for gradient in gradients]))
         for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
-    def stack(self, values: Float[Tensor, "c"]) -> Float[Tensor, "k c"]:
+    def stack(self, values: Shaped[Tensor, "c"]) -> Shaped[Tensor, "k c"]:
         """The vectors of all processes, one a row, without gradient."""
+        if self.mailbox:
+            return self.mailbox.stack(values)
         rows = values.new_empty(self.size, len(values))
         distributed.all_gather_into_tensor(rows.view(-1), values.contiguous())
         return rows
@@ -105,9 +110,7 @@ class World:
         """The largest of the processes' numbers."""
         if self.size == 1:
             return number
-        box = torch.tensor(number, device=_device())
-        distributed.all_reduce(box, distributed.ReduceOp.MAX)
-        return int(box)
+        return int(self.stack(torch.tensor([number], device=_device())).amax())
 
     def from_first(self, work: Callable[[], T]) -> T:
         """Do `work` in the first process and hand its result, or its TwofoldError, to all."""
@@ -232,13 +235,14 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, world: World) -> Tensor:
         ctx.world = world
-        gathered = rows.new_empty(world.size * len(rows), *rows.shape[1:])
-        distributed.all_gather_into_tensor(gathered, rows.contiguous())
-        return gathered
+        return world.stack(rows.reshape(-1)).view(world.size * len(rows), *rows.shape[1:])
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None]:
-        own = outer.new_empty(len(outer) // ctx.world.size, *outer.shape[1:])
+        world: World = ctx.world
+        if world.mailbox:
+            return world.sum(outer).chunk(world.size)[world.rank], None
+        own = outer.new_empty(len(outer) // world.size, *outer.shape[1:])
         distributed.reduce_scatter_tensor(own, outer.contiguous())
         return own, None
 
@@ -263,10 +267,28 @@ def open_world(device: str) -> Iterator[World]:
     if made:
         distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE)
     try:
-        yield World(distributed.get_rank(), distributed.get_world_size(), local_rank)
+        with ExitStack() as stack:
+            world = World(distributed.get_rank(), distributed.get_world_size(), local_rank)
+            yield _with_mailbox(world, stack)
     finally:
         if made:
             distributed.destroy_process_group()
+
+
+def _with_mailbox(world: World, stack: ExitStack) -> World:
+    """The same world with shared memory for its messages, where all its processes can have it."""
+    if _device().type != "cpu" or os.environ.get("LOCAL_WORLD_SIZE") != str(world.size) or not can_share(world.size):
+        return world
+    path = world.from_first(lambda: new_mailbox(world.size))
+    if path is None:
+        return world
+    try:
+        mailbox = stack.enter_context(open_mailbox(path, world.rank, world.size))
+        distributed.barrier()
+    finally:
+        if world.is_first:
+            path.unlink()
+    return replace(world, mailbox=mailbox)
 
 
 def _device() -> torch.device:

@@ -74,7 +74,7 @@ def _wait(group: Sequence[subprocess.Popen[bytes]]) -> int | None:
 
 def _tell(codes: Sequence[int], texts: Sequence[str], first: int) -> int:
     expected = [rank for rank, text in enumerate(texts) if codes[rank] and text.startswith(_OWN_WORDS)]
-    rank = expected[0] if expected else first
+    rank = first if codes[first] < 0 or first in expected or not expected else expected[0]
     if codes[rank] < 0:
         name = signal.Signals(-codes[rank]).name
         text = f"{_OWN_WORDS}process {rank} was ended by {name}, so all stopped. The same command continues.\n"
