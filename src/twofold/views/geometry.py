@@ -9,8 +9,10 @@ from functools import partial
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
+from torch.nn import functional
 
 _FAR = 1e6  # a distance at which every kernel is zero
+_LARGE_PX = 96  # views from this size on are cropped one by one on a CPU: products of mostly zero weights cost more
 
 
 def crop(
@@ -27,6 +29,25 @@ def crop(
     flip reverses the order of B's rows. Pixels outside the box weigh nothing. Float32, uint8 scaled to [0, 1], clamped
     to [0, 1] (bicubic overshoots). `interpolation` is bilinear or bicubic. Equals torchvision's resized_crop.
     """
+    resize = _one_by_one if size_px >= _LARGE_PX and images.device.type == "cpu" else _all_at_once
+    views = resize(images, boxes, flipped, size_px, interpolation)
+    if images.dtype == torch.uint8:
+        views.div_(255)
+    return views.clamp_(0, 1)
+
+
+def _one_by_one(images: Tensor, boxes: Tensor, flipped: Tensor | None, size_px: int, interpolation: str) -> Tensor:
+    views = torch.empty(len(images), images.shape[1], size_px, size_px)
+    mirror = torch.zeros(len(images), dtype=torch.bool) if flipped is None else flipped
+    rows = zip(images, boxes.tolist(), mirror.tolist(), views, strict=True)
+    for image, (top, left, height, width), mirrored, view in rows:
+        pixels = image[None, :, top : top + height, left : left + width].to(torch.float32)
+        resized = functional.interpolate(pixels, (size_px, size_px), mode=interpolation, antialias=True)[0]
+        view.copy_(resized.flip(2) if mirrored else resized)
+    return views
+
+
+def _all_at_once(images: Tensor, boxes: Tensor, flipped: Tensor | None, size_px: int, interpolation: str) -> Tensor:
     top, left = boxes[:, :2].amin(dim=0).tolist()
     bottom, right = (boxes[:, :2] + boxes[:, 2:]).amax(dim=0).tolist()
     region = images[:, :, top:bottom, left:right].to(torch.float32)
@@ -34,10 +55,7 @@ def crop(
     weights = partial(resize_weights, size_px=size_px, interpolation=interpolation)
     A = weights(boxes[:, 0] - top, boxes[:, 2], extent_px=bottom - top)
     B = weights(boxes[:, 1] - left, boxes[:, 3], extent_px=right - left, flipped=flipped)
-    views = two_sided(A, region, B)
-    if images.dtype == torch.uint8:
-        views.div_(255)
-    return views.clamp_(0, 1)
+    return two_sided(A, region, B)
 
 
 def resize_weights(
