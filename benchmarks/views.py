@@ -67,18 +67,18 @@ def lightly(setting: dict[str, Any]) -> Callable[[], object]:
 
 
 def kornia(setting: dict[str, Any]) -> Callable[[], object]:
-    import kornia.augmentation as K
+    from kornia import augmentation
 
     size, factors = setting["size"], [setting["strength"] * x for x in JITTER]
     ops = [
-        K.RandomResizedCrop((size, size), scale=(0.08, 1.0)),
-        K.RandomHorizontalFlip(p=0.5),
-        K.ColorJitter(*factors, p=0.8),
-        K.RandomGrayscale(p=0.2),
+        augmentation.RandomResizedCrop((size, size), scale=(0.08, 1.0)),
+        augmentation.RandomHorizontalFlip(p=0.5),
+        augmentation.ColorJitter(*factors, p=0.8),
+        augmentation.RandomGrayscale(p=0.2),
     ]
     if setting["blur"]:
-        ops.append(K.RandomGaussianBlur((23, 23), (0.1, 2.0), p=0.5))
-    transform, images = K.AugmentationSequential(*ops, same_on_batch=False), pictures(setting)
+        ops.append(augmentation.RandomGaussianBlur((23, 23), (0.1, 2.0), p=0.5))
+    transform, images = augmentation.AugmentationSequential(*ops, same_on_batch=False), pictures(setting)
 
     def make() -> Tensor:
         pixels = images.float() / 255
@@ -88,30 +88,30 @@ def kornia(setting: dict[str, Any]) -> Callable[[], object]:
 
 
 def torchvision_v1(setting: dict[str, Any]) -> Callable[[], object]:
-    from torchvision import transforms as T
+    from torchvision import transforms
 
-    images, transform = as_pil(pictures(setting)), _torchvision(T, setting, T.ToTensor())
+    images, transform = as_pil(pictures(setting)), _torchvision(transforms, setting, transforms.ToTensor())
     return lambda: torch.stack([transform(image) for image in images for _ in range(2)])
 
 
 def torchvision_v2(setting: dict[str, Any]) -> Callable[[], object]:
-    from torchvision.transforms import v2 as T
+    from torchvision.transforms import v2
 
-    images, transform = pictures(setting), _torchvision(T, setting, T.ToDtype(torch.float32, scale=True))
+    images, transform = pictures(setting), _torchvision(v2, setting, v2.ToDtype(torch.float32, scale=True))
     return lambda: torch.stack([transform(image) for image in images for _ in range(2)])
 
 
-def _torchvision(T: Any, setting: dict[str, Any], last: Any) -> Any:
+def _torchvision(transforms: Any, setting: dict[str, Any], last: Any) -> Any:
     factors = [setting["strength"] * x for x in JITTER]
     ops = [
-        T.RandomResizedCrop(setting["size"], scale=(0.08, 1.0)),
-        T.RandomHorizontalFlip(),
-        T.RandomApply([T.ColorJitter(*factors)], p=0.8),
-        T.RandomGrayscale(p=0.2),
+        transforms.RandomResizedCrop(setting["size"], scale=(0.08, 1.0)),
+        transforms.RandomHorizontalFlip(),
+        transforms.RandomApply([transforms.ColorJitter(*factors)], p=0.8),
+        transforms.RandomGrayscale(p=0.2),
     ]
     if setting["blur"]:
-        ops.append(T.RandomApply([T.GaussianBlur(23, (0.1, 2.0))], p=0.5))
-    return T.Compose([*ops, last])
+        ops.append(transforms.RandomApply([transforms.GaussianBlur(23, (0.1, 2.0))], p=0.5))
+    return transforms.Compose([*ops, last])
 
 
 MAKERS: dict[str, Callable[[dict[str, Any]], Callable[[], object]]] = {

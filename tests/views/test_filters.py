@@ -127,3 +127,14 @@ def test_the_blur_comparison_sees_zero_padding(monkeypatch):
     monkeypatch.setattr(filters, "_band", zero_padded)
     with pytest.raises(AssertionError):
         test_blur_equals_torchvision(32)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (100, 100), (96, 112), (45, 131)])
+def test_blur_in_blocks_is_the_blur(size, monkeypatch):
+    images = torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(0))
+    sigma = torch.tensor([0.1, 0.8, 2.0])
+    made = []
+    for large in (1, 10_000):
+        monkeypatch.setattr(filters, "_LARGE_PX", large)
+        made.append(blur(images, sigma))
+    torch.testing.assert_close(*made, atol=1e-6, rtol=0)

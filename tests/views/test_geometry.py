@@ -118,3 +118,32 @@ def test_rotate_equals_torchvision_and_numpy():
     for i, k in enumerate([0, 1, 2, 3, 0, 3]):
         np.testing.assert_array_equal(rotated[i].numpy(), np.rot90(images[i].numpy(), k, axes=(1, 2)))
         torch.testing.assert_close(rotated[i], functional.rotate(images[i], 90.0 * k))
+
+
+@pytest.mark.parametrize(("interpolation", "kernel"), [("bilinear", "BILINEAR"), ("bicubic", "BICUBIC")])
+@pytest.mark.parametrize("box", [(10, 20, 170, 130), (0, 0, 200, 190), (50, 60, 40, 55)])
+def test_large_views_are_pillows_to_a_255th(interpolation: str, kernel: str, box: tuple[int, ...]) -> None:
+    images = random_images(2, 3, 200, 190)
+    flipped = torch.tensor([False, True])
+    ours = crop(images, torch.tensor([box] * 2), size_px=112, interpolation=interpolation, flipped=flipped)
+    top, left, height, width = box
+    for row in range(2):
+        picture = Image.fromarray(images[row].permute(1, 2, 0).numpy())
+        cut = picture.crop((left, top, left + width, top + height))
+        expected = torch.from_numpy(np.array(cut.resize((112, 112), Image.Resampling[kernel]))).permute(2, 0, 1)
+        expected = expected.flip(2) if flipped[row] else expected
+        away = (ours[row] * 255 - expected.float()).abs()
+        assert away.max() < 2.001
+        assert (away > 1.001).float().mean() < 0.01
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("height", "width", "box", "size_px"), [(200, 190, (3, 5, 150, 120), 112), *CROPS])
+def test_one_by_one_is_all_at_once(height, width, box, size_px, interpolation, monkeypatch):
+    images, boxes = random_images(3, 3, height, width).float() / 255, torch.tensor([box] * 3)
+    flipped = torch.tensor([True, False, True])
+    made = []
+    for large in (1, 10_000):
+        monkeypatch.setattr(geometry, "_LARGE_PX", large)
+        made.append(crop(images, boxes, size_px=size_px, interpolation=interpolation, flipped=flipped))
+    torch.testing.assert_close(*made, atol=1e-5, rtol=0)

@@ -105,7 +105,8 @@ def _blur_in_blocks(images: Tensor, weights: Tensor) -> Tensor:
     kernels = weights.new_zeros(len(weights), b, span)
     kernels.scatter_(2, place.expand(len(weights), -1, -1), weights[:, None].expand(-1, b, -1))
     padded = functional.pad(images, (taps // 2,) * 4, mode="reflect")
-    padded = functional.pad(padded, (0, -w % b, 0, -h % b))  # to whole blocks; what they add is cut off again
+    if w % b or h % b:  # to whole blocks; what they add is cut off again
+        padded = functional.pad(padded, (0, -w % b, 0, -h % b))
     blurred = torch.empty_like(images)
     for image, kernel, out in zip(padded, kernels, blurred, strict=True):
         down = (kernel @ image.unfold(1, span, b).transpose(2, 3)).flatten(1, 2)
