@@ -28,7 +28,7 @@ def crop(
     view = A X B^T for each channel X; the rows of A (s x H) and B (s x W) hold the weights of `resize_weights`, and a
     flip reverses the order of B's rows. Pixels outside the box weigh nothing. Float32, uint8 scaled to [0, 1], clamped
     to [0, 1] (bicubic overshoots). `interpolation` is bilinear or bicubic. Equals torchvision's resized_crop. On a CPU
-    uint8 pictures become views of 96 px and more in 8 bits, as in Pillow: rounded to whole 255ths.
+    bilinear views of 96 px and more are made of uint8 pictures in 8 bits, as in Pillow: rounded to whole 255ths.
     """
     resize = _one_by_one if size_px >= _LARGE_PX and images.device.type == "cpu" else _all_at_once
     views = resize(images, boxes, flipped, size_px, interpolation)
@@ -43,6 +43,8 @@ def _one_by_one(images: Tensor, boxes: Tensor, flipped: Tensor | None, size_px: 
     rows = zip(images, boxes.tolist(), mirror.tolist(), views, strict=True)
     for image, (top, left, height, width), mirrored, view in rows:
         pixels = image[None, :, top : top + height, left : left + width]
+        if interpolation == "bicubic":  # 8 bits would cut off what the first of the two passes overshoots
+            pixels = pixels.to(torch.float32)
         resized = functional.interpolate(pixels, (size_px, size_px), mode=interpolation, antialias=True)[0]
         view.copy_(resized.flip(2) if mirrored else resized)
     return views
