@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo test lint types check clean
+.PHONY: demo bench test lint types check clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -15,6 +15,15 @@ demo: $(VENV)/.installed
 	$(BIN)/twofold sample runs/fashion
 	$(BIN)/twofold pretrain runs/fashion --recipe fashion-demo --out $(DEMO)
 	$(BIN)/twofold evaluate $(DEMO) --data runs/fashion --few-seeds 40
+
+# Beside the peers, one after the other, alone on a quiet machine; CIFAR10=FOLDER adds those that need the real pictures.
+bench: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	for name in loss batch processes views; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	if [ -n "$(CIFAR10)" ]; then $(BIN)/python benchmarks/endtoend.py "$(CIFAR10)" && \
+		$(BIN)/python benchmarks/speedrun.py "$(CIFAR10)" --out runs/speedrun; \
+	else echo "CIFAR10=FOLDER was not given: endtoend and speedrun are left out"; fi
+	$(BIN)/python benchmarks/render.py
 
 # One thread: the tests' tensors are small, and threads that wait for each other are slower than one that works.
 test: $(VENV)/.installed

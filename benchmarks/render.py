@@ -102,9 +102,76 @@ def processes(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def views(result: dict[str, Any]) -> list[str]:
+    peers = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    lines = [
+        "## Views beside the peers (`benchmarks/views.py`)",
+        "",
+        "Views a second and core (one thread), the whole policy, decoded pictures in memory; "
+        f"{result['rounds']} rounds in turn. {peers}. {_where(result)}",
+    ]
+    for table in result["tables"]:
+        lines += ["", f"| {table['title']} | views/s | twofold over it (lowest to highest) |", "|---|---|---|"]
+        for row in table["rows"]:
+            ratio = "1" if row["name"] == "twofold" else _spread(row["ratio"])
+            lines.append(f"| {row['name']} | {row['views_per_s']:,.0f} | {ratio} |")
+    return lines
+
+
+def endtoend(result: dict[str, Any]) -> list[str]:
+    lines = [
+        "## Training beside lightly (`benchmarks/endtoend.py`)",
+        "",
+        f"JPEG files to weights, images/s, {result['rounds']} rounds in turn; lightly {result['lightly']} as "
+        f"documented and once more with bf16 and channels-last. {_where(result)}",
+        "",
+        "| | images/s | twofold over it (lowest to highest) |",
+        "|---|---|---|",
+    ]
+    for table in result["tables"]:
+        for row in table["rows"]:
+            ratio = "1" if row["name"] == "twofold" else _spread(row["ratio"])
+            lines.append(f"| {table['title']}: {row['name']} | {row['images_per_s']:,.1f} | {ratio} |")
+    lines += ["", "Where twofold's step goes:", ""]
+    for table in result["tables"]:
+        one = table["profile"]
+        lines.append(
+            f"- {table['title']}: encoder and head {one['encoder_share']:.1%} of a step, data wait "
+            f"{one['wait_share']:.1%}, encoder and head at {one['matrix_share']:.0%} of the matrix rate "
+            f"({one['matrix_gflops']:,.0f} GFLOP/s)"
+        )
+    return lines
+
+
+def speedrun(result: dict[str, Any]) -> list[str]:
+    linear = result["linear"]
+    flags = " ".join(f"--{name} {value}" for name, value in result["settings"].items())
+    lines = [
+        "## Fifteen minutes on CIFAR-10 (`benchmarks/speedrun.py`)",
+        "",
+        f"`{result['recipe']} {flags} --processes 2`; lightly {result['lightly']}, its documented loop. Top-1 on test, "
+        f"all labels, per cent. {_where(result)}",
+        "",
+        "| | seed | minutes | epochs | linear | k-NN | untrained, linear | raw pixels, linear |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, runs in (("twofold", result["runs"]), ("lightly", result["peers"])):
+        for run in runs:
+            shares = ("linear trained", "knn trained", "linear untrained", "linear pixels")
+            cells = " | ".join(f"{100 * run[share]:.1f}" for share in shares)
+            lines.append(f"| {name} | {run['seed']} | {run['minutes']:.1f} | {run['epochs']:.1f} | {cells} |")
+    mean, low, high = (100 * linear[name] for name in ("mean", "low", "high"))
+    return [
+        *lines,
+        "",
+        f"Twofold's mean {mean:.1f} ({low:.1f} to {high:.1f}, 95 % over seeds), {100 * result['above_lightly']:.1f} "
+        "points above lightly.",
+    ]
+
+
 def main() -> None:
     lines = ["# What was measured", "", "Written by `python benchmarks/render.py` from `benchmarks/results/`."]
-    for render in (loss, batch, processes):
+    for render in (loss, batch, processes, views, endtoend, speedrun):
         result = load(render.__name__)
         if result:
             lines += ["", *render(result)]

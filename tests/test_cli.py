@@ -168,3 +168,32 @@ def test_recipes_are_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     _, said, _ = run(capsys, monkeypatch, "recipes")
     for name in ("photos", "fashion-demo", "cifar10-laptop", "cifar10-resnet18", "imagenet-resnet50"):
         assert name in said
+
+
+def test_bench_says_what_to_run(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twofold.benching._MATRIX", {"cpu": 256})
+    out = tmp_path / "bench.json"
+    flags = SMALL.replace(" --batch-size 16", "")
+    code, said, _ = run(capsys, monkeypatch, f"bench {data} --out {out} --seconds 1 {flags}")
+    assert code is None
+    assert "Recommended" in said
+    assert "of matrix rate" in said.replace("\n", " ")
+    assert json.loads(out.read_text())["choice"]["images_per_s"] > 0
+
+
+def test_profile_says_where_the_time_goes_and_changes_no_weight(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, profiled = tmp_path / "plain", tmp_path / "profiled"
+    assert run(capsys, monkeypatch, f"pretrain {data} --out {plain} {SMALL}")[0] is None
+    code, said, _ = run(capsys, monkeypatch, f"pretrain {data} --out {profiled} --profile 3 {SMALL}")
+    assert code is None
+    assert "Encoder and head:" in said
+    assert json.loads((profiled / "profile.json").read_text())["steps"] == 3
+    a, b = (safetensors.torch.load_file(one / "encoder.safetensors") for one in (plain, profiled))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    code, _, error = run(capsys, monkeypatch, f"pretrain {data} --out {tmp_path / 'x'} --profile -1 {SMALL}")
+    assert code
+    assert "profile is -1" in str(code) + error

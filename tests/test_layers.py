@@ -16,13 +16,13 @@ LAYERS = [
     {"recipes", "flags", "views", "encoders", "heads", "losses", "health", "sample"},
     {"data", "model", "optim", "chunks", "mailbox"},
     {"runtime", "distributed", "plan"},
-    {"training", "measuring", "looking", "startup", "pretraining", "evaluation"},
+    {"training", "measuring", "profiling", "benching", "looking", "startup", "pretraining", "evaluation"},
     {"studies", "report"},
     {"api", "launch"},
     {"cli", "__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-PRETRAINING = {"training", "measuring", "looking", "startup", "pretraining"}
+PRETRAINING = {"training", "measuring", "profiling", "benching", "looking", "startup", "pretraining"}
 
 
 def modules() -> list[Path]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from twofold.benching import Bench, bench_encoders, bench_table
 from twofold.data import ImageSet, load_images, look_at, open_source
 from twofold.distributed import open_world
-from twofold.errors import TwofoldError
+from twofold.errors import TwofoldError, require
 from twofold.evaluation import (
     Evaluation,
     build_gallery,
@@ -23,11 +24,13 @@ from twofold.pretraining import pretrain as run_pretraining
 from twofold.recipe import Recipe
 from twofold.recipes import Found, build_recipe
 from twofold.report import build_report
-from twofold.runtime.console import console, say
-from twofold.runtime.device import is_accelerated
+from twofold.runtime.console import console, say, show_settings
+from twofold.runtime.device import is_accelerated, resolve_hardware
 from twofold.runtime.files import make_folder, write_json
 from twofold.runtime.load import Loaded, build_untrained, load
 from twofold.runtime.record import Run
+from twofold.startup import say_found
+from twofold.versions import versions
 
 _SEEN = (
     "pretraining read other pictures or other splits than these: some of the test pictures may have been among its "
@@ -41,6 +44,7 @@ def pretrain(
     out: str | Path,
     recipe: str | Path | Recipe = "photos",
     cache: Path | None = None,
+    profile: int = 0,
     **settings: Any,
 ) -> Run:
     """Train an encoder on the pictures in `data`, without labels; return its run directory.
@@ -49,15 +53,53 @@ def pretrain(
     `pretrain("photos/", out="run", batch_size=512, epochs=100)`. Everything else is as in
     `twofold.pretraining.pretrain`, with k-NN accuracy watched where the pictures have labels.
     """
+    require(profile >= 0, "profile", profile, "at least 0 steps")
     with open_world(str(settings.get("device") or "auto")) as world:
         if isinstance(recipe, Recipe):
             chosen = recipe.with_settings(**settings)
         else:
             chosen = world.in_turn(lambda: resolve_recipe(str(recipe), data, cache=cache, settings=settings))
-        run = run_pretraining(data, out=out, recipe=chosen, monitors=(build_knn_monitor,), cache=cache)
+        run = run_pretraining(data, out=out, recipe=chosen, monitors=(build_knn_monitor,), cache=cache, profile=profile)
     if world.is_first:
         gallery_and_report(run.folder, data, cache=cache)
     return run
+
+
+def bench(
+    data: str | Path,
+    *,
+    recipe: str = "photos",
+    out: str | Path = "bench.json",
+    seconds: float = 90.0,
+    cache: Path | None = None,
+    **settings: Any,
+) -> Bench:
+    """Measure encoders and batch sizes on `data` in about `seconds`; print a table and a recommended command.
+
+    The figures go to the file `out` too. Raises TwofoldError for data or settings that cannot work.
+    """
+    require(seconds > 0, "seconds", seconds, "above 0")
+    require(Path(out).suffix == ".json", "out", str(out), "a file name that ends in .json")
+    make_folder(Path(out).parent, "--out")
+    chosen = resolve_recipe(recipe, data, cache=cache, settings=settings)
+    hardware = resolve_hardware(chosen.hardware)
+    images = load_images(data, recipe=chosen.data, store_px=chosen.stored_px, cache=cache, show_progress=True)
+    say_found(images, len(images.rows("train")))
+    show_settings("\nHardware", dict(hardware.describe()))
+    found = bench_encoders(chosen, hardware, images, seconds=seconds, say=say)
+    console.print(bench_table(found))
+    for line in found.skipped:
+        say(f"Left out for time: {line}")
+    choice = found.choice
+    flags = [recipe, f"--encoder {choice.encoder}"]
+    if choice.width != 1 or chosen.encoder.width != 1:
+        flags.append(f"--width {choice.width:g}")
+    flags.append(f"--batch-size {choice.batch_size}")
+    say(f"Recommended, {found.why}; expect {choice.images_per_s:,.0f} images/s:")
+    say(f"  twofold pretrain {data} --out RUN --recipe {' '.join(flags)}")
+    write_json(Path(out), {**found.to_dict(), "hardware": hardware.describe(), "versions": versions()})
+    say(f"Figures: {out}")
+    return found
 
 
 def resolve_recipe(name: str, data: str | Path, *, cache: Path | None, settings: dict[str, Any]) -> Recipe:

@@ -40,6 +40,7 @@ def pretrain(
     recipe: Annotated[str, arg(help="name ('twofold recipes' lists them) or a saved recipe.json")] = "photos",
     cache: Cache = None,
     processes: Annotated[int, arg(help="processes on this machine, one a GPU; each handles its share of a batch")] = 1,
+    profile: Annotated[int, arg(help="first take this many steps on other weights and say where their time goes")] = 0,
     settings: OmitArgPrefixes[Settings] = Settings(),  # type: ignore[valid-type]  # noqa: B008
 ) -> None:
     """Train an encoder on a folder of pictures, without labels."""
@@ -49,7 +50,22 @@ def pretrain(
         sys.exit(launch(sys.argv[1:], processes))
     from twofold.api import pretrain
 
-    pretrain(data, out=out, recipe=recipe, cache=cache, **given(settings))
+    pretrain(data, out=out, recipe=recipe, cache=cache, profile=profile, **given(settings))
+
+
+def bench(
+    data: Data,
+    /,
+    recipe: Annotated[str, arg(help="name ('twofold recipes' lists them) or a saved recipe.json")] = "photos",
+    out: Annotated[Path, arg(help="file to write the figures to: FILE.json")] = Path("bench.json"),
+    seconds: Annotated[float, arg(help="about how long to measure, decoding not counted")] = 90.0,
+    cache: Cache = None,
+    settings: OmitArgPrefixes[Settings] = Settings(),  # type: ignore[valid-type]  # noqa: B008
+) -> None:
+    """Measure what this machine does with these pictures, and recommend an encoder and a batch size."""
+    from twofold.api import bench
+
+    bench(data, recipe=recipe, out=out, seconds=seconds, cache=cache, **given(settings))
 
 
 def evaluate(
@@ -104,6 +120,7 @@ def sample(folder: Annotated[Positional[Path], arg(help="where to put them")], /
 
 _COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain": pretrain,
+    "bench": bench,
     "evaluate": evaluate,
     "embed": embed,
     "report": report,

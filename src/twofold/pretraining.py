@@ -15,10 +15,12 @@ from twofold.errors import TwofoldError
 from twofold.looking import Monitor, build_look, epochs_of
 from twofold.optim import lr_at
 from twofold.plan import Plan, require_enough
+from twofold.profiling import profile_steps, show_profile
 from twofold.recipe import Recipe
 from twofold.runtime.checkpoint import load_checkpoint, save_checkpoint
 from twofold.runtime.console import ProgressLine, say
 from twofold.runtime.device import Hardware, resolve_hardware
+from twofold.runtime.files import write_json
 from twofold.runtime.load import save_encoder
 from twofold.runtime.log import build_log
 from twofold.runtime.record import Run, open_run
@@ -47,13 +49,15 @@ def pretrain(
     recipe: Recipe,
     monitors: Sequence[BuildMonitor] = (),
     cache: Path | None = None,
+    profile: int = 0,
 ) -> Run:
     """Train an encoder on the pictures in `data` and leave it, with its whole history, in the run directory `out`.
 
     Under a launcher (torchrun) all its processes act as one: each handles its share of every batch, the first writes.
 
     The same call again continues an interrupted run at the exact step, in the same order; a finished one is left
-    alone. Each of `monitors` builds a function `(encoder, step) -> {name: value}` that is called now and then.
+    alone. `profile` steps are taken beforehand on weights of their own, and where their time goes is printed and kept
+    in profile.json. Each of `monitors` builds a function `(encoder, step) -> {name: value}` called now and then.
     Raises TwofoldError for data or settings that cannot work, for a continuation under other settings, and for a loss
     that is not finite; KeyboardInterrupt on Ctrl-C and SystemExit(143) on SIGTERM, after saving.
     """
@@ -72,6 +76,8 @@ def pretrain(
         world.in_turn(lambda: require_enough(images, recipe.schedule.batch_size))
         world.in_turn(lambda: world.share(recipe.schedule.batch_size, recipe.schedule.chunk))
         plan = resume_plan(run, record, images) if record else begin(run, recipe, hardware, images, world)
+        if profile:
+            _profile(run, recipe, hardware, images, world, chunk=plan.chunk, steps=profile)
         state, window = build_state(recipe, hardware, peak=plan.peak, world=world), Window()
         if saved := world.from_first(lambda: load_checkpoint(run.checkpoints)):
             load_state_dict(state, saved)
@@ -85,6 +91,16 @@ def pretrain(
         if world.is_first:
             save_encoder(run.encoder, state.model.encoder, recipe)
     return run
+
+
+def _profile(
+    run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, world: World, *, chunk: int | None, steps: int
+) -> None:
+    share = world.share(recipe.schedule.batch_size, chunk)
+    found = profile_steps(recipe, hardware, images, world=world, share=share, steps=steps)
+    if world.is_first:
+        show_profile(found)
+        write_json(run.profile, found.to_dict())
 
 
 @contextmanager

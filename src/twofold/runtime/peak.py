@@ -21,7 +21,7 @@ class PeakMemory:
     """
 
     def __init__(self, device: torch.device) -> None:
-        if device.type != "cuda" and not _STATM.exists():
+        if not self.works(device):
             raise TwofoldError(
                 f"memory cannot be measured on '{device}' of this system. Give --chunk instead of --memory."
             )
@@ -29,6 +29,11 @@ class PeakMemory:
         self._device = device
         self._done = threading.Event()
         self._watch = threading.Thread(target=self._look, daemon=True)
+
+    @staticmethod
+    def works(device: torch.device) -> bool:
+        """Whether this system tells how much memory a process on `device` holds."""
+        return device.type == "cuda" or _STATM.exists()
 
     def __enter__(self) -> "PeakMemory":
         if self._device.type == "cuda":

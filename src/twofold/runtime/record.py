@@ -19,6 +19,7 @@ class Run:
         self.folder = Path(folder)
         self.recipe = self.folder / "recipe.json"
         self.metrics = self.folder / "metrics.jsonl"
+        self.profile = self.folder / "profile.json"
         self.quarantine = self.folder / "quarantine.jsonl"
         self.checkpoints = self.folder / "checkpoints"
         self.encoder = self.folder / "encoder.safetensors"
