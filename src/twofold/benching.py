@@ -90,7 +90,7 @@ def bench_encoders(
         step_s = 2 * sizes[0] * flops / (rate / 2)
         for size in sizes:
             if time.monotonic() + _STEPS_PER_TRIAL * step_s > own_end and (trials or size > sizes[0]):
-                skipped.append(f"{encoder} x {width:g} from batch {size} on: six steps of {step_s:.2g} s and more")
+                skipped.append(f"{encoder} x {width:g} from batch {size} on")
                 break
             trial = _try(chosen.with_settings(batch_size=size), hardware, images, flops, rate, seconds / 20)
             say(_line(trial))
@@ -152,28 +152,25 @@ def flops_per_view(recipe: Recipe, hardware: Hardware) -> int:
 
 def bench_table(found: Bench) -> Table:
     """All trials, the recommended one marked."""
-    table = Table(title="\nMeasured, median step", title_justify="left", box=None)
-    for head in (
-        "encoder x width",
-        "batch",
-        "images/s",
-        "encoder share",
-        "data wait",
-        "of matrix rate",
-        "peak MiB",
-        "",
-    ):
-        table.add_column(head, justify="left" if head.startswith("encoder x") else "right")
+    caption = (
+        "* recommended. share: encoder and head in a step's time. wait: for pictures. matrix: the encoder's "
+        "rate over that of one large matrix product. MiB: most memory of the process."
+    )
+    table = Table(
+        title="\nMeasured, median step", title_justify="left", caption=caption, caption_justify="left", box=None
+    )
+    table.add_column("encoder x width", no_wrap=True)
+    for head in ("batch", "images/s", "share", "wait", "matrix", "MiB"):
+        table.add_column(head, justify="right", no_wrap=True)
     for trial in found.trials:
         table.add_row(
-            trial.name,
+            f"{'*' if trial == found.choice else ' '} {trial.name}",
             f"{trial.batch_size}",
             f"{trial.images_per_s:,.0f}",
             f"{trial.encoder_share:.1%}",
             f"{trial.wait_share:.1%}",
             f"{trial.matrix_share:.0%}",
             "" if trial.peak_bytes is None else f"{trial.peak_bytes / 2**20:,.0f}",
-            "<- recommended" if trial == found.choice else "",
         )
     return table
 
