@@ -14,7 +14,7 @@ LAYERS = [
     {"op"},
     {"recipe"},
     {"recipes", "flags", "views", "encoders", "heads", "losses", "health", "sample"},
-    {"data", "model", "optim", "chunks", "mailbox"},
+    {"data", "model", "optim", "chunks", "mailbox", "rendezvous"},
     {"runtime", "distributed", "plan"},
     {"training", "measuring", "profiling", "benching", "looking", "startup", "pretraining", "evaluation"},
     {"studies", "report"},

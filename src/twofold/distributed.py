@@ -16,10 +16,13 @@ from typing import Any, TypeVar
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, distributed, nn
+from torch.distributed import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn import functional
 
 from twofold.errors import TwofoldError
 from twofold.mailbox import Mailbox, can_share, new_mailbox, open_mailbox
+from twofold.rendezvous import agree_on_name
 
 T = TypeVar("T")
 
@@ -265,7 +268,7 @@ def open_world(device: str) -> Iterator[World]:
         torch.cuda.set_device(local_rank)
     made = not distributed.is_initialized()
     if made:
-        distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE)
+        _join("nccl" if on_gpu else "gloo")
     try:
         with ExitStack() as stack:
             world = World(distributed.get_rank(), distributed.get_world_size(), local_rank)
@@ -273,6 +276,13 @@ def open_world(device: str) -> Iterator[World]:
     finally:
         if made:
             distributed.destroy_process_group()
+
+
+def _join(backend: str) -> None:
+    store, rank, size = next(rendezvous("env://"))
+    store.set_timeout(_PATIENCE)
+    own = PrefixStore(agree_on_name(store, rank, size), store)
+    distributed.init_process_group(backend, store=own, rank=rank, world_size=size, timeout=_PATIENCE)
 
 
 def _with_mailbox(world: World, stack: ExitStack) -> World:
