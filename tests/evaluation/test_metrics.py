@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    recall_score,
+    top_k_accuracy_score,
+)
 
 from twofold.evaluation import binomial_half_width, confusion, interval, mean_per_class, top1
+from twofold.evaluation.metrics import calibration_error, per_class, signed_interval, top_k, wilson_interval
 
 TRUTH = np.array([0, 0, 0, 0, 0, 1, 1, 2, 2, 2])
 GUESS = np.array([0, 0, 0, 1, 1, 1, 0, 0, 1, 1])  # class 2 is never predicted
@@ -60,3 +67,101 @@ def test_the_interval_of_shares_ends_at_0_and_1():
 def test_the_binomial_half_width_is_wilsons(right, count):
     expected = stats.binomtest(right, count).proportion_ci(0.95, method="wilson")
     assert binomial_half_width(right / count, count) == pytest.approx((expected.high - expected.low) / 2)
+    low, high = wilson_interval(right / count, count)
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+    assert 0.0 <= low < high <= 1.0
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+@pytest.mark.parametrize("classes", [6, 20])
+def test_top_k_agrees_with_scikit_learn(classes, k):
+    draw = np.random.default_rng(classes + k)
+    truth, scores = draw.integers(0, classes, 500), draw.normal(size=(500, classes))
+    scores[np.arange(500), truth] += 1.0
+    ranked = (-scores).argsort(1)[:, :k]
+    expected = top_k_accuracy_score(truth, scores, k=k, labels=np.arange(classes))
+    assert top_k(truth, ranked) == pytest.approx(expected)
+    assert (top_k(truth, ranked) == top1(truth, ranked[:, 0])) is (k == 1)  # the other columns count
+
+
+def test_top_k_does_not_care_for_the_order_and_is_1_with_all_classes():
+    draw = np.random.default_rng(0)
+    truth, ranked = draw.integers(0, 8, 200), draw.permuted(np.tile(np.arange(8), (200, 1)), axis=1)
+    assert top_k(truth, ranked) == 1.0
+    assert 0.0 < top_k(truth, ranked[:, :3]) == top_k(truth, ranked[:, 2::-1]) < 1.0
+
+
+def test_per_class_agrees_with_scikit_learn_and_is_nan_without_rows():
+    draw = np.random.default_rng(0)
+    truth, guess = draw.integers(0, 9, 300), draw.integers(0, 9, 300)
+    guess[::2] = truth[::2]
+    keep = truth != 4
+    expected = recall_score(truth[keep], guess[keep], labels=np.arange(10), average=None, zero_division=np.nan)
+    found = per_class(truth[keep], guess[keep], 10)
+    np.testing.assert_allclose(found, expected)
+    assert np.isnan(found).nonzero()[0].tolist() == [4, 9]
+    assert mean_per_class(truth[keep], guess[keep]) == pytest.approx(np.nanmean(expected))
+
+
+def test_per_class_is_the_recall_and_not_the_precision():
+    np.testing.assert_allclose(per_class(TRUTH, GUESS, 3), [3 / 5, 1 / 2, 0.0])
+
+
+def _naive_calibration_error(confidence, right, bins):
+    total = 0.0
+    for number in range(bins):
+        low, high = number / bins, (number + 1) / bins
+        own = [row for row, c in enumerate(confidence) if low < c <= high or (number == 0 and c == 0.0)]
+        if own:
+            gap = np.mean([right[row] for row in own]) - np.mean([confidence[row] for row in own])
+            total += len(own) / len(confidence) * abs(gap)
+    return total
+
+
+@pytest.mark.parametrize("bins", [1, 2, 15])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_calibration_error_is_that_of_a_plain_loop(bins, dtype):
+    draw = np.random.default_rng(bins)
+    confidence = np.concatenate([draw.uniform(size=400), [0.0, 1.0, 1.0, 0.5]]).astype(dtype)
+    right = draw.uniform(size=404) < confidence**2
+    assert calibration_error(confidence, right, bins) == pytest.approx(
+        _naive_calibration_error(confidence.tolist(), right.tolist(), bins)
+    )
+
+
+@pytest.mark.parametrize(
+    ("confidence", "right", "error"),
+    [
+        ([0.8] * 5, [1, 1, 1, 1, 0], 0.0),
+        ([1.0] * 4, [1, 1, 0, 0], 0.5),
+        ([1.0], [1], 0.0),
+        ([0.0], [1], 1.0),
+        ([0.0], [0], 0.0),
+        ([0.9, 0.1], [0, 1], 0.9),  # too bold and too shy do not cancel between bins
+        ([0.81, 0.85], [0, 1], 0.33),  # within one, they do: |1/2 - 0.83|
+        ([0.52, 0.99], [1, 0], 0.735),
+    ],
+)
+def test_calibration_errors_with_a_known_answer(confidence, right, error):
+    assert calibration_error(np.array(confidence), np.array(right, bool), bins=10) == pytest.approx(error)
+
+
+def test_a_confidence_on_an_edge_is_in_the_bin_below():
+    confidence, right = np.array([0.25, 0.26, 0.75, 0.76]), np.array([True, False, True, True])
+    assert calibration_error(confidence, right, bins=4) == pytest.approx((0.75 + 0.26 + 0.25 + 0.24) / 4)
+
+
+def test_a_float32_confidence_just_above_1_is_counted():
+    above = np.nextafter(np.float32(1), np.float32(2))
+    assert calibration_error(np.array([above, 0.5], np.float32), np.array([False, False])) == pytest.approx(0.75)
+
+
+def test_the_signed_interval_is_students_and_not_clipped():
+    values = [-0.4, 0.1, 1.2]
+    mean, low, high = signed_interval(values)
+    expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    assert mean == pytest.approx(0.3)
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+    assert low < 0.0 < 1.0 < high
+    assert interval(values)[1:] == (0.0, 1.0)
+    assert signed_interval([-0.2]) == (-0.2, None, None)
