@@ -61,9 +61,10 @@ def fit_linear(
 ) -> LinearProbe:
     """The probe that minimises mean cross-entropy (nats) + l2/2 ||W||²; the bias does not decay.
 
-    `l2` is above 0; in scikit-learn's terms C = 1/(n l2). `start` is a nearby solution to begin from;
-    `tolerance` is the relative change of the loss at which to stop. The products are taken in float32, the
-    optimiser's own vectors are float64 (paper, appendix B.8: L-BFGS on fixed features).
+    `l2` is above 0; in scikit-learn's terms C = 1/(n l2), or 2/(n l2) for two classes, where it has one vector of
+    weights. `start` is a nearby solution to begin from; `tolerance` is the relative change of the loss at which to
+    stop. The products are taken in float32, the optimiser's own vectors are float64 (paper, appendix B.8: L-BFGS on
+    fixed features).
     """
     d = x.shape[1]
     first = np.zeros((d + 1, classes)) if start is None else np.vstack([start.weight, start.bias]).astype(np.float64)
