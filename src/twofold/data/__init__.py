@@ -1,6 +1,7 @@
 """Images in: sources of pictures, decoded once into a store, cut into splits, read in batches."""
 
 from twofold.data.decode import UnreadableError, decode
+from twofold.data.duplicates import Shared, count_shared
 from twofold.data.facts import Facts, look_at
 from twofold.data.image_set import ImageSet, load_images
 from twofold.data.loader import Loader, rows_of_step
@@ -17,8 +18,10 @@ __all__ = [
     "Loader",
     "Quarantined",
     "Record",
+    "Shared",
     "Source",
     "UnreadableError",
+    "count_shared",
     "cut_fraction",
     "decode",
     "label_fraction",
