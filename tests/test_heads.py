@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from twofold.heads import build_head
+from twofold.heads import build_head, layer_outputs
 from twofold.recipe import HeadRecipe
 
 
@@ -94,3 +94,34 @@ def test_the_first_k_blocks_give_the_output_of_layer_k() -> None:
     assert shapes == [(5, 8), (5, 8), (5, 8), (5, 4)]
     assert torch.equal(head[:0](h), h)
     assert torch.equal(head[:3](h), head(h))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "widths"),
+    [
+        (HeadRecipe(head="none"), {}),
+        (HeadRecipe(head="linear", z_dim=4), {"z": 4}),
+        (HeadRecipe(z_dim=4), {"head-1": 8, "z": 4}),
+        (HeadRecipe(head_layers=4, z_dim=4), {"head-1": 8, "head-2": 8, "head-3": 8, "z": 4}),
+    ],
+)
+def test_the_outputs_of_all_layers_by_name(recipe: HeadRecipe, widths: dict[str, int]) -> None:
+    head = build_head(recipe, dim=8).eval()
+    h = torch.randn(5, 8)
+    before = h.clone()
+    outputs = layer_outputs(head, h)
+    assert {name: output.shape[1] for name, output in outputs.items()} == widths
+    assert list(outputs) == list(widths)
+    assert torch.equal(h, before)
+    for number, output in enumerate(outputs.values(), start=1):
+        assert torch.equal(output, head[:number](h))  # nothing that came later has written into it
+    if outputs:
+        assert torch.equal(outputs["z"], head(h))
+    for name, output in outputs.items():
+        assert bool((output >= 0).all()) is (name != "z")  # after the ReLU; z has none
+
+
+def test_in_training_mode_each_layer_runs_once() -> None:
+    head = build_head(HeadRecipe(head_layers=3, z_dim=4), dim=8)
+    layer_outputs(head, torch.randn(5, 8))
+    assert [int(block.norm.num_batches_tracked) for block in head] == [1, 1, 1]

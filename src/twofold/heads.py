@@ -2,7 +2,8 @@
 
 from collections import OrderedDict
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from twofold.recipe import HeadRecipe
 
@@ -21,6 +22,19 @@ def build_head(recipe: HeadRecipe, *, dim: int) -> nn.Sequential:
     hidden = recipe.head_layers - 1 if recipe.head == "nonlinear" else 0
     blocks = [_block(dim, dim, last=False) for _ in range(hidden)]
     return nn.Sequential(*blocks, _block(dim, recipe.z_dim, last=True))
+
+
+def layer_outputs(head: nn.Sequential, h: Float[Tensor, "n d"]) -> dict[str, Float[Tensor, "n _"]]:
+    """What each layer of a head makes of h, by name: "head-1" for the first of a nonlinear one and so on, "z" the last.
+
+    Each is the output of a whole block, (n, dim) after its ReLU or, for z, (n, z_dim). A linear head has z alone, the
+    head none nothing. For figures along the head (paper, section 4.2, table 3).
+    """
+    outputs = {}
+    for number, block in enumerate(head, start=1):
+        h = block(h)
+        outputs["z" if number == len(head) else f"head-{number}"] = h
+    return outputs
 
 
 def _block(in_dim: int, out_dim: int, *, last: bool) -> nn.Sequential:
