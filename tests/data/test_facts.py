@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
 from pictures import write_pictures
-from twofold.data import Facts, look_at, open_source
+from twofold.data import Facts, load_images, look_at, open_source, require_channels
 from twofold.errors import TwofoldError
+from twofold.recipe import DataRecipe
 
 
 def test_facts_of_a_labelled_folder(tmp_path: Path) -> None:
@@ -65,3 +67,43 @@ def test_nothing_readable_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(TwofoldError, match=r"none of 1 files .*a\.png"):
         look_at(open_source(tmp_path))
+
+
+def grey_and_colour(folder: Path) -> tuple[Path, Path]:
+    """A folder of grey pictures and one of the same with a single one in colour."""
+    for name in ("grey", "mixed"):
+        (folder / name).mkdir()
+        for number in range(5):
+            Image.new("L", (4, 4), 40 * number).save(folder / name / f"{number}.png")
+    Image.new("RGB", (4, 4), (200, 10, 10)).save(folder / "mixed" / "red.png")
+    return folder / "grey", folder / "mixed"
+
+
+def test_colour_pictures_are_refused_by_an_encoder_of_grey_ones(tmp_path: Path) -> None:
+    for folder in (write_pictures(tmp_path / "data", per_class=2), grey_and_colour(tmp_path)[1]):
+        with pytest.raises(TwofoldError) as caught:
+            require_channels(look_at(open_source(folder)), DataRecipe(channels=1), "photos/")
+        assert str(caught.value) == (
+            "the pictures in 'photos/' are in colour (3 channels), but the encoder was trained with channels 1 (grey). "
+            "Convert them to grey first or train with --channels 3."
+        )
+        assert require_channels(look_at(open_source(folder)), DataRecipe(channels=3), "photos/") == []
+
+
+def test_grey_pictures_suit_both_and_are_copied_to_three_channels(tmp_path: Path) -> None:
+    grey = grey_and_colour(tmp_path)[0]
+    facts = look_at(open_source(grey))
+    assert require_channels(facts, DataRecipe(channels=1), "grey/") == []
+    (sentence,) = require_channels(facts, DataRecipe(channels=3), "grey/")
+    assert sentence == "the pictures in 'grey/' are grey: each is copied to the 3 channels of the encoder"
+    images = load_images(grey, recipe=DataRecipe(channels=3), store_px=4, cache=tmp_path / "cache")
+    pixels = images.read(np.arange(5)).images.numpy()
+    assert (pixels == 40 * np.arange(5)[:, None, None, None]).all()  # the sentence is true
+    assert pixels.shape[1] == 3
+
+
+def test_without_that_refusal_colour_would_be_lost_in_silence(tmp_path: Path) -> None:
+    images = load_images(
+        grey_and_colour(tmp_path)[1], recipe=DataRecipe(channels=1), store_px=4, cache=tmp_path / "cache"
+    )
+    assert (len(images), images.channels, images.quarantine, images.stated) == (6, 1, [], [])

@@ -2,7 +2,7 @@
 
 from twofold.data.decode import UnreadableError, decode
 from twofold.data.duplicates import Shared, count_shared
-from twofold.data.facts import Facts, look_at
+from twofold.data.facts import Facts, look_at, require_channels
 from twofold.data.image_set import ImageSet, load_images
 from twofold.data.loader import Loader, rows_of_step
 from twofold.data.pixels import ImageBatch
@@ -28,6 +28,7 @@ __all__ = [
     "load_images",
     "look_at",
     "open_source",
+    "require_channels",
     "rows_of_step",
     "shots_per_class",
 ]

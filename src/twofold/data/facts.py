@@ -11,6 +11,7 @@ from twofold.data.quiet import quiet
 from twofold.data.record import SPLITS, Source
 from twofold.data.splits import permutation
 from twofold.errors import TwofoldError
+from twofold.recipe import DataRecipe
 
 _GREY = ("1", "L", "LA", "I", "F")
 
@@ -56,6 +57,21 @@ def look_at(source: Source, sample: int = 1000) -> Facts:
         splits=[split for split in SPLITS if any(record.split == split for record in records)],
         unreadable=len(reasons),
     )
+
+
+def require_channels(facts: Facts, recipe: DataRecipe, name: str) -> list[str]:
+    """Compare the pictures called `name` with what an encoder was trained on; what people should know, if anything.
+
+    Raises TwofoldError for pictures in colour and an encoder of 1 channel. Grey ones suit an encoder of 3.
+    """
+    if facts.channels > recipe.channels:
+        raise TwofoldError(
+            f"the pictures in '{name}' are in colour ({facts.channels} channels), but the encoder was trained with "
+            f"channels {recipe.channels} (grey). Convert them to grey first or train with --channels 3."
+        )
+    if facts.channels < recipe.channels:
+        return [f"the pictures in '{name}' are grey: each is copied to the {recipe.channels} channels of the encoder"]
+    return []
 
 
 def _headers(source: Source, indices: Sequence[int]) -> tuple[list[tuple[tuple[int, int], bool]], list[str]]:

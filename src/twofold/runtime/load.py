@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -17,11 +18,12 @@ from torch import Tensor, nn
 from twofold.data import UnreadableError, decode
 from twofold.encoders import build_encoder
 from twofold.errors import TwofoldError
+from twofold.heads import build_head
 from twofold.recipe import HardwareRecipe, Recipe
 from twofold.runtime.checkpoint import load_checkpoint
 from twofold.runtime.device import Hardware, resolve_hardware
 from twofold.runtime.files import write_atomically
-from twofold.runtime.record import Run
+from twofold.runtime.record import Run, require_same_encoder
 from twofold.views import center_view
 
 Picture = str | Path | Image.Image | UInt8[ndarray, "H W c"]
@@ -85,7 +87,8 @@ def _content(image: Picture | Tensor, channels: int) -> bytes | Image.Image:
 def load(path: str | Path, *, hardware: HardwareRecipe | None = None) -> Loaded:
     """The encoder of a run directory (its newest state) or of an exported `encoder.safetensors`.
 
-    Raises TwofoldError where there is neither, or where the weights do not fit the recipe beside them.
+    Raises TwofoldError where there is neither, where the weights do not fit their recipe, and where the recipe.json of
+    a run and the recipe in its encoder.safetensors differ in what the encoder is or sees.
     """
     path = Path(path)
     if path.is_file():
@@ -93,12 +96,32 @@ def load(path: str | Path, *, hardware: HardwareRecipe | None = None) -> Loaded:
     run = Run(path)
     record = run.read_recipe()
     if run.encoder.exists():
-        return _load_file(run.encoder, hardware)
-    saved = load_checkpoint(run.checkpoints)
-    if saved is None:
-        raise TwofoldError(f"the run in '{path}' has no checkpoint yet. Let 'twofold pretrain' run on it first.")
-    weights = {k.removeprefix("encoder."): v for k, v in saved["model"].items() if k.startswith("encoder.")}
-    return _loaded(Recipe.from_dict(record["recipe"]), weights, hardware, saved["step"])
+        recipe, weights = _read_file(run.encoder)
+        require_same_encoder(run, record, recipe)
+        return _loaded(recipe, weights, hardware, None)
+    saved = _newest_checkpoint(run)
+    return _loaded(Recipe.from_dict(record["recipe"]), _weights(saved, "encoder."), hardware, saved["step"])
+
+
+def load_head(path: str | Path, *, hardware: HardwareRecipe | None = None) -> nn.Sequential:
+    """The projection head of a run directory, as in its newest checkpoint, in evaluation mode on the device.
+
+    A run of the head none has the one without layers, z = h. See `twofold.heads.layer_outputs` for what is in between.
+    Raises TwofoldError where there is no run or no checkpoint, where the weights do not fit the recipe, and where the
+    run's encoder.safetensors is not the encoder that this head was trained on.
+    """
+    run = Run(path)
+    recipe = Recipe.from_dict(run.read_recipe()["recipe"])
+    if recipe.head.head == "none":
+        return build_head(recipe.head, dim=1).eval()  # no layer, so no dim
+    saved = _newest_checkpoint(run)
+    if run.encoder.exists():
+        _require_twin(run, _weights(saved, "encoder."), _read_file(run.encoder)[1], saved["step"])
+    encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
+    head = build_head(recipe.head, dim=encoder.dim)
+    _fill(head, _weights(saved, "head."), f"head '{recipe.head.head}'")
+    resolve_hardware(hardware or HardwareRecipe()).place(head)
+    return head.eval()
 
 
 def save_encoder(path: Path, encoder: nn.Module, recipe: Recipe) -> None:
@@ -117,6 +140,11 @@ def build_untrained(recipe: Recipe, seed: int, hardware: Hardware) -> nn.Module:
 
 
 def _load_file(path: Path, hardware: HardwareRecipe | None) -> Loaded:
+    recipe, weights = _read_file(path)
+    return _loaded(recipe, weights, hardware, None)
+
+
+def _read_file(path: Path) -> tuple[Recipe, dict[str, Tensor]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -130,19 +158,58 @@ def _load_file(path: Path, hardware: HardwareRecipe | None) -> Loaded:
             f"'{path}' has the format {metadata.get('format')!r}, but {_FORMAT!r} is needed. "
             "Give a file that 'twofold pretrain' exported."
         )
-    return _loaded(Recipe.from_dict(json.loads(metadata["recipe"])), weights, hardware, None)
+    try:
+        return Recipe.from_dict(json.loads(metadata["recipe"])), weights
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TwofoldError(
+            f"the recipe in '{path}' is damaged ({error}). Give a file that 'twofold pretrain' exported."
+        ) from error
 
 
 def _loaded(recipe: Recipe, weights: dict[str, Tensor], chosen: HardwareRecipe | None, step: int | None) -> Loaded:
     hardware = resolve_hardware(chosen or HardwareRecipe())
     encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
-    try:
-        encoder.load_state_dict(weights)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise TwofoldError(
-            f"the weights do not fit the recipe's encoder '{recipe.encoder.encoder}': {first} "
-            "Use the weights and the recipe of the same run."
-        ) from error
+    _fill(encoder, weights, f"encoder '{recipe.encoder.encoder}'")
     hardware.place(encoder).eval()
     return Loaded(encoder, recipe, hardware, step)
+
+
+def _newest_checkpoint(run: Run) -> dict[str, Any]:
+    saved = load_checkpoint(run.checkpoints)
+    if saved is None:
+        raise TwofoldError(f"the run in '{run.folder}' has no checkpoint yet. Let 'twofold pretrain' run on it first.")
+    return saved
+
+
+def _weights(saved: dict[str, Any], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): w for name, w in saved["model"].items() if name.startswith(prefix)}
+
+
+def _fill(module: nn.Module, weights: dict[str, Tensor], kind: str) -> None:
+    """Put weights into a module that the recipe names, all of them and no others."""
+    needed = module.state_dict()
+    missing, strange = [n for n in needed if n not in weights], [n for n in weights if n not in needed]
+    wrong = [n for n in needed if n in weights and needed[n].shape != weights[n].shape]
+    found = []
+    if wrong:
+        shapes = f"{tuple(weights[wrong[0]].shape)}, not {tuple(needed[wrong[0]].shape)}"
+        found.append(f"{len(wrong)} have another shape (first '{wrong[0]}': {shapes})")
+    if missing:
+        found.append(f"{len(missing)} are missing (first '{missing[0]}')")
+    if strange:
+        found.append(f"{len(strange)} are unknown to it (first '{strange[0]}')")
+    if found:
+        raise TwofoldError(
+            f"the weights do not fit the recipe's {kind}, which has {len(needed)} tensors: {', '.join(found)}. "
+            "Use the weights and the recipe of the same run."
+        )
+    module.load_state_dict(weights)
+
+
+def _require_twin(run: Run, saved: dict[str, Tensor], exported: dict[str, Tensor], step: int) -> None:
+    same = saved.keys() == exported.keys() and all(torch.equal(saved[name], exported[name]) for name in saved)
+    if not same:
+        raise TwofoldError(
+            f"'{run.encoder}' holds other weights than the run's newest checkpoint (step {step:,}), but a head is used "
+            "with the encoder that it was trained on. Restore the file that was changed."
+        )

@@ -94,6 +94,19 @@ def require_same_settings(run: Run, record: dict[str, Any], requested: Recipe) -
         )
 
 
+def require_same_encoder(run: Run, record: dict[str, Any], exported: Recipe) -> None:
+    """Refuse an exported encoder that is not, or does not see pictures as, what the run's recipe.json says."""
+    written, own = Recipe.from_dict(record["recipe"]).settings(), exported.settings()
+    differing = [name for name in _OF_THE_ENCODER if written[name] != own[name]]
+    if differing:
+        name = differing[0]
+        raise TwofoldError(
+            f"{name} is {written[name]!r} in '{run.recipe}', but {own[name]!r} in '{run.encoder}'"
+            f"{_more(differing, 'differing')}; an encoder is used with the settings that it was trained with. "
+            "Restore the file that was changed, or use the encoder.safetensors alone: it holds its own settings."
+        )
+
+
 def require_same_pictures(run: Run, record: dict[str, Any], fingerprint: str) -> None:
     """Refuse to continue a run on other pictures."""
     if record["data"]["fingerprint"] != fingerprint:
@@ -103,8 +116,20 @@ def require_same_pictures(run: Run, record: dict[str, Any], fingerprint: str) ->
         )
 
 
-def _more(changed: list[str]) -> str:
-    return f" (also changed: {', '.join(changed[1:])})" if changed[1:] else ""
+def _more(names: list[str], how: str = "changed") -> str:
+    return f" (also {how}: {', '.join(names[1:])})" if names[1:] else ""
 
 
+_OF_THE_ENCODER = (  # what it is, then what it sees
+    "encoder",
+    "width",
+    "stages",
+    "stem",
+    "channels",
+    "size_px",
+    "eval_size_px",
+    "eval_crop_fraction",
+    "interpolation",
+    "store_px",
+)
 _OWN_NAMES = {"quarantine.jsonl", "views.png"}  # written before recipe.json, which makes the folder a run
