@@ -1,21 +1,31 @@
 """A trained encoder out of a run or a file, and pictures into it in every form."""
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from PIL import Image
+from torch import nn
 
 from pictures import write_pictures
 from twofold import load
 from twofold.data import load_images
 from twofold.errors import TwofoldError
 from twofold.evaluation import embed_images
+from twofold.heads import build_head, layer_outputs
+from twofold.model import SimCLR
 from twofold.pretraining import pretrain
 from twofold.recipe import HardwareRecipe, Recipe
-from twofold.runtime.load import build_untrained, save_encoder
+from twofold.runtime import load as module
+from twofold.runtime.checkpoint import load_checkpoint, save_checkpoint
+from twofold.runtime.load import build_untrained, load_head, save_encoder
+from twofold.runtime.record import Run
 
 RECIPE = Recipe().with_settings(
     size_px=16, policy="small", encoder="resnet10", stages=1, width=0.25, stem="strided", batch_size=16, epochs=1.0
@@ -103,6 +113,158 @@ def test_a_file_that_is_no_encoder_is_a_clear_error(tmp_path: Path) -> None:
 
 def test_weights_of_another_encoder_are_refused(run: Path, tmp_path: Path) -> None:
     loaded = load(run, hardware=CPU)
-    save_encoder(tmp_path / "wrong.safetensors", loaded.encoder, RECIPE.with_settings(width=0.5))
-    with pytest.raises(TwofoldError, match="do not fit"):
+    for settings, found in (
+        ({"width": 0.5}, r"'resnet10', which has \d+ .* have another shape \(first '\S+': \(16, .*not \(32, "),
+        ({"stages": 2}, r".* tensors: \d+ are missing \(first '\S+'\)\. Use"),
+    ):
+        save_encoder(tmp_path / "wrong.safetensors", loaded.encoder, RECIPE.with_settings(**settings))
+        with pytest.raises(TwofoldError, match=f"do not fit the recipe's encoder {found}") as caught:
+            load(tmp_path / "wrong.safetensors", hardware=CPU)
+        assert len(str(caught.value)) < 400
+    loaded.encoder.extra = nn.Linear(2, 2, bias=False)
+    save_encoder(tmp_path / "wrong.safetensors", loaded.encoder, RECIPE)
+    with pytest.raises(TwofoldError, match=r"1 are unknown to it \(first 'extra\.weight'\)"):
         load(tmp_path / "wrong.safetensors", hardware=CPU)
+
+
+@pytest.mark.parametrize("recipe", [None, "{", "{}", '{"name": "x"}', "[]"])
+def test_an_encoder_without_a_whole_recipe_is_a_clear_error(tmp_path: Path, recipe: str | None) -> None:
+    metadata = {"format": "twofold-encoder-1"} | ({} if recipe is None else {"recipe": recipe})
+    safetensors.torch.save_file({"x": torch.ones(1)}, tmp_path / "a.safetensors", metadata=metadata)
+    with pytest.raises(TwofoldError, match=r"the recipe in '.*a\.safetensors' is damaged"):
+        load(tmp_path / "a.safetensors")
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path) -> Path:
+    """The run, to be changed."""
+    return Path(shutil.copytree(run, tmp_path / "copy"))
+
+
+def edit(run: Path, **settings: Any) -> None:
+    """Another recipe in recipe.json, and there alone."""
+    path = Run(run).recipe
+    record = json.loads(path.read_text())
+    recipe = Recipe.from_dict(record["recipe"]).with_settings(**settings)
+    path.write_text(json.dumps({**record, "recipe": recipe.to_dict()}))
+
+
+@pytest.mark.parametrize(
+    ("leaf", "value"),
+    [
+        ("encoder", "resnet18"),
+        ("width", 0.5),
+        ("stages", 2),
+        ("stem", "small"),
+        ("channels", 1),
+        ("size_px", 24),
+        ("eval_size_px", 20),
+        ("eval_crop_fraction", 1.0),
+        ("interpolation", "bilinear"),
+        ("store_px", 40),
+    ],
+)
+def test_a_recipe_that_disagrees_with_the_encoder_beside_it_is_refused(copy: Path, leaf: str, value: object) -> None:
+    edit(copy, **{leaf: value})
+    with pytest.raises(TwofoldError) as caught:
+        load(copy, hardware=CPU)
+    assert str(caught.value) == (
+        f"{leaf} is {value!r} in '{copy}/recipe.json', but {RECIPE.settings()[leaf]!r} in "
+        f"'{copy}/encoder.safetensors'; an encoder is used with the settings that it was trained with. "
+        "Restore the file that was changed, or use the encoder.safetensors alone: it holds its own settings."
+    )
+    assert load(copy / "encoder.safetensors", hardware=CPU).recipe.settings()[leaf] == RECIPE.settings()[leaf]
+
+
+def test_several_disagreements_are_named_together(copy: Path) -> None:
+    edit(copy, size_px=24, interpolation="bilinear")
+    with pytest.raises(TwofoldError, match=r"size_px is 24 in .* \(also differing: interpolation\)"):
+        load(copy, hardware=CPU)
+
+
+def test_without_that_comparison_nothing_would_be_said(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(copy, eval_crop_fraction=1.0)
+    monkeypatch.setattr(module, "require_same_encoder", lambda *_: None)
+    assert load(copy, hardware=CPU).recipe.views.eval_crop_fraction == 0.875
+
+
+def test_settings_that_the_encoder_does_not_know_may_differ(copy: Path) -> None:
+    edit(copy, batch_size=8, temperature=0.5, checkpoint_minutes=9.0, head="linear")
+    load(copy, hardware=CPU)
+
+
+def test_the_head_is_that_of_the_newest_checkpoint(run: Path) -> None:
+    loaded, head = load(run, hardware=CPU), load_head(run, hardware=CPU)
+    model = SimCLR(build_untrained(RECIPE, 3, loaded.hardware), build_head(RECIPE.head, dim=loaded.encoder.dim))
+    model.load_state_dict(load_checkpoint(Run(run).checkpoints)["model"])
+    views = torch.rand(6, 3, 16, 16)
+    with torch.inference_mode():
+        h, z = model.eval()(views)
+        outputs = layer_outputs(head, loaded.encoder(views))
+        fresh = build_head(RECIPE.head, dim=loaded.encoder.dim).eval()(h)
+        first = model.head[0](h)
+    assert not any(part.training for part in head.modules())
+    torch.testing.assert_close(outputs["z"], z)
+    torch.testing.assert_close(outputs["head-1"], first)
+    assert list(outputs) == ["head-1", "z"]
+    assert not torch.allclose(fresh, z)
+
+
+@pytest.mark.parametrize(("kind", "names"), [("linear", ["z"]), ("none", [])])
+def test_other_heads(copy: Path, kind: str, names: list[str]) -> None:
+    edit(copy, head=kind)
+    saved, dim = load_checkpoint(Run(copy).checkpoints), load(copy, hardware=CPU).encoder.dim
+    own = build_head(RECIPE.with_settings(head=kind).head, dim=dim).eval()
+    weights = {name: weight for name, weight in saved["model"].items() if name.startswith("encoder.")}
+    weights |= {f"head.{name}": weight for name, weight in own.state_dict().items()}
+    save_checkpoint(Run(copy).checkpoints, saved["step"] + 1, {**saved, "model": weights})
+    head, h = load_head(copy, hardware=CPU), torch.rand(3, dim)
+    assert list(layer_outputs(head, h)) == names
+    assert torch.equal(head(h), own(h))
+    shutil.rmtree(copy / "checkpoints")
+    if names:
+        with pytest.raises(TwofoldError, match="no checkpoint yet"):
+            load_head(copy, hardware=CPU)
+    else:
+        assert len(load_head(copy, hardware=CPU)) == 0  # there is nothing to load
+
+
+def test_a_run_that_was_stopped_has_its_head_too(copy: Path, run: Path) -> None:
+    (copy / "encoder.safetensors").unlink()
+    h = torch.rand(3, load(copy, hardware=CPU).encoder.dim)
+    assert torch.equal(load_head(copy, hardware=CPU)(h), load_head(run, hardware=CPU)(h))
+    shutil.rmtree(copy / "checkpoints")
+    for function in (load, load_head):
+        with pytest.raises(TwofoldError, match=r"copy' has no checkpoint yet"):
+            function(copy, hardware=CPU)
+    with pytest.raises(TwofoldError, match="is not a run"):
+        load_head(copy.parent, hardware=CPU)
+
+
+def change_weight(copy: Path) -> None:
+    loaded = load(copy, hardware=CPU)
+    with torch.no_grad():
+        next(loaded.encoder.parameters())[0, 0, 0, 0] += 1e-3
+    save_encoder(Run(copy).encoder, loaded.encoder, loaded.recipe)
+
+
+def go_on(copy: Path) -> None:
+    saved = load_checkpoint(Run(copy).checkpoints)
+    saved["model"] = {n: w + 1 if n.endswith("running_var") else w for n, w in saved["model"].items()}
+    save_checkpoint(Run(copy).checkpoints, saved["step"] + 1, {**saved, "step": saved["step"] + 1})
+
+
+@pytest.mark.parametrize("change", [change_weight, go_on])
+def test_the_head_of_another_encoder_is_refused(copy: Path, change: Callable[[Path], None]) -> None:
+    load_head(copy, hardware=CPU)
+    change(copy)
+    with pytest.raises(TwofoldError, match=r"encoder\.safetensors' holds other weights than .*checkpoint \(step \d+\)"):
+        load_head(copy, hardware=CPU)
+
+
+@pytest.mark.parametrize("settings", [{"z_dim": 64}, {"head_layers": 3}, {"head": "linear"}])
+def test_a_head_that_does_not_fit_its_recipe_is_refused(copy: Path, settings: dict[str, Any]) -> None:
+    edit(copy, **settings)
+    kind = settings.get("head", "nonlinear")
+    with pytest.raises(TwofoldError, match=f"do not fit the recipe's head '{kind}', which has"):
+        load_head(copy, hardware=CPU)
