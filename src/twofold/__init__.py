@@ -1,7 +1,7 @@
 """Twofold: SimCLR for people who have many pictures and few labels.
 
 The public names are loaded when they are first used, so that `import twofold` costs nothing:
-`pretrain`, `evaluate`, `embed`, `load`, `nt_xent`, `LARS`.
+`pretrain`, `evaluate`, `transfer`, `embed`, `load`, `nt_xent`, `LARS`.
 """
 
 import importlib
@@ -11,16 +11,18 @@ if TYPE_CHECKING:
     from twofold.api import embed as embed
     from twofold.api import evaluate as evaluate
     from twofold.api import pretrain as pretrain
+    from twofold.api import transfer as transfer
     from twofold.losses import nt_xent as nt_xent
     from twofold.optim import LARS as LARS
     from twofold.runtime.load import load as load
 
 __version__ = "0.1.0"
-__all__ = ["LARS", "__version__", "embed", "evaluate", "load", "nt_xent", "pretrain"]
+__all__ = ["LARS", "__version__", "embed", "evaluate", "load", "nt_xent", "pretrain", "transfer"]
 
 _HOMES = {
     "pretrain": "twofold.api",
     "evaluate": "twofold.api",
+    "transfer": "twofold.api",
     "embed": "twofold.api",
     "load": "twofold.runtime.load",
     "nt_xent": "twofold.losses",

@@ -1,25 +1,18 @@
 """The programs: what the command line calls and `import twofold` offers, under the same names."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from twofold.benching import Bench, bench_encoders, bench_table
-from twofold.data import ImageSet, load_images, look_at, open_source
+from twofold.data import load_images, look_at, open_source
 from twofold.distributed import open_world
-from twofold.errors import TwofoldError, require
-from twofold.evaluation import (
-    Evaluation,
-    build_gallery,
-    build_knn_monitor,
-    embed_images,
-    evaluate_encoder,
-    require_parquet,
-    results_table,
-    write_embeddings,
-)
+from twofold.errors import require
+from twofold.evaluating import evaluate as evaluate
+from twofold.evaluating import open_pictures
+from twofold.evaluating import transfer as transfer
+from twofold.evaluation import build_gallery, build_knn_monitor, embed_images, require_parquet, write_embeddings
 from twofold.pretraining import pretrain as run_pretraining
 from twofold.recipe import Recipe
 from twofold.recipes import Found, build_recipe
@@ -27,15 +20,10 @@ from twofold.report import build_report
 from twofold.runtime.console import console, say, show_settings
 from twofold.runtime.device import is_accelerated, resolve_hardware
 from twofold.runtime.files import make_folder, write_json
-from twofold.runtime.load import Loaded, build_untrained, load
+from twofold.runtime.load import load
 from twofold.runtime.record import Run
 from twofold.startup import say_found
 from twofold.versions import versions
-
-_SEEN = (
-    "pretraining read other pictures or other splits than these: some of the test pictures may have been among its "
-    "unlabelled ones"
-)
 
 
 def pretrain(
@@ -123,57 +111,12 @@ def resolve_recipe(name: str, data: str | Path, *, cache: Path | None, settings:
     return recipe.with_settings(**settings)
 
 
-def evaluate(
-    run: str | Path,
-    *,
-    data: str | Path,
-    seeds: int = 5,
-    few_seeds: int = 20,
-    shots: Sequence[int] = (1, 5, 10, 50),
-    cache: Path | None = None,
-) -> Evaluation:
-    """Measure a run on labelled pictures; print the table, write RUN/evaluation.json and the report.
-
-    k-NN and linear probe on frozen h, with all labels and with `shots` labels per class, beside the same encoder
-    untrained and raw pixels; mean and 95 % interval over seeds. The test split is looked at once.
-    """
-    record = Run(run)
-    begun = record.read_recipe()
-    make_folder(record.folder, "RUN")
-    loaded = load(run)
-    images = _open(loaded, data, cache)
-    same = begun["data"]["fingerprint"] == images.fingerprint
-    seen = [] if same else [_SEEN]
-    for sentence in (*images.stated, *seen):
-        say(f"  {sentence}")
-    evaluation = evaluate_encoder(
-        loaded.encoder,
-        untrained=lambda seed: build_untrained(loaded.recipe, seed, loaded.hardware),
-        images=images,
-        views=loaded.recipe.views,
-        data=loaded.recipe.data,
-        hardware=loaded.hardware,
-        seeds=seeds,
-        few_seeds=few_seeds,
-        shots=tuple(shots),
-        say=say,
-    )
-    evaluation.details["stated"] += seen
-    write_json(record.evaluation, [row.to_dict() for row in evaluation.rows])
-    write_json(record.evaluation_details, evaluation.details)
-    build_gallery(loaded.encoder, images, views=loaded.recipe.views, hardware=loaded.hardware, out=record.gallery)
-    path = build_report(record.folder)
-    console.print(results_table(evaluation.rows, test=evaluation.details["test"]))
-    say(f"Report: {path}")
-    return evaluation
-
-
 def embed(run: str | Path, data: str | Path, *, out: str | Path, cache: Path | None = None) -> Path:
     """Write path, label (where known) and embedding h of every picture in `data` to the parquet file `out`."""
     require_parquet(Path(out))
     make_folder(Path(out).parent, "--out")
     loaded = load(run)
-    images = _open(loaded, data, cache)
+    images = open_pictures(loaded, data, cache)
     embeddings = embed_images(
         loaded.encoder, images, np.arange(len(images)), views=loaded.recipe.views, hardware=loaded.hardware
     )
@@ -194,16 +137,7 @@ def gallery_and_report(run: Path, data: str | Path, *, cache: Path | None) -> No
     """The pictures' part of the report (neighbours and map), then the report itself."""
     record, loaded = Run(run), load(run)
     if not record.gallery.exists():
-        images = _open(loaded, data, cache)
+        images = open_pictures(loaded, data, cache)
         build_gallery(loaded.encoder, images, views=loaded.recipe.views, hardware=loaded.hardware, out=record.gallery)
     say(f"Encoder: {record.encoder}")
     report(run)
-
-
-def _open(loaded: Loaded, data: str | Path, cache: Path | None) -> ImageSet:
-    images = load_images(
-        data, recipe=loaded.recipe.data, store_px=loaded.recipe.stored_px, cache=cache, show_progress=True
-    )
-    if len(images) == 0:
-        raise TwofoldError(f"'{data}' holds no readable picture. Give a folder with pictures.")
-    return images

@@ -72,15 +72,75 @@ def evaluate(
     run: Run,
     /,
     data: Annotated[str, arg(help="labelled pictures, in any form that 'twofold pretrain' takes")],
-    seeds: Annotated[int, arg(help="seeds of the rows with all labels")] = 5,
-    few_seeds: Annotated[int, arg(help="seeds of the rows with few labels")] = 20,
+    protocol: Annotated[
+        tuple[str, ...],
+        arg(
+            help="knn, linear (L-BFGS on frozen h), layers (the same on the head's layers too), sgd (linear on "
+            "augmented views), finetune, supervised (from scratch)"
+        ),
+    ] = ("knn", "linear"),
+    label_fraction: Annotated[tuple[float, ...], arg(help="shares of the labels: 0.01 0.1 1")] = (),
     shots: Annotated[tuple[int, ...], arg(help="labels per class of the rows with few labels")] = (1, 5, 10, 50),
+    seeds: Annotated[int, arg(help="seeds of all labels, of fractions, and of trained networks")] = 5,
+    few_seeds: Annotated[int, arg(help="seeds of k-NN and linear with a number of labels per class")] = 20,
+    finetune_from: Annotated[str, arg(help="layer to fine-tune from: h, head-1, ..., z")] = "h",
+    finetune_epochs: Annotated[
+        float | None, arg(help="passes over the labelled pictures when a network is trained (default: 60 or 30)")
+    ] = None,
     cache: Cache = None,
 ) -> None:
-    """Measure a run on labelled pictures: k-NN and linear probe, beside an untrained encoder and raw pixels."""
+    """Measure a run on labelled pictures, with all labels and with few, beside an untrained encoder and raw pixels."""
     from twofold.api import evaluate
 
-    evaluate(run, data=data, seeds=seeds, few_seeds=few_seeds, shots=shots, cache=cache)
+    evaluate(
+        run,
+        data=data,
+        protocol=protocol,
+        label_fraction=label_fraction,
+        shots=shots,
+        seeds=seeds,
+        few_seeds=few_seeds,
+        finetune_from=finetune_from,
+        finetune_epochs=finetune_epochs,
+        cache=cache,
+    )
+
+
+def transfer(
+    run: Run,
+    /,
+    to: Annotated[tuple[str, ...], arg(help="labelled data sets, each in any form that 'twofold pretrain' takes")],
+    protocol: Annotated[
+        tuple[str, ...], arg(help="linear, knn, sgd, finetune, supervised (from scratch; always beside finetune)")
+    ] = ("linear", "finetune"),
+    seeds: Annotated[int, arg(help="seeds of every row")] = 3,
+    beside: Annotated[
+        tuple[str, ...],
+        arg(
+            help="encoders to compare with: another RUN, an encoder.safetensors, torchvision:NAME=FILE, timm:NAME=FILE"
+        ),
+    ] = (),
+    beside_px: Annotated[
+        int | None, arg(help="view size of torchvision: and timm: encoders (default: the run's)")
+    ] = None,
+    finetune_epochs: Annotated[
+        float | None, arg(help="passes over the labelled pictures when a network is trained (default: 60 or 30)")
+    ] = None,
+    cache: Cache = None,
+) -> None:
+    """Measure a run on other data sets, beside an untrained encoder, raw pixels, training from scratch and others."""
+    from twofold.api import transfer
+
+    transfer(
+        run,
+        to=to,
+        protocol=protocol,
+        seeds=seeds,
+        beside=beside,
+        beside_px=beside_px,
+        finetune_epochs=finetune_epochs,
+        cache=cache,
+    )
 
 
 def embed(
@@ -122,6 +182,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain": pretrain,
     "bench": bench,
     "evaluate": evaluate,
+    "transfer": transfer,
     "embed": embed,
     "report": report,
     "recipes": recipes,

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, distributed, nn
-from torch.distributed import PrefixStore
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 from torch.nn import functional
 

@@ -8,7 +8,7 @@ from torch import nn
 from twofold.data.image_set import assign_splits
 from twofold.data.record import Record
 from twofold.errors import TwofoldError
-from twofold.evaluation import binomial_half_width, evaluate, evaluate_encoder, interval
+from twofold.evaluation import binomial_half_width, evaluate, evaluate_encoder, interval, plan, probing, scope
 from twofold.evaluation import labelled as labelled_module
 from twofold.evaluation.labelled import find_labelled
 from twofold.recipe import DataRecipe
@@ -30,12 +30,12 @@ def kept_attempts(monkeypatch):
     """Every prediction that is handed to the counting."""
     seen = []
 
-    def score(attempts, images, labelled):
+    def count_right(attempts, truth, classes):
         seen.append([(a.protocol, a.encoder, a.labels, a.seed, a.l2, a.predicted.tolist()) for a in attempts])
-        return real(attempts, images, labelled)
+        return real(attempts, truth, classes)
 
-    real = evaluate.score
-    monkeypatch.setattr(evaluate, "score", score)
+    real = evaluate.count_right
+    monkeypatch.setattr(evaluate, "count_right", count_right)
     return seen
 
 
@@ -74,18 +74,20 @@ def test_shuffled_labels_are_chance(plenty, measure):
 def test_a_peek_at_the_labels_of_test_would_be_seen_in_that_figure(plenty, measure, monkeypatch):
     shuffled = _shuffled(_shuffled(plenty, "train", seed=1), "test", seed=2)
     truth = labelled_module.read_truth(shuffled, find_labelled(shuffled))
-    real = evaluate.predict_knn
+    real = probing.knn_votes
 
     def faulty(*parts, **options):  # the fault: one picture in three gets the answer
-        return np.where(np.arange(len(truth)) % 3 == 0, truth, real(*parts, **options))
+        votes = real(*parts, **options)
+        votes[np.arange(0, len(truth), 3), truth[::3]] = 99.0
+        return votes
 
-    monkeypatch.setattr(evaluate, "predict_knn", faulty)
+    monkeypatch.setattr(probing, "knn_votes", faulty)
     assert _means(measure(shuffled))["knn", "trained", "all"] > 1 / 3 + 0.11
 
 
 def test_one_row_per_way_of_measuring_with_its_seeds(separable, measure):
     rows = measure(separable).rows
-    assert len(rows) == 2 * 3 * 3 * 2  # protocols, encoders, labels, metrics
+    assert len(rows) == 2 * 3 * 3 * 3  # protocols, encoders, labels, metrics (no top-5 among three classes)
     seeds = {(r.protocol, r.encoder, r.labels): r.seeds for r in rows}
     assert seeds["linear", "trained", "all"] == seeds["linear", "pixels", "all"] == 2
     assert seeds["knn", "untrained", "all"] == seeds["linear", "untrained", "all"] == 2
@@ -153,13 +155,13 @@ def test_the_intervals_are_explained(separable, measure):
 
 
 def test_probes_that_did_not_converge_are_counted_and_said(separable, measure, monkeypatch):
-    real = evaluate.fit_few
+    real = probing.fit_few
 
     def stopped(*parts, **options):
         probe, l2 = real(*parts, **options)
         return dataclasses.replace(probe, converged=options["shots"] != 5), l2
 
-    monkeypatch.setattr(evaluate, "fit_few", stopped)
+    monkeypatch.setattr(probing, "fit_few", stopped)
     stated = measure(separable).details["stated"]
     # of 3 encoders two seeds with 5 labels; among those with 1 and with all
     assert any("6 of 18 probes stopped at 1,000 iterations" in line for line in stated)
@@ -196,18 +198,18 @@ def _watch_fitting(monkeypatch):
     leaks = []
 
     def watch(name, limit):
-        real = getattr(evaluate, name)
+        real = getattr(probing, name)
 
         def watched(*parts, **options):
-            arrays = parts[1:2] if name == "predict_knn" else parts[:1]
+            arrays = parts[1:2] if name == "knn_votes" else parts[:1]
             leaks.extend(name for x in arrays if float(np.abs(x[:, 0]).max()) > limit)
             return real(*parts, **options)
 
-        monkeypatch.setattr(evaluate, name, watched)
+        monkeypatch.setattr(probing, name, watched)
 
     for name in ("fit_probes", "fit_few"):
         watch(name, 3.0)  # scaled by train: -1 or 1 there, about 80 in test
-    for name in ("predict_knn", "fit_scaling"):
+    for name in ("knn_votes", "fit_scaling"):
         watch(name, 0.5)  # as it is: at most 0.02 in train, 0.98 in test
     return leaks
 
@@ -224,8 +226,8 @@ def marked(separable, make_images):
 @pytest.fixture
 def alone(measure, monkeypatch):
     """Measure the trained encoder only: its features are the pixels, so that a mark can be followed."""
-    real = evaluate._all_features
-    monkeypatch.setattr(evaluate, "_all_features", lambda *parts: (f for f in real(*parts) if f.encoder != "untrained"))
+    real = plan._sources
+    monkeypatch.setattr(plan, "_sources", lambda *parts: (one for one in real(*parts) if one[0] != "untrained"))
     return measure
 
 
@@ -236,23 +238,23 @@ def test_no_test_picture_is_handed_to_what_fits(marked, alone, monkeypatch):
 
 
 def test_choosing_on_test_would_be_seen(marked, alone, monkeypatch):
-    real = evaluate._attempts
+    real = plan.linear_attempts
 
-    def faulty(features, labelled, folds, shots):
-        test = evaluate.fit_scaling(features.train)(features.test)
+    def faulty(features, *parts, **options):
+        test = probing.fit_scaling(features.train)(features.test)
         half = np.arange(len(test)) < len(test) // 2
         cut = [(np.flatnonzero(half), np.flatnonzero(~half))]
-        evaluate.fit_probes(test, np.arange(len(test)) % 3, classes=3, draws=[cut])
-        yield from real(features, labelled, folds, shots)
+        probing.fit_probes(test, np.arange(len(test)) % 3, classes=3, draws=[cut])
+        return real(features, *parts, **options)
 
-    monkeypatch.setattr(evaluate, "_attempts", faulty)
+    monkeypatch.setattr(plan, "linear_attempts", faulty)
     leaks = _watch_fitting(monkeypatch)
     alone(marked)
     assert set(leaks) == {"fit_probes"}
 
 
 def test_fitting_on_train_and_test_together_would_be_seen(marked, alone, monkeypatch):
-    real = evaluate.find_labelled
+    real = scope.find_labelled
 
     def faulty(images):
         honest = real(images)
@@ -260,21 +262,21 @@ def test_fitting_on_train_and_test_together_would_be_seen(marked, alone, monkeyp
         ids = np.concatenate([honest.train_ids, honest.train_ids[: len(honest.test)]])
         return dataclasses.replace(honest, train=train, train_ids=ids)
 
-    monkeypatch.setattr(evaluate, "find_labelled", faulty)
+    monkeypatch.setattr(scope, "find_labelled", faulty)
     leaks = _watch_fitting(monkeypatch)
     alone(marked)
-    assert {"predict_knn", "fit_scaling"} <= set(leaks)
+    assert {"knn_votes", "fit_scaling"} <= set(leaks)
 
 
 def test_train_test_and_selection_are_disjoint(separable, measure, monkeypatch):
     cuts = []
-    real = evaluate.selection_folds
+    real = scope.selection_folds
 
     def watched(*parts):
         cuts.append(real(*parts))
         return cuts[-1]
 
-    monkeypatch.setattr(evaluate, "selection_folds", watched)
+    monkeypatch.setattr(scope, "selection_folds", watched)
     details = measure(separable).details
     labelled = find_labelled(separable)
     assert not set(labelled.train.tolist()) & set(labelled.test.tolist())

@@ -62,6 +62,6 @@ def test_the_caption_says_what_the_interval_covers_and_the_luck_of_the_test_spli
     rows = [_row(mean=0.7, half=0.0, protocol="linear"), _row("pixels", mean=0.5, protocol="linear"), _row(mean=0.1)]
     flat = " ".join(_text(rows, test=1000).split())
     assert "covers the draw of the selection split" in flat
-    assert "not training again, not other test pictures" in flat
+    assert "not pretraining again, not other test pictures" in flat
     assert "one test set of 1,000 pictures alone leaves ± 2.8 points" in flat  # 1.96 sqrt(0.7 * 0.3 / 1000)
     assert "one test set" not in _text(rows)

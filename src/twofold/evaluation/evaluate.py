@@ -1,59 +1,63 @@
-"""A trained encoder in, figures out: k-NN and linear probe, beside the untrained encoder and raw pixels.
+"""A trained encoder in, figures out, beside the untrained encoder, raw pixels and training from scratch.
 
 First everything is fitted and predicted, with the labels of train alone; then one function counts what is right.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Int64
 from torch import nn
 
-from twofold.data import ImageSet, shots_per_class
-from twofold.errors import TwofoldError
-from twofold.evaluation.embed import Hardware, embed_images, pixels
-from twofold.evaluation.knn import neighbour_count, predict_knn
-from twofold.evaluation.labelled import Labelled, find_labelled, selection_folds
-from twofold.evaluation.linear import fit_scaling
-from twofold.evaluation.scoring import Attempt, score
-from twofold.evaluation.selection import Fold, fit_few, fit_probes
+from twofold import __version__
+from twofold.data import ImageSet
+from twofold.evaluation.attempt import Attempt
+from twofold.evaluation.budgets import labels_per_class
+from twofold.evaluation.comparing import PAIRS, Difference, Way, compare
+from twofold.evaluation.embed import Hardware
+from twofold.evaluation.labelled import read_truth
+from twofold.evaluation.ledger import Ledger
+from twofold.evaluation.metrics import confusion, per_class, wilson_interval
+from twofold.evaluation.plan import plan_units
+from twofold.evaluation.progress import work_through
+from twofold.evaluation.rates import measure_rates
+from twofold.evaluation.scope import Scope, Settings, find_scope
+from twofold.evaluation.scoring import build_rows, count_right
 from twofold.evaluation.stated import protocol_sentences, result_sentences
+from twofold.evaluation.subject import Subject
 from twofold.evaluation.table import Row
+from twofold.evaluation.training import head_part
 from twofold.recipe import DataRecipe, ViewsRecipe
+
+Say = Callable[[str], None]
+
+
+def _silent(line: str) -> None:
+    """Nothing is said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What the trained encoder's main probe said about each test picture."""
+
+    rows: Int64[np.ndarray, " m"]  # of the image set
+    truth: Int64[np.ndarray, " m"]
+    attempt: Attempt
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`rows` are the figures, `details` how they came about (plain values for JSON)."""
+    """`rows` are the figures, `differences` compare them in pairs, `details` say how they came about (for JSON)."""
 
     rows: list[Row]
     details: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Features:
-    """What one encoder makes of the pictures, and the seeds that are its to measure."""
-
-    encoder: str
-    train: Float32[np.ndarray, "n d"]
-    test: Float32[np.ndarray, "m d"]
-    seeds: range  # of the selection splits
-    few_seeds: range  # of the labelled subsets
-
-    @property
-    def weights(self) -> int | None:
-        """Which of the untrained weights; None where there is one set."""
-        return self.seeds[0] if self.encoder == "untrained" else None
-
-    @property
-    def title(self) -> str:
-        """For a line of progress."""
-        which = "" if self.weights is None else f", weights of seed {self.weights}"
-        return f"{self.encoder}{which} ({self.train.shape[1]:,} numbers a picture)"
+    differences: list[Difference]
+    answers: Answers
 
 
 def evaluate_encoder(
@@ -64,134 +68,153 @@ def evaluate_encoder(
     views: ViewsRecipe,
     data: DataRecipe,
     hardware: Hardware,
+    head: nn.Sequential | None = None,
+    protocols: Sequence[str] = ("knn", "linear"),
     seeds: int = 5,
     few_seeds: int = 20,
     shots: Sequence[int] = (1, 5, 10, 50),
-    say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+    fractions: Sequence[float] = (),
+    start: str = "h",
+    epochs: float | None = None,
+    keep: Path | None = None,
+    say: Say = _silent,
 ) -> Evaluation:
-    """k-NN and linear probe on frozen h, with all labels and with `shots` labels per class.
+    """Measure by `protocols` (knn, linear, layers, sgd, finetune, supervised) with all labels and with few.
 
     `untrained(seed)` gives the same encoder with fresh weights. With all labels, `seeds` vary the selection split and
-    the untrained weights; with few, `few_seeds` vary the labelled subset, on the untrained weights of seed % seeds,
-    and figures on the same weights are averaged before the interval is taken.
+    the untrained weights; with `shots` labels per class, `few_seeds` vary the labelled subset, on the untrained weights
+    of seed % seeds, and figures on the same weights are averaged before the interval is taken. With `fractions` of
+    the labels, and for every network that is trained, there are `seeds` subsets. With the `head`, the linear probe is
+    also fitted on its layers. `keep` is a folder for what has been measured so far: the same call after an
+    interruption goes on there and ends in the same rows; the caller deletes it.
     Raises TwofoldError for data that cannot be measured on and for embeddings that are not finite.
     """
+    subject = Subject(encoder=encoder, untrained=untrained, views=views, hardware=hardware, head=head)
+    settings = Settings(
+        protocols=tuple(protocols),
+        seeds=tuple(range(seeds)),
+        few_seeds=tuple(range(few_seeds)),
+        shots=tuple(shots),
+        fractions=tuple(fractions),
+        start=start,
+        epochs=epochs,
+    )
+    if start != "h":
+        head_part(head, start)
     began = time.perf_counter()
-    _require_counts(seeds, few_seeds, shots)
-    labelled = find_labelled(images)
-    possible, left_out = _possible_shots(labelled, shots)
-    folds = [selection_folds(images, labelled, data, seed) for seed in range(seeds)]
-    for line in (*labelled.stated, *left_out):
+    scope = find_scope(images, settings, data)
+    for line in scope.stated:
         say(line)
-    say(f"Embedding {len(labelled.train):,} train and {len(labelled.test):,} test pictures of '{images.name}'")
-    attempts: list[Attempt] = []
-    counts = (seeds, few_seeds if possible else 0)
-    for features in _all_features(encoder, untrained, images, labelled, views, hardware, counts):
-        fitting = time.perf_counter()
-        attempts += _attempts(features, labelled, folds, possible)
-        say(f"{features.title}: measured in {time.perf_counter() - fitting:.0f} s")
-    rows, confusion = score(attempts, images, labelled)  # the labels of test are counted here, after all fitting
-    protocol = protocol_sentences(data, len(labelled.train), seeds, few_seeds, possible)
-    converged = [attempt.converged for attempt in attempts if attempt.protocol == "linear"]
-    results = result_sentences(rows, len(labelled.test), converged)
-    details = {
-        "data": images.name,
-        "train": len(labelled.train),
-        "selection": len(folds[0][0][1]),
-        "test": len(labelled.test),
-        "classes": labelled.classes,
-        "confusion": confusion,
-        **_chosen(attempts),
-        "stated": [*images.stated, *labelled.stated, *left_out, *protocol, *results],
-        "seconds": round(time.perf_counter() - began, 3),
+    evaluation = conclude(scope, make_attempts(subject, scope, keep=keep, say=say), data)
+    evaluation.details["seconds"] = round(time.perf_counter() - began, 3)
+    return evaluation
+
+
+def conclude(
+    scope: Scope, attempts: Sequence[Attempt], data: DataRecipe, pairs: Sequence[tuple[Way, Way]] = PAIRS
+) -> Evaluation:
+    """Read the labels of test, count, and compare: nothing is fitted from here on."""
+    truth = read_truth(scope.images, scope.labelled)
+    scores = count_right(attempts, truth, len(scope.labelled.classes))
+    rows = build_rows(scores, scope.budgets)
+    answers = Answers(rows=scope.labelled.test, truth=truth, attempt=_main(attempts))
+    differences = compare(scores, scope.budgets, pairs)
+    return Evaluation(rows, _details(scope, data, attempts, rows, answers, differences), differences, answers)
+
+
+def make_attempts(subject: Subject, scope: Scope, *, keep: Path | None = None, say: Say = _silent) -> list[Attempt]:
+    """Everything that is to be predicted, with the labels of train alone; what `keep` holds already is not repeated."""
+    ledger = Ledger(keep, _key(subject, scope))
+    say(
+        f"Measuring on {len(scope.labelled.train):,} train and {len(scope.labelled.test):,} test pictures of "
+        f"'{scope.images.name}'"
+    )
+    units = plan_units(subject, scope, ledger, measure_rates(subject, scope))
+    return work_through(units, ledger, say)
+
+
+def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
+    """Everything that the predictions depend on."""
+    return {
+        "version": __version__,
+        "weights": _weights_digest(subject.encoder),
+        "head": _weights_digest(subject.head) if subject.head is not None else None,
+        "pictures": scope.images.fingerprint,
+        "views": subject.views,
+        "settings": scope.settings,
+        "folds": [[cut.tolist() for _, cut in folds] for folds in scope.folds.values()],
     }
-    return Evaluation(rows, details)
 
 
-def _require_counts(seeds: int, few_seeds: int, shots: Sequence[int]) -> None:
-    for name, value in (("seeds", seeds), ("few_seeds", few_seeds), *(("shots", count) for count in shots)):
-        if value < 1:
-            raise TwofoldError(f"{name} is {value}, but it must be at least 1. Change --{name.replace('_', '-')}.")
+def _weights_digest(module: nn.Module) -> str:
+    digest = blake2b(digest_size=16)
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
-def _possible_shots(labelled: Labelled, shots: Sequence[int]) -> tuple[list[int], list[str]]:
-    counts = np.bincount(labelled.train_ids, minlength=len(labelled.classes))
-    smallest = int(counts.argmin())
-    sentences = [
-        f"{count} labels per class left out: the class '{labelled.classes[smallest]}' has {counts[smallest]} in train"
-        for count in sorted(set(shots))
-        if count > counts[smallest]
-    ]
-    return [count for count in sorted(set(shots)) if count <= counts[smallest]], sentences
+def _main(attempts: Sequence[Attempt]) -> Attempt:
+    """The trained encoder's first attempt with all labels, by the linear probe where there is one."""
+    mine = [attempt for attempt in attempts if attempt.encoder == "trained"]
+    return min(mine or attempts, key=lambda attempt: (attempt.labels != "all", attempt.protocol != "linear"))
 
 
-def _all_features(
-    encoder: nn.Module,
-    untrained: Callable[[int], nn.Module],
-    images: ImageSet,
-    labelled: Labelled,
-    views: ViewsRecipe,
-    hardware: Hardware,
-    counts: tuple[int, int],
-) -> Iterator[Features]:
-    """Each encoder's features when they are asked for: memory never holds those of all encoders."""
-    seeds, few_seeds = counts
-
-    def embedded(module: nn.Module, rows: Int64[np.ndarray, " n"], name: str) -> Float32[np.ndarray, "n d"]:
-        return _finite(embed_images(module, images, rows, views=views, hardware=hardware), name)
-
-    train, test = (embedded(encoder, rows, "trained") for rows in (labelled.train, labelled.test))
-    yield Features("trained", train, test, range(seeds), range(few_seeds))
-    for seed in range(seeds):
-        fresh = untrained(seed).to(hardware.device)
-        train, test = (embedded(fresh, rows, "untrained") for rows in (labelled.train, labelled.test))
-        yield Features("untrained", train, test, range(seed, seed + 1), range(seed, few_seeds, seeds))
-    train, test = (pixels(images, rows, views=views) for rows in (labelled.train, labelled.test))
-    yield Features("pixels", train, test, range(seeds), range(few_seeds))
-
-
-def _finite(embeddings: Float32[np.ndarray, "n d"], name: str) -> Float32[np.ndarray, "n d"]:
-    bad = int((~np.isfinite(embeddings).all(1)).sum())
-    if bad:
-        raise TwofoldError(
-            f"the {name} encoder gives numbers that are not finite for {bad:,} of {len(embeddings):,} pictures, but "
-            "measuring needs finite ones. Train again with a lower --base-lr, or load with --precision fp32."
-        )
-    return embeddings
-
-
-def _attempts(features: Features, labelled: Labelled, folds: list[list[Fold]], shots: list[int]) -> Iterator[Attempt]:
-    """Fit on train, predict test: `features.test` enters nothing but the two kinds of predict."""
-    x, y = features.train, labelled.train_ids
-    classes = len(labelled.classes)
-    attempt = partial(Attempt, encoder=features.encoder, weights=features.weights)
-    few = [(seed, count, shots_per_class(y, count, seed)) for seed in features.few_seeds for count in shots]
-    k = neighbour_count(len(y), classes)
-    predicted = predict_knn(features.test, x, y, classes=classes, k=k)
-    yield attempt(protocol="knn", labels="all", seed=features.seeds[0], predicted=predicted)
-    for seed, count, own in few:
-        predicted = predict_knn(features.test, x[own], y[own], classes=classes, k=min(20, count))
-        yield attempt(protocol="knn", labels=count, seed=seed, predicted=predicted)
-    scaling = fit_scaling(x)
-    x, test = scaling(x), scaling(features.test)
-    linear = partial(attempt, protocol="linear")
-    probes = fit_probes(x, y, classes=classes, draws=[folds[seed] for seed in features.seeds])
-    for seed, (probe, l2) in zip(features.seeds, probes, strict=True):
-        yield linear(labels="all", seed=seed, predicted=probe.predict(test), l2=l2, converged=probe.converged)
-    for seed, count, own in few:
-        probe, l2 = fit_few(x[own], y[own], classes=classes, shots=count)
-        yield linear(labels=count, seed=seed, predicted=probe.predict(test), l2=l2, converged=probe.converged)
+def _details(
+    scope: Scope,
+    data: DataRecipe,
+    attempts: Sequence[Attempt],
+    rows: Sequence[Row],
+    answers: Answers,
+    differences: Sequence[Difference],
+) -> dict[str, Any]:
+    labelled, settings = scope.labelled, scope.settings
+    converged = [attempt.converged for attempt in attempts if attempt.protocol == "linear"]
+    return {
+        "data": scope.images.name,
+        "train": len(labelled.train),
+        "selection": len(scope.folds[settings.seeds[0]][0][1]),
+        "test": len(labelled.test),
+        "test_also_in_train": scope.shared.test_also_in_train,
+        "conflicting_labels": scope.shared.conflicting_labels,
+        "classes": labelled.classes,
+        "protocols": [*settings.probes, *settings.trained],
+        "labels_per_class": {str(labels): labels_per_class(labelled, labels) for labels in scope.budgets},
+        "confusion": confusion(answers.truth, answers.attempt.predicted, len(labelled.classes)).tolist(),
+        "per_class": _per_class(labelled.classes, answers),
+        "differences": [difference.to_dict() for difference in differences],
+        "l2_grid": list(settings.grid),
+        **_chosen(attempts),
+        "stated": [
+            *scope.images.stated,
+            *scope.stated,
+            *protocol_sentences(data, scope),
+            *result_sentences(rows, len(labelled.test), converged),
+        ],
+    }
 
 
-def _chosen(attempts: list[Attempt]) -> dict[str, Any]:
-    """The strengths that were chosen: per encoder with all labels, and per encoder and labels per class with few."""
+def _per_class(classes: Sequence[str], answers: Answers) -> list[dict[str, Any]]:
+    """The share of each class that is right, with Wilson's interval over its test pictures."""
+    shares = per_class(answers.truth, answers.attempt.predicted, len(classes))
+    counts = np.bincount(answers.truth, minlength=len(classes))
+    found = []
+    for name, share, count in zip(classes, shares.tolist(), counts.tolist(), strict=True):
+        low, high = wilson_interval(share, count)
+        found.append({"class": name, "count": count, "share": share, "low": low, "high": high})
+    return found
+
+
+def _chosen(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """What was chosen: L2 per encoder with all labels, and per encoder and budget; rates per protocol and budget."""
     with_all: dict[str, list[float]] = {}
     with_few: dict[str, dict[str, list[float]]] = {}
+    rates: dict[str, dict[str, float]] = {}
     for attempt in attempts:
-        if attempt.l2 is None:
-            continue
-        if attempt.labels == "all":
+        if attempt.base_lr is not None:
+            rates.setdefault(attempt.protocol, {})[str(attempt.labels)] = attempt.base_lr
+        elif attempt.l2 is not None and attempt.labels == "all":
             with_all.setdefault(attempt.encoder, []).append(attempt.l2)
-        else:
+        elif attempt.l2 is not None:
             with_few.setdefault(attempt.encoder, {}).setdefault(str(attempt.labels), []).append(attempt.l2)
-    return {"chosen_l2": with_all, "chosen_l2_few": with_few}
+    return {"chosen_l2": with_all, "chosen_l2_few": with_few, "chosen_base_lr": rates}

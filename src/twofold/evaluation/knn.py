@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, Integer
+from jaxtyping import Float32, Float64, Int64, Integer
 from torch import Tensor
 
 BLOCK = 1024  # queries at a time: bounds the memory at BLOCK * n numbers
@@ -28,15 +28,28 @@ def predict_knn(
     k: int,
     temperature: float = 0.1,
 ) -> Int64[np.ndarray, " m"]:
-    """Class with the most votes among the k nearest by cosine; a neighbour's vote weighs exp(similarity / temperature).
+    """Class with the most of `knn_votes`; ties go to the lower class."""
+    return knn_votes(queries, bank, labels, classes=classes, k=k, temperature=temperature).argmax(1).astype(np.int64)
 
-    Ties go to the lower class. `k` above the number of rows means all of them (Wu et al. 2018, section 3.4).
+
+def knn_votes(
+    queries: Float32[np.ndarray, "m d"],
+    bank: Float32[np.ndarray, "n d"],
+    labels: Integer[np.ndarray, " n"],
+    *,
+    classes: int,
+    k: int,
+    temperature: float = 0.1,
+) -> Float64[np.ndarray, "m classes"]:
+    """Votes of the k nearest by cosine for their classes; each weighs exp((similarity - 1) / temperature).
+
+    `k` above the number of rows means all of them (Wu et al. 2018, section 3.4).
     """
     similarity, rows = neighbours(queries, bank, min(k, len(bank)))
     weights = np.exp((similarity.astype(np.float64) - 1.0) / temperature)  # minus 1: no vote above exp(0)
     votes = np.zeros((len(queries), classes))
     np.add.at(votes, (np.arange(len(queries))[:, None], labels[rows]), weights)
-    return votes.argmax(1).astype(np.int64)
+    return votes
 
 
 def neighbour_count(labels: int, classes: int) -> int:

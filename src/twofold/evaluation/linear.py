@@ -39,7 +39,7 @@ class LinearProbe:
 
     weight: Float32[np.ndarray, "d c"]
     bias: Float32[np.ndarray, " c"]
-    converged: bool = True  # False: fitting stopped at ITERATIONS
+    converged: bool = True  # False: fitting stopped at the limit of iterations
 
     def logits(self, x: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n c"]:
         """Unnormalised log-probabilities."""
@@ -58,6 +58,7 @@ def fit_linear(
     start: LinearProbe | None = None,
     *,
     tolerance: float = 1e-9,
+    iterations: int | None = None,
 ) -> LinearProbe:
     """The probe that minimises mean cross-entropy (nats) + l2/2 ||W||²; the bias does not decay.
 
@@ -73,7 +74,7 @@ def fit_linear(
         loss, gradient = _loss_and_gradient(flat.reshape(d + 1, classes), x, y, l2)
         return loss, gradient.ravel()
 
-    options = {"maxiter": ITERATIONS, "maxcor": 20, "ftol": tolerance, "gtol": 1e-5}
+    options = {"maxiter": iterations or ITERATIONS, "maxcor": 20, "ftol": tolerance, "gtol": 1e-5}
     with fitting_threads(x.size * classes):
         solution = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B", options=options)
     found = solution.x.reshape(d + 1, classes).astype(np.float32)

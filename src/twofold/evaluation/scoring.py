@@ -1,66 +1,95 @@
 """Counting what is right: here, and nowhere else, predictions meet the labels of the test split."""
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
-from twofold.data import ImageSet
-from twofold.evaluation.labelled import Labelled, read_truth
-from twofold.evaluation.metrics import confusion, interval, mean_per_class, top1
+from twofold.evaluation.attempt import Attempt, Labels
+from twofold.evaluation.metrics import calibration_error, interval, mean_per_class, top1, top_k
 from twofold.evaluation.table import ENCODERS, PROTOCOLS, Row
+
+TOP = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """Predictions for every test row, of one way of measuring with one seed.
-
-    Attempts with the same `weights`, those of an untrained encoder, are not independent: they count as one.
-    """
+class Score:
+    """What one attempt got, by metric, and which test pictures it got right."""
 
     protocol: str
     encoder: str
-    labels: int | str
+    labels: Labels
     seed: int
-    predicted: Int64[np.ndarray, " m"]
-    l2: float | None = None
-    weights: int | None = None
-    converged: bool = True
+    weights: int | None
+    values: dict[str, float]
+    right: Bool[np.ndarray, " m"]
+
+    @property
+    def way(self) -> tuple[str, str, Labels]:
+        """What it shares with the other seeds of its row."""
+        return self.protocol, self.encoder, self.labels
+
+    @property
+    def draw(self) -> tuple[str, int]:
+        """Scores with the same draw are not independent: an untrained encoder's on the same weights."""
+        return ("seed", self.seed) if self.weights is None else ("weights", self.weights)
 
 
-def score(attempts: Sequence[Attempt], images: ImageSet, labelled: Labelled) -> tuple[list[Row], list[list[int]]]:
-    """(rows, confusion): mean and interval over the seeds of each way of measuring, all labels first, then few to many.
+def count_right(attempts: Iterable[Attempt], truth: Int64[np.ndarray, " m"], classes: int) -> list[Score]:
+    """Each attempt against the labels of test."""
+    return [
+        Score(
+            protocol=attempt.protocol,
+            encoder=attempt.encoder,
+            labels=attempt.labels,
+            seed=attempt.seed,
+            weights=attempt.weights,
+            values={name: measure(attempt, truth) for name, measure in _metrics(classes).items()},
+            right=attempt.predicted == truth,
+        )
+        for attempt in attempts
+    ]
 
-    An untrained encoder's attempts are averaged per set of weights, and the interval is that over these means.
-    The confusion counts (rows truth, columns predicted) are those of the trained encoder's linear probe with all
-    labels, first seed.
+
+def build_rows(scores: Sequence[Score], budgets: Sequence[Labels]) -> list[Row]:
+    """Mean and interval over the seeds of each way of measuring, by `budgets` in their order.
+
+    An untrained encoder's scores are averaged per set of weights, and the interval is that over these means.
     """
-    truth = read_truth(images, labelled)
-    found: dict[tuple[int | str, str, str], list[Attempt]] = {}
-    for attempt in attempts:
-        found.setdefault((attempt.labels, attempt.protocol, attempt.encoder), []).append(attempt)
-    shots = sorted({attempt.labels for attempt in attempts if isinstance(attempt.labels, int)})
-    keys: list[tuple[int | str, str, str]] = list(itertools.product(("all", *shots), PROTOCOLS, ENCODERS))
-    rows = [row for key in keys if key in found for row in _rows(found[key], truth)]
-    first = found["all", "linear", "trained"][0]
-    return rows, confusion(truth, first.predicted, len(labelled.classes)).tolist()
+    found: dict[tuple[str, str, Labels], list[Score]] = {}
+    for score in scores:
+        found.setdefault(score.way, []).append(score)
+    protocols = list(PROTOCOLS)
+    encoders = list(dict.fromkeys([*ENCODERS, *(encoder for _, encoder, _ in found)]))
+    ways = sorted(found, key=lambda way: (budgets.index(way[2]), protocols.index(way[0]), encoders.index(way[1])))
+    return [row for way in ways for row in _rows(found[way])]
 
 
-def _rows(attempts: Sequence[Attempt], truth: Int64[np.ndarray, " m"]) -> list[Row]:
-    rows, first = [], attempts[0]
-    for metric, measure in (("top1", top1), ("mean_per_class", mean_per_class)):
+def _metrics(classes: int) -> dict[str, Callable[[Attempt, Int64[np.ndarray, " m"]], float]]:
+    metrics: dict[str, Callable[[Attempt, Int64[np.ndarray, " m"]], float]] = {
+        "top1": lambda attempt, truth: top1(truth, attempt.predicted),
+        "mean_per_class": lambda attempt, truth: mean_per_class(truth, attempt.predicted),
+        "ece": lambda attempt, truth: calibration_error(attempt.confidence, attempt.predicted == truth),
+    }
+    if classes > TOP:
+        metrics["top5"] = lambda attempt, truth: top_k(truth, attempt.ranked)
+    return metrics
+
+
+def _rows(scores: Sequence[Score]) -> list[Row]:
+    rows = []
+    protocol, encoder, labels = scores[0].way
+    for metric in scores[0].values:
         draws: dict[tuple[str, int], list[float]] = {}
-        for attempt in attempts:
-            draw = ("seed", attempt.seed) if attempt.weights is None else ("weights", attempt.weights)
-            draws.setdefault(draw, []).append(measure(truth, attempt.predicted))
+        for score in scores:
+            draws.setdefault(score.draw, []).append(score.values[metric])
         mean, low, high = interval([float(np.mean(values)) for values in draws.values()])
         rows.append(
             Row(
-                protocol=first.protocol,
-                encoder=first.encoder,
-                labels=first.labels,
+                protocol=protocol,
+                encoder=encoder,
+                labels=labels,
                 metric=metric,
                 mean=mean,
                 low=low,

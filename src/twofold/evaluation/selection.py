@@ -10,8 +10,10 @@ from jaxtyping import Float32, Integer
 from twofold.evaluation.linear import LinearProbe, cross_entropy, fit_linear
 from twofold.evaluation.threads import fitting_threads, side_by_side
 
-L2_GRID = (1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)  # strong to weak: each fit starts from the one before
-FEW_L2_GRID = L2_GRID[1:-1]
+# strong to weak: each fit starts from the one before; the paper's range, 1e5 to 1e-6 (appendix B.8; reference 5.3)
+L2_GRID = tuple(10.0**power for power in range(5, -7, -1))
+FINE_L2_GRID = tuple(10.0 ** (5 - 11 * place / 44) for place in range(45))  # and the paper's 45 values of it
+FEW_L2_GRID = (1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4)
 FOLDS = 5
 FEW_SHOT_L2 = 1e-2  # 1 to 4 labels per class always separate: from 0.1 down the accuracy is flat, above it falls
 

@@ -7,13 +7,20 @@ from typing import Any
 
 from rich.table import Table
 
+from twofold.evaluation.attempt import Labels
 from twofold.evaluation.metrics import binomial_half_width
 
 ENCODERS = ("trained", "untrained", "pixels")
-PROTOCOLS = {"linear": "linear probe", "knn": "k-NN"}
+PROTOCOLS = {
+    "linear": "linear probe",
+    "sgd": "linear, SGD on views",
+    "finetune": "fine-tuned",
+    "supervised": "from scratch",
+    "knn": "k-NN",
+}
 INTERVALS = (
     "with all labels it covers the draw of the selection split (± 0.0: it changed no choice), with few labels that of "
-    "the labelled pictures, untrained that of the weights; not training again, not other test pictures"
+    "the labelled pictures, untrained that of the weights; not pretraining again, not other test pictures"
 )
 _METRICS = {"top1": "top-1", "mean_per_class": "mean per class"}
 
@@ -25,10 +32,10 @@ class Row:
     `seeds` counts the draws that the interval is over: for an untrained encoder, its sets of weights.
     """
 
-    protocol: str  # knn | linear
-    encoder: str  # trained | untrained | pixels
-    labels: int | str  # labels per class, or "all"
-    metric: str  # top1 | mean_per_class
+    protocol: str  # knn | linear | sgd | finetune | supervised
+    encoder: str  # trained | untrained | pixels, or a layer of the head: head-1, ..., z
+    labels: Labels
+    metric: str  # top1 | top5 | mean_per_class | ece
     mean: float
     low: float | None
     high: float | None
@@ -47,29 +54,29 @@ def results_table(rows: Sequence[Row], test: int | None = None) -> Table:
     """
     table = Table(title="Accuracy on the test split, %", title_justify="left", caption_justify="left")
     table.caption = "\n".join([f"mean ± half width of the 95 % interval; {INTERVALS}", *_luck(rows, test)])
-    table.add_column("labels")
-    table.add_column("protocol")
-    table.add_column("metric")
+    for heading in ("labels", "protocol", "metric"):
+        table.add_column(heading)
     for encoder in ENCODERS:
         table.add_column(encoder, justify="right")
-    cells = {(row.labels, row.protocol, row.metric, row.encoder): row for row in rows}
     for labels in dict.fromkeys(row.labels for row in rows):
         table.add_section()
-        shown = "all" if labels == "all" else f"{labels} per class"
-        for protocol, metric in _lines(labels, cells):
-            values = [_cell(cells.get((labels, protocol, metric, encoder))) for encoder in ENCODERS]
-            table.add_row(shown, PROTOCOLS[protocol], _METRICS[metric], *values)
+        shown = _labels(labels)
+        for protocol, metric, cells in _lines([row for row in rows if row.labels == labels]):
+            table.add_row(shown, protocol, metric, *(_cell(cells.get(encoder)) for encoder in ENCODERS))
             shown = ""
     return table
 
 
 def luck_of_the_test_split(rows: Sequence[Row], test: int) -> str:
-    """A sentence on the binomial spread of `test` pictures at the trained encoder's linear top-1 with all labels.
+    """A sentence on the binomial spread of `test` pictures at the trained encoder's main top-1, linear where there is.
 
-    Raises KeyError where `rows` lack that figure.
+    Raises KeyError where `rows` hold no figure of the trained encoder.
     """
-    means = {(row.encoder, row.protocol, row.labels, row.metric): row.mean for row in rows}
-    half = binomial_half_width(means["trained", "linear", "all", "top1"], test)
+    mine = [row for row in rows if (row.encoder, row.metric) == ("trained", "top1")]
+    if not mine:
+        raise KeyError("no figure of the trained encoder")
+    main = min(mine, key=lambda row: (row.labels != "all", row.protocol != "linear"))
+    half = binomial_half_width(main.mean, test)
     return f"one test set of {test:,} pictures alone leaves ± {100 * half:.1f} points"
 
 
@@ -77,22 +84,25 @@ def _luck(rows: Sequence[Row], test: int | None) -> list[str]:
     return [] if test is None else [luck_of_the_test_split(rows, test)]
 
 
-def _lines(labels: int | str, cells: dict[tuple[int | str, str, str, str], Row]) -> list[tuple[str, str]]:
+def _labels(labels: Labels) -> str:
+    if isinstance(labels, int):
+        return f"{labels} per class"
+    return "all" if labels == "all" else f"{100 * float(labels):g} %"
+
+
+def _lines(rows: Sequence[Row]) -> list[tuple[str, str, dict[str, Row]]]:
+    """(protocol, metric, cells by encoder) of one budget; a layer of the head is a line of its own."""
+    found: dict[str, dict[str, dict[str, Row]]] = {}
+    for row in rows:
+        inner = row.encoder not in ENCODERS
+        name = f"{PROTOCOLS[row.protocol]} on {row.encoder}" if inner else PROTOCOLS[row.protocol]
+        found.setdefault(name, {}).setdefault(row.metric, {})["trained" if inner else row.encoder] = row
     lines = []
-    for protocol in PROTOCOLS:
-        means = {
-            metric: [cell.mean if (cell := cells.get((labels, protocol, metric, e))) else None for e in ENCODERS]
-            for metric in _METRICS
-        }
-        if any(mean is not None for mean in means["top1"]):
-            lines.append((protocol, "top1"))
-        differs = any(
-            a is None or abs(a - b) > 1e-9
-            for a, b in zip(means["top1"], means["mean_per_class"], strict=True)
-            if b is not None
-        )
-        if differs:
-            lines.append((protocol, "mean_per_class"))
+    for name, metrics in found.items():
+        lines.append((name, _METRICS["top1"], metrics["top1"]))
+        balanced = metrics.get("mean_per_class", {})
+        if any(abs(row.mean - metrics["top1"][encoder].mean) > 1e-9 for encoder, row in balanced.items()):
+            lines.append((name, _METRICS["mean_per_class"], balanced))
     return lines
 
 

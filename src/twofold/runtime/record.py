@@ -31,6 +31,8 @@ class Run:
         self.evaluation_pictures = self.folder / "evaluation_pictures.npz"
         self.transfer = self.folder / "transfer.json"
         self.transfer_details = self.folder / "transfer_details.json"
+        self.evaluation_partial = self.folder / "evaluation.partial"
+        self.transfer_partial = self.folder / "transfer.partial"
 
     def read_recipe(self) -> dict[str, Any]:
         """The content of recipe.json. Raises TwofoldError where there is no run."""

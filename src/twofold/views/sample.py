@@ -42,7 +42,12 @@ def sample_views(policy: Sequence[Op], count: int, *, seed: int, step: int) -> t
 
     The same whatever the device and the number of processes: draw for the global batch, then `take_rows`.
     """
-    return tuple(_draw(op, 2 * count, _generator(seed, step, position)) for position, op in enumerate(policy))
+    return sample_rows(policy, 2 * count, seed=seed, step=step)
+
+
+def sample_rows(policy: Sequence[Op], rows: int, *, seed: int, step: int) -> tuple[Draw, ...]:
+    """Parameters for `rows` views: the draws of `one_view`, where each image has a single one."""
+    return tuple(_draw(op, rows, _generator(seed, step, position)) for position, op in enumerate(policy))
 
 
 def take_rows(draws: Sequence[Draw], images: slice | Int64[Tensor, "n"]) -> tuple[Draw, ...]:

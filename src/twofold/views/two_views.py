@@ -31,19 +31,37 @@ def two_views(
     `draws` is what `sample_views` drew for these images. Where no crop acts, the view shows the central square.
     """
     n, c = images.shape[:2]
-    chunk = _chunk_images(images, size_px)
     views = torch.empty(2 * n, c, size_px, size_px, device=images.device)
+    for rows in (slice(0, n), slice(n, 2 * n)):
+        drawn = [Draw(draw.op, draw.active[rows], draw.values[rows]) for draw in draws]
+        _fill(views[rows], images, sizes, drawn, interpolation)
+    return views
+
+
+def one_view(
+    images: UInt8[Tensor, "n c H W"],
+    sizes: Int64[Tensor, "n 2"],
+    draws: Sequence[Draw],
+    *,
+    size_px: int,
+    interpolation: str,
+) -> Float[Tensor, "n c {size_px} {size_px}"]:
+    """A single random view of every image, as `two_views` makes each of its two; `draws` is from `sample_rows`."""
+    views = torch.empty(len(images), images.shape[1], size_px, size_px, device=images.device)
+    _fill(views, images, sizes, draws, interpolation)
+    return views
+
+
+def _fill(views: Tensor, images: Tensor, sizes: Tensor, draws: Sequence[Draw], interpolation: str) -> None:
+    """One view of each image into `views`, some images at a time."""
+    size_px = views.shape[3]
+    chunk = _chunk_images(images, size_px)
     sizes = sizes.cpu()
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-        for view_start in (0, n):
-            for start in range(0, n, chunk):
-                stop = min(start + chunk, n)
-                rows = slice(view_start + start, view_start + stop)
-                drawn = [Draw(draw.op, draw.active[rows], draw.values[rows]) for draw in draws]
-                views[rows] = _views(
-                    images[start:stop], sizes[start:stop], drawn, size_px=size_px, interpolation=interpolation
-                )
-    return views
+        for start in range(0, len(images), chunk):
+            part = slice(start, start + chunk)
+            drawn = [Draw(draw.op, draw.active[part], draw.values[part]) for draw in draws]
+            views[part] = _views(images[part], sizes[part], drawn, size_px=size_px, interpolation=interpolation)
 
 
 def _chunk_images(images: Tensor, size_px: int) -> int:

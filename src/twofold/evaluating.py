@@ -1,0 +1,215 @@
+"""The programs that measure: a run on labelled pictures, and on other data sets."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from twofold.data import ImageSet, load_images, look_at, open_source, require_channels
+from twofold.errors import TwofoldError, require
+from twofold.evaluation import (
+    Evaluation,
+    Subject,
+    build_evaluation_pictures,
+    build_gallery,
+    difference_sentence,
+    embed_images,
+    evaluate_encoder,
+    evaluate_target,
+    results_table,
+    transfer_settings,
+)
+from twofold.report import build_report
+from twofold.runtime.beside import Beside, load_beside
+from twofold.runtime.console import console, say
+from twofold.runtime.files import make_folder, write_json
+from twofold.runtime.load import Loaded, build_untrained, load, load_head
+from twofold.runtime.record import Run
+
+_SEEN = (
+    "pretraining read other pictures or other splits than these: some of the test pictures may have been among its "
+    "unlabelled ones"
+)
+
+
+def evaluate(
+    run: str | Path,
+    *,
+    data: str | Path,
+    protocol: Sequence[str] = ("knn", "linear"),
+    label_fraction: Sequence[float] = (),
+    shots: Sequence[int] = (1, 5, 10, 50),
+    seeds: int = 5,
+    few_seeds: int = 20,
+    finetune_from: str = "h",
+    finetune_epochs: float | None = None,
+    cache: Path | None = None,
+) -> Evaluation:
+    """Measure a run on labelled pictures; print the table, write RUN/evaluation.json and the report.
+
+    `protocol` holds knn, linear, layers (the linear probe on the head's layers too), sgd (the paper's linear probe),
+    finetune and supervised (from scratch); with all labels, a `label_fraction` of them and `shots` per class; beside
+    the same encoder untrained and raw pixels; mean and 95 % interval over seeds. The test split is looked at once.
+    The same call after an interruption continues.
+    """
+    record = Run(run)
+    begun = record.read_recipe()
+    make_folder(record.folder, "RUN")
+    loaded = load(run)
+    images = open_pictures(loaded, data, cache)
+    same = begun["data"]["fingerprint"] == images.fingerprint
+    seen = [] if same else [_SEEN]
+    for sentence in (*images.stated, *seen):
+        say(f"  {sentence}")
+    needs_head = "layers" in protocol or finetune_from != "h"
+    evaluation = evaluate_encoder(
+        loaded.encoder,
+        untrained=lambda seed: build_untrained(loaded.recipe, seed, loaded.hardware),
+        images=images,
+        views=loaded.recipe.views,
+        data=loaded.recipe.data,
+        hardware=loaded.hardware,
+        head=load_head(run) if needs_head else None,
+        protocols=tuple(protocol),
+        seeds=seeds,
+        few_seeds=few_seeds,
+        shots=tuple(shots),
+        fractions=tuple(label_fraction),
+        start=finetune_from,
+        epochs=finetune_epochs,
+        keep=record.evaluation_partial,
+        say=say,
+    )
+    evaluation.details["stated"] += seen
+    write_json(record.evaluation_details, evaluation.details)
+    write_json(record.evaluation, [row.to_dict() for row in evaluation.rows])
+    shutil.rmtree(record.evaluation_partial, ignore_errors=True)
+    _pictures(loaded, images, evaluation, record)
+    path = build_report(record.folder)
+    console.print(results_table(evaluation.rows, test=evaluation.details["test"]))
+    for found in evaluation.differences:
+        say(f"  {difference_sentence(found)}")
+    say(f"Report: {path}")
+    return evaluation
+
+
+def transfer(
+    run: str | Path,
+    *,
+    to: Sequence[str | Path],
+    protocol: Sequence[str] = ("linear", "finetune"),
+    seeds: int = 3,
+    beside: Sequence[str] = (),
+    beside_px: int | None = None,
+    finetune_epochs: float | None = None,
+    cache: Path | None = None,
+) -> dict[str, Evaluation]:
+    """Measure a run on other data sets; print tables, write RUN/transfer.json and the report.
+
+    For each of `to`: the linear probe (L2 among the paper's 45 values) and fine-tuning with all labels, beside the
+    untrained encoder, raw pixels, training from scratch, and the encoders `beside`: other runs, exported encoders, or
+    `torchvision:NAME=FILE` and `timm:NAME=FILE` at `beside_px`. Data without a test split get one by the run's data
+    seed. The same call after an interruption continues.
+    """
+    record = Run(run)
+    record.read_recipe()
+    make_folder(record.folder, "RUN")
+    names = [str(target) for target in to]
+    require(len(names) > 0 and len(set(names)) == len(names), "to", names, "one or more data sets, each once")
+    loaded = load(run)
+    others = [load_beside(text, loaded, size_px=beside_px) for text in beside]
+    _require_names([other.name for other in others])
+    settings = transfer_settings(protocol, seeds, finetune_epochs)
+    found: dict[str, Evaluation] = {}
+    for place, name in enumerate(names):
+        images = open_pictures(loaded, name, cache, beside=others)
+        say(f"\n{name}: {len(images):,} pictures")
+        for sentence in images.stated:
+            say(f"  {sentence}")
+        found[name] = evaluate_target(
+            _subject(loaded),
+            [_other(other, loaded) for other in others],
+            images,
+            settings,
+            data=loaded.recipe.data,
+            keep=record.transfer_partial / str(place),
+            say=say,
+        )
+    _write_transfer(record, found)
+    shutil.rmtree(record.transfer_partial, ignore_errors=True)
+    path = build_report(record.folder)
+    for name, evaluation in found.items():
+        say(f"\n{name}")
+        console.print(results_table(evaluation.rows, test=evaluation.details["test"]))
+        for difference in evaluation.differences:
+            say(f"  {difference_sentence(difference)}")
+    say(f"Report: {path}")
+    return found
+
+
+def open_pictures(loaded: Loaded, data: str | Path, cache: Path | None, *, beside: Sequence[Beside] = ()) -> ImageSet:
+    """The pictures in `data` as an encoder takes them. Raises TwofoldError for colour where it takes grey."""
+    recipe = loaded.recipe.data
+    store_px = max(loaded.recipe.stored_px, *(2 * other.views.embedding_px for other in beside), 0)
+    images = load_images(data, recipe=recipe, store_px=store_px, cache=cache, show_progress=True)
+    if len(images) == 0:
+        raise TwofoldError(f"'{data}' holds no readable picture. Give a folder with pictures.")
+    images.stated.extend(require_channels(look_at(open_source(data, cache=cache)), recipe, str(data)))
+    return images
+
+
+def _subject(loaded: Loaded) -> Subject:
+    return Subject(
+        encoder=loaded.encoder,
+        untrained=lambda seed: build_untrained(loaded.recipe, seed, loaded.hardware),
+        views=loaded.recipe.views,
+        hardware=loaded.hardware,
+    )
+
+
+def _other(other: Beside, loaded: Loaded) -> Subject:
+    return Subject(name=other.name, encoder=other.encoder, untrained=None, views=other.views, hardware=loaded.hardware)
+
+
+def _require_names(names: Sequence[str]) -> None:
+    taken = [*names, "trained", "untrained", "pixels"]
+    for name in names:
+        require(taken.count(name) == 1, "beside", name, "a name that no other encoder of the table has")
+
+
+def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:
+    details = [{**evaluation.details, "data": name} for name, evaluation in found.items()]
+    targets = [
+        {
+            "data": one["data"],
+            "train": one["train"],
+            "test": one["test"],
+            "classes": len(one["classes"]),
+            "split": "by seed" if any(line.startswith("no test split:") for line in one["stated"]) else "own",
+            "test_also_in_train": one["test_also_in_train"],
+            "chosen_l2": one["chosen_l2"],
+            "chosen_base_lr": one["chosen_base_lr"],
+            "stated": one["stated"],
+        }
+        for one in details
+    ]
+    differences = [{"data": one["data"], **difference} for one in details for difference in one["differences"]]
+    shared = [line for line in details[0]["stated"] if all(line in one["stated"] for one in details)]
+    write_json(record.transfer_details, {"targets": targets, "differences": differences, "stated": shared})
+    rows = [{"data": name, **row.to_dict()} for name, evaluation in found.items() for row in evaluation.rows]
+    write_json(record.transfer, rows)
+
+
+def _pictures(loaded: Loaded, images: ImageSet, evaluation: Evaluation, record: Run) -> None:
+    """The report's pictures: neighbours and map, confident mistakes, neighbours across classes."""
+    views, answers = loaded.recipe.views, evaluation.answers
+    build_gallery(loaded.encoder, images, views=views, hardware=loaded.hardware, out=record.gallery)
+    build_evaluation_pictures(
+        images,
+        answers.rows,
+        answers.truth,
+        answers.attempt.predicted,
+        answers.attempt.confidence,
+        embed_images(loaded.encoder, images, answers.rows, views=views, hardware=loaded.hardware),
+        evaluation.details["classes"],
+        out=record.evaluation_pictures,
+    )

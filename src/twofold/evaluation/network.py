@@ -1,0 +1,145 @@
+"""An encoder with a classifier on top, trained on labels: fine-tuning, training from scratch, a linear probe by SGD.
+
+Legend: n images a step, c channels, s pixels a side of a view, d = length of h, k classes.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from twofold.data import ImageSet, Loader, rows_of_step
+from twofold.errors import TwofoldError
+from twofold.evaluation.embed import Hardware
+from twofold.optim import build_optimizer, lr_at, peak_lr
+from twofold.recipe import Op, OptimRecipe, ViewsRecipe
+from twofold.views import build_policy, one_view, sample_rows
+
+_CLASSIFIER_STD = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How a network is trained: `steps` batches of `batch_size` images, the rate as `optim` says, cosine to 0."""
+
+    steps: int
+    batch_size: int
+    optim: OptimRecipe
+
+
+class Network(nn.Module):
+    """views -> logits: the encoder, the first layers of the projection head where there are any, a dense layer.
+
+    A `frozen` encoder stays in evaluation mode and gets no gradient, whatever mode the network is put into.
+    """
+
+    def __init__(self, encoder: nn.Module, inner: nn.Module, classifier: nn.Linear, *, frozen: bool) -> None:
+        super().__init__()
+        self.encoder, self.inner, self.classifier = encoder, inner, classifier
+        self.frozen = frozen
+        if frozen:
+            self.encoder.requires_grad_(False)
+            self.inner.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "Network":
+        """Training mode, but for what is frozen."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+            self.inner.eval()
+        return self
+
+    def forward(self, views: Float[Tensor, "n c s1 s2"]) -> Float[Tensor, "n k"]:
+        """Views (n, c, s, s) in [0, 1] -> logits (n, k)."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            h = self.inner(self.encoder(views))
+        return self.classifier(h)
+
+
+def build_network(
+    encoder: nn.Module,
+    *,
+    dim: int,
+    classes: int,
+    hardware: Hardware,
+    seed: int,
+    inner: nn.Module | None = None,
+    frozen: bool = False,
+) -> Network:
+    """A network on copies of `encoder` and `inner` (layers of the head), whose output has `dim` numbers.
+
+    The classifier starts normal with standard deviation 0.01 and bias 0, a function of the seed (reference 4.2). What
+    is handed in is never trained.
+    """
+    classifier = nn.Linear(dim, classes)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        classifier.weight.normal_(std=_CLASSIFIER_STD, generator=generator)
+        classifier.bias.zero_()
+    parts = copy.deepcopy(encoder), copy.deepcopy(inner) if inner is not None else nn.Identity()
+    network = Network(*parts, classifier, frozen=frozen)
+    return network.to(device=hardware.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def fit_network(
+    network: nn.Module,
+    images: ImageSet,
+    rows: Int64[np.ndarray, " m"],
+    targets: Int64[np.ndarray, " m"],
+    *,
+    views: ViewsRecipe,
+    hardware: Hardware,
+    schedule: Schedule,
+    seed: int,
+    each_step: Callable[[int], None] = lambda step: None,  # noqa: ARG005
+) -> None:
+    """Train on the pictures `rows` with their class numbers `targets`, in place: cross-entropy, crop and flip only.
+
+    The order of the pictures and their views are functions of (seed, step). No colour distortion and no blur, as in
+    the paper's fine-tuning and linear evaluation (reference 1.2). Raises TwofoldError where the loss is not finite.
+    """
+    policy = build_policy(replace(views, ops=_crop_and_flip(views)))
+    target_of = np.full(len(images), -1, np.int64)
+    target_of[rows] = targets
+    peak = peak_lr(schedule.optim, schedule.batch_size)
+    warmup = round(schedule.steps * schedule.optim.warmup_fraction)
+    network.train()
+    optimizer = build_optimizer(network, schedule.optim, lr=peak)
+    batches = Loader(images, rows, batch_size=schedule.batch_size, seed=seed, last_step=schedule.steps)
+    bad = torch.zeros((), dtype=torch.bool, device=hardware.device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # dropout, if there is any
+        for step, batch in enumerate(batches):
+            draws = sample_rows(policy, schedule.batch_size, seed=seed, step=step)
+            pixels = batch.images.to(hardware.device, non_blocking=True)
+            x = one_view(pixels, batch.sizes, draws, size_px=views.size_px, interpolation=views.interpolation)
+            wanted = target_of[rows_of_step(rows, schedule.batch_size, seed, step)]
+            with hardware.autocast():
+                logits = network(x.contiguous(memory_format=torch.channels_last))  # (n, k)
+            loss = functional.cross_entropy(logits.float(), torch.from_numpy(wanted).to(hardware.device))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            for group in optimizer.param_groups:
+                group["lr"] = lr_at(step, steps=schedule.steps, warmup_steps=warmup, peak=peak)
+            optimizer.step()
+            bad |= ~loss.detach().isfinite()
+            each_step(step + 1)
+    network.eval()
+    if bool(bad):
+        raise DivergedError(
+            f"training with labels gave a loss that is not finite at base_lr {schedule.optim.base_lr:g}; it must stay "
+            "finite. Lower the learning rate."
+        )
+
+
+class DivergedError(TwofoldError):
+    """A learning rate was too high."""
+
+
+def _crop_and_flip(views: ViewsRecipe) -> tuple[Op, ...]:
+    return Op(name="crop", range=views.crop_area), Op(name="flip", prob=views.flip_prob)

@@ -1,0 +1,96 @@
+"""How fast this machine is at the parts of an evaluation, tried for a few seconds: for the time that is announced."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from twofold.evaluation.embed import embed_images
+from twofold.evaluation.linear import fit_linear
+from twofold.evaluation.network import Schedule, build_network, fit_network
+from twofold.evaluation.scope import Scope
+from twofold.evaluation.selection import FOLDS
+from twofold.evaluation.subject import Subject
+from twofold.evaluation.tuning import MANNERS
+from twofold.recipe import OptimRecipe
+
+_TRIED = 512
+_PRODUCTS_A_FIT = 60  # of L-BFGS, warm starts included, in the trials that the estimate was fitted to
+_PIXEL_NUMBERS = 972
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """Seconds of the parts of an evaluation on given pictures."""
+
+    embedding_s: float  # of all train and test pictures by one encoder
+    knn_s: float  # one vote
+    train_s: float  # a training step's share of a picture
+    product_s: float  # one number of x through the probe's loss and gradient
+    test_s: float  # embedding test
+    dim: int
+
+    def linear_s(self, encoder: str, labels: float, draws: int, values: int) -> float:
+        """Choosing L2 among `values` and fitting, for `draws` draws of `labels` labelled pictures."""
+        width = _PIXEL_NUMBERS if encoder == "pixels" else self.dim
+        fits = min(FOLDS, values) * min(values, 8) / 2
+        return draws * fits * _PRODUCTS_A_FIT * labels * width * self.product_s
+
+    def network_s(self, protocol: str, training_s: float) -> float:
+        """Training one network and asking it about test; a frozen encoder has no backward pass."""
+        return training_s * (0.4 if protocol == "sgd" else 1.0) + self.test_s
+
+
+def measure_rates(subject: Subject, scope: Scope) -> Rates:
+    """Embed a few hundred pictures, take a few steps, fit one small probe."""
+    labelled, classes = scope.labelled, len(scope.labelled.classes)
+    rows = labelled.train[:_TRIED]
+    h = _embed(subject, scope, rows)
+    began = time.perf_counter()
+    _embed(subject, scope, rows)  # once more: the first call also warms up
+    picture_s = (time.perf_counter() - began) / len(rows)
+    x = np.tile(h, (4, 1)).astype(np.float32)
+    y = np.tile(labelled.train_ids[: len(rows)], 4)
+    began = time.perf_counter()
+    fit_linear(x, y, classes, 1e-2, iterations=10)
+    product_s = (time.perf_counter() - began) / (10 * x.size)
+    count = len(labelled.train) + len(labelled.test)
+    return Rates(
+        embedding_s=picture_s * count,
+        knn_s=len(labelled.train) * len(labelled.test) * h.shape[1] / 2e10,
+        train_s=_train_s(subject, scope) if scope.settings.trained else 0.0,
+        product_s=product_s,
+        test_s=picture_s * len(labelled.test),
+        dim=h.shape[1],
+    )
+
+
+def _train_s(subject: Subject, scope: Scope) -> float:
+    """Seconds a picture of a training step, the first of which are not counted."""
+    count = min(128, len(scope.labelled.train))
+    network = build_network(
+        subject.encoder,
+        dim=subject.dim,
+        classes=len(scope.labelled.classes),
+        hardware=subject.hardware,
+        seed=0,
+    )
+    optim = OptimRecipe(optimizer="sgd", base_lr=MANNERS["finetune"].rates[0], warmup_fraction=0.0)
+    moments: list[float] = []
+    fit_network(
+        network,
+        scope.images,
+        scope.labelled.train[:count],
+        scope.labelled.train_ids[:count],
+        views=subject.views,
+        hardware=subject.hardware,
+        schedule=Schedule(steps=8, batch_size=count, optim=optim),
+        seed=0,
+        each_step=lambda step: moments.append(time.perf_counter()),  # noqa: ARG005
+    )
+    return (moments[-1] - moments[2]) / (5 * count)
+
+
+def _embed(subject: Subject, scope: Scope, rows: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n d"]:
+    return embed_images(subject.encoder, scope.images, rows, views=subject.views, hardware=subject.hardware)

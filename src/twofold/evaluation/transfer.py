@@ -1,0 +1,52 @@
+"""An encoder on other data sets: linear probe and fine-tuning, beside its baselines and other encoders."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from twofold.data import ImageSet
+from twofold.evaluation.comparing import PAIRS, Way
+from twofold.evaluation.evaluate import Evaluation, conclude, make_attempts
+from twofold.evaluation.scope import Settings, find_scope
+from twofold.evaluation.selection import FINE_L2_GRID
+from twofold.evaluation.subject import Subject
+from twofold.recipe import DataRecipe
+
+
+def transfer_settings(protocols: Sequence[str], seeds: int, epochs: float | None) -> Settings:
+    """All labels, and L2 among the paper's 45 values (appendix B.8; reference 5.3)."""
+    return Settings(
+        protocols=tuple(protocols),
+        seeds=tuple(range(seeds)),
+        few_seeds=(0,),
+        shots=(),
+        fractions=(1.0,),
+        epochs=epochs,
+        grid=FINE_L2_GRID,
+    )
+
+
+def evaluate_target(
+    subject: Subject,
+    others: Sequence[Subject],
+    images: ImageSet,
+    settings: Settings,
+    *,
+    data: DataRecipe,
+    keep: Path,
+    say: Callable[[str], None],
+) -> Evaluation:
+    """Measure `subject` with its baselines on one data set, and `others` without, on the same splits and seeds."""
+    scope = find_scope(images, settings, data)
+    for line in scope.stated:
+        say(f"  {line}")
+    attempts = make_attempts(subject, scope, keep=keep / "own", say=say)
+    alone = replace(scope, settings=replace(settings, baselines=False))
+    for place, other in enumerate(others):
+        attempts += make_attempts(other, alone, keep=keep / f"other-{place}", say=say)
+    return conclude(scope, attempts, data, pairs=[*PAIRS, *against(others)])
+
+
+def against(others: Sequence[Subject]) -> list[tuple[Way, Way]]:
+    """The subject against each of the other encoders, by the same protocol."""
+    return [((protocol, "trained"), (protocol, other.name)) for other in others for protocol in ("linear", "finetune")]
