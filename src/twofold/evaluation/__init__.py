@@ -8,6 +8,7 @@ from twofold.evaluation.knn import predict_knn
 from twofold.evaluation.linear import LinearProbe, Scaling, fit_linear, fit_scaling
 from twofold.evaluation.metrics import binomial_half_width, confusion, interval, mean_per_class, top1
 from twofold.evaluation.monitors import build_knn_monitor
+from twofold.evaluation.pictures import build_evaluation_pictures
 from twofold.evaluation.selection import Choice, choose_l2, fit_few, fit_probes
 from twofold.evaluation.table import Row, results_table
 
@@ -19,6 +20,7 @@ __all__ = [
     "Row",
     "Scaling",
     "binomial_half_width",
+    "build_evaluation_pictures",
     "build_gallery",
     "build_knn_monitor",
     "choose_l2",

@@ -4,8 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float32, Int64, Integer, UInt8
+from jaxtyping import Float32, Int64, Integer
 from sklearn.manifold import TSNE
 from torch import nn
 
@@ -13,11 +12,10 @@ from twofold.data import ImageSet
 from twofold.errors import TwofoldError
 from twofold.evaluation.embed import Hardware, embed_images
 from twofold.evaluation.knn import neighbours
+from twofold.evaluation.thumbs import THUMB_PX, build_thumbs
 from twofold.recipe import ViewsRecipe
 from twofold.runtime.files import write_atomically
-from twofold.views import center_view
 
-THUMB_PX = 64
 QUERIES = 12
 NEIGHBOURS = 8
 _SEED = 0
@@ -38,10 +36,11 @@ def build_gallery(
             "the encoder gives numbers that are not finite, but the map needs finite ones. Lower --base-lr."
         )
     queries = np.sort(np.random.default_rng(_SEED).permutation(len(rows))[:QUERIES])
+    side_px = min(THUMB_PX, views.embedding_px)
     stream = io.BytesIO()
     np.savez_compressed(
         stream,
-        thumbs=_thumbs(images, rows, views),
+        thumbs=build_thumbs(images, rows, side_px=side_px, crop_fraction=views.eval_crop_fraction),
         paths=np.array([images.paths[row] for row in rows], dtype=np.str_),
         labels=np.array([images.labels[row] or "" for row in rows], dtype=np.str_),
         xy=_map(h),
@@ -56,19 +55,6 @@ def _sample(images: ImageSet, limit: int) -> tuple[str, Integer[np.ndarray, " m"
     split = "test" if len(images.rows("test")) else "train"
     rows = images.rows(split)
     return split, np.sort(np.random.default_rng(_SEED).permutation(rows)[:limit])
-
-
-def _thumbs(images: ImageSet, rows: Integer[np.ndarray, " m"], views: ViewsRecipe) -> UInt8[np.ndarray, "m t t 3"]:
-    side_px = min(THUMB_PX, views.embedding_px)
-    thumbs = np.zeros((len(rows), side_px, side_px, 3), np.uint8)
-    for first in range(0, len(rows), 256):
-        part = slice(first, first + 256)
-        batch = images.read(rows[part])
-        shown = center_view(batch.images, batch.sizes, size_px=side_px, crop_fraction=views.eval_crop_fraction)
-        thumbs[part] = (
-            (shown * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
-        )  # grey -> 3 equal
-    return thumbs
 
 
 def _map(h: Float32[np.ndarray, "m d"]) -> Float32[np.ndarray, "m 2"]:

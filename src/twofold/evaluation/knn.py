@@ -12,7 +12,7 @@ def neighbours(
     queries: Float32[np.ndarray, "m d"], bank: Float32[np.ndarray, "n d"], count: int
 ) -> tuple[Float32[np.ndarray, "m k"], Int64[np.ndarray, "m k"]]:
     """The `count` rows of `bank` nearest to each query: (cosines in [-1, 1], row numbers), nearest first."""
-    a, b = _unit(queries), _unit(bank)
+    a, b = unit(queries), unit(bank)
     found = [torch.topk(block @ b.T, count, dim=1) for block in torch.split(a, BLOCK)]
     similarity = torch.cat([top.values for top in found]) if found else torch.zeros(0, count)
     rows = torch.cat([top.indices for top in found]) if found else torch.zeros(0, count, dtype=torch.int64)
@@ -44,5 +44,6 @@ def neighbour_count(labels: int, classes: int) -> int:
     return max(1, min(20, labels // classes))
 
 
-def _unit(x: Float32[np.ndarray, "n d"]) -> Tensor:
+def unit(x: Float32[np.ndarray, "n d"]) -> Float32[Tensor, "n d"]:
+    """Each row divided by its length; a row of zeros stays."""
     return torch.nn.functional.normalize(torch.from_numpy(x), dim=1)

@@ -28,6 +28,9 @@ class Run:
         self.gallery = self.folder / "gallery.npz"
         self.evaluation = self.folder / "evaluation.json"
         self.evaluation_details = self.folder / "evaluation_details.json"
+        self.evaluation_pictures = self.folder / "evaluation_pictures.npz"
+        self.transfer = self.folder / "transfer.json"
+        self.transfer_details = self.folder / "transfer_details.json"
 
     def read_recipe(self) -> dict[str, Any]:
         """The content of recipe.json. Raises TwofoldError where there is no run."""
