@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from twofold.report.content import ClassShare, Details, Gallery
+from twofold.report.wording import with_interval
 
 Figure = dict[str, Any]
 CATEGORIES = 10  # colours in the style sheet: --category-0 to --category-9
@@ -209,7 +210,7 @@ def class_bars(classes: list[ClassShare]) -> Figure | None:
             "width": 3,
         },
         "marker": {"color": "@accent/0.45"},
-        "text": [f"{plain(row.name)}: {100 * row.share:.1f} % of {row.count:,}" for row in worst],
+        "text": [plain(f"{row.name}: {with_interval(row.share, row.low, row.high)} of {row.count:,}") for row in worst],
         "textposition": "none",
         "hovertemplate": "%{text}<extra></extra>",
     }

@@ -9,11 +9,9 @@ from twofold.report.compare import way_name
 from twofold.report.content import Details, Labels, Measurement
 from twofold.report.labels import main_metric, mean_labels_per_class
 from twofold.report.styles import STYLES, Style
-from twofold.report.wording import decimal, labels_name
+from twofold.report.wording import decimal, labels_name, with_interval
 
 NEAR = 0.045  # of the axis: marks closer than this share a text
-
-
 COMPARED = [("finetune", "trained"), ("linear", "trained"), ("knn", "trained"), ("supervised", "untrained")]
 BASELINES = ("untrained", "pixels")  # under the linear probe, or under k-NN where no probe was fitted
 
@@ -50,16 +48,11 @@ def _line(line: list[Measurement], places: dict[Labels, float], style: Style, na
         "legendgroup": name,
         "x": [places[row.labels] for row in line],
         "y": [100 * row.mean for row in line],
-        "text": [_hover(row) for row in line],
+        "text": [plain(f"{labels_name(r.labels)}: {with_interval(r.mean, r.low, r.high)}") for r in line],
         "hovertemplate": "%{text}",
         "line": {"color": style.colour, "dash": style.dash, "width": 2.2},
         "marker": {"color": style.colour, "symbol": style.symbol, "size": 9, "line": {"color": style.colour}},
     }
-
-
-def _hover(row: Measurement) -> str:
-    interval = "" if row.low is None else f" ({100 * row.bounds[0]:.1f} to {100 * row.bounds[1]:.1f})"
-    return plain(f"{labels_name(row.labels)}: {100 * row.mean:.1f} %{interval}")
 
 
 def _band(line: list[Measurement], places: dict[Labels, float], style: Style, name: str) -> Figure:

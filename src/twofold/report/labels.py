@@ -19,13 +19,13 @@ def mean_labels_per_class(labels: Labels, details: Details | None) -> float | No
     return told if told is not None else every * share if every and share else None
 
 
-def many_first(labels: Labels, details: Details | None) -> tuple[float, float]:
+def many_first(labels: Labels, details: Details | None) -> tuple[int, float, float]:
     """A key to sort by: all labels first, then from many to few; a fraction of unknown size comes before counts."""
-    known = mean_labels_per_class(labels, details)
     if labels == "all":
-        return (-float("inf"), 0.0)
+        return (0, 0.0, 0.0)
+    known = mean_labels_per_class(labels, details)
     fraction = labels if isinstance(labels, float) else 0.0
-    return (-float("inf") if known is None else -known, -fraction)
+    return (1, 0.0, -fraction) if known is None else (2, -known, -fraction)
 
 
 def accuracies(rows: Iterable[Measurement]) -> list[Measurement]:

@@ -7,7 +7,7 @@ from twofold.report.compare import way_name
 from twofold.report.content import Measurement, Target, Transfer
 from twofold.report.labels import main_metric
 from twofold.report.styles import OTHERS, STYLES, Style
-from twofold.report.wording import METRICS, counted, data_name
+from twofold.report.wording import METRICS, counted, data_name, with_interval
 
 STEP_PX, BETWEEN_PX, AROUND_PX = 17, 22, 130  # a marker's line, the room between targets, axis and legend
 
@@ -88,14 +88,9 @@ def _trace(points: list[tuple[float, Measurement]], style: Style) -> Figure:
             "width": 4,
         },
         "marker": {"color": style.colour, "symbol": style.symbol, "size": 10, "line": {"color": style.colour}},
-        "text": [_hover(row) for _, row in points],
+        "text": [plain(f"{data_name(r.data)}: {with_interval(r.mean, r.low, r.high)}") for _, r in points],
         "hovertemplate": "%{text}",
     }
-
-
-def _hover(row: Measurement) -> str:
-    interval = "" if row.low is None else f" ({100 * row.bounds[0]:.1f} to {100 * row.bounds[1]:.1f})"
-    return plain(f"{data_name(row.data)}: {100 * row.mean:.1f} %{interval}")
 
 
 def _lane_text(data: str, metric: str) -> str:

@@ -39,6 +39,11 @@ def interval(low: float | None, high: float | None) -> str:
     return "one draw" if low is None or high is None else f"{percent(low)} \u2013 {percent(high)}"
 
 
+def with_interval(mean: float, low: float | None, high: float | None) -> str:
+    """0.5, 0.49, 0.51 -> "50.0 % (49.0 to 51.0)"; without an interval "50.0 %"."""
+    return f"{percent(mean)} %" + ("" if low is None or high is None else f" ({percent(low)} to {percent(high)})")
+
+
 def counted(count: int, noun: str) -> str:
     """1 -> "1 step"; 12000 -> "12,000 steps"."""
     return f"{count:,} {noun if count == 1 else PLURALS[noun]}"
