@@ -103,6 +103,90 @@ def write_gallery(run: Path, *, labelled: bool = True, neighbours: int = 8) -> N
     )
 
 
+def row(protocol: str, encoder: str, labels: int | float | str, mean: float, **changes: Any) -> dict[str, Any]:
+    """A row of evaluation.json with an interval of 0.02, over five seeds."""
+    values = {"protocol": protocol, "encoder": encoder, "labels": labels, "metric": "top1", "mean": mean}
+    return values | {"low": mean - 0.01, "high": mean + 0.01, "seeds": 5} | changes
+
+
+def difference(mean: float, low: float | None, high: float | None, **changes: Any) -> dict[str, Any]:
+    """A row of the differences: fine-tuning against supervised from scratch at 1 % of the labels."""
+    values = {"protocol": "finetune", "encoder": "trained", "against_protocol": "supervised"}
+    values |= {"against_encoder": "untrained", "labels": 0.01, "metric": "top1"}
+    return values | {"mean": mean, "low": low, "high": high, "seeds": 5} | changes
+
+
+def write_label_efficiency(run: Path) -> None:
+    """Add to the evaluation: 5 % and 50 % of the 100 labels per class, fine-tuning, the head, classes."""
+    rows = json.loads((run / "evaluation.json").read_text())
+    for labels, tuned, scratch in ((0.05, 0.7, 0.5), (0.5, 0.9, 0.8), ("all", 0.95, 0.96)):
+        rows += [row("finetune", "trained", labels, tuned), row("supervised", "untrained", labels, scratch)]
+        rows += [
+            row("finetune", "trained", labels, 0.99, metric="top5"),
+            row("linear", "trained", labels, 0.03, metric="ece"),
+        ]
+    rows += [row("linear", "trained", 0.05, 0.65), row("sgd", "trained", "all", 0.915)]
+    rows += [row("linear", "z", "all", 0.71), row("linear", "head-1", "all", 0.83)]
+    (run / "evaluation.json").write_text(json.dumps(rows))
+    details = json.loads((run / "evaluation_details.json").read_text())
+    details["labels_per_class"] = {"all": 100.0, "0.05": 5.0, "0.5": 50.0, "1": 1.0, "10": 10.0}
+    against_z = {"protocol": "linear", "against_protocol": "linear", "against_encoder": "z", "labels": "all"}
+    details["differences"] = [difference(0.2, 0.19, 0.21), difference(0.2, 0.19, 0.21, **against_z)]
+    shares = [("heron", 10, 0.8, 0.5, 0.95), ("stork", 10, 0.9, None, None), (HOSTILE, 10, 0.5, 0.2, 0.8)]
+    details["per_class"] = [dict(zip(("class", "count", "share", "low", "high"), of, strict=True)) for of in shares]
+    details["test_also_in_train"] = 3
+    (run / "evaluation_details.json").write_text(json.dumps(details))
+
+
+def write_evaluation_pictures(run: Path, **changes: Any) -> None:
+    """Four mistakes and three pairs."""
+    rng = np.random.default_rng(1)
+    arrays = {
+        "mistake_thumbs": rng.integers(0, 256, (4, 12, 12, 3), dtype=np.uint8),
+        "mistake_paths": np.array([f"test/{HOSTILE}/m{number}.png" for number in range(4)]),
+        "mistake_truth": np.array([HOSTILE, "heron", "stork", "heron"]),
+        "mistake_predicted": np.array(["heron", HOSTILE, "heron", "stork"]),
+        "mistake_confidence": np.array([0.999, 0.95, 0.9, 0.5]),
+        "pair_thumbs": rng.integers(0, 256, (3, 2, 12, 12, 3), dtype=np.uint8),
+        "pair_paths": np.array([[f"test/{HOSTILE}/{side}{number}.png" for side in "ab"] for number in range(3)]),
+        "pair_labels": np.array([["heron", HOSTILE], ["stork", "heron"], ["heron", "stork"]]),
+        "pair_similarity": np.array([0.98765, 0.9, 0.8]),
+    }
+    np.savez(run / "evaluation_pictures.npz", **(arrays | changes))
+
+
+def write_transfer(run: Path) -> None:
+    """Two targets, one of them with classes of different sizes and a hostile name."""
+    rows = []
+    for data in ("/data/flowers", HOSTILE):
+        for protocol, encoder, mean in (
+            ("linear", "trained", 0.8),
+            ("linear", "runs/other", 0.78),
+            ("finetune", "trained", 0.9),
+            ("supervised", "untrained", 0.6),
+        ):
+            fair = mean - 0.05 if data == HOSTILE else mean
+            rows.append(row(protocol, encoder, "all", mean, data=data))
+            rows.append(row(protocol, encoder, "all", fair, data=data, metric="mean_per_class"))
+    (run / "transfer.json").write_text(json.dumps(rows))
+    target = {"train": 900, "test": 100, "classes": 5, "split": "own", "test_also_in_train": 0}
+    details = {
+        "targets": [target | {"data": "/data/flowers"}, target | {"data": HOSTILE, "split": "by seed"}],
+        "differences": [difference(0.3, 0.2, 0.4, labels="all", data=HOSTILE)],
+        "stated": [f"measured on {HOSTILE}"],
+    }
+    (run / "transfer_details.json").write_text(json.dumps(details))
+
+
+@pytest.fixture
+def rich(run: Path) -> Path:
+    """The run with everything that came later: fine-tuning, fractions, pictures of mistakes, transfer."""
+    write_label_efficiency(run)
+    write_evaluation_pictures(run)
+    write_transfer(run)
+    return run
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run with every file that the report reads."""

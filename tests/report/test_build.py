@@ -11,6 +11,7 @@ from report.page import Page
 from twofold.errors import TwofoldError
 from twofold.report import build, build_report
 from twofold.report.build import offline
+from twofold.report.wording import data_name
 
 ALL = {
     "measurements",
@@ -24,6 +25,7 @@ ALL = {
     "settings",
     "quarantine",
 }
+LATER = {"transfer", "classes", "mistakes", "look-alikes"}
 LOADING = {"src", "href", "srcset", "poster", "action", "formaction", "background", "xlink:href"}
 
 
@@ -118,6 +120,59 @@ def test_sections_follow_the_files(run: Path, missing: set[str], gone: set[str])
     charts = {found["data-chart"] for _, found in page.elements if "data-chart" in found}
     figures = set(page.island("figures")) if charts else set()
     assert charts == figures  # each chart has its figure and the other way round
+
+
+@pytest.mark.usefixtures("light")
+@pytest.mark.parametrize(
+    ("missing", "gone"),
+    [
+        (set(), set()),
+        ({"transfer.json"}, {"transfer"}),
+        ({"transfer_details.json"}, set()),
+        ({"evaluation_pictures.npz"}, {"mistakes", "look-alikes"}),
+        ({"evaluation_details.json"}, {"confusion", "classes"}),
+    ],
+)
+def test_later_sections_follow_their_files_too(rich: Path, missing: set[str], gone: set[str]) -> None:
+    for name in missing:
+        (rich / name).unlink()
+    page = Page(build_report(rich))
+    assert page.well_formed
+    assert page.sections == (ALL | LATER) - gone
+    assert {found["data-chart"] for _, found in page.elements if "data-chart" in found} == set(page.island("figures"))
+
+
+@pytest.mark.usefixtures("light")
+def test_what_came_later_is_escaped_and_fetches_nothing(rich: Path) -> None:
+    page = Page(build_report(rich))
+    assert len(page.scripts) == 4
+    assert not [tag for tag, _ in page.elements if tag == "b"]
+    assert all(address.startswith("data:") for address in loads(page))
+    hostile = data_name(HOSTILE)  # a target is called by the last part of its path
+    for place in (f"taken for {HOSTILE}", f"measured on {HOSTILE}", f"{hostile}: 900 pictures"):
+        assert place in page.text
+    titles = {found.get("title") for tag, found in page.elements if tag == "img"}
+    assert {f"test/{HOSTILE}/m0.png", f"test/{HOSTILE}/b2.png"} <= titles
+
+
+@pytest.mark.usefixtures("light")
+def test_mistakes_and_pairs_are_shown_with_their_words(rich: Path) -> None:
+    page = Page(build_report(rich))
+    assert len(page.having("figure", "mistake")) == 4
+    assert len(page.having("figure", "look-alike")) == 3
+    assert {"99.9 % sure", "50.0 % sure", "cosine 0.988", "cosine 0.800"} <= set(page.texts)
+
+
+@pytest.mark.usefixtures("light")
+def test_comparisons_and_leaks_are_said_in_words(rich: Path) -> None:
+    page = Page(build_report(rich))
+    assert (
+        "Fine-tuning beats supervised from scratch at 1 % of the labels by 20.0 points (19.0 to 21.0, 5 seeds)."
+        in page.text
+    )
+    assert "h beats z under the linear probe with all labels by 20.0 points (19.0 to 21.0, 5 seeds)." in page.text
+    assert "3 of the 30 test pictures are in the training split too." in page.text
+    assert "layer 1 of the head" in page.texts
 
 
 @pytest.mark.usefixtures("light")

@@ -10,16 +10,17 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix
 
-from report.conftest import CLASSES, COUNTS, ROWS
+from report.conftest import CLASSES, COUNTS
 from twofold.losses import contrast_accuracy, nt_xent
 from twofold.report import charts
 from twofold.report.build import _figures
-from twofold.report.read import Details, Gallery, RunContent, read_run
+from twofold.report.content import ClassShare, Details, Gallery, RunContent
+from twofold.report.read import read_run
 
 
 @pytest.fixture
-def content(run: Path) -> RunContent:
-    return read_run(run)
+def content(rich: Path) -> RunContent:
+    return read_run(rich)
 
 
 def with_colours(value: Any, key: str = "") -> Any:
@@ -42,7 +43,7 @@ def strings(value: Any) -> list[str]:
 def test_plotly_accepts_every_figure(content: RunContent) -> None:
     figures = _figures(content)
     assert set(figures) == {
-        *("few-linear", "loss", "twins", "map", "confusion"),
+        *("few-labels", "transfer", "loss", "twins", "map", "confusion", "classes"),
         *("rank", "pairs", "std", "knn", "alignment", "uniformity"),
     }
     for figure in figures.values():
@@ -70,26 +71,6 @@ def test_no_label_reaches_plotly_as_markup(content: RunContent) -> None:
         for tag in own:
             text = text.replace(tag, "")
         assert "<" not in text
-
-
-def test_few_labels_holds_the_rows(content: RunContent) -> None:
-    figure = charts.few_labels(content.measurements, "linear", content.details)
-    assert figure is not None
-    drawn = {
-        (trace["name"], round(x), round(y, 4), round(y + up, 4), round(y - down, 4))
-        for trace in figure["data"]
-        for x, y, up, down in zip(
-            trace["x"], trace["y"], trace["error_y"]["array"], trace["error_y"]["arrayminus"], strict=True
-        )
-    }
-    names = {"trained": "Trained encoder", "untrained": "Untrained encoder", "pixels": "Raw pixels"}
-    assert drawn == {
-        (names[encoder], 100 if labels == "all" else labels, *(round(100 * value, 4) for value in (mean, high, low)))
-        for protocol, encoder, labels, mean, low, high in ROWS
-        if protocol == "linear"
-    }
-    assert figure["layout"]["xaxis"]["ticktext"] == ["1", "10", "all (100)"]
-    assert charts.few_labels(content.measurements, "knn", content.details) is None  # a single count is no curve
 
 
 @pytest.mark.parametrize("reach", [1, 3, 50])
@@ -136,18 +117,6 @@ def test_twins_found_begin_with_the_untrained_encoder(content: RunContent) -> No
     trace = _figures(content)["pairs"]["data"][0]
     assert trace["x"] == [0, 1, 2, 3]
     assert trace["y"] == pytest.approx([2.1, 22.1, 42.1, 62.1])
-
-
-def test_rows_without_an_interval_have_bars_of_no_length(run: Path) -> None:
-    rows = json.loads((run / "evaluation.json").read_text())
-    (run / "evaluation.json").write_text(json.dumps([row | {"low": None, "high": None} for row in rows]))
-    content = read_run(run)
-    figure = charts.few_labels(content.measurements, "linear", content.details)
-    assert figure is not None
-    assert {trace["name"] for trace in figure["data"]} == {"Trained encoder", "Untrained encoder", "Raw pixels"}
-    for trace in figure["data"]:
-        assert set(trace["error_y"]["array"]) == set(trace["error_y"]["arrayminus"]) == {0}
-    assert figure["layout"]["yaxis"]["range"] == pytest.approx([40 - 4, 91.23 + 4])
 
 
 def test_the_map_shows_every_picture_once(content: RunContent) -> None:
@@ -216,3 +185,25 @@ def test_most_confused_come_first(content: RunContent) -> None:
         (CLASSES[2], "heron", 0.4),
         ("heron", "stork", 0.2),
     ]
+
+
+def test_classes_are_bars_with_their_intervals_worst_first(content: RunContent) -> None:
+    assert content.details is not None
+    figure = charts.class_bars(content.details.per_class)
+    assert figure is not None
+    bars = figure["data"][0]
+    assert figure["layout"]["yaxis"]["ticktext"] == [
+        f"{charts.short(name)} " for name in (CLASSES[2], "heron", "stork")
+    ]
+    assert figure["layout"]["yaxis"]["autorange"] == "reversed"
+    assert bars["x"] == [50, 80, 90]
+    assert bars["error_x"]["array"] == pytest.approx([30, 15, 0])
+    assert bars["error_x"]["arrayminus"] == pytest.approx([30, 30, 0])
+
+
+def test_of_many_classes_the_worst_are_shown() -> None:
+    classes = [ClassShare(name=f"c{n}", count=9, share=(n * 37 % 100) / 100, low=None, high=None) for n in range(100)]
+    figure = charts.class_bars(classes)
+    assert figure is not None
+    assert figure["data"][0]["x"] == pytest.approx(list(range(charts.MOST_CLASSES)))
+    assert charts.class_bars([]) is None

@@ -37,6 +37,24 @@ def test_key_figures_compare_with_the_best_baseline(run: Path) -> None:
     ]
 
 
+def test_fine_tuning_at_the_smallest_fraction_is_a_key_figure(rich: Path) -> None:
+    figures = headline.key_figures(read_run(rich))
+    assert len(figures) <= 5
+    assert (figures[2].value, figures[2].name, figures[2].remark) == (
+        "70.0",
+        "fine-tuned at 5 % of the labels",
+        "20.0 points above supervised from scratch",
+    )
+
+
+def test_a_run_that_begins_with_other_metrics_has_the_same_verdict(rich: Path) -> None:
+    before = headline.verdict(read_run(rich))
+    rows = json.loads((rich / "evaluation.json").read_text())
+    (rich / "evaluation.json").write_text(json.dumps(rows[::-1]))
+    assert headline.verdict(read_run(rich)) == before
+    assert "91.2 %" in str(before)
+
+
 def test_a_loss_against_the_baseline_is_said(run: Path) -> None:
     rows = json.loads((run / "evaluation.json").read_text())
     rows[0] |= {"mean": 0.65}
@@ -76,7 +94,7 @@ def test_rows_without_an_interval_are_said_to_be_one_draw(run: Path) -> None:
         "one draw, no interval",
         "one draw, no interval",
     ]
-    cells = [cell for row in table.build_table(content.measurements) for cell in row.cells if cell]
+    cells = [cell for row in table.build_table(content.measurements).rows for cell in row.cells if cell]
     assert {cell.interval for cell in cells} == {"one draw"}
     assert "names 91.2 %" in str(headline.verdict(content))
 

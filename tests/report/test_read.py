@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from report.conftest import ROWS
+from report.conftest import HOSTILE, ROWS, write_evaluation_pictures
 from twofold.errors import TwofoldError
+from twofold.report.content import Transfer
 from twofold.report.read import read_run
 
 
@@ -44,3 +46,58 @@ def test_a_damaged_file_is_named_with_the_cure(run: Path, name: str) -> None:
         TwofoldError, match=rf"{name}' is damaged .* Delete it and write it anew with 'twofold evaluate"
     ):
         read_run(run)
+
+
+@pytest.mark.parametrize(
+    "name", ["evaluation.json", "evaluation_pictures.npz", "transfer.json", "transfer_details.json"]
+)
+@pytest.mark.parametrize("content", [b'{"half', b'[{"protocol": "linear"}]', b'[{"mean": NaN}]'])
+def test_every_newer_file_that_is_damaged_is_named(rich: Path, name: str, content: bytes) -> None:
+    (rich / name).write_bytes(content)
+    with pytest.raises(TwofoldError, match=rf"{name}' is damaged .* Delete it and (measure|write)"):
+        read_run(rich)
+
+
+@pytest.mark.parametrize("field", ["mean", "low"])
+def test_a_number_that_no_chart_can_show_is_damage(rich: Path, field: str) -> None:
+    rows = json.loads((rich / "evaluation.json").read_text())
+    rows[3][field] = float("nan")
+    (rich / "evaluation.json").write_text(json.dumps(rows))
+    with pytest.raises(TwofoldError, match=r"evaluation\.json' is damaged \(nan is not a finite number\)"):
+        read_run(rich)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"mistake_truth": np.array(["heron"])},
+        {"pair_similarity": np.zeros(2)},
+        {"mistake_thumbs": np.zeros((4, 12, 12, 3))},
+        {"pair_thumbs": np.zeros((3, 12, 12, 3), np.uint8)},
+    ],
+)
+def test_arrays_that_do_not_fit_together_are_damage(run: Path, broken: dict[str, np.ndarray]) -> None:
+    write_evaluation_pictures(run, **broken)
+    with pytest.raises(TwofoldError, match=r"evaluation_pictures\.npz' is damaged"):
+        read_run(run)
+
+
+def test_pictures_of_mistakes_and_pairs_are_read_in_their_order(rich: Path) -> None:
+    content = read_run(rich)
+    assert [mistake.confidence for mistake in content.mistakes] == [0.999, 0.95, 0.9, 0.5]
+    assert (content.mistakes[0].truth, content.mistakes[0].predicted) == (HOSTILE, "heron")
+    assert [pair.labels for pair in content.look_alikes] == [["heron", HOSTILE], ["stork", "heron"], ["heron", "stork"]]
+    assert content.look_alikes[1].thumbs.shape == (2, 12, 12, 3)
+
+
+def test_an_old_run_lacks_what_came_later(run: Path) -> None:
+    content = read_run(run)
+    assert content.details is not None
+    assert (content.details.labels_per_class, content.details.differences, content.details.per_class) == ({}, [], [])
+    assert (content.mistakes, content.look_alikes) == ([], [])
+    assert content.transfer == Transfer()
+
+
+def test_labels_keep_their_kind(rich: Path) -> None:
+    kinds = {type(row.labels) for row in read_run(rich).measurements}
+    assert kinds == {int, float, str}

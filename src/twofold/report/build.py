@@ -12,9 +12,13 @@ from plotly import offline
 
 from twofold import __version__
 from twofold.report import charts, headline, table
+from twofold.report.compare import is_about_head, sentence
+from twofold.report.content import Gallery, RunContent
+from twofold.report.curve import label_curve
 from twofold.report.pictures import build_sprite, picture_uri, sheet_uri
-from twofold.report.read import Gallery, RunContent, read_run
+from twofold.report.read import read_run
 from twofold.report.settings import grouped_settings
+from twofold.report.transfer import target_facts, transfer_dots
 from twofold.report.wording import in_words, percent
 from twofold.runtime.files import write_atomically
 
@@ -86,7 +90,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "in_words": in_words}
+    environment.filters |= {"percent": percent, "in_words": in_words, "picture_uri": picture_uri}
     return environment.get_template("report.html.j2")
 
 
@@ -99,13 +103,13 @@ def _context(run: RunContent) -> dict[str, Any]:
         "verdict": headline.verdict(run),
         "warning": headline.warning(run),
         "key_figures": headline.key_figures(run),
-        "columns": table.column_names(run.measurements),
-        "rows": table.build_table(run.measurements),
+        **_measured(run),
         "figures": figures,
         "measures": [(name, heading, meaning) for name, heading, _, _, meaning in MEASURES if name in figures],
         "batch_size": run.record["recipe"]["schedule"]["batch_size"],
         "views_uri": sheet_uri(run.views) if run.views else None,
         "confused": charts.most_confused(run.details) if run.details else [],
+        "classes_shown": charts.MOST_CLASSES,
         "neighbours": _neighbours(run.gallery) if run.gallery and run.gallery.neighbours.size else [],
         "sprite": build_sprite(run.gallery.thumbs) if run.gallery and len(run.gallery.thumbs) else None,
         "settings": grouped_settings(run.record["recipe"]),
@@ -116,17 +120,33 @@ def _context(run: RunContent) -> dict[str, Any]:
     }
 
 
+def _measured(run: RunContent) -> dict[str, Any]:
+    """The tables and sentences on what was measured."""
+    differences = run.details.differences if run.details else []
+    return {
+        "measurements": table.build_table(run.measurements, run.details),
+        "aside": table.build_aside(run.measurements, run.details),
+        "layers": table.build_layers(run.measurements),
+        "on_head": [sentence(found) for found in differences if is_about_head(found)],
+        "differences": [sentence(found) for found in differences if not is_about_head(found)],
+        "transfer": table.build_transfer_table(run.transfer.measurements),
+        "targets": target_facts(run.transfer),
+        "transfer_differences": [sentence(found) for found in run.transfer.differences],
+    }
+
+
 def _figures(run: RunContent) -> dict[str, charts.Figure]:
     batch_size = run.record["recipe"]["schedule"]["batch_size"]
     figures = {
-        "few-linear": charts.few_labels(run.measurements, "linear", run.details),
-        "few-knn": charts.few_labels(run.measurements, "knn", run.details),
+        "few-labels": label_curve(run.measurements, run.details),
+        "transfer": transfer_dots(run.transfer.measurements),
         "loss": charts.training_curve(run.training, "loss", factor=1, unit="nats", chance=log(2 * batch_size - 1)),
         "twins": charts.training_curve(
             run.training, "contrast_accuracy", factor=100, unit="%", chance=100 / batch_size
         ),
         "map": charts.embedding_map(run.gallery) if run.gallery and len(run.gallery.xy) else None,
         "confusion": charts.confusion_matrix(run.details) if run.details else None,
+        "classes": charts.class_bars(run.details.per_class) if run.details else None,
     }
     for name, _, keys, factor, _ in MEASURES:
         figures[name] = charts.health_curve(run.health, keys, factor=factor)

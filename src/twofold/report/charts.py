@@ -6,26 +6,21 @@ label goes through `plain`, because plotly reads some tags in texts.
 """
 
 import html
-import math
 from collections import Counter
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from twofold.report.read import Details, Gallery, Measurement
-from twofold.report.wording import ENCODERS, PROTOCOLS
+from twofold.report.content import ClassShare, Details, Gallery
+from twofold.report.wording import with_interval
 
 Figure = dict[str, Any]
-STYLES = {  # encoder -> colour, dash, marker: told apart without colour too
-    "trained": ("@accent", "solid", "circle"),
-    "untrained": ("@baseline", "dash", "square"),
-    "pixels": ("@muted", "dot", "diamond"),
-}
 CATEGORIES = 10  # colours in the style sheet: --category-0 to --category-9
 MOST_POINTS = 600
 CELL_TEXT_CLASSES = 12
 MATRIX_TICKS = 30
+MOST_CLASSES = 40
 
 
 def plain(text: str) -> str:
@@ -36,59 +31,6 @@ def plain(text: str) -> str:
 def short(text: str, letters: int = 18) -> str:
     """`plain`, and cut where it would take the place of the picture."""
     return plain(text if len(text) <= letters else text[: letters - 1].rstrip() + "\u2026")
-
-
-def few_labels(rows: list[Measurement], protocol: str, details: Details | None) -> Figure | None:
-    """Accuracy (%) against labels per class on a log axis, a line an encoder; None with fewer than two counts."""
-    every = details.train / len(details.classes) if details and details.classes else None
-    places = {row.labels: every if row.labels == "all" else row.labels for row in rows if row.protocol == protocol}
-    known = {labels: float(place) for labels, place in places.items() if isinstance(place, int | float) and place > 0}
-    if len(known) < 2:
-        return None
-    metric = next(row.metric for row in rows if row.protocol == protocol)
-    traces = []
-    for encoder in dict.fromkeys([*STYLES, *(row.encoder for row in rows)]):
-        line = [
-            r for r in rows if (r.protocol, r.encoder, r.metric) == (protocol, encoder, metric) and r.labels in known
-        ]
-        if line:
-            traces.append(_few_labels_line(sorted(line, key=lambda row: known[row.labels]), known, protocol))
-    marks = sorted(known.items(), key=lambda item: item[1])
-    texts = [f"all ({place:,.0f})" if labels == "all" else f"{place:,.0f}" for labels, place in marks]
-    axis = {
-        "type": "log",
-        "title": {"text": "labels per class"},
-        "tickvals": [place for _, place in marks],
-        "ticktext": texts,
-        "range": [math.log10(marks[0][1]) - 0.12, math.log10(marks[-1][1]) + 0.18],
-    }
-    shown = [row for row in rows if row.labels in known and row.metric == metric]  # both protocols: one scale
-    low, high = min(row.bounds[0] for row in shown), max(row.bounds[1] for row in shown)
-    scale = [max(0.0, 100 * low - 4), min(100.0, 100 * high + 4)]
-    layout = {"xaxis": axis, "yaxis": {"title": {"text": "correct, %"}, "range": scale}, "hovermode": "x unified"}
-    return {"data": traces, "layout": {**layout, "legend": _LEGEND_ON_TOP}}
-
-
-def _few_labels_line(line: list[Measurement], places: dict[int | str, float], protocol: str) -> Figure:
-    colour, dash, symbol = STYLES.get(line[0].encoder, ("@category-5", "dashdot", "x"))
-    return {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "name": plain(ENCODERS.get(line[0].encoder, line[0].encoder)),
-        "x": [places[row.labels] for row in line],
-        "y": [100 * row.mean for row in line],
-        "error_y": {
-            "array": [100 * (row.bounds[1] - row.mean) for row in line],
-            "arrayminus": [100 * (row.mean - row.bounds[0]) for row in line],
-            "symmetric": False,
-            "color": colour,
-            "thickness": 1.4,
-            "width": 4,
-        },
-        "line": {"color": colour, "dash": dash, "width": 2.4 if protocol == "linear" else 1.4},
-        "marker": {"color": colour, "symbol": symbol, "size": 8 if protocol == "linear" else 6},
-        "hovertemplate": "%{y:.1f} %",
-    }
 
 
 def training_curve(
@@ -104,11 +46,11 @@ def training_curve(
     epochs, values = (np.array(column, dtype=float) for column in zip(*points, strict=True))
     smooth = running_mean(values, max(2, len(values) // 40))
     kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).round().astype(int))
-    x = _rounded(epochs[kept])
+    x = rounded(epochs[kept])
     line: Figure = {"type": "scatter", "mode": "lines", "x": x}
     flat = {**line, "x": [x[0], x[-1]], "y": [chance, chance], "name": "chance", "hoverinfo": "skip"}
-    faint = {**line, "y": _rounded(values[kept]), "name": "recorded", "hoverinfo": "skip"}
-    strong = {**line, "y": _rounded(smooth[kept]), "name": "running mean", "hovertemplate": f"%{{y:.4~g}} {unit}"}
+    faint = {**line, "y": rounded(values[kept]), "name": "recorded", "hoverinfo": "skip"}
+    strong = {**line, "y": rounded(smooth[kept]), "name": "running mean", "hovertemplate": f"%{{y:.4~g}} {unit}"}
     return {
         "data": [
             {**faint, "line": {"color": "@accent/0.3", "width": 1}},
@@ -119,7 +61,7 @@ def training_curve(
             "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
             "yaxis": {"title": {"text": unit}},
             "hovermode": "x unified",
-            "legend": _LEGEND_ON_TOP,
+            "legend": LEGEND_ON_TOP,
         },
     }
 
@@ -141,13 +83,13 @@ def health_curve(rows: list[dict[str, Any]], keys: dict[str, str], *, factor: in
         points = [(row["epoch"], factor * row[key]) for row in rows if row.get(key) is not None]
         if points:
             trace: Figure = {"type": "scatter", "mode": "lines+markers", "name": name, "hovertemplate": "%{y:.3~g}"}
-            trace |= {"x": _rounded([epoch for epoch, _ in points]), "y": _rounded([value for _, value in points])}
+            trace |= {"x": rounded([epoch for epoch, _ in points]), "y": rounded([value for _, value in points])}
             trace |= {"line": {"color": colour, "dash": dash, "width": 2}, "cliponaxis": False}
             traces.append({**trace, "marker": {"color": colour, "symbol": symbol, "size": 5}})
     layout: Figure = {
         "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
         "hovermode": "x unified",
-        "legend": _LEGEND_ON_TOP,
+        "legend": LEGEND_ON_TOP,
     }
     return {"data": traces, "layout": {**layout, "showlegend": len(traces) > 1}} if traces else None
 
@@ -198,8 +140,8 @@ def _map_trace(xy: np.ndarray, rows: list[int], name: str, colour: str) -> Figur
         "type": "scatter",
         "mode": "markers",
         "name": short(name, 30),
-        "x": _rounded(xy[:, 0]),
-        "y": _rounded(xy[:, 1]),
+        "x": rounded(xy[:, 0]),
+        "y": rounded(xy[:, 1]),
         "customdata": rows,
         "hoverinfo": "none",
         "marker": {"size": 6.5, "opacity": 0.8, "color": colour, "line": {"width": 0.6, "color": "@paper"}},
@@ -217,7 +159,7 @@ def confusion_matrix(details: Details) -> Figure | None:
         "type": "heatmap",
         "x": names,
         "y": names,
-        "z": _rounded(share),
+        "z": rounded(share),
         "customdata": counts.tolist(),
         "colorscale": [[0, "@card"], [1, "@accent"]],
         "zmin": 0,
@@ -248,20 +190,44 @@ def most_confused(details: Details, count: int = 5) -> list[dict[str, Any]]:
     return sorted(pairs, key=lambda pair: -pair["share"])[:count]
 
 
-def protocols_of(rows: list[Measurement]) -> list[str]:
-    """The protocols of the rows: those with a name first, in its order."""
-    present = {row.protocol for row in rows}
-    return [name for name in dict.fromkeys([*PROTOCOLS, *(row.protocol for row in rows)]) if name in present]
+def class_bars(classes: list[ClassShare]) -> Figure | None:
+    """Correct answers (%) of each class, worst first, at most 40 classes, with intervals. None without classes."""
+    if not classes:
+        return None
+    worst = sorted(classes, key=lambda row: row.share)[:MOST_CLASSES]
+    places = list(range(len(worst)))
+    trace: Figure = {
+        "type": "bar",
+        "orientation": "h",
+        "x": [100 * row.share for row in worst],
+        "y": places,
+        "error_x": {
+            "array": [100 * ((row.share if row.high is None else row.high) - row.share) for row in worst],
+            "arrayminus": [100 * (row.share - (row.share if row.low is None else row.low)) for row in worst],
+            "symmetric": False,
+            "color": "@ink",
+            "thickness": 1.2,
+            "width": 3,
+        },
+        "marker": {"color": "@accent/0.45"},
+        "text": [plain(f"{row.name}: {with_interval(row.share, row.low, row.high)} of {row.count:,}") for row in worst],
+        "textposition": "none",
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+    down = {"tickvals": places, "ticktext": [f"{short(row.name)} " for row in worst], "autorange": "reversed"}
+    along = {"title": {"text": "correct, %"}, "range": [0, 101]}
+    layout = {"height": 70 + 22 * len(worst), "bargap": 0.35, "hovermode": "closest"}
+    return {"data": [trace], "layout": {**layout, "xaxis": along, "yaxis": {**down, "showgrid": False}}}
 
 
-def _rounded(values: Any) -> Any:
+def rounded(values: Any) -> Any:
     """JSON-ready, five significant digits: a page of curves stays small."""
     if np.ndim(values) > 1:
-        return [_rounded(row) for row in values]
+        return [rounded(row) for row in values]
     return [float(f"{value:.5g}") for value in values]
 
 
-_LEGEND_ON_TOP = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+LEGEND_ON_TOP = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 _MAP_NOTE = {
     "showarrow": False,
     "font": {"size": 13, "color": "@ink", "weight": 600},

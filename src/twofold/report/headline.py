@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from twofold.health import collapse_warning
-from twofold.report.read import Measurement, RunContent
+from twofold.report.content import Measurement, RunContent
+from twofold.report.labels import accuracies
 from twofold.report.table import find
 from twofold.report.wording import (
     METRICS,
@@ -17,8 +18,8 @@ from twofold.report.wording import (
     encoder_name,
     hardware_name,
     interval,
-    labels_name,
     percent,
+    with_labels,
 )
 
 WATCHED = 512  # pictures, at most, that `looking` measures on
@@ -66,7 +67,7 @@ def verdict(run: RunContent) -> str | None:
     if best is None:
         return None
     of_test = f" of the {run.details.test:,} test pictures" if run.details and run.details.test else ""
-    how = "with all labels" if best.labels == "all" else f"with {labels_name(best.labels)} labelled"
+    how = with_labels(best.labels)
     reader = {
         "linear": "a linear classifier reading its embeddings",
         "knn": "a vote among nearest neighbours in its embeddings",
@@ -107,12 +108,17 @@ def key_figures(run: RunContent) -> list[KeyFigure]:
 
 
 def _measured(rows: list[Measurement]) -> list[KeyFigure]:
-    linear = find(rows, "linear", "trained", "all")
-    knn = find(rows, "knn", "trained", "all")
-    few = [row for row in rows if row.encoder == "trained" and row.protocol == "linear" and isinstance(row.labels, int)]
+    probes = [row for row in accuracies(rows) if (row.protocol, row.encoder) == ("linear", "trained")]
+    few = [row for row in probes if isinstance(row.labels, int)]
     middle = min(few, key=lambda row: abs(int(row.labels) - 10), default=None)
-    few_name = f"linear probe, {counted(int(middle.labels), 'label')} per class" if middle else ""
-    named = [(linear, "linear probe, all labels"), (middle, few_name), (knn, "nearest neighbours, all labels")]
+    tuned = [row for row in accuracies(rows) if (row.protocol, row.encoder) == ("finetune", "trained")]
+    share = min((row for row in tuned if isinstance(row.labels, float)), key=lambda row: row.labels, default=None)
+    named = [
+        (find(rows, "linear", "trained", "all"), "linear probe, all labels"),
+        (middle, f"linear probe, {counted(int(middle.labels), 'label')} per class" if middle else ""),
+        (share, f"fine-tuned {with_labels(share.labels)}" if share else ""),
+        (find(rows, "knn", "trained", "all"), "nearest neighbours, all labels"),
+    ]
     return [
         KeyFigure(value=percent(row.mean), unit="%", name=name, remark=_gain(rows, row)) for row, name in named if row
     ]
@@ -120,7 +126,12 @@ def _measured(rows: list[Measurement]) -> list[KeyFigure]:
 
 def _gain(rows: list[Measurement], row: Measurement) -> str:
     """Against the better baseline, and whether the intervals leave room for doubt."""
-    others = [(other, name) for key, name in BASELINES.items() if (other := find(rows, row.protocol, key, row.labels))]
+    named = [(row.protocol, encoder, name) for encoder, name in BASELINES.items()]
+    if row.protocol == "finetune":
+        named = [("supervised", "untrained", "supervised from scratch")]
+    others = [
+        (other, name) for protocol, encoder, name in named if (other := find(rows, protocol, encoder, row.labels))
+    ]
     if not others:
         return "one draw, no interval" if row.low is None else f"95 % interval {interval(row.low, row.high)}"
     best, name = max(others, key=lambda pair: pair[0].mean)
@@ -171,7 +182,7 @@ def _at_the_end(rows: list[dict[str, Any]], key: str) -> int | float | None:
 
 
 def _main(rows: list[Measurement], encoder: str) -> Measurement | None:
-    mine = [row for row in rows if row.encoder == encoder]
+    mine = [row for row in accuracies(rows) if row.encoder == encoder]
     order = {"linear": 0, "knn": 1}
     return min(mine, key=lambda row: (row.labels != "all", order.get(row.protocol, 2)), default=None)
 

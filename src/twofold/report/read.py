@@ -3,76 +3,28 @@
 import json
 import math
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
 
 from twofold.errors import TwofoldError
+from twofold.report.content import (
+    ClassShare,
+    Details,
+    Difference,
+    Gallery,
+    LookAlikes,
+    Measurement,
+    Mistake,
+    RunContent,
+    Target,
+    Transfer,
+)
 from twofold.runtime.record import Run
 
-
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """One row of evaluation.json; `mean`, `low` and `high` (95 %) are fractions in [0, 1].
-
-    `low` and `high` are None where a single draw leaves nothing to vary.
-    """
-
-    protocol: str
-    encoder: str
-    labels: int | str  # per class, or "all"
-    metric: str
-    mean: float
-    low: float | None
-    high: float | None
-    seeds: int
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The interval, or the mean twice where there is none."""
-        return (self.mean if self.low is None else self.low, self.mean if self.high is None else self.high)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Details:
-    """How the measurements came about: evaluation_details.json. Counts are numbers of pictures."""
-
-    train: int
-    test: int
-    classes: list[str]
-    confusion: list[list[int]]  # rows truth, columns predicted
-    stated: list[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gallery:
-    """A sample of pictures with their place on the map and the nearest neighbours of some: gallery.npz."""
-
-    thumbs: UInt8[np.ndarray, "m t t 3"]
-    paths: list[str]
-    labels: list[str]  # "" where unknown
-    xy: Float[np.ndarray, "m 2"]
-    queries: Int[np.ndarray, " q"]
-    neighbours: Int[np.ndarray, "q k"]
-    split: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunContent:
-    """Everything the report shows, as it lies in the run directory; what is missing there is empty or None here."""
-
-    folder: Path
-    record: dict[str, Any]  # recipe.json
-    training: list[dict[str, Any]]  # metrics.jsonl: rows with a loss
-    health: list[dict[str, Any]]  # metrics.jsonl: rows with the representation's measures
-    quarantine: list[dict[str, str]]
-    measurements: list[Measurement]
-    details: Details | None
-    views: bytes | None
-    gallery: Gallery | None
+T = TypeVar("T")
 
 
 def read_run(folder: Path) -> RunContent:
@@ -80,16 +32,23 @@ def read_run(folder: Path) -> RunContent:
     run = Run(folder)
     record = run.read_recipe()
     rows = _read_lines(run.metrics)
+    mistakes, look_alikes = _read_arrays(run.evaluation_pictures, _evaluation_pictures) or ([], [])
     return RunContent(
         folder=folder,
         record=record,
         training=[row for row in rows if "loss" in row],
         health=[row for row in rows if "h_effective_rank" in row or "z_std" in row],
         quarantine=_read_lines(run.quarantine),
-        measurements=[_measurement(row) for row in _read_json(run.evaluation) or []],
-        details=_details(_read_json(run.evaluation_details)),
+        measurements=_read_json(run.evaluation, _measurements) or [],
+        details=_read_json(run.evaluation_details, _details),
         views=run.views.read_bytes() if run.views.is_file() else None,
-        gallery=_read_gallery(run.gallery),
+        gallery=_read_arrays(run.gallery, _gallery),
+        mistakes=mistakes,
+        look_alikes=look_alikes,
+        transfer=Transfer(
+            measurements=_read_json(run.transfer, _measurements) or [],
+            **(_read_json(run.transfer_details, _transfer_details) or {}),
+        ),
     )
 
 
@@ -108,65 +67,128 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path, build: Callable[[Any], T]) -> T | None:
+    """What `build` makes of a file's values; None without the file."""
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return build(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, error) from error
 
 
-def _number(value: int | float | None) -> float | None:
-    return None if value is None else float(value)
-
-
-def _measurement(row: dict[str, Any]) -> Measurement:
-    seeds = row["seeds"]
-    return Measurement(
-        protocol=row["protocol"],
-        encoder=row["encoder"],
-        labels=row["labels"],
-        metric=row["metric"],
-        mean=float(row["mean"]),
-        low=_number(row["low"]),
-        high=_number(row["high"]),
-        seeds=seeds if isinstance(seeds, int) else len(seeds),
-    )
-
-
-def _details(values: dict[str, Any] | None) -> Details | None:
-    if values is None:
+def _read_arrays(path: Path, build: Callable[[Any], T]) -> T | None:
+    """What `build` makes of a file's arrays; None without the file."""
+    if not path.is_file():
         return None
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return build(arrays)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise _damaged(path, error) from error
+
+
+def _share(value: int | float) -> float:
+    """A number that a page can show: NaN would end all its charts."""
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not a finite number")
+    return float(value)
+
+
+def _interval(row: dict[str, Any]) -> dict[str, float | None]:
+    return {name: None if row[name] is None else _share(row[name]) for name in ("low", "high")}
+
+
+def _counts(row: dict[str, Any]) -> dict[str, Any]:
+    """The fields that measurements and differences share."""
+    seeds, labels = row["seeds"], row["labels"]
+    if not isinstance(labels, int | float | str):
+        raise ValueError(f"labels {labels}")
+    return {
+        **{name: str(row[name]) for name in ("protocol", "encoder", "metric")},
+        "labels": labels,
+        **_interval(row),
+        "mean": _share(row["mean"]),
+        "seeds": seeds if isinstance(seeds, int) else len(seeds),
+        "data": str(row.get("data", "")),
+    }
+
+
+def _measurements(rows: Any) -> list[Measurement]:
+    return [Measurement(**_counts(row)) for row in rows]
+
+
+def _differences(values: dict[str, Any]) -> list[Difference]:
+    return [
+        Difference(**_counts(row), against_protocol=row["against_protocol"], against_encoder=row["against_encoder"])
+        for row in values.get("differences") or []
+    ]
+
+
+def _details(values: Any) -> Details:
     return Details(
         train=values.get("train", 0),
         test=values.get("test", 0),
         classes=values.get("classes") or [],
         confusion=values.get("confusion") or [],
         stated=values.get("stated") or [],
+        labels_per_class={key: _share(count) for key, count in (values.get("labels_per_class") or {}).items()},
+        differences=_differences(values),
+        per_class=[
+            ClassShare(name=str(row["class"]), count=int(row["count"]), share=_share(row["share"]), **_interval(row))
+            for row in values.get("per_class") or []
+        ],
+        test_also_in_train=int(values.get("test_also_in_train") or 0),
     )
 
 
-def _read_gallery(path: Path) -> Gallery | None:
-    if not path.is_file():
-        return None
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return Gallery(
-                thumbs=arrays["thumbs"],
-                paths=[str(shown) for shown in arrays["paths"]],
-                labels=[str(label) for label in arrays["labels"]],
-                xy=arrays["xy"],
-                queries=arrays["queries"],
-                neighbours=arrays["neighbours"],
-                split=str(arrays["split"]),
-            )
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise _damaged(path, error) from error
+def _transfer_details(values: Any) -> dict[str, Any]:
+    targets = [
+        Target(
+            data=str(row["data"]),
+            **{name: int(row[name]) for name in ("train", "test", "classes")},
+            split=str(row["split"]),
+            test_also_in_train=int(row.get("test_also_in_train") or 0),
+        )
+        for row in values.get("targets") or []
+    ]
+    return {"targets": targets, "differences": _differences(values), "stated": values.get("stated") or []}
+
+
+def _gallery(arrays: Any) -> Gallery:
+    return Gallery(
+        thumbs=arrays["thumbs"],
+        paths=[str(shown) for shown in arrays["paths"]],
+        labels=[str(label) for label in arrays["labels"]],
+        xy=arrays["xy"],
+        queries=arrays["queries"],
+        neighbours=arrays["neighbours"],
+        split=str(arrays["split"]),
+    )
+
+
+def _evaluation_pictures(arrays: Any) -> tuple[list[Mistake], list[LookAlikes]]:
+    said = [arrays[f"mistake_{name}"] for name in ("paths", "truth", "predicted", "confidence")]
+    mistakes = [
+        Mistake(thumb=thumb, path=str(path), truth=str(truth), predicted=str(predicted), confidence=_share(confidence))
+        for thumb, path, truth, predicted, confidence in zip(_thumbs(arrays["mistake_thumbs"], 4), *said, strict=True)
+    ]
+    said = [arrays[f"pair_{name}"] for name in ("paths", "labels", "similarity")]
+    pairs = [
+        LookAlikes(thumbs=thumbs, paths=paths.tolist(), labels=labels.tolist(), similarity=_share(similarity))
+        for thumbs, paths, labels, similarity in zip(_thumbs(arrays["pair_thumbs"], 5), *said, strict=True)
+    ]
+    return mistakes, pairs
+
+
+def _thumbs(pixels: np.ndarray, dimensions: int) -> np.ndarray:
+    if pixels.dtype != np.uint8 or pixels.ndim != dimensions or pixels.shape[-1] != 3:
+        raise ValueError(f"pictures of shape {pixels.shape} and type {pixels.dtype}")
+    return pixels
 
 
 def _damaged(path: Path, error: Exception) -> TwofoldError:
-    return TwofoldError(
-        f"'{path}' is damaged ({error}); the report needs it whole or absent. "
-        f"Delete it and write it anew with 'twofold evaluate {path.parent}'."
-    )
+    anew = f"write it anew with 'twofold evaluate {path.parent}'"
+    if path.name.startswith("transfer"):
+        anew = "measure the transfer anew"
+    return TwofoldError(f"'{path}' is damaged ({error}); the report needs it whole or absent. Delete it and {anew}.")

@@ -1,10 +1,15 @@
-"""The table of measurements: rows are protocol and labels, columns the trained encoder and its baselines."""
+"""The tables of measurements: columns are the trained encoder and its baselines."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from twofold.report.charts import protocols_of
-from twofold.report.read import Measurement
-from twofold.report.wording import ENCODERS, METRICS, PROTOCOLS, interval, labels_name, percent
+from twofold.report.compare import layer_name
+from twofold.report.content import Details, Labels, Measurement
+from twofold.report.labels import ASIDE, accuracies, many_first
+from twofold.report.wording import ENCODERS, METRICS, PROTOCOLS, data_name, interval, labels_name, percent
+
+FROM_SCRATCH = "untrained: supervised from scratch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,73 +23,127 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class TableRow:
-    """A line of the table; a cell is None where nothing was measured."""
+    """A line of a table; a cell is None where nothing was measured. Lines of one `group` stand together."""
 
-    protocol: str
-    labels: str
+    group: str
+    entry: str
     metric: str
-    seeds: int
+    remark: str
     cells: list[Cell | None]
 
 
-def columns_of(rows: list[Measurement]) -> list[str]:
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Lines with a cell for each of `columns`."""
+
+    columns: list[str]
+    rows: list[TableRow]
+
+
+Key = tuple[str, str, Labels, str]  # data, protocol, labels, metric
+
+
+def build_table(rows: list[Measurement], details: Details | None = None) -> Table:
+    """Accuracies: linear probe first, all labels first, then from many labels to few.
+
+    Mean accuracy per class is shown where it differs from top-1: where classes differ in size. Supervised training
+    from scratch stands beside fine-tuning, as what an untrained encoder comes to.
+    """
+    rows = _without_layers(accuracies(rows))
+    return Table(columns=_column_names(rows), rows=[_by_protocol(rows, key) for key in _keys(rows, details)])
+
+
+def build_aside(rows: list[Measurement], details: Details | None = None) -> Table:
+    """Top-5 accuracy and calibration error, for information: none is marked as best."""
+    rows = _without_layers(row for row in rows if row.metric in ASIDE)
+    lines = [_by_protocol(rows, key, mark=False) for key in _keys(rows, details)]
+    return Table(columns=_column_names(rows), rows=lines)
+
+
+def build_transfer_table(rows: list[Measurement]) -> Table:
+    """A group a target, a line a protocol; mean accuracy per class in a group of its own where it differs."""
+    rows = accuracies(rows)
+    targets = list(dict.fromkeys(row.data for row in rows))
+    keys = sorted(_keys(rows, None), key=lambda key: (targets.index(key[0]), key[3] != "top1"))
+    return Table(columns=_column_names(rows), rows=[_by_target(rows, key) for key in keys])
+
+
+def build_layers(rows: list[Measurement]) -> list[tuple[str, Cell]]:
+    """(name, cell): the linear probe on h and on each layer of the projection head; empty where only h was measured."""
+    probed = [row for row in rows if (row.protocol, row.labels, row.metric) == ("linear", "all", "top1")]
+    layers = [row for row in probed if layer_name(row.encoder)]
+    layers.sort(key=lambda row: (row.encoder == "z", len(row.encoder), row.encoder))
+    shown = [*(row for row in probed if row.encoder == "trained"), *layers] if layers else []
+    best = max((row.mean for row in shown), default=0.0)
+    return [(layer_name(row.encoder) or "h, the encoder's output", _cell(row, best)) for row in shown]
+
+
+def find(rows: list[Measurement], protocol: str, encoder: str, labels: Labels) -> Measurement | None:
+    """The first accuracy with these keys."""
+    keys = (protocol, encoder, labels)
+    return next((row for row in accuracies(rows) if (row.protocol, row.encoder, row.labels) == keys), None)
+
+
+def _columns_of(rows: list[Measurement]) -> list[str]:
     """The encoders of the rows: trained, untrained, pixels, then others as they come."""
     present = {row.encoder for row in rows}
     return [name for name in dict.fromkeys([*ENCODERS, *(row.encoder for row in rows)]) if name in present]
 
 
-def column_names(rows: list[Measurement]) -> list[str]:
-    """The columns' headings."""
-    return [ENCODERS.get(name, name) for name in columns_of(rows)]
+def _column_names(rows: list[Measurement]) -> list[str]:
+    return [ENCODERS.get(name, name) for name in _columns_of(rows)]
 
 
-def build_table(rows: list[Measurement]) -> list[TableRow]:
-    """Linear probe first, all labels first, then from many labels to few.
+def _without_layers(rows: Iterable[Measurement]) -> list[Measurement]:
+    return [row for row in rows if layer_name(row.encoder) is None]
 
-    Mean accuracy per class is shown where it differs from top-1: where classes differ in size.
-    """
-    protocols = protocols_of(rows)
+
+def _keys(rows: list[Measurement], details: Details | None) -> list[Key]:
+    protocols = list(dict.fromkeys([*PROTOCOLS, *(row.protocol for row in rows)]))
     keys = sorted(
-        {(row.protocol, row.labels, row.metric) for row in rows},
-        key=lambda key: (protocols.index(key[0]), -_many(key[1]), key[2]),
+        {_key(row, rows) for row in rows},
+        key=lambda key: (protocols.index(key[1]), many_first(key[2], details), key[3] != "top1", key[3]),
     )
-    return [_table_row(rows, key) for key in keys if not _repeats_top1(rows, key)]
+    return [key for key in keys if not _repeats_top1(rows, key)]
 
 
-def _repeats_top1(rows: list[Measurement], key: tuple[str, int | str, str]) -> bool:
-    """Whether a line of another metric would show the figures of top-1 again."""
-    protocol, labels, metric = key
-    means = {(r.metric, r.encoder): r.mean for r in rows if (r.protocol, r.labels) == (protocol, labels)}
-    return metric != "top1" and all(
+def _key(row: Measurement, rows: list[Measurement]) -> Key:
+    protocol = row.protocol
+    if protocol == "supervised" and row.encoder == "untrained" and any(other.protocol == "finetune" for other in rows):
+        protocol = "finetune"
+    return (row.data, protocol, row.labels, row.metric)
+
+
+def _repeats_top1(rows: list[Measurement], key: Key) -> bool:
+    """Whether a line of mean accuracy per class would show the figures of top-1 again."""
+    means = {(row.metric, row.encoder): row.mean for row in rows if _key(row, rows)[:3] == key[:3]}
+    return key[3] not in ("top1", *ASIDE) and all(
         abs(mean - means.get(("top1", encoder), -1.0)) < 1e-3
         for (name, encoder), mean in means.items()
-        if name == metric
+        if name == key[3]
     )
 
 
-def find(rows: list[Measurement], protocol: str, encoder: str, labels: int | str) -> Measurement | None:
-    """The first row with these keys."""
-    keys = (protocol, encoder, labels)
-    return next((row for row in rows if (row.protocol, row.encoder, row.labels) == keys), None)
+def _by_protocol(rows: list[Measurement], key: Key, *, mark: bool = True) -> TableRow:
+    return TableRow(group=PROTOCOLS.get(key[1], key[1]), entry=labels_name(key[2]), **_line(rows, key, mark=mark))
 
 
-def _many(labels: int | str) -> float:
-    return float(labels) if isinstance(labels, int) else float("inf")
+def _by_target(rows: list[Measurement], key: Key) -> TableRow:
+    line, name = _line(rows, key), data_name(key[0])
+    group = name if line["metric"] == METRICS["top1"] else f"{name}, {line['metric']}"
+    return TableRow(group=group, entry=PROTOCOLS.get(key[1], key[1]), **line | {"metric": METRICS["top1"]})
 
 
-def _table_row(rows: list[Measurement], key: tuple[str, int | str, str]) -> TableRow:
-    line = {row.encoder: row for row in rows if (row.protocol, row.labels, row.metric) == key}
-    best = max(row.mean for row in line.values())
-    return TableRow(
-        protocol=PROTOCOLS.get(key[0], key[0]),
-        labels=labels_name(key[1]),
-        metric=METRICS.get(key[2], key[2]),
-        seeds=max(row.seeds for row in line.values()),
-        cells=[_cell(line.get(encoder), best) for encoder in columns_of(rows)],
-    )
+def _line(rows: list[Measurement], key: Key, *, mark: bool = True) -> dict[str, Any]:
+    line = {row.encoder: row for row in rows if _key(row, rows) == key}
+    best = max(row.mean for row in line.values()) if mark else None
+    mixed = key[1] == "finetune" and any(row.protocol == "supervised" for row in line.values())
+    return {
+        "metric": METRICS.get(key[3], key[3]),
+        "remark": FROM_SCRATCH if mixed else "",
+        "cells": [_cell(row, best) if (row := line.get(encoder)) else None for encoder in _columns_of(rows)],
+    }
 
 
-def _cell(row: Measurement | None, best: float) -> Cell | None:
-    if row is None:
-        return None
+def _cell(row: Measurement, best: float | None) -> Cell:
     return Cell(mean=percent(row.mean), interval=interval(row.low, row.high), best=row.mean == best)

@@ -4,9 +4,20 @@ import re
 from datetime import datetime
 from typing import Any
 
-PROTOCOLS = {"linear": "Linear probe", "knn": "k-nearest neighbours", "finetune": "Fine-tuning"}
+PROTOCOLS = {
+    "linear": "Linear probe",
+    "sgd": "Linear probe by SGD",
+    "knn": "k-nearest neighbours",
+    "finetune": "Fine-tuning",
+    "supervised": "Supervised from scratch",
+}
 ENCODERS = {"trained": "Trained encoder", "untrained": "Untrained encoder", "pixels": "Raw pixels"}
-METRICS = {"top1": "accuracy", "mean_per_class": "mean accuracy per class"}
+METRICS = {
+    "top1": "accuracy",
+    "mean_per_class": "mean accuracy per class",
+    "top5": "top-5 accuracy",
+    "ece": "expected calibration error",
+}
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 PLURALS = {
     "label": "labels",
@@ -26,6 +37,11 @@ def percent(fraction: int | float) -> str:
 def interval(low: float | None, high: float | None) -> str:
     """0.859, 0.869 -> "85.9 \u2013 86.9"; "one draw" where there is no interval."""
     return "one draw" if low is None or high is None else f"{percent(low)} \u2013 {percent(high)}"
+
+
+def with_interval(mean: float, low: float | None, high: float | None) -> str:
+    """0.5, 0.49, 0.51 -> "50.0 % (49.0 to 51.0)"; without an interval "50.0 %"."""
+    return f"{percent(mean)} %" + ("" if low is None or high is None else f" ({percent(low)} to {percent(high)})")
 
 
 def counted(count: int, noun: str) -> str:
@@ -103,9 +119,18 @@ def hardware_name(hardware: dict[str, Any]) -> str:
     return f"{kind} ({shown})" if shown else kind
 
 
-def labels_name(labels: int | str) -> str:
-    """10 -> "10 per class"; "all" stays."""
+def labels_name(labels: int | float | str) -> str:
+    """10 -> "10 per class"; 0.01 -> "1 %"; "all" stays."""
+    if isinstance(labels, float):
+        return f"{100 * labels:.4g} %"
     return f"{labels:,} per class" if isinstance(labels, int) else labels
+
+
+def with_labels(labels: int | float | str) -> str:
+    """10 -> "with 10 labels per class"; 0.01 -> "at 1 % of the labels"; "all" -> "with all labels"."""
+    if isinstance(labels, float):
+        return f"at {labels_name(labels)} of the labels"
+    return f"with {counted(labels, 'label')} per class" if isinstance(labels, int) else f"with {labels} labels"
 
 
 def setting_value(value: Any) -> str:

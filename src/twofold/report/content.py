@@ -1,0 +1,150 @@
+"""What the report shows, as frozen dataclasses. Shares are fractions in [0, 1], counts are numbers of pictures."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+Labels = int | float | str  # labels per class, the fraction of the labels in (0, 1), or "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One row of evaluation.json or transfer.json; `low` and `high` are the 95 % interval.
+
+    `low` and `high` are None where a single draw leaves nothing to vary.
+    """
+
+    protocol: str
+    encoder: str
+    labels: Labels
+    metric: str
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int
+    data: str = ""  # the target of a transfer
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The interval, or the mean twice where there is none."""
+        return (self.mean if self.low is None else self.low, self.mean if self.high is None else self.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One way of measuring minus another, paired over seeds: in [-1, 1]; `low` and `high` are None for one seed."""
+
+    protocol: str
+    encoder: str
+    against_protocol: str
+    against_encoder: str
+    labels: Labels
+    metric: str
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int
+    data: str = ""  # the target of a transfer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassShare:
+    """The share of a class's `count` test pictures that is named correctly, with its interval where there is one."""
+
+    name: str
+    count: int
+    share: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Details:
+    """How the measurements came about: evaluation_details.json."""
+
+    train: int
+    test: int
+    classes: list[str]
+    confusion: list[list[int]]  # rows truth, columns predicted
+    stated: list[str]
+    labels_per_class: dict[str, float] = field(default_factory=dict)  # str(labels) -> mean over the classes
+    differences: list[Difference] = field(default_factory=list)
+    per_class: list[ClassShare] = field(default_factory=list)
+    test_also_in_train: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """A sample of pictures with their place on the map and the nearest neighbours of some: gallery.npz."""
+
+    thumbs: UInt8[np.ndarray, "m t t 3"]
+    paths: list[str]
+    labels: list[str]  # "" where unknown
+    xy: Float[np.ndarray, "m 2"]
+    queries: Int[np.ndarray, " q"]
+    neighbours: Int[np.ndarray, "q k"]
+    split: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """A test picture that was named wrongly; `confidence` is the probability given to `predicted`."""
+
+    thumb: UInt8[np.ndarray, "t t 3"]
+    path: str
+    truth: str
+    predicted: str
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookAlikes:
+    """Two pictures of different labels with similar embeddings; `similarity` is their cosine in [-1, 1]."""
+
+    thumbs: UInt8[np.ndarray, "2 t t 3"]
+    paths: list[str]
+    labels: list[str]
+    similarity: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Pictures that the encoder never trained on; `split` is "own", or "by seed" where it is drawn anew."""
+
+    data: str
+    train: int
+    test: int
+    classes: int
+    split: str
+    test_also_in_train: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """transfer.json and transfer_details.json."""
+
+    measurements: list[Measurement] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+    stated: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContent:
+    """Everything the report shows, as it lies in the run directory; what is missing there is empty or None here."""
+
+    folder: Path
+    record: dict[str, Any]  # recipe.json
+    training: list[dict[str, Any]]  # metrics.jsonl: rows with a loss
+    health: list[dict[str, Any]]  # metrics.jsonl: rows with the representation's measures
+    quarantine: list[dict[str, str]]
+    measurements: list[Measurement]
+    details: Details | None
+    views: bytes | None
+    gallery: Gallery | None
+    mistakes: list[Mistake]
+    look_alikes: list[LookAlikes]
+    transfer: Transfer

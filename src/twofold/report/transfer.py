@@ -1,0 +1,106 @@
+"""Transfer to other pictures: dots with intervals, a row a target, a marker a way of measuring."""
+
+from itertools import cycle
+
+from twofold.report.charts import LEGEND_ON_TOP, Figure, plain, short
+from twofold.report.compare import way_name
+from twofold.report.content import Measurement, Target, Transfer
+from twofold.report.labels import main_metric
+from twofold.report.styles import OTHERS, STYLES, Style
+from twofold.report.wording import METRICS, counted, data_name, with_interval
+
+STEP_PX, BETWEEN_PX, AROUND_PX = 17, 22, 130  # a marker's line, the room between targets, axis and legend
+
+
+def transfer_dots(rows: list[Measurement]) -> Figure | None:
+    """Accuracy (%) on each target. None without rows.
+
+    Where mean accuracy per class differs from top-1, that is where classes differ in size, the target has a row of it.
+    """
+    lanes = _lanes(rows)
+    present = {(row.protocol, row.encoder) for lane in lanes.values() for row in lane}
+    order = [key for key in STYLES if key in present]
+    order += [key for row in rows if (key := (row.protocol, row.encoder)) in present and key not in STYLES]
+    keys = list(dict.fromkeys(order))
+    if not keys:
+        return None
+    lane_px = STEP_PX * len(keys) + BETWEEN_PX
+    tops = {name: place * lane_px for place, name in enumerate(lanes)}
+    at = {key: BETWEEN_PX / 2 + STEP_PX * (place + 0.5) for place, key in enumerate(keys)}
+    found = [(tops[name] + at[row.protocol, row.encoder], row) for name, lane in lanes.items() for row in lane]
+    others = cycle(OTHERS)
+    traces = [
+        _trace([(y, row) for y, row in found if (row.protocol, row.encoder) == key], STYLES.get(key) or next(others))
+        for key in keys
+    ]
+    line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "line": {"color": "@line", "width": 1}}
+    down = {
+        "tickvals": [top + lane_px / 2 for top in tops.values()],
+        "ticktext": [_lane_text(*name) for name in lanes],
+        "range": [lane_px * len(lanes), 0],
+        "showgrid": False,
+    }
+    layout = {
+        "height": AROUND_PX + lane_px * len(lanes),
+        "xaxis": {"title": {"text": "correct, %"}},
+        "yaxis": down,
+        "shapes": [{**line, "y0": top, "y1": top} for top in [*tops.values()][1:]],
+        "legend": LEGEND_ON_TOP,
+        "hovermode": "closest",
+    }
+    return {"data": traces, "layout": layout}
+
+
+def target_facts(transfer: Transfer) -> list[str]:
+    """A sentence a target: how many pictures, which split, and whether test pictures are also in train."""
+    return [_target_fact(target) for target in transfer.targets]
+
+
+def _lanes(rows: list[Measurement]) -> dict[tuple[str, str], list[Measurement]]:
+    """(data, metric) -> its rows, targets as they come."""
+    main = main_metric(rows)
+    lanes: dict[tuple[str, str], list[Measurement]] = {}
+    for data in dict.fromkeys(row.data for row in rows):
+        mine = [row for row in rows if row.data == data]
+        top = {(row.protocol, row.encoder): row.mean for row in mine if row.metric == main}
+        lanes[data, main] = [row for row in mine if row.metric == main]
+        fair = [row for row in mine if row.metric == "mean_per_class" != main]
+        if any(abs(row.mean - top.get((row.protocol, row.encoder), -1.0)) >= 1e-3 for row in fair):
+            lanes[data, "mean_per_class"] = fair
+    return {name: lane for name, lane in lanes.items() if lane}
+
+
+def _trace(points: list[tuple[float, Measurement]], style: Style) -> Figure:
+    bounds = [row.bounds for _, row in points]
+    name = way_name(points[0][1].protocol, points[0][1].encoder)
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": plain(name),
+        "x": [100 * row.mean for _, row in points],
+        "y": [y for y, _ in points],
+        "error_x": {
+            "array": [100 * (high - row.mean) for (_, row), (_, high) in zip(points, bounds, strict=True)],
+            "arrayminus": [100 * (row.mean - low) for (_, row), (low, _) in zip(points, bounds, strict=True)],
+            "symmetric": False,
+            "color": style.colour,
+            "thickness": 1.4,
+            "width": 4,
+        },
+        "marker": {"color": style.colour, "symbol": style.symbol, "size": 10, "line": {"color": style.colour}},
+        "text": [plain(f"{data_name(r.data)}: {with_interval(r.mean, r.low, r.high)}") for _, r in points],
+        "hovertemplate": "%{text}",
+    }
+
+
+def _lane_text(data: str, metric: str) -> str:
+    return short(data_name(data)) + ("" if metric == "top1" else f"<br>{plain(METRICS.get(metric, metric))}")
+
+
+def _target_fact(target: Target) -> str:
+    split = {"own": "its own split", "by seed": "a split drawn anew for each seed"}.get(target.split, target.split)
+    also = f"; {target.test_also_in_train:,} of the test pictures are in train too" if target.test_also_in_train else ""
+    return (
+        f"{data_name(target.data)}: {counted(target.train, 'picture')} to train on and {target.test:,} to test, "
+        f"{target.classes:,} classes, {split}{also}"
+    )

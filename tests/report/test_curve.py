@@ -1,0 +1,150 @@
+"""The curve of label efficiency says what the rows say, with their intervals as bands."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from report.conftest import ROWS, row
+from twofold.report.charts import Figure
+from twofold.report.content import Details, Measurement
+from twofold.report.curve import label_curve
+from twofold.report.read import read_run
+from twofold.report.wording import with_labels
+
+TOLD = {"all": 5000.0, "0.01": 50.0, "0.1": 500.0}
+
+
+def measured(*rows: dict[str, object]) -> list[Measurement]:
+    return [Measurement(**values) for values in rows]  # type: ignore[arg-type]
+
+
+def details(labels_per_class: dict[str, float] | None = None) -> Details:
+    return Details(train=0, test=0, classes=[], confusion=[], stated=[], labels_per_class=labels_per_class or {})
+
+
+def drawn(figure: Figure | None) -> tuple[list[Figure], list[Figure]]:
+    """(bands, lines)."""
+    assert figure is not None
+    bands = [trace for trace in figure["data"] if "fill" in trace]
+    return bands, [trace for trace in figure["data"] if "fill" not in trace]
+
+
+def test_lines_and_bands_hold_the_rows(run: Path) -> None:
+    content = read_run(run)
+    figure = label_curve(content.measurements, content.details)
+    bands, lines = drawn(figure)
+    names = {
+        "Linear probe, trained encoder": ("linear", "trained"),
+        "k-NN, trained encoder": ("knn", "trained"),
+        "Linear probe, untrained encoder": ("linear", "untrained"),
+        "Linear probe, raw pixels": ("linear", "pixels"),
+    }
+    assert [line["name"] for line in lines] == list(names)
+    for band, line in zip(bands, lines, strict=True):
+        assert band["legendgroup"] == line["legendgroup"] == line["name"]
+        mine = [found for found in ROWS if found[:2] == names[line["name"]]]
+        mine.sort(key=lambda found: 100 if found[2] == "all" else float(found[2]))
+        x = [100 if found[2] == "all" else found[2] for found in mine]
+        assert (line["x"], line["y"]) == (x, [100 * found[3] for found in mine])
+        assert band["x"] == [*x, *reversed(x)]
+        assert band["y"] == [*(100 * found[5] for found in mine), *(100 * found[4] for found in reversed(mine))]
+    assert figure is not None
+    assert figure["layout"]["xaxis"]["ticktext"] == ["1", "10", "100<br>all"]
+
+
+def test_the_legend_has_an_order_whatever_that_of_the_rows(rich: Path) -> None:
+    content = read_run(rich)
+    for rows in (content.measurements, content.measurements[::-1]):
+        _, lines = drawn(label_curve(rows, content.details))
+        assert [line["name"] for line in lines] == [
+            "Fine-tuning",
+            "Linear probe, trained encoder",
+            "k-NN, trained encoder",
+            "Supervised from scratch",
+            "Linear probe, untrained encoder",
+            "Linear probe, raw pixels",
+        ]
+        assert all(line["x"] == sorted(line["x"]) for line in lines)
+
+
+def test_lines_are_told_apart_without_colour(rich: Path) -> None:
+    content = read_run(rich)
+    _, lines = drawn(label_curve(content.measurements, content.details))
+    assert len({line["marker"]["symbol"] for line in lines}) == len(lines) == 6
+    assert len({line["line"]["dash"] for line in lines}) == 5  # fine-tuning and the probe are both solid
+
+
+def test_fractions_lie_at_their_labels_per_class() -> None:
+    rows = measured(*(row("finetune", "trained", labels, 0.5) for labels in ("all", 0.1, 1, 0.01)))
+    figure = label_curve(rows, details(TOLD))
+    _, (line,) = drawn(figure)
+    assert line["x"] == [1, 50, 500, 5000]
+    assert figure is not None
+    assert figure["layout"]["xaxis"]["tickvals"] == [1, 50, 500, 5000]
+    assert figure["layout"]["xaxis"]["ticktext"] == ["1", "50<br>1 %", "500<br>10 %", "5,000<br>all"]
+
+
+def test_counts_too_close_for_two_texts_share_one() -> None:
+    rows = measured(*(row("linear", "trained", labels, 0.5) for labels in (1, 50, 0.01, "all")))
+    for one_percent, text in ((50.0, "50<br>1 %"), (52.4, "50<br>52.4<br>1 %")):
+        figure = label_curve(rows, details(TOLD | {"0.01": one_percent}))
+        assert figure is not None
+        assert figure["layout"]["xaxis"]["ticktext"] == ["1", text, "5,000<br>all"]
+
+
+def test_a_row_without_an_interval_interrupts_the_band() -> None:
+    bare = {"low": None, "high": None}
+    rows = measured(
+        row("linear", "trained", 1, 0.2),
+        row("linear", "trained", 2, 0.3),
+        row("linear", "trained", 4, 0.4, **bare),
+        row("linear", "trained", 8, 0.5),
+    )
+    (band,), (line,) = drawn(label_curve(rows, None))
+    assert band["x"] == [1, 2, 2, 1, None, 8, 8]
+    assert [None if y is None else round(y, 6) for y in band["y"]] == [21, 31, 29, 19, None, 51, 49]
+    assert line["text"][2] == "4 per class: 40.0 %"
+    assert line["text"][3] == "8 per class: 50.0 % (49.0 to 51.0)"
+
+
+def test_one_count_alone_is_no_curve_and_unknown_places_are_left_out() -> None:
+    rows = measured(row("finetune", "trained", "all", 0.9), row("linear", "trained", 0.01, 0.5))
+    assert label_curve(rows, None) is None
+    assert label_curve(rows, details({"all": 5000.0})) is None
+    assert label_curve(rows, details(TOLD)) is not None
+    assert label_curve([], None) is None
+
+
+def test_other_metrics_and_layers_of_the_head_stay_out() -> None:
+    rows = measured(
+        *(row("linear", encoder, "all", 0.9) for encoder in ("trained", "z", "head-1")),
+        *(row("linear", "trained", labels, 0.01, metric="ece") for labels in ("all", 1)),
+        row("linear", "trained", 1, 0.4),
+    )
+    _, (line,) = drawn(label_curve(rows, details(TOLD)))
+    assert line["y"] == [40, 90]
+
+
+def test_without_a_linear_probe_the_baselines_are_those_of_k_nn() -> None:
+    rows = measured(*(row("knn", encoder, labels, 0.5) for encoder in ("trained", "pixels") for labels in (1, 5)))
+    _, lines = drawn(label_curve(rows, None))
+    assert [line["name"] for line in lines] == ["k-NN, trained encoder", "k-NN, raw pixels"]
+
+
+def test_a_band_that_is_not_the_interval_would_be_seen(run: Path) -> None:
+    rows = json.loads((run / "evaluation.json").read_text())
+    rows[0]["high"] += 0.01
+    (run / "evaluation.json").write_text(json.dumps(rows))
+    with pytest.raises(AssertionError):
+        test_lines_and_bands_hold_the_rows(run)
+
+
+def test_labels_in_words() -> None:
+    assert [with_labels(labels) for labels in ("all", 1, 10, 0.01, 0.001)] == [
+        "with all labels",
+        "with 1 label per class",
+        "with 10 labels per class",
+        "at 1 % of the labels",
+        "at 0.1 % of the labels",
+    ]
