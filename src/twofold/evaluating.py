@@ -24,6 +24,7 @@ from twofold.runtime.console import console, say
 from twofold.runtime.files import make_folder, write_json
 from twofold.runtime.load import Loaded, build_untrained, load, load_head
 from twofold.runtime.record import Run
+from twofold.versions import versions
 
 _SEEN = (
     "pretraining read other pictures or other splits than these: some of the test pictures may have been among its "
@@ -80,6 +81,7 @@ def evaluate(
         say=say,
     )
     evaluation.details["stated"] += seen
+    evaluation.details |= {"hardware": loaded.hardware.describe(), "versions": versions()}
     write_json(record.evaluation_details, evaluation.details)
     write_json(record.evaluation, [row.to_dict() for row in evaluation.rows])
     shutil.rmtree(record.evaluation_partial, ignore_errors=True)
@@ -194,7 +196,8 @@ def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:
     ]
     differences = [{"data": one["data"], **difference} for one in details for difference in one["differences"]]
     shared = [line for line in details[0]["stated"] if all(line in one["stated"] for one in details)]
-    write_json(record.transfer_details, {"targets": targets, "differences": differences, "stated": shared})
+    about = {"seconds": round(sum(one["seconds"] for one in details), 3), "versions": versions()}
+    write_json(record.transfer_details, {"targets": targets, "differences": differences, "stated": shared, **about})
     rows = [{"data": name, **row.to_dict()} for name, evaluation in found.items() for row in evaluation.rows]
     write_json(record.transfer, rows)
 

@@ -12,7 +12,7 @@ from twofold.evaluation.rates import Rates
 from twofold.evaluation.scope import Scope
 from twofold.evaluation.subject import Shelf, Subject, head_layers
 from twofold.evaluation.training import Trainer
-from twofold.evaluation.tuning import MANNERS, MOST_TO_CHOOSE_ON, make_schedule, seconds_of
+from twofold.evaluation.tuning import MANNERS, MOST_TO_CHOOSE_ON, make_schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def _network_units(trainer: Trainer, scope: Scope, ledger: Ledger, rates: Rates)
     manner = MANNERS[trainer.protocol]
     for labels in scope.network_budgets:
         count = round(labels_per_class(scope.labelled, labels) * len(scope.labelled.classes))
-        once = rates.network_s(trainer.protocol, _seconds(trainer, count, scope, rates))
+        once = _seconds(trainer, count, scope, rates) + rates.test_s
         choosing = 0.0
         if len(manner.rates) > 1:
             kept = min(round(0.8 * count), MOST_TO_CHOOSE_ON)
@@ -132,7 +132,7 @@ def _seconds(trainer: Trainer, count: int, scope: Scope, rates: Rates) -> float:
     schedule = make_schedule(
         MANNERS[trainer.protocol], 1.0, labels=count, train=len(scope.labelled.train), epochs=trainer.epochs
     )
-    return seconds_of(schedule, rates.train_s)
+    return rates.training_s(schedule, trainer.protocol)
 
 
 def _train(trainer: Trainer, labels: Labels, seed: int, ledger: Ledger) -> list[Attempt]:

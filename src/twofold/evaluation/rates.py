@@ -18,6 +18,7 @@ from twofold.recipe import OptimRecipe
 _TRIED = 512
 _PRODUCTS_A_FIT = 60  # of L-BFGS, warm starts included, in the trials that the estimate was fitted to
 _PIXEL_NUMBERS = 972
+_BATCHES = (16, 128)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,8 @@ class Rates:
 
     embedding_s: float  # of all train and test pictures by one encoder
     knn_s: float  # one vote
-    train_s: float  # a training step's share of a picture
+    step_s: float  # a training step, whatever its batch
+    train_s: float  # and what each picture adds to it
     product_s: float  # one number of x through the probe's loss and gradient
     test_s: float  # embedding test
     dim: int
@@ -37,9 +39,10 @@ class Rates:
         fits = min(FOLDS, values) * min(values, 8) / 2
         return draws * fits * _PRODUCTS_A_FIT * labels * width * self.product_s
 
-    def network_s(self, protocol: str, training_s: float) -> float:
-        """Training one network and asking it about test; a frozen encoder has no backward pass."""
-        return training_s * (0.4 if protocol == "sgd" else 1.0) + self.test_s
+    def training_s(self, schedule: Schedule, protocol: str) -> float:
+        """Training one network; a frozen encoder has no backward pass."""
+        whole = schedule.steps * (self.step_s + schedule.batch_size * self.train_s)
+        return whole * (0.4 if protocol == "sgd" else 1.0)
 
 
 def measure_rates(subject: Subject, scope: Scope) -> Rates:
@@ -56,19 +59,28 @@ def measure_rates(subject: Subject, scope: Scope) -> Rates:
     fit_linear(x, y, classes, 1e-2, iterations=10)
     product_s = (time.perf_counter() - began) / (10 * x.size)
     count = len(labelled.train) + len(labelled.test)
+    step_s, train_s = _training(subject, scope) if scope.settings.trained else (0.0, 0.0)
     return Rates(
         embedding_s=picture_s * count,
         knn_s=len(labelled.train) * len(labelled.test) * h.shape[1] / 2e10,
-        train_s=_train_s(subject, scope) if scope.settings.trained else 0.0,
+        step_s=step_s,
+        train_s=train_s,
         product_s=product_s,
         test_s=picture_s * len(labelled.test),
         dim=h.shape[1],
     )
 
 
-def _train_s(subject: Subject, scope: Scope) -> float:
-    """Seconds a picture of a training step, the first of which are not counted."""
-    count = min(128, len(scope.labelled.train))
+def _training(subject: Subject, scope: Scope) -> tuple[float, float]:
+    """Seconds of a step and of each picture in it, from steps with few pictures and with many."""
+    few, many = min(_BATCHES[0], len(scope.labelled.train)), min(_BATCHES[1], len(scope.labelled.train))
+    small_s, large_s = _step_s(subject, scope, few), _step_s(subject, scope, many)
+    picture_s = max(0.0, large_s - small_s) / max(1, many - few)
+    return max(0.0, small_s - few * picture_s), picture_s
+
+
+def _step_s(subject: Subject, scope: Scope, count: int) -> float:
+    """Seconds of a training step with `count` pictures; the first steps are not counted."""
     network = build_network(
         subject.encoder,
         dim=subject.dim,
@@ -89,7 +101,7 @@ def _train_s(subject: Subject, scope: Scope) -> float:
         seed=0,
         each_step=lambda step: moments.append(time.perf_counter()),  # noqa: ARG005
     )
-    return (moments[-1] - moments[2]) / (5 * count)
+    return (moments[-1] - moments[2]) / 5
 
 
 def _embed(subject: Subject, scope: Scope, rows: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n d"]:

@@ -1,5 +1,6 @@
 """An encoder on other data sets: linear probe and fine-tuning, beside its baselines and other encoders."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,7 @@ def evaluate_target(
     say: Callable[[str], None],
 ) -> Evaluation:
     """Measure `subject` with its baselines on one data set, and `others` without, on the same splits and seeds."""
+    began = time.perf_counter()
     scope = find_scope(images, settings, data)
     for line in scope.stated:
         say(f"  {line}")
@@ -44,7 +46,9 @@ def evaluate_target(
     alone = replace(scope, settings=replace(settings, baselines=False))
     for place, other in enumerate(others):
         attempts += make_attempts(other, alone, keep=keep / f"other-{place}", say=say)
-    return conclude(scope, attempts, data, pairs=[*PAIRS, *against(others)])
+    evaluation = conclude(scope, attempts, data, pairs=[*PAIRS, *against(others)])
+    evaluation.details["seconds"] = round(time.perf_counter() - began, 3)
+    return evaluation
 
 
 def against(others: Sequence[Subject]) -> list[tuple[Way, Way]]:

@@ -92,8 +92,3 @@ def choose_rate(
             continue
         scores.append((int((logits.argmax(1) == wanted).sum()), -cross_entropy(logits, wanted)))
     return manner.rates[scores.index(max(scores))]
-
-
-def seconds_of(schedule: Schedule, train_s: float) -> float:
-    """How long a training takes at `train_s` seconds a picture."""
-    return schedule.steps * schedule.batch_size * train_s
