@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from twofold import distributed, training
+from twofold import distributed
 from twofold.data import ImageBatch
 from twofold.distributed import World, open_world
+from twofold.losses import build as choosing
 from twofold.losses import nt_xent
 from twofold.recipe import Op, Recipe, ViewsRecipe
 from twofold.runtime.device import Hardware
@@ -44,13 +45,13 @@ EXACT = ViewsRecipe(
 )
 
 
-def _local_negatives(z_a: Tensor, z_b: Tensor, *, temperature: float, anchors: tuple[int, int]) -> Tensor:
+def _local_negatives(z_a: Tensor, z_b: Tensor, *, anchors: tuple[int, int], **options: Any) -> Tensor:
     own = slice(*anchors)
-    return nt_xent(z_a[own], z_b[own], temperature=temperature) * (anchors[1] - anchors[0]) / len(z_a)
+    return nt_xent(z_a[own], z_b[own], **options) * (anchors[1] - anchors[0]) / len(z_a)
 
 
-def _wrong_positive(z_a: Tensor, z_b: Tensor, *, temperature: float, anchors: tuple[int, int]) -> Tensor:
-    return nt_xent(z_a, z_b.roll(anchors[0], dims=0), temperature=temperature, anchors=anchors)
+def _wrong_positive(z_a: Tensor, z_b: Tensor, *, anchors: tuple[int, int], **options: Any) -> Tensor:
+    return nt_xent(z_a, z_b.roll(anchors[0], dims=0), anchors=anchors, **options)
 
 
 def _own_gradient(ctx: Any, outer: Tensor) -> tuple[Tensor, None]:
@@ -63,9 +64,9 @@ def _local_norm(_world: World, model: nn.Module) -> nn.Module:
 
 def put_in(fault: str) -> None:
     if fault == "local_negatives":
-        training.nt_xent = _local_negatives
+        choosing.nt_xent = _local_negatives
     elif fault == "wrong_positive":
-        training.nt_xent = _wrong_positive
+        choosing.nt_xent = _wrong_positive
     elif fault == "dropped_gradient":
         distributed._Gather.backward = staticmethod(_own_gradient)
     elif fault == "local_norm":
