@@ -22,6 +22,68 @@ def nt_xent_loop(z_a: Tensor, z_b: Tensor, temperature: float, normalize: bool =
     return torch.stack(pairs).sum() / count
 
 
+def _pair_terms(z_a: Tensor, z_b: Tensor, normalize: bool) -> list[tuple[Tensor, list[Tensor]]]:
+    """For each of the 2n views: its similarity with its twin, and those with the 2n - 2 views of other images."""
+    views = [(image, row.double()) for z in (z_a, z_b) for image, row in enumerate(z)]
+    if normalize:
+        views = [(image, row / row.square().sum().sqrt()) for image, row in views]
+    terms = []
+    for i, (image, row) in enumerate(views):
+        twin = [(row * other).sum() for k, (one, other) in enumerate(views) if one == image and k != i]
+        terms.append((twin[0], [(row * other).sum() for one, other in views if one != image]))
+    return terms
+
+
+def _semi_hard(positive: Tensor, negatives: list[Tensor], margin: float) -> list[Tensor]:
+    return [s for s in negatives if positive.item() - margin < s.item() < positive.item()]
+
+
+def nt_logistic_loop(
+    z_a: Tensor, z_b: Tensor, temperature: float, semi_hard: bool = False, margin: float = 0.8, normalize: bool = True
+) -> Tensor:
+    """Table 2: log sigma(u.v+ / t) + log sigma(-u.v- / t), negated; the mean over an anchor's negatives."""
+    values = []
+    for positive, negatives in _pair_terms(z_a, z_b, normalize):
+        counted = _semi_hard(positive, negatives, margin) if semi_hard else negatives
+        value = -torch.log(1 / (1 + torch.exp(-positive / temperature)))
+        for s in counted:
+            value = value - torch.log(1 / (1 + torch.exp(s / temperature))) / len(counted)
+        values.append(value)
+    return torch.stack(values).mean()
+
+
+def triplet_loop(z_a: Tensor, z_b: Tensor, margin: float, semi_hard: bool = False, normalize: bool = True) -> Tensor:
+    """Table 2: max(u.v- - u.v+ + m, 0); the mean over an anchor's negatives."""
+    values = []
+    for positive, negatives in _pair_terms(z_a, z_b, normalize):
+        counted = _semi_hard(positive, negatives, margin) if semi_hard else negatives
+        value = 0 * positive
+        for s in counted:
+            if (s - positive + margin).item() > 0:
+                value = value + (s - positive + margin) / len(counted)
+        values.append(value)
+    return torch.stack(values).mean()
+
+
+def dcl_loop(z_a: Tensor, z_b: Tensor, temperature: float, normalize: bool = True) -> Tensor:
+    """Decoupled contrastive learning: the sum below the line is over the negatives alone."""
+    values = [
+        -torch.log(torch.exp(positive / temperature) / sum(torch.exp(s / temperature) for s in negatives))
+        for positive, negatives in _pair_terms(z_a, z_b, normalize)
+    ]
+    return torch.stack(values).mean()
+
+
+def contrast_entropy_loop(z_a: Tensor, z_b: Tensor, temperature: float, normalize: bool = True) -> float:
+    """Mean over the rows of z_a of -sum p log p, p the softmax over the rows of z_b."""
+    a, b = ([r.double() / (r.double().norm() if normalize else 1.0) for r in z] for z in (z_a, z_b))
+    total = 0.0
+    for row in a:
+        weights = [math.exp(float(row @ other) / temperature) for other in b]
+        total -= sum(w / sum(weights) * math.log(w / sum(weights)) for w in weights)
+    return total / len(a)
+
+
 def lars_step(
     w: np.ndarray,
     g: np.ndarray,

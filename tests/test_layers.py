@@ -11,7 +11,8 @@ import twofold
 ROOT = Path(twofold.__file__).parent
 LAYERS = [
     {"errors", "versions"},
-    {"op"},
+    {"op", "setting"},
+    {"loss_recipe"},
     {"recipe"},
     {"recipes", "flags", "views", "encoders", "heads", "losses", "health", "sample"},
     {"data", "model", "optim", "chunks", "mailbox", "rendezvous"},

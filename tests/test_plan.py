@@ -42,3 +42,17 @@ def test_says_how_the_batch_is_divided_and_what_that_means() -> None:
     assert "gradient of the whole batch" in divided.derived["chunks"]
     assert "batch norm per chunk" in divided.derived["chunks"]
     assert divided.derived["processes"].startswith("4 x 2,048 images")
+
+
+def test_chance_is_named_only_where_it_is_one_number() -> None:
+    def derived(**settings: object) -> dict[str, str]:
+        return make_plan(recipe(epochs=1.0).with_settings(**settings), images=50_000, step_s=1.0).derived
+
+    assert derived(batch_size=8)["chance loss"] == "ln(2 x 8 - 1) = 2.708"
+    assert derived(batch_size=8, loss="dcl")["chance loss"] == "ln(2 x 8 - 2) = 2.639"
+    assert "chance loss" not in derived(loss="triplet")
+    assert "chance loss" not in derived(loss="nt-logistic")
+    assert derived(loss="triplet")["negatives"] == "2 x 512 - 2 = 1,022 for each view"
+    assert derived(loss="triplet", semi_hard=True)["negatives"].endswith("of which the semi-hard count")
+    assert derived(loss="dcl")["loss"] == "dense: 1,024 x 1,024 logits, in memory"
+    assert derived(loss="dcl", batch_size=4096)["loss"].startswith("blocks: 8,192 x 8,192 logits, some rows at a time")

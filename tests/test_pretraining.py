@@ -1,6 +1,7 @@
 """A whole run on small pictures: it learns, it is a function of its seed, it stops and goes on as it should."""
 
 import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -11,10 +12,11 @@ import safetensors.torch
 import torch
 
 from pictures import CLASSES, write_pictures
-from twofold import pretraining, training
+from twofold import pretraining
 from twofold.data import ImageSet
 from twofold.errors import TwofoldError
 from twofold.evaluation import build_knn_monitor
+from twofold.losses import build as choosing
 from twofold.pretraining import pretrain
 from twofold.recipe import Recipe
 from twofold.runtime.checkpoint import load_checkpoint
@@ -75,12 +77,12 @@ def test_the_loss_falls_well_below_chance(data: Path, cache: Path, tmp_path: Pat
 def test_wrongly_paired_views_teach_nothing(
     data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paired = training.nt_xent
+    paired = choosing.nt_xent
 
     def shifted(z_a: torch.Tensor, z_b: torch.Tensor, **options: Any) -> torch.Tensor:
         return paired(z_a, z_b.roll(1, dims=0), **options)
 
-    monkeypatch.setattr(training, "nt_xent", shifted)
+    monkeypatch.setattr(choosing, "nt_xent", shifted)
     run = pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=25.0), cache=cache)
     rows = [row for row in metrics(run) if "loss" in row]
     assert sum(row["loss"] for row in rows[-5:]) / 5 > 0.9 * torch.log(torch.tensor(63.0)).item()
@@ -153,14 +155,14 @@ def test_other_settings_or_pictures_are_refused(data: Path, cache: Path, tmp_pat
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
     data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finite, calls = training.nt_xent, [0]
+    finite, calls = choosing.nt_xent, [0]
 
     def broken(z_a: torch.Tensor, z_b: torch.Tensor, **options: Any) -> torch.Tensor:
         calls[0] += 1
         loss = finite(z_a, z_b, **options)
         return loss * float("nan") if calls[0] == 5 + 10 else loss
 
-    monkeypatch.setattr(training, "nt_xent", broken)
+    monkeypatch.setattr(choosing, "nt_xent", broken)
     monkeypatch.setattr("twofold.startup.measure_step_s", lambda *_a, **_k: calls.__setitem__(0, 5) or 0.1)
     recipe = TINY.with_settings(checkpoint_minutes=0.0)
     with pytest.raises(TwofoldError, match="at step 9 are not finite") as caught:
@@ -210,6 +212,37 @@ def test_monitors_are_asked_and_change_nothing(data: Path, cache: Path, tmp_path
     assert asked == [row["step"] for row in metrics(watched) if "knn_top1" in row]
     assert len(asked) >= 5
     assert asked[0] == 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"loss": "dcl", "normalize": False, "temperature": 10.0},
+        {"loss": "triplet", "semi_hard": True},
+        {"loss": "nt-logistic", "one_branch": True},
+    ],
+    ids=lambda settings: settings["loss"],
+)
+def test_every_loss_trains_and_is_watched_alike(
+    data: Path, cache: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    run = pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=2.0, **settings), cache=cache)
+    rows = [row for row in metrics(run) if "loss" in row]
+    assert all(0 <= row["contrast_entropy"] <= math.log(32) + 1e-6 for row in rows)
+    assert all(value.isfinite().all() for value in weights(run).values())
+
+
+def test_a_run_of_an_older_version_is_continued(data: Path, cache: Path, tmp_path: Path) -> None:
+    """Its recipe.json does not hold the settings that came later."""
+    run = pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=1.0), cache=cache)
+    record = json.loads(run.recipe.read_text())
+    for stage, name in (("loss", "loss"), ("loss", "margin"), ("loss", "semi_hard"), ("loss", "normalize")):
+        del record["recipe"][stage][name]
+    del record["recipe"]["views"]["one_branch"]
+    run.recipe.write_text(json.dumps(record))
+    pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=1.0), cache=cache)
+    with pytest.raises(TwofoldError, match="loss is 'dcl', but the run"):
+        pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=1.0, loss="dcl"), cache=cache)
 
 
 @pytest.mark.parametrize("optimizer", ["lars", "adamw"])

@@ -11,6 +11,7 @@ from pictures import write_pictures
 from twofold import profiling, training
 from twofold.data import ImageSet, load_images
 from twofold.distributed import World
+from twofold.losses import build as choosing
 from twofold.profiling import PARTS, Profile, profile_steps
 from twofold.recipe import Recipe
 from twofold.runtime.device import Hardware
@@ -59,10 +60,10 @@ def slowed(function: Any) -> Any:
         ("data wait", ImageSet, "read"),
         ("views", training, "make_views"),
         ("forward", training.SimCLR, "forward"),
-        ("loss", training, "nt_xent"),
+        ("loss", choosing, "nt_xent"),
         ("backward", World, "sum_gradients"),
         ("optimizer", torch.optim.SGD, "step"),
-        ("rest", training, "contrast_accuracy"),
+        ("rest", training, "contrast_measures"),
     ],
 )
 def test_what_is_slow_is_seen_and_nothing_else(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from twofold.errors import TwofoldError
-from twofold.recipe import OPS, Op, Recipe, ScheduleRecipe, ViewsRecipe, setting_owners
+from twofold.recipe import OPS, LossRecipe, Op, Recipe, ScheduleRecipe, ViewsRecipe, setting_owners
 from twofold.recipes import NAMES, Found, build_recipe, describe_recipes, load_recipe
 
 FOUND = Found(pictures=5000, short_side_px=200, channels=3, accelerated=False)
@@ -22,9 +22,22 @@ def test_named_recipes_survive_json(name: str) -> None:
 
 
 def test_a_list_of_ops_survives_json() -> None:
-    ops = (Op(name="crop", range=(0.1, 1.0)), Op(name="rotate", prob=0.5, range=(1.0, 3.0)), Op(name="sobel", prob=0.1))
+    ops = (
+        Op(name="crop", range=(0.1, 1.0)),
+        Op(name="rotate", prob=0.5, range=(1.0, 3.0)),
+        Op(name="sobel", prob=0.1, branch="b"),
+    )
     recipe = Recipe(views=ViewsRecipe(ops=ops))
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_a_recipe_saved_before_there_were_other_losses_is_the_same_recipe() -> None:
+    recipe = Recipe(views=ViewsRecipe(ops=(Op(name="crop", range=(0.1, 1.0)),)))
+    values = json.loads(json.dumps(recipe.to_dict()))
+    values["loss"] = {"temperature": values["loss"]["temperature"]}
+    del values["views"]["one_branch"], values["views"]["ops"][0]["branch"]
+    assert Recipe.from_dict(values) == recipe
+    assert recipe.loss == LossRecipe(loss="nt-xent", normalize=True, semi_hard=False)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,6 +105,11 @@ def test_settings_change_by_name_and_epochs_replace_minutes() -> None:
         ({"optimizer": "lasr"}, ["did you mean 'lars'"]),
         ({"device": "gpu"}, ["device", "'gpu'"]),
         ({"head_layers": 1}, ["head_layers", "--head linear"]),
+        ({"loss": "nt-xnet"}, ["did you mean 'nt-xent'"]),
+        ({"margin": -0.1}, ["margin", "-0.1", "--margin"]),
+        ({"semi_hard": True}, ["semi_hard", "'nt-xent'", "--loss nt-logistic or triplet"]),
+        ({"loss": "dcl", "semi_hard": True}, ["semi_hard", "'dcl'"]),
+        ({"loss": "triplet", "semi_hard": True, "margin": 0.0}, ["margin", "above 0"]),
     ],
 )
 def test_a_bad_value_names_itself_the_rule_and_the_fix(settings: dict[str, Any], words: list[str]) -> None:
@@ -106,6 +124,11 @@ def test_a_bad_value_names_itself_the_rule_and_the_fix(settings: dict[str, Any],
 def test_an_op_refuses_a_range_of_the_wrong_length(name: str) -> None:
     with pytest.raises(TwofoldError, match="range"):
         Op(name=name, range=(0.1,) * (OPS[name] + 1))
+
+
+def test_an_op_refuses_a_branch_that_is_none() -> None:
+    with pytest.raises(TwofoldError, match="unknown branch 'a'"):
+        Op(name="flip", branch="a")
 
 
 def test_photos_fits_what_it_finds() -> None:

@@ -15,9 +15,11 @@ DRIVER = Path(__file__).parent / "world_driver.py"
 FAULTS = ("local_negatives", "wrong_positive", "dropped_gradient", "local_norm")
 CHUNKS = (0, 12)
 GROUPS = [(2, "memory"), (3, "memory"), (4, "memory"), (2, "sockets"), (3, "sockets")]
+OTHER_LOSSES = ("nt-logistic", "triplet", "dcl")
 JOBS = [
     *(f"{k}:{chunk}:none:{way}" for k, way in [(1, "memory"), *GROUPS] for chunk in CHUNKS),
     *(f"2:0:{fault}:{way}" for fault in FAULTS for way in ("memory", "sockets")),
+    *(f"{k}:0:none:memory:{loss}" for k in (1, 3) for loss in OTHER_LOSSES),
 ]
 
 
@@ -41,7 +43,17 @@ def difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> 
 @pytest.mark.parametrize("chunk", CHUNKS)
 @pytest.mark.parametrize(("k", "way"), GROUPS)
 def test_k_processes_are_one(seen: dict[str, Any], k: int, way: str, chunk: int) -> None:
-    one, many = seen[f"1:{chunk}:none:memory"], seen[f"{k}:{chunk}:none:{way}"]
+    require_one(seen[f"1:{chunk}:none:memory"], seen[f"{k}:{chunk}:none:{way}"])
+
+
+@pytest.mark.parametrize("loss", OTHER_LOSSES)
+def test_k_processes_are_one_with_every_loss(seen: dict[str, Any], loss: str) -> None:
+    one = seen[f"1:0:none:memory:{loss}"]
+    require_one(one, seen[f"3:0:none:memory:{loss}"])
+    assert difference(one["gradients"], seen["1:0:none:memory"]["gradients"]) > 1e-2
+
+
+def require_one(one: dict[str, Any], many: dict[str, Any]) -> None:
     assert many["first"] == pytest.approx(one["first"], rel=1e-5)
     assert difference(one["gradients"], many["gradients"]) < 1e-5
     assert difference(one["short buffers"], many["short buffers"]) < 1e-2

@@ -2,7 +2,7 @@
 
 The parent imports everything and runs nothing; each group of processes is forked from it. The first process of a group
 saves what it saw. Arguments: folder for the results, then jobs "processes:chunk:fault:way" (chunk 0: the whole batch;
-way "memory" or "sockets": how messages travel).
+way "memory" or "sockets": how messages travel), with ":loss" at the end for another loss than NT-Xent.
 """
 
 import os
@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from twofold import distributed, training
+from twofold import distributed
 from twofold.data import ImageBatch
 from twofold.distributed import World, open_world
+from twofold.losses import build as choosing
 from twofold.losses import nt_xent
-from twofold.recipe import Op, Recipe, ViewsRecipe
+from twofold.recipe import LossRecipe, Op, Recipe, ViewsRecipe
 from twofold.runtime.device import Hardware
 from twofold.training import TrainState, build_state, train_step
 
@@ -37,6 +38,12 @@ RECIPE = Recipe().with_settings(
     trust_coefficient=0.01,
     batch_size=BATCH,
 )
+LOSSES = {
+    "nt-xent": RECIPE.loss,
+    "nt-logistic": LossRecipe(loss="nt-logistic", temperature=0.2),
+    "triplet": LossRecipe(loss="triplet", semi_hard=True),
+    "dcl": LossRecipe(loss="dcl", temperature=0.2),
+}
 # Views without rounding, which would depend on how many are made at once.
 EXACT = ViewsRecipe(
     size_px=16,
@@ -44,13 +51,13 @@ EXACT = ViewsRecipe(
 )
 
 
-def _local_negatives(z_a: Tensor, z_b: Tensor, *, temperature: float, anchors: tuple[int, int]) -> Tensor:
+def _local_negatives(z_a: Tensor, z_b: Tensor, *, anchors: tuple[int, int], **options: Any) -> Tensor:
     own = slice(*anchors)
-    return nt_xent(z_a[own], z_b[own], temperature=temperature) * (anchors[1] - anchors[0]) / len(z_a)
+    return nt_xent(z_a[own], z_b[own], **options) * (anchors[1] - anchors[0]) / len(z_a)
 
 
-def _wrong_positive(z_a: Tensor, z_b: Tensor, *, temperature: float, anchors: tuple[int, int]) -> Tensor:
-    return nt_xent(z_a, z_b.roll(anchors[0], dims=0), temperature=temperature, anchors=anchors)
+def _wrong_positive(z_a: Tensor, z_b: Tensor, *, anchors: tuple[int, int], **options: Any) -> Tensor:
+    return nt_xent(z_a, z_b.roll(anchors[0], dims=0), anchors=anchors, **options)
 
 
 def _own_gradient(ctx: Any, outer: Tensor) -> tuple[Tensor, None]:
@@ -63,9 +70,9 @@ def _local_norm(_world: World, model: nn.Module) -> nn.Module:
 
 def put_in(fault: str) -> None:
     if fault == "local_negatives":
-        training.nt_xent = _local_negatives
+        choosing.nt_xent = _local_negatives
     elif fault == "wrong_positive":
-        training.nt_xent = _wrong_positive
+        choosing.nt_xent = _wrong_positive
     elif fault == "dropped_gradient":
         distributed._Gather.backward = staticmethod(_own_gradient)
     elif fault == "local_norm":
@@ -79,7 +86,7 @@ def to_double(_model: nn.Module, views: tuple[Tensor]) -> tuple[Tensor]:
 
 
 def take(
-    steps: int, world: World, chunk: int | None, *, double: bool = False, precision: str = "fp32"
+    steps: int, world: World, chunk: int | None, loss: str, *, double: bool = False, precision: str = "fp32"
 ) -> tuple[TrainState, list[dict[str, float]]]:
     """Some steps from fresh weights; `double`: in float64, where rounding cannot flip a ReLU."""
     hardware = Hardware(torch.device("cpu"), precision)
@@ -96,7 +103,7 @@ def take(
             batch,
             lr=LR,
             views=EXACT if double else RECIPE.views,
-            loss=RECIPE.loss,
+            loss=LOSSES[loss],
             seed=0,
             hardware=hardware,
             world=world,
@@ -106,12 +113,12 @@ def take(
     return state, results
 
 
-def run(out: Path, chunk: int | None, way: str) -> None:
+def run(out: Path, chunk: int | None, way: str, loss: str) -> None:
     torch.set_num_threads(1)
     with open_world("cpu") as world:
         assert bool(world.mailbox) is (world.size > 1 and way == "memory")
-        short, _ = take(1, world, chunk, precision="bf16")
-        state, results = take(1, world, chunk)
+        short, _ = take(1, world, chunk, loss, precision="bf16")
+        state, results = take(1, world, chunk, loss)
         named = state.model.named_parameters()
         seen: dict[str, Any] = {
             "first": results[0],
@@ -119,13 +126,13 @@ def run(out: Path, chunk: int | None, way: str) -> None:
             "gradients": {name: weight.grad.clone() for name, weight in named if weight.grad is not None},
             "buffers": {name: buffer.clone() for name, buffer in state.model.named_buffers()},
         }
-        state, results = take(STEPS, world, chunk, double=True)
+        state, results = take(STEPS, world, chunk, loss, double=True)
         seen |= {"losses": [result["loss"] for result in results], "weights": state.model.state_dict()}
         if world.is_first:
             torch.save(seen, out)
 
 
-def group(processes: int, out: Path, chunk: int | None, fault: str, way: str) -> None:
+def group(processes: int, out: Path, chunk: int | None, fault: str, way: str, loss: str = "nt-xent") -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -143,7 +150,7 @@ def group(processes: int, out: Path, chunk: int | None, fault: str, way: str) ->
             }
             try:
                 put_in(fault)
-                run(out, chunk, way)
+                run(out, chunk, way, loss)
             except BaseException as error:
                 print(f"process {rank} failed: {error!r}", file=sys.stderr, flush=True)
                 os._exit(3)
@@ -157,8 +164,8 @@ def group(processes: int, out: Path, chunk: int | None, fault: str, way: str) ->
 def main() -> None:
     folder = Path(sys.argv[1])
     for job in sys.argv[2:]:
-        processes, chunk, fault, way = job.split(":")
-        group(int(processes), folder / f"{job}.pt", int(chunk) or None, fault, way)
+        processes, chunk, fault, way, *loss = job.split(":")
+        group(int(processes), folder / f"{job}.pt", int(chunk) or None, fault, way, *loss)
 
 
 if __name__ == "__main__":

@@ -17,17 +17,24 @@ OPS: dict[str, int] = {  # name -> how many numbers its range holds
     "solarise": 2,  # threshold in [0, 1]: low, high
 }
 
+BRANCHES = ("each", "shared", "b")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Op:
-    """One augmentation of a policy: applied to an image with probability `prob`, its parameters drawn from `range`."""
+    """One augmentation of a policy: applied to an image with probability `prob`, its parameters drawn from `range`.
+
+    `branch` says on which of the two views: drawn for `each` by itself, drawn once and `shared`, or on view `b` alone.
+    """
 
     name: str
     prob: float = 1.0
     range: tuple[float, ...] = ()
+    branch: str = "each"
 
     def __post_init__(self) -> None:
         require_choice("op", self.name, tuple(OPS))
+        require_choice("branch", self.branch, BRANCHES)
         require(0.0 <= self.prob <= 1.0, "prob", self.prob, f"a probability in [0, 1] (op '{self.name}')")
         count = OPS[self.name]
         require(len(self.range) == count, "range", self.range, f"{count} numbers for the op '{self.name}'")

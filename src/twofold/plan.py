@@ -5,9 +5,15 @@ from dataclasses import dataclass
 
 from twofold.data import ImageSet
 from twofold.errors import TwofoldError
-from twofold.losses import nt_xent_version
+from twofold.losses import loss_version
 from twofold.optim import peak_lr
-from twofold.recipe import Recipe
+from twofold.recipe import LossRecipe, Recipe
+
+_HELD = {
+    "dense": "in memory",
+    "tiled": "a tile at a time, never in memory as a whole",
+    "blocks": "some rows at a time, never in memory as a whole",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,19 +52,27 @@ def make_plan(recipe: Recipe, *, images: int, step_s: float, processes: int = 1,
             "steps": formula,
             "warm-up": f"{optim.warmup_fraction:g} x {steps:,} steps = {warmup:,}",
             "lr": f"{_lr_formula(recipe)} = {peak:.4g}, cosine to 0",
-            "negatives": f"2 x {schedule.batch_size} - 2 = {2 * schedule.batch_size - 2:,} for each view",
-            "chance loss": f"ln(2 x {schedule.batch_size} - 1) = {math.log(2 * schedule.batch_size - 1):.3f}",
-            **_portions(schedule.batch_size, chunk, processes),
+            **_candidates(recipe.loss, schedule.batch_size),
+            **_portions(recipe.loss, schedule.batch_size, chunk, processes),
         },
     )
 
 
-def _portions(batch_size: int, chunk: int | None, processes: int) -> dict[str, str]:
+def _candidates(loss: LossRecipe, batch_size: int) -> dict[str, str]:
+    """How many negatives a view has, and the loss where all similarities are equal."""
+    kept = ", of which the semi-hard count" if loss.semi_hard else ""
+    lines = {"negatives": f"2 x {batch_size} - 2 = {2 * batch_size - 2:,} for each view{kept}"}
+    chance = loss.chance(batch_size)
+    if chance is not None:
+        lines["chance loss"] = f"ln(2 x {batch_size} - {1 if loss.loss == 'nt-xent' else 2}) = {chance:.3f}"
+    return lines
+
+
+def _portions(loss: LossRecipe, batch_size: int, chunk: int | None, processes: int) -> dict[str, str]:
     """How the batch is divided, and what that means for the gradient."""
     rows, columns = 2 * batch_size // processes, 2 * batch_size
-    version = nt_xent_version(batch_size, batch_size // processes)
-    held = "in memory" if version == "dense" else "a tile at a time, never in memory as a whole"
-    lines = {"loss": f"{version}: {rows:,} x {columns:,} logits, {held}"}
+    version = loss_version(loss, batch_size, batch_size // processes)
+    lines = {"loss": f"{version}: {rows:,} x {columns:,} logits, {_HELD[version]}"}
     if chunk and chunk < batch_size:
         lines["chunks"] = (
             f"{batch_size:,} images in {-(-batch_size // chunk):,} chunks of {chunk:,}: the gradient of the whole "

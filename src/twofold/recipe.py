@@ -11,17 +11,12 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, get_type_hints
 
 from twofold.errors import TwofoldError, require, require_choice, unknown_name
+from twofold.loss_recipe import LossRecipe as LossRecipe
 from twofold.op import OPS as OPS
 from twofold.op import Op as Op
+from twofold.setting import Help as Help
 
 DEPTHS = (10, 18, 34, 50, 101, 152, 200)
-
-
-@dataclass(frozen=True)
-class Help:
-    """What a setting means, with its unit: the text behind its flag."""
-
-    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +54,9 @@ class ViewsRecipe:
     ops: Annotated[
         tuple[Op, ...] | None, Help("the policy itself as a list of (op, probability, range); replaces the named one")
     ] = None
+    one_branch: Annotated[
+        bool, Help("both views take the same crop; every later op acts on the second view alone (the paper's figure 5)")
+    ] = False
     eval_size_px: Annotated[
         int | None, Help("side of the central view when embedding (default: --size-px where given)")
     ] = None
@@ -116,16 +114,6 @@ class HeadRecipe:
         require_choice("head", self.head, ("none", "linear", "nonlinear"))
         require(self.head_layers >= 2, "head_layers", self.head_layers, "at least 2 (1 layer is --head linear)")
         require(self.z_dim >= 1, "z_dim", self.z_dim, "at least 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossRecipe:
-    """NT-Xent (paper, equation 1)."""
-
-    temperature: Annotated[float, Help("temperature of NT-Xent")] = 0.1
-
-    def __post_init__(self) -> None:
-        require(0 < self.temperature < math.inf, "temperature", self.temperature, "above 0 (0.05 to 1 are usual)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,9 +271,7 @@ class Recipe:
             leaves = dict(values[stage])
             for leaf, value in leaves.items():
                 if leaf == "ops" and value is not None:
-                    leaves[leaf] = tuple(
-                        Op(name=o["name"], prob=o["prob"], range=tuple(float(x) for x in o["range"])) for o in value
-                    )
+                    leaves[leaf] = tuple(_op(one) for one in value)
                 elif isinstance(value, list):
                     leaves[leaf] = tuple(value)
             try:
@@ -297,6 +283,11 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """Every leaf by its name."""
         return {name: getattr(getattr(self, stage), name) for name, stage in setting_owners().items()}
+
+
+def _op(values: dict[str, Any]) -> Op:
+    branch = values.get("branch", "each")  # older recipes do not state it
+    return Op(name=values["name"], prob=values["prob"], range=tuple(float(x) for x in values["range"]), branch=branch)
 
 
 def _stage_types() -> dict[str, type]:

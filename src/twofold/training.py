@@ -15,7 +15,7 @@ from twofold.data import ImageBatch
 from twofold.distributed import Share, World
 from twofold.encoders import build_encoder, require_size
 from twofold.heads import build_head
-from twofold.losses import contrast_accuracy, nt_xent, wide
+from twofold.losses import build_loss, contrast_measures, wide
 from twofold.model import SimCLR
 from twofold.optim import build_optimizer
 from twofold.recipe import LossRecipe, Recipe, ViewsRecipe
@@ -48,7 +48,7 @@ def train_step(
     world: World,
     share: Share,
 ) -> dict[str, Tensor]:
-    """One step of Algorithm 1 (paper, section 2.2): n images -> 2n views -> h -> z -> NT-Xent -> new weights."""
+    """One step of Algorithm 1 (paper, section 2.2): n images -> 2n views -> h -> z -> loss -> new weights."""
     torch.manual_seed((seed * 1_000_003 + state.step * world.size + world.rank) % 2**63)  # dropout, if there is any
     draws = take_rows(sample_views(build_policy(views), share.batch_size, seed=seed, step=state.step), share.positions)
 
@@ -59,7 +59,7 @@ def train_step(
 
     z = forward_chunks(state.model, make_z, share.chunks)  # (n, 2p): both views of an image side by side
     z_a, z_b = world.gather(wide(z)).chunk(2, dim=1)  # (N, p) each: the images of all processes
-    value = nt_xent(z_a, z_b, temperature=loss.temperature, anchors=share.anchors)  # (): this process' part
+    value = build_loss(loss)(z_a, z_b, share.anchors)  # (): this process' part
 
     state.optimizer.zero_grad(set_to_none=True)
     value.backward()
@@ -68,11 +68,13 @@ def train_step(
         group["lr"] = lr
     state.optimizer.step()
 
-    accuracy = contrast_accuracy(z_a.detach(), z_b.detach(), anchors=share.anchors)
-    whole, accuracy = world.sum(torch.stack([value.detach(), accuracy]))
+    measures = contrast_measures(
+        z_a, z_b, temperature=loss.temperature, normalize=loss.normalize, anchors=share.anchors
+    )
+    whole, accuracy, entropy = world.sum(torch.stack([value.detach(), *measures]))
     state.first_bad_step = state.first_bad_step.minimum(torch.where(whole.isfinite(), NEVER, state.step))
     state.step += 1
-    return {"loss": whole, "contrast_accuracy": accuracy}
+    return {"loss": whole, "contrast_accuracy": accuracy, "contrast_entropy": entropy}
 
 
 def make_views(batch: ImageBatch, draws: Sequence[Draw], views: ViewsRecipe, hardware: Hardware) -> Tensor:

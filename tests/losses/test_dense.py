@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from oracles import nt_xent_loop
+from oracles import contrast_entropy_loop, nt_xent_loop
 from twofold.errors import TwofoldError
-from twofold.losses import contrast_accuracy, dense, nt_xent
+from twofold.losses import accuracy, contrast_accuracy, contrast_measures, dense, nt_xent
 
 CASES = [
     (n, p, t, normalize)
@@ -52,7 +52,7 @@ def _interleaved(rows: Tensor, n: int) -> Tensor:
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
-        ("_twins", _interleaved),
+        ("twins", _interleaved),
         ("_hide_self", lambda logits, rows: logits),
         ("functional.cross_entropy", _one_direction),
     ],
@@ -161,12 +161,12 @@ def test_inputs_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("shapes", [((3, 4), (2, 4)), ((3, 4), (3, 5)), ((4,), (4,)), ((0, 4), (0, 4))])
-@pytest.mark.parametrize("function", [nt_xent, contrast_accuracy])
+@pytest.mark.parametrize("function", [nt_xent, contrast_accuracy, contrast_measures])
 def test_refuses_shapes_that_do_not_pair(
     function: Callable[..., Tensor], shapes: tuple[tuple[int, ...], tuple[int, ...]]
 ) -> None:
     unchecked = inspect.unwrap(function)  # without the type checker of the tests, as users run it
-    settings = {"temperature": 0.5} if function is nt_xent else {}
+    settings = {} if function is contrast_accuracy else {"temperature": 0.5}
     with pytest.raises(TwofoldError, match=r"z_a is .* and z_b is .* but both must be \(n, p\)"):
         unchecked(torch.zeros(shapes[0]), torch.zeros(shapes[1]), **settings)
 
@@ -200,3 +200,30 @@ def test_contrast_accuracy_looks_at_length_only_when_asked() -> None:
     z_a, z_b = torch.eye(2), torch.tensor([[1.0, 0.0], [9.0, 1.0]])
     assert contrast_accuracy(z_a, z_b).item() == 1.0
     assert contrast_accuracy(z_a, z_b, normalize=False).item() == 0.5
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("temperature", [0.05, 0.5, 10.0])
+@pytest.mark.parametrize("rows", [1, 3, 1024])
+def test_contrast_measures_are_accuracy_and_the_entropy_of_the_loop(
+    monkeypatch: pytest.MonkeyPatch, rows: int, temperature: float, normalize: bool
+) -> None:
+    monkeypatch.setattr(accuracy, "_ROWS", rows)
+    z = tuple(part.detach() for part in _pair(7, 4))
+    options = {"temperature": temperature, "normalize": normalize}
+    found = contrast_measures(*z, **options)
+    assert found[0] == contrast_accuracy(*z, normalize=normalize)
+    assert found[1].item() == pytest.approx(contrast_entropy_loop(*z, **options), rel=1e-9, abs=1e-9)
+    parts = [contrast_measures(*z, anchors=anchors, **options) for anchors in ((0, 2), (2, 7))]
+    torch.testing.assert_close(parts[0] + parts[1], found)
+
+
+def test_contrast_entropy_lies_between_decided_and_undecided() -> None:
+    same = torch.ones(8, 3)
+    assert contrast_measures(same, same, temperature=0.1)[1].item() == pytest.approx(math.log(8), abs=1e-6)
+    found = contrast_measures(torch.eye(8), torch.eye(8), temperature=1e-3)
+    assert found.tolist() == [1.0, 0.0]
+    z_a, z_b = _pair(4, 8, dtype=torch.float32)
+    large = contrast_measures(1e6 * z_a, 1e6 * z_b, temperature=0.05, normalize=False)
+    assert large.isfinite().all()
+    assert not large.requires_grad

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageFilter
 from scipy import ndimage, stats
 from torch import Tensor
 from torchvision.transforms.v2 import functional
@@ -47,6 +48,30 @@ def test_sobel_equals_scipy():
             expected = np.sqrt((gx**2 + gy**2) / 2)
             np.testing.assert_allclose(ours[row, channel].numpy(), expected, atol=1e-6)
     assert sobel(torch.full((1, 1, 8, 8), 0.3)).abs().amax() == 0
+
+
+def test_sobel_is_pillows_to_its_rounding():
+    """Pillow's kernels give whole grey levels: g / 8 + 128, so that one level is 8 / 4 / 255 here."""
+    pixels = torch.randint(64, 192, (12, 17), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    kernel = (-1, 0, 1, -2, 0, 2, -1, 0, 1)
+    turned = tuple(kernel[3 * column + row] for row in range(3) for column in range(3))
+    picture = Image.fromarray(pixels.numpy())
+    gx, gy = (
+        (np.asarray(picture.filter(ImageFilter.Kernel((3, 3), k, scale=8, offset=128))).astype(float) - 128) * 2
+        for k in (kernel, turned)
+    )
+    expected = np.sqrt((gx**2 + gy**2) / 2) / 255
+    ours = sobel(pixels[None, None] / 255)[0, 0].numpy()
+    np.testing.assert_allclose(ours[1:-1, 1:-1], expected[1:-1, 1:-1], atol=2 / 255)
+
+
+def test_noise_has_the_law_of_torchvisions():
+    images = random_images(1, 3, 200, 200) * 0.5 + 0.25
+    ours = noise(images, torch.tensor([0.1]), torch.tensor([4.0]))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        theirs = functional.gaussian_noise(images, sigma=0.1)
+    assert stats.ks_2samp((ours - images).flatten().numpy(), (theirs - images).flatten().numpy()).pvalue > 1e-3
 
 
 def test_noise_is_normal():

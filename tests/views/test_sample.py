@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from twofold.errors import TwofoldError
+from twofold.op import BRANCHES
 from twofold.recipe import OPS, Op, ViewsRecipe
 from twofold.views import build_policy, sample_views, take_rows
 
@@ -130,6 +131,32 @@ def test_the_named_policies():
     assert build_policy(ViewsRecipe(strength=2.5))[2].range == (2.0, 2.0, 2.0, 0.5)
     ops = (Op(name="crop", range=(0.5, 1.0)), Op(name="sobel", prob=0.5))
     assert build_policy(ViewsRecipe(ops=ops)) == ops
+
+
+def test_one_branch_shares_the_first_crop_and_leaves_the_rest_to_view_b():
+    ops = tuple(Op(name=name, range=RANGES.get(name, ())) for name in ("crop", "flip", "crop", "blur"))
+    policy = build_policy(ViewsRecipe(ops=ops, one_branch=True))
+    assert [(op.name, op.branch) for op in policy] == [("crop", "shared"), ("flip", "b"), ("crop", "b"), ("blur", "b")]
+    assert [op.range for op in policy] == [op.range for op in ops]
+    named = build_policy(ViewsRecipe(one_branch=True))
+    assert [op.branch for op in named] == ["shared", "b", "b", "b", "b"]
+    stated = (Op(name="crop", range=(0.1, 1.0)), Op(name="flip", branch="shared"))
+    assert [op.branch for op in build_policy(ViewsRecipe(ops=stated, one_branch=True))] == ["shared", "shared"]
+    assert [op.branch for op in build_policy(ViewsRecipe(ops=ops[3:], one_branch=True))] == ["b"]
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_a_shared_op_is_drawn_once_and_an_op_of_b_never_acts_on_a(name):
+    each, shared, b = (
+        sample_views((Op(name=name, prob=0.5, range=RANGES.get(name, ()), branch=branch),), 2000, seed=0, step=3)[0]
+        for branch in BRANCHES
+    )
+    assert torch.equal(shared.active, each.active[:2000].repeat(2))
+    assert torch.equal(shared.values, each.values[:2000].repeat(2, 1))
+    assert not b.active[:2000].any()
+    assert torch.equal(b.active[2000:], each.active[2000:])
+    assert torch.equal(b.values, each.values)
+    assert abs(b.active[2000:].float().mean() - 0.5) < 5 * math.sqrt(0.25 / 2000)
 
 
 @pytest.mark.parametrize("names", [("flip", "crop"), ("crop", "crop")])

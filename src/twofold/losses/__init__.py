@@ -1,9 +1,26 @@
-"""Losses: pure functions of z."""
+"""Losses: pure functions of z, and the choice among them."""
 
-from twofold.losses.accuracy import contrast_accuracy
+from twofold.losses.accuracy import contrast_accuracy, contrast_measures
+from twofold.losses.build import build_loss, loss_version
 from twofold.losses.choice import nt_xent, nt_xent_version
+from twofold.losses.decoupled import dcl
 from twofold.losses.dense import nt_xent_dense
+from twofold.losses.logistic import nt_logistic
+from twofold.losses.margin import triplet
 from twofold.losses.prepare import wide
 from twofold.losses.tiled import nt_xent_tiled
 
-__all__ = ["contrast_accuracy", "nt_xent", "nt_xent_dense", "nt_xent_tiled", "nt_xent_version", "wide"]
+__all__ = [
+    "build_loss",
+    "contrast_accuracy",
+    "contrast_measures",
+    "dcl",
+    "loss_version",
+    "nt_logistic",
+    "nt_xent",
+    "nt_xent_dense",
+    "nt_xent_tiled",
+    "nt_xent_version",
+    "triplet",
+    "wide",
+]

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from twofold.losses.prepare import Anchors, anchor_range, prepare, require_pair, require_temperature
+from twofold.losses.prepare import Anchors, anchor_range, prepare, require_pair, require_temperature, twins
 
 
 def nt_xent_dense(
@@ -28,15 +28,10 @@ def nt_xent_dense(
         z = prepare(torch.cat([z_a, z_b]), normalize)  # (2n, p)
         rows = torch.cat([torch.arange(start, stop), torch.arange(n + start, n + stop)]).to(z.device)  # (m,)
         logits = _hide_self((z[rows] / temperature) @ z.T, rows)  # (m, 2n)
-        return functional.cross_entropy(logits, _twins(rows, n), reduction="sum") / (2 * n)
+        return functional.cross_entropy(logits, twins(rows, n), reduction="sum") / (2 * n)
 
 
 def _hide_self(logits: Tensor, rows: Tensor) -> Tensor:
     """No view is its own negative. In place: the matrix is the largest thing here."""
     logits[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
     return logits
-
-
-def _twins(rows: Tensor, n: int) -> Tensor:
-    """(m,): where in z the twin of each anchor lies, n further in the first half and n back in the second."""
-    return (rows + n) % (2 * n)

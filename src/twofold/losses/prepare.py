@@ -1,4 +1,4 @@
-"""What every version of NT-Xent does first: check the pair, choose the type to compute in.
+"""What every loss does first: check the pair, choose the type to compute in, find the twins.
 
 Legend: n images, p = dim of z.
 """
@@ -29,6 +29,13 @@ def require_temperature(temperature: float) -> None:
         raise TwofoldError(f"temperature is {temperature!r}, but it must be above 0. Change --temperature.")
 
 
+def require_margin(margin: float, semi_hard: bool) -> None:
+    """Raises TwofoldError for a margin below 0, and for one of 0 where semi-hard negatives must lie inside it."""
+    if not (margin > 0 or (margin == 0 and not semi_hard)):
+        rule = "above 0, or no negative is semi-hard" if semi_hard else "at least 0"
+        raise TwofoldError(f"margin is {margin!r}, but it must be {rule}. Change --margin.")
+
+
 def anchor_range(anchors: Anchors | None, n: int) -> Anchors:
     """(start, stop) of the images whose views are anchors; all n for None. Raises TwofoldError outside [0, n]."""
     start, stop = anchors or (0, n)
@@ -38,6 +45,11 @@ def anchor_range(anchors: Anchors | None, n: int) -> Anchors:
             "Give the range of images that this process holds."
         )
     return start, stop
+
+
+def twins(rows: Tensor, n: int) -> Tensor:
+    """(m,): where in [z_a; z_b] the twin of each row lies, n further in the first half and n back in the second."""
+    return (rows + n) % (2 * n)
 
 
 def wide(z: Tensor) -> Tensor:

@@ -17,10 +17,10 @@ class Window:
         self._start = time.monotonic()
 
     def add(self, result: dict[str, Tensor]) -> None:
-        """Take up one step's scalars."""
+        """Take up one step's scalars: those that the window's first step had, which an older version may have taken."""
         self._steps += 1
-        for name, value in result.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        for name in tuple(self._sums or result):
+            self._sums[name] = self._sums[name] + result[name] if name in self._sums else result[name]
 
     def close(self, wait_s: float, batch_size: int) -> dict[str, float]:
         """Means, images/s and the share of time spent waiting for data; `wait_s` is the loader's total so far."""

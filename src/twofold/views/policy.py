@@ -1,4 +1,6 @@
-"""Which ops, in which order, with which probability: data, not code."""
+"""Which ops, in which order, with which probability, on which view: data, not code."""
+
+from dataclasses import replace
 
 from twofold.errors import TwofoldError
 from twofold.recipe import Op, ViewsRecipe
@@ -9,10 +11,20 @@ def build_policy(views: ViewsRecipe) -> tuple[Op, ...]:
 
     With strength s, `simclr` is crop, flip, jitter (prob 0.8; 0.8s, 0.8s, 0.8s, 0.2s), grayscale (prob 0.2), blur
     (prob 0.5, sigma 0.1 to 2 px); `small` is the same without blur. The hue range is capped at 0.5, half the circle.
-    `views.ops`, where given, replaces all of this. Raises TwofoldError for a crop that is not the first op.
+    `views.ops`, where given, replaces all of this.
+
+    With `views.one_branch`, as in the paper's figure 5, view a is R(x) and view b is T(R(x)): R is the crop that comes
+    first (without one, the central square), drawn once for both views, and T is every other op, in order. T may hold
+    crops of its own, anywhere: they cut the view that there is by then. Ops that state a branch keep it.
+    Raises TwofoldError for a crop of `each` view that is not the first op.
     """
-    if views.ops is not None:
-        return _checked(views.ops)
+    ops = _named(views) if views.ops is None else views.ops
+    if views.one_branch:
+        ops = tuple(_on_one_branch(op, position) for position, op in enumerate(ops))
+    return _checked(ops)
+
+
+def _named(views: ViewsRecipe) -> tuple[Op, ...]:
     s = views.strength
     policy = (
         Op(name="crop", range=views.crop_area),
@@ -23,8 +35,14 @@ def build_policy(views: ViewsRecipe) -> tuple[Op, ...]:
     return policy if views.policy == "small" else (*policy, Op(name="blur", prob=0.5, range=(0.1, 2.0)))
 
 
+def _on_one_branch(op: Op, position: int) -> Op:
+    if op.branch != "each":
+        return op
+    return replace(op, branch="shared" if position == 0 and op.name == "crop" else "b")
+
+
 def _checked(ops: tuple[Op, ...]) -> tuple[Op, ...]:
-    late = [position for position, op in enumerate(ops) if op.name == "crop" and position > 0]
+    late = [i for i, op in enumerate(ops) if op.name == "crop" and op.branch == "each" and i > 0]
     if late:
         raise TwofoldError(
             f"ops has a crop at position {late[0] + 1}, but pictures of all sizes become views there: a crop must come "

@@ -40,6 +40,7 @@ class Draw:
 def sample_views(policy: Sequence[Op], count: int, *, seed: int, step: int) -> tuple[Draw, ...]:
     """Parameters for both views of `count` images, m = 2 * count rows: all a, then all b.
 
+    Independent in the two views, unless the op's `branch` says that they share a draw or that it acts on b alone.
     The same whatever the device and the number of processes: draw for the global batch, then `take_rows`.
     """
     return sample_rows(policy, 2 * count, seed=seed, step=step)
@@ -68,6 +69,10 @@ def _generator(seed: int, step: int, position: int) -> Generator:
 def _draw(op: Op, m: int, generator: Generator) -> Draw:
     active = _uniform(generator, m)[:, 0] < op.prob
     values = _VALUES[op.name](op.range, m, generator) if op.name in _VALUES else torch.empty(m, 0)
+    if op.branch == "shared":  # what was drawn for view a holds for view b too
+        return Draw(op, active[: m // 2].repeat(2), values[: m // 2].repeat(2, 1))
+    if op.branch == "b":
+        active[: m // 2] = False
     return Draw(op, active, values)
 
 

@@ -4,6 +4,7 @@ Legend: n images, 2n views, c channels, H x W pixels of a canvas, s = size_px, t
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -78,24 +79,31 @@ def _views(images: Tensor, sizes: Tensor, draws: list[Draw], *, size_px: int, in
     flipped = draws.pop(0).active if draws and draws[0].op.name == "flip" else None
     views = geometry.crop(images, boxes, size_px=size_px, interpolation=interpolation, flipped=flipped)
     for draw in draws:
-        views = _apply(draw, views)
+        views = _apply(draw, views, interpolation)
     return views
 
 
-def _apply(draw: Draw, views: Tensor) -> Tensor:
+def _apply(draw: Draw, views: Tensor, interpolation: str) -> Tensor:
     """One op on the rows where it is active; may change `views` in place."""
-    if draw.op.name == "jitter":  # in most rows: the others pass through it with parameters that change nothing
-        identity = draw.values.new_tensor(colour.JITTER_IDENTITY)
-        return colour.jitter(views, torch.where(draw.active[:, None], draw.values[:, :4], identity), draw.values[:, 4:])
     rows = draw.active.nonzero()[:, 0]
     if len(rows) == 0:
         return views
-    op = _OPS[draw.op.name]
+    if draw.op.name == "jitter":  # in most rows: the others pass through it with parameters that change nothing
+        identity = draw.values.new_tensor(colour.JITTER_IDENTITY)
+        return colour.jitter(views, torch.where(draw.active[:, None], draw.values[:, :4], identity), draw.values[:, 4:])
+    op = partial(_crop_again, interpolation=interpolation) if draw.op.name == "crop" else _OPS[draw.op.name]
     values = draw.values[rows]
     if len(rows) == len(views):
         return op(views, values)
     rows = rows.to(views.device)
     return views.index_copy_(0, rows, op(views.index_select(0, rows), values))
+
+
+def _crop_again(views: Tensor, values: Tensor, *, interpolation: str) -> Tensor:
+    """A crop that is not the first op: a box of the view, resized to the view's size."""
+    size_px = views.shape[-1]
+    boxes = crop_boxes(values, torch.full((len(views), 2), size_px))
+    return geometry.crop(views, boxes, size_px=size_px, interpolation=interpolation)
 
 
 def _column(values: Tensor, views: Tensor, column: int = 0) -> Tensor:
