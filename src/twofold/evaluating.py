@@ -81,7 +81,7 @@ def evaluate(
         say=say,
     )
     evaluation.details["stated"] += seen
-    evaluation.details |= {"hardware": loaded.hardware.describe(), "versions": versions()}
+    evaluation.details.update(hardware=loaded.hardware.describe(), versions=versions())
     write_json(record.evaluation_details, evaluation.details)
     write_json(record.evaluation, [row.to_dict() for row in evaluation.rows])
     shutil.rmtree(record.evaluation_partial, ignore_errors=True)

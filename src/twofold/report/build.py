@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cache
-from math import log
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from markupsafe import Markup
 from plotly import offline
 
 from twofold import __version__
+from twofold.recipe import LossRecipe
 from twofold.report import charts, headline, table
 from twofold.report.compare import is_about_head, sentence
 from twofold.report.content import Gallery, RunContent
@@ -19,7 +19,7 @@ from twofold.report.pictures import build_sprite, picture_uri, sheet_uri
 from twofold.report.read import read_run
 from twofold.report.settings import grouped_settings
 from twofold.report.transfer import target_facts, transfer_dots
-from twofold.report.wording import in_words, percent
+from twofold.report.wording import in_words, loss_name, loss_unit, percent
 from twofold.runtime.files import write_atomically
 
 QUARANTINE_SHOWN = 50
@@ -106,6 +106,7 @@ def _context(run: RunContent) -> dict[str, Any]:
         **_measured(run),
         "figures": figures,
         "measures": [(name, heading, meaning) for name, heading, _, _, meaning in MEASURES if name in figures],
+        "loss_name": loss_name(run.record["recipe"]["loss"]),
         "batch_size": run.record["recipe"]["schedule"]["batch_size"],
         "views_uri": sheet_uri(run.views) if run.views else None,
         "confused": charts.most_confused(run.details) if run.details else [],
@@ -136,11 +137,13 @@ def _measured(run: RunContent) -> dict[str, Any]:
 
 
 def _figures(run: RunContent) -> dict[str, charts.Figure]:
-    batch_size = run.record["recipe"]["schedule"]["batch_size"]
+    batch_size, loss = run.record["recipe"]["schedule"]["batch_size"], run.record["recipe"]["loss"]
     figures = {
         "few-labels": label_curve(run.measurements, run.details),
         "transfer": transfer_dots(run.transfer.measurements),
-        "loss": charts.training_curve(run.training, "loss", factor=1, unit="nats", chance=log(2 * batch_size - 1)),
+        "loss": charts.training_curve(
+            run.training, "loss", factor=1, unit=loss_unit(loss), chance=LossRecipe(**loss).chance(batch_size)
+        ),
         "twins": charts.training_curve(
             run.training, "contrast_accuracy", factor=100, unit="%", chance=100 / batch_size
         ),

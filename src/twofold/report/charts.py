@@ -34,11 +34,12 @@ def short(text: str, letters: int = 18) -> str:
 
 
 def training_curve(
-    rows: list[dict[str, Any]], key: str, *, factor: int | float, unit: str, chance: int | float
+    rows: list[dict[str, Any]], key: str, *, factor: int | float, unit: str, chance: int | float | None
 ) -> Figure | None:
     """A column of the training rows against the epoch: every row faint, the running mean strong, chance dotted.
 
-    `factor` scales the values (100 for per cent), `chance` is given in the scaled unit. None with fewer than two rows.
+    `factor` scales the values (100 for per cent), `chance` is given in the scaled unit (None: no
+    line). None with fewer than two rows.
     """
     points = [(row["epoch"], factor * row[key]) for row in rows if row.get(key) is not None]
     if len(points) < 2:
@@ -49,13 +50,14 @@ def training_curve(
     x = rounded(epochs[kept])
     line: Figure = {"type": "scatter", "mode": "lines", "x": x}
     flat = {**line, "x": [x[0], x[-1]], "y": [chance, chance], "name": "chance", "hoverinfo": "skip"}
+    dotted = [] if chance is None else [{**flat, "line": {"color": "@muted", "width": 1.2, "dash": "dot"}}]
     faint = {**line, "y": rounded(values[kept]), "name": "recorded", "hoverinfo": "skip"}
     strong = {**line, "y": rounded(smooth[kept]), "name": "running mean", "hovertemplate": f"%{{y:.4~g}} {unit}"}
     return {
         "data": [
             {**faint, "line": {"color": "@accent/0.3", "width": 1}},
             {**strong, "line": {"color": "@accent", "width": 2.4}},
-            {**flat, "line": {"color": "@muted", "width": 1.2, "dash": "dot"}},
+            *dotted,
         ],
         "layout": {
             "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},

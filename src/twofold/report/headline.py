@@ -18,6 +18,8 @@ from twofold.report.wording import (
     encoder_name,
     hardware_name,
     interval,
+    loss_name,
+    loss_unit,
     percent,
     with_labels,
 )
@@ -151,9 +153,9 @@ def _trained(run: RunContent) -> list[KeyFigure]:
         remark = f"{decimal(speed)} pictures a second, over all"
         figures.append(KeyFigure(value=value, unit=unit, name="of training", remark=remark))
     if loss is not None:
-        figures.append(
-            KeyFigure(value=f"{loss:.3f}", unit="nats", name="loss at the end", remark="NT-Xent, mean of anchors")
-        )
+        kind = run.record["recipe"]["loss"]
+        remark = f"{loss_name(kind)}, mean of anchors"
+        figures.append(KeyFigure(value=f"{loss:.3f}", unit=loss_unit(kind), name="loss at the end", remark=remark))
     if run.health and run.health[-1].get("h_effective_rank") is not None:
         value = decimal(run.health[-1]["h_effective_rank"])
         figures.append(KeyFigure(value=value, unit="", name="effective rank of h", remark="1 would be a collapse"))

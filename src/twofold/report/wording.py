@@ -102,6 +102,18 @@ def encoder_name(encoder: dict[str, Any]) -> str:
     return f"ResNet-{found[1]}" + (f" ({', '.join(notes)})" if notes else "")
 
 
+def loss_name(loss: dict[str, Any]) -> str:
+    """The recipe's loss part -> "NT-Xent", "NT-Logistic, semi-hard", "triplet", "DCL"."""
+    names = {"nt-xent": "NT-Xent", "nt-logistic": "NT-Logistic", "triplet": "triplet", "dcl": "DCL"}
+    name = str(loss.get("loss", "nt-xent"))
+    return names.get(name, name) + (", semi-hard" if loss.get("semi_hard") else "")
+
+
+def loss_unit(loss: dict[str, Any]) -> str:
+    """The triplet loss counts similarity, the others nats."""
+    return "similarity" if loss.get("loss") == "triplet" else "nats"
+
+
 def data_name(name: str) -> str:
     """The last part of a path; other names as they are."""
     return re.split(r"[/\\]", name.rstrip("/\\"))[-1] or name
