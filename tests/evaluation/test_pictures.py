@@ -5,6 +5,7 @@ import pytest
 
 from twofold.evaluation import build_evaluation_pictures, knn, pictures
 from twofold.evaluation.pictures import look_alikes, most_confident_mistakes
+from twofold.report import read
 
 
 def invented(m: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -127,3 +128,11 @@ def test_without_mistakes_and_pairs_the_arrays_are_empty(build):
     assert [len(array) for array in found.values()] == [0] * 9
     assert found["pair_paths"].shape == (0, 2)
     assert found["pair_thumbs"].ndim == 5
+
+
+def test_the_report_reads_what_is_written(build, tmp_path):
+    embeddings, truth = invented(30, 3)
+    found = build(truth, (truth + 1) % 3, np.linspace(0.4, 1, 30, dtype=np.float32), embeddings)
+    mistakes, pairs = read._read_arrays(tmp_path / "evaluation_pictures.npz", read._evaluation_pictures)
+    assert [mistake.path for mistake in mistakes] == found["mistake_paths"].tolist()
+    assert [pair.labels for pair in pairs] == found["pair_labels"].tolist()

@@ -170,12 +170,18 @@ def _gallery(arrays: Any) -> Gallery:
 def _evaluation_pictures(arrays: Any) -> tuple[list[Mistake], list[LookAlikes]]:
     said = [arrays[f"mistake_{name}"] for name in ("paths", "truth", "predicted", "confidence")]
     mistakes = [
-        Mistake(thumb=thumb, path=str(path), truth=str(truth), predicted=str(predicted), confidence=_share(confidence))
+        Mistake(
+            thumb=thumb,
+            path=str(path),
+            truth=str(truth),
+            predicted=str(predicted),
+            confidence=_share(float(confidence)),
+        )
         for thumb, path, truth, predicted, confidence in zip(_thumbs(arrays["mistake_thumbs"], 4), *said, strict=True)
     ]
     said = [arrays[f"pair_{name}"] for name in ("paths", "labels", "similarity")]
     pairs = [
-        LookAlikes(thumbs=thumbs, paths=paths.tolist(), labels=labels.tolist(), similarity=_share(similarity))
+        LookAlikes(thumbs=thumbs, paths=paths.tolist(), labels=labels.tolist(), similarity=_share(float(similarity)))
         for thumbs, paths, labels, similarity in zip(_thumbs(arrays["pair_thumbs"], 5), *said, strict=True)
     ]
     return mistakes, pairs
