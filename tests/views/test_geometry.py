@@ -150,6 +150,6 @@ def test_one_by_one_is_all_at_once(height, width, box, size_px, interpolation, m
     flipped = torch.tensor([True, False, True])
     made = []
     for large in (1, 10_000):
-        monkeypatch.setattr(geometry, "_LARGE_PX", large)
+        monkeypatch.setattr(geometry, "LARGE_PX", large)
         made.append(crop(images, boxes, size_px=size_px, interpolation=interpolation, flipped=flipped))
     torch.testing.assert_close(*made, atol=1e-5, rtol=0)

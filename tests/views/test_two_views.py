@@ -166,3 +166,16 @@ def test_center_view_is_the_identity_at_its_own_size():
     images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     ours = center_view(images, torch.tensor([[32, 32]] * 3), size_px=32, crop_fraction=1.0)
     assert torch.equal(ours, images / 255)
+
+
+def test_large_views_one_by_one_are_those_made_in_batches(monkeypatch):
+    images, sizes = batch(6)
+    draws = sample_views(EVERYTHING, 6, seed=3, step=1)
+    alone = two_views(images, sizes, draws, size_px=96, interpolation="bicubic")
+    monkeypatch.setattr(two_views_module.geometry, "LARGE_PX", 10_000)
+    together = two_views(images, sizes, draws, size_px=96, interpolation="bicubic")
+    assert (alone - together).abs().max() < 1e-4
+    assert (
+        alone
+        - two_views(images, sizes, sample_views(EVERYTHING, 6, seed=3, step=2), size_px=96, interpolation="bicubic")
+    ).abs().max() > 0.1  # the draws matter

@@ -37,9 +37,17 @@ def hue(images: Float[Tensor, "n c h w"], shift: Float[Tensor, "n"]) -> Float[Te
     return _shift_hue(images.clone(), shift)
 
 
+def luma(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
+    """0.2989 red + 0.587 green + 0.114 blue; a grey image is its own."""
+    if images.shape[1] == 1:
+        return images
+    r, g, b = images[:, 0:1], images[:, 1:2], images[:, 2:3]
+    return (r * LUMA[0]).add_(g, alpha=LUMA[1]).add_(b, alpha=LUMA[2])
+
+
 def grayscale(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Luma in every channel."""
-    return images.clone() if images.shape[1] == 1 else _luma(images).expand_as(images).contiguous()
+    return luma(images).expand_as(images).clone(memory_format=torch.contiguous_format)
 
 
 def solarise(images: Float[Tensor, "n c h w"], threshold: Float[Tensor, "n"]) -> Float[Tensor, "n c h w"]:
@@ -73,6 +81,15 @@ def jitter(
     return jittered.index_select(0, place.argsort().to(images.device))
 
 
+def jitter_in_place(
+    image: Float[Tensor, "1 c h w"], factors: Float[Tensor, "4"], order: Float[Tensor, "4"]
+) -> Float[Tensor, "1 c h w"]:
+    """`jitter` of one image on the CPU, which it overwrites."""
+    for index in order.long().tolist():
+        _JITTER[index](image, factors[index : index + 1])
+    return image
+
+
 def _brighten(images: Tensor, factor: Tensor) -> Tensor:
     return images.mul_(_wide(factor)).clamp_(0, 1)
 
@@ -86,7 +103,7 @@ def _change_contrast(images: Tensor, factor: Tensor) -> Tensor:
 def _saturate(images: Tensor, factor: Tensor) -> Tensor:
     if images.shape[1] == 1:
         return images
-    pivot = _luma(images).mul_(_wide(1 - factor))
+    pivot = luma(images).mul_(_wide(1 - factor))
     return images.mul_(_wide(factor)).add_(pivot).clamp_(0, 1)
 
 
@@ -106,11 +123,6 @@ def _shift_hue(images: Tensor, shift: Tensor) -> Tensor:
 
 
 _JITTER: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (_brighten, _change_contrast, _saturate, _shift_hue)
-
-
-def _luma(images: Tensor) -> Tensor:
-    r, g, b = images[:, 0:1], images[:, 1:2], images[:, 2:3]
-    return (r * LUMA[0]).add_(g, alpha=LUMA[1]).add_(b, alpha=LUMA[2])
 
 
 def _wide(parameter: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 Legend: n images, c channels, H x W pixels of a canvas, s = size_px, the side of a view in pixels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _FAR = 1e6  # a distance at which every kernel is zero
-_LARGE_PX = 96  # views from this size on are cropped one by one on a CPU: products of mostly zero weights cost more
+LARGE_PX = 96  # views from this size on are cropped one by one on a CPU: products of mostly zero weights cost more
 
 
 def crop(
@@ -30,23 +30,38 @@ def crop(
     to [0, 1] (bicubic overshoots). `interpolation` is bilinear or bicubic. Equals torchvision's resized_crop. On a CPU
     bilinear views of 96 px and more are made of uint8 pictures in 8 bits, as in Pillow: rounded to whole 255ths.
     """
-    resize = _one_by_one if size_px >= _LARGE_PX and images.device.type == "cpu" else _all_at_once
-    views = resize(images, boxes, flipped, size_px, interpolation)
+    if size_px >= LARGE_PX and images.device.type == "cpu":
+        return _one_by_one(images, boxes, flipped, size_px, interpolation)
+    views = _all_at_once(images, boxes, flipped, size_px, interpolation)
     if images.dtype == torch.uint8:
         views.div_(255)
     return views.clamp_(0, 1)
 
 
+def crop_into(
+    view: Float[Tensor, "c s1 s2"],
+    image: UInt8[Tensor, "c H W"] | Float[Tensor, "c H W"],
+    box: Sequence[int],
+    *,
+    interpolation: str,
+    flipped: bool,
+) -> None:
+    """`crop` of one image, as a CPU makes large views of it, written into `view`."""
+    top, left, height, width = box
+    pixels = image[None, :, top : top + height, left : left + width]
+    if interpolation == "bicubic":  # 8 bits would cut off what the first of the two passes overshoots
+        pixels = pixels.to(torch.float32)
+    resized = functional.interpolate(pixels, tuple(view.shape[1:]), mode=interpolation, antialias=True)[0]
+    torch.div(resized.flip(2) if flipped else resized, 255 if image.dtype == torch.uint8 else 1, out=view)
+    if interpolation == "bicubic":
+        view.clamp_(0, 1)
+
+
 def _one_by_one(images: Tensor, boxes: Tensor, flipped: Tensor | None, size_px: int, interpolation: str) -> Tensor:
     views = torch.empty(len(images), images.shape[1], size_px, size_px)
     mirror = torch.zeros(len(images), dtype=torch.bool) if flipped is None else flipped
-    rows = zip(images, boxes.tolist(), mirror.tolist(), views, strict=True)
-    for image, (top, left, height, width), mirrored, view in rows:
-        pixels = image[None, :, top : top + height, left : left + width]
-        if interpolation == "bicubic":  # 8 bits would cut off what the first of the two passes overshoots
-            pixels = pixels.to(torch.float32)
-        resized = functional.interpolate(pixels, (size_px, size_px), mode=interpolation, antialias=True)[0]
-        view.copy_(resized.flip(2) if mirrored else resized)
+    for image, box, mirrored, view in zip(images, boxes.tolist(), mirror.tolist(), views, strict=True):
+        crop_into(view, image, box, interpolation=interpolation, flipped=mirrored)
     return views
 
 

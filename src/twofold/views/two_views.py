@@ -3,14 +3,14 @@
 Legend: n images, 2n views, c channels, H x W pixels of a canvas, s = size_px, the side of a view in pixels.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from twofold.views import colour, filters, geometry
+from twofold.views import geometry
+from twofold.views.apply import apply, apply_in_place
 from twofold.views.boxes import central_boxes, crop_boxes
 from twofold.views.sample import Draw
 
@@ -54,15 +54,31 @@ def one_view(
 
 
 def _fill(views: Tensor, images: Tensor, sizes: Tensor, draws: Sequence[Draw], interpolation: str) -> None:
-    """One view of each image into `views`, some images at a time."""
+    """One view of each image into `views`: some images at a time, or one where that is faster."""
     size_px = views.shape[3]
-    chunk = _chunk_images(images, size_px)
     sizes = sizes.cpu()
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+        if images.device.type == "cpu" and size_px >= geometry.LARGE_PX:
+            _one_by_one(views, images, sizes, draws, interpolation)
+            return
+        chunk = _chunk_images(images, size_px)
         for start in range(0, len(images), chunk):
             part = slice(start, start + chunk)
             drawn = [Draw(draw.op, draw.active[part], draw.values[part]) for draw in draws]
             views[part] = _views(images[part], sizes[part], drawn, size_px=size_px, interpolation=interpolation)
+
+
+def _one_by_one(views: Tensor, images: Tensor, sizes: Tensor, draws: Sequence[Draw], interpolation: str) -> None:
+    """Each view from crop to last op before the next: a large one then stays in the processor's cache."""
+    boxes, flipped, draws = _framing(sizes, draws)
+    acting = [(draw, draw.active.tolist()) for draw in draws]
+    mirrored = [False] * len(images) if flipped is None else flipped.tolist()
+    for row, box in enumerate(boxes.tolist()):
+        view = views[row : row + 1]
+        geometry.crop_into(view[0], images[row], box, interpolation=interpolation, flipped=mirrored[row])
+        for draw, active in acting:
+            if active[row]:
+                apply_in_place(draw, row, view, interpolation)
 
 
 def _chunk_images(images: Tensor, size_px: int) -> int:
@@ -70,53 +86,20 @@ def _chunk_images(images: Tensor, size_px: int) -> int:
     return max(1, (_CACHED_ELEMENTS if images.device.type == "cpu" else _DEVICE_ELEMENTS) // elements)
 
 
-def _views(images: Tensor, sizes: Tensor, draws: list[Draw], *, size_px: int, interpolation: str) -> Tensor:
+def _views(images: Tensor, sizes: Tensor, draws: Sequence[Draw], *, size_px: int, interpolation: str) -> Tensor:
     """One view of each image."""
-    boxes = central_boxes(sizes)
-    if draws and draws[0].op.name == "crop":
-        crop = draws.pop(0)
-        boxes = torch.where(crop.active[:, None], crop_boxes(crop.values, sizes), boxes)
-    flipped = draws.pop(0).active if draws and draws[0].op.name == "flip" else None
+    boxes, flipped, draws = _framing(sizes, draws)
     views = geometry.crop(images, boxes, size_px=size_px, interpolation=interpolation, flipped=flipped)
     for draw in draws:
-        views = _apply(draw, views, interpolation)
+        views = apply(draw, views, interpolation)
     return views
 
 
-def _apply(draw: Draw, views: Tensor, interpolation: str) -> Tensor:
-    """One op on the rows where it is active; may change `views` in place."""
-    rows = draw.active.nonzero()[:, 0]
-    if len(rows) == 0:
-        return views
-    if draw.op.name == "jitter":  # in most rows: the others pass through it with parameters that change nothing
-        identity = draw.values.new_tensor(colour.JITTER_IDENTITY)
-        return colour.jitter(views, torch.where(draw.active[:, None], draw.values[:, :4], identity), draw.values[:, 4:])
-    op = partial(_crop_again, interpolation=interpolation) if draw.op.name == "crop" else _OPS[draw.op.name]
-    values = draw.values[rows]
-    if len(rows) == len(views):
-        return op(views, values)
-    rows = rows.to(views.device)
-    return views.index_copy_(0, rows, op(views.index_select(0, rows), values))
-
-
-def _crop_again(views: Tensor, values: Tensor, *, interpolation: str) -> Tensor:
-    """A crop that is not the first op: a box of the view, resized to the view's size."""
-    size_px = views.shape[-1]
-    boxes = crop_boxes(values, torch.full((len(views), 2), size_px))
-    return geometry.crop(views, boxes, size_px=size_px, interpolation=interpolation)
-
-
-def _column(values: Tensor, views: Tensor, column: int = 0) -> Tensor:
-    return values[:, column].to(views.device)
-
-
-_OPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "flip": lambda views, _: geometry.flip(views),
-    "grayscale": lambda views, _: colour.grayscale(views),
-    "blur": lambda views, values: filters.blur(views, _column(values, views)),
-    "cutout": lambda views, values: filters.cutout(views, _column(values, views), values[:, 1:].to(views.device)),
-    "sobel": lambda views, _: filters.sobel(views),
-    "noise": lambda views, values: filters.noise(views, _column(values, views), _column(values, views, 1)),
-    "rotate": lambda views, values: geometry.rotate(views, values[:, 0]),
-    "solarise": lambda views, values: colour.solarise(views, _column(values, views)),
-}
+def _framing(sizes: Tensor, draws: Sequence[Draw]) -> tuple[Tensor, Tensor | None, list[Draw]]:
+    """The box of each picture, which of them are flipped, and the ops that are left after crop and flip."""
+    boxes, rest = central_boxes(sizes), list(draws)
+    if rest and rest[0].op.name == "crop":
+        crop = rest.pop(0)
+        boxes = torch.where(crop.active[:, None], crop_boxes(crop.values, sizes), boxes)
+    flipped = rest.pop(0).active if rest and rest[0].op.name == "flip" else None
+    return boxes, flipped, rest
