@@ -55,8 +55,9 @@ def evaluate(
     begun = record.read_recipe()
     make_folder(record.folder, "RUN")
     loaded = load(run)
-    images = open_pictures(loaded, data, cache)
-    same = begun["data"]["fingerprint"] == images.fingerprint
+    own = begun["data"]["fingerprint"]
+    images = open_pictures(loaded, data, cache, own=own)
+    same = images.fingerprint == own
     seen = [] if same else [_SEEN]
     for sentence in (*images.stated, *seen):
         say(f"  {sentence}")
@@ -146,14 +147,21 @@ def transfer(
     return found
 
 
-def open_pictures(loaded: Loaded, data: str | Path, cache: Path | None, *, beside: Sequence[Beside] = ()) -> ImageSet:
-    """The pictures in `data` as an encoder takes them. Raises TwofoldError for colour where it takes grey."""
+def open_pictures(
+    loaded: Loaded, data: str | Path, cache: Path | None, *, own: str | None = None, beside: Sequence[Beside] = ()
+) -> ImageSet:
+    """The pictures in `data` as an encoder takes them.
+
+    Raises TwofoldError for colour where it takes grey, unless they are those of the fingerprint `own`, which it was
+    trained on: these it saw in the same way.
+    """
     recipe = loaded.recipe.data
     store_px = max(loaded.recipe.stored_px, *(2 * other.views.embedding_px for other in beside), 0)
     images = load_images(data, recipe=recipe, store_px=store_px, cache=cache, show_progress=True)
     if len(images) == 0:
         raise TwofoldError(f"'{data}' holds no readable picture. Give a folder with pictures.")
-    images.stated.extend(require_channels(look_at(open_source(data, cache=cache)), recipe, str(data)))
+    if images.fingerprint != own:
+        images.stated.extend(require_channels(look_at(open_source(data, cache=cache)), recipe, str(data)))
     return images
 
 
