@@ -83,9 +83,9 @@ def evaluate(
     evaluation.details["stated"] += seen
     write_json(record.evaluation_details, evaluation.details)
     write_json(record.evaluation, [row.to_dict() for row in evaluation.rows])
-    shutil.rmtree(record.evaluation_partial, ignore_errors=True)
     _pictures(loaded, images, evaluation, record)
     path = build_report(record.folder)
+    shutil.rmtree(record.evaluation_partial, ignore_errors=True)  # only now is nothing left that needs it
     console.print(results_table(evaluation.rows, test=evaluation.details["test"]))
     for found in evaluation.differences:
         say(f"  {difference_sentence(found)}")
@@ -121,8 +121,8 @@ def transfer(
     _require_names([other.name for other in others])
     settings = transfer_settings(protocol, seeds, finetune_epochs)
     found: dict[str, Evaluation] = {}
-    for place, name in enumerate(names):
-        images = open_pictures(loaded, name, cache, beside=others)
+    targets = {name: open_pictures(loaded, name, cache, beside=others) for name in names}  # all, before hours on one
+    for place, (name, images) in enumerate(targets.items()):
         say(f"\n{name}: {len(images):,} pictures")
         for sentence in images.stated:
             say(f"  {sentence}")
@@ -136,8 +136,8 @@ def transfer(
             say=say,
         )
     _write_transfer(record, found)
-    shutil.rmtree(record.transfer_partial, ignore_errors=True)
     path = build_report(record.folder)
+    shutil.rmtree(record.transfer_partial, ignore_errors=True)
     for name, evaluation in found.items():
         say(f"\n{name}")
         console.print(results_table(evaluation.rows, test=evaluation.details["test"]))
