@@ -116,7 +116,8 @@ def embed(run: str | Path, data: str | Path, *, out: str | Path, cache: Path | N
     require_parquet(Path(out))
     make_folder(Path(out).parent, "--out")
     loaded = load(run)
-    images = open_pictures(loaded, data, cache)
+    own = Run(run).read_recipe()["data"]["fingerprint"] if Path(run).is_dir() else None
+    images = open_pictures(loaded, data, cache, own=own)
     embeddings = embed_images(
         loaded.encoder, images, np.arange(len(images)), views=loaded.recipe.views, hardware=loaded.hardware
     )
@@ -137,7 +138,7 @@ def gallery_and_report(run: Path, data: str | Path, *, cache: Path | None) -> No
     """The pictures' part of the report (neighbours and map), then the report itself."""
     record, loaded = Run(run), load(run)
     if not record.gallery.exists():
-        images = open_pictures(loaded, data, cache)
+        images = open_pictures(loaded, data, cache, own=record.read_recipe()["data"]["fingerprint"])
         build_gallery(loaded.encoder, images, views=loaded.recipe.views, hardware=loaded.hardware, out=record.gallery)
     say(f"Encoder: {record.encoder}")
     report(run)

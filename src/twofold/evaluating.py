@@ -56,8 +56,9 @@ def evaluate(
     begun = record.read_recipe()
     make_folder(record.folder, "RUN")
     loaded = load(run)
-    images = open_pictures(loaded, data, cache)
-    same = begun["data"]["fingerprint"] == images.fingerprint
+    own = begun["data"]["fingerprint"]
+    images = open_pictures(loaded, data, cache, own=own)
+    same = images.fingerprint == own
     seen = [] if same else [_SEEN]
     for sentence in (*images.stated, *seen):
         say(f"  {sentence}")
@@ -84,9 +85,9 @@ def evaluate(
     evaluation.details.update(hardware=loaded.hardware.describe(), versions=versions())
     write_json(record.evaluation_details, evaluation.details)
     write_json(record.evaluation, [row.to_dict() for row in evaluation.rows])
-    shutil.rmtree(record.evaluation_partial, ignore_errors=True)
     _pictures(loaded, images, evaluation, record)
     path = build_report(record.folder)
+    shutil.rmtree(record.evaluation_partial, ignore_errors=True)  # only now is nothing left that needs it
     console.print(results_table(evaluation.rows, test=evaluation.details["test"]))
     for found in evaluation.differences:
         say(f"  {difference_sentence(found)}")
@@ -122,8 +123,8 @@ def transfer(
     _require_names([other.name for other in others])
     settings = transfer_settings(protocol, seeds, finetune_epochs)
     found: dict[str, Evaluation] = {}
-    for place, name in enumerate(names):
-        images = open_pictures(loaded, name, cache, beside=others)
+    targets = {name: open_pictures(loaded, name, cache, beside=others) for name in names}  # all, before hours on one
+    for place, (name, images) in enumerate(targets.items()):
         say(f"\n{name}: {len(images):,} pictures")
         for sentence in images.stated:
             say(f"  {sentence}")
@@ -137,8 +138,8 @@ def transfer(
             say=say,
         )
     _write_transfer(record, found)
-    shutil.rmtree(record.transfer_partial, ignore_errors=True)
     path = build_report(record.folder)
+    shutil.rmtree(record.transfer_partial, ignore_errors=True)
     for name, evaluation in found.items():
         say(f"\n{name}")
         console.print(results_table(evaluation.rows, test=evaluation.details["test"]))
@@ -148,14 +149,21 @@ def transfer(
     return found
 
 
-def open_pictures(loaded: Loaded, data: str | Path, cache: Path | None, *, beside: Sequence[Beside] = ()) -> ImageSet:
-    """The pictures in `data` as an encoder takes them. Raises TwofoldError for colour where it takes grey."""
+def open_pictures(
+    loaded: Loaded, data: str | Path, cache: Path | None, *, own: str | None = None, beside: Sequence[Beside] = ()
+) -> ImageSet:
+    """The pictures in `data` as an encoder takes them.
+
+    Raises TwofoldError for colour where it takes grey, unless they are those of the fingerprint `own`, which it was
+    trained on: these it saw in the same way.
+    """
     recipe = loaded.recipe.data
     store_px = max(loaded.recipe.stored_px, *(2 * other.views.embedding_px for other in beside), 0)
     images = load_images(data, recipe=recipe, store_px=store_px, cache=cache, show_progress=True)
     if len(images) == 0:
         raise TwofoldError(f"'{data}' holds no readable picture. Give a folder with pictures.")
-    images.stated.extend(require_channels(look_at(open_source(data, cache=cache)), recipe, str(data)))
+    if images.fingerprint != own:
+        images.stated.extend(require_channels(look_at(open_source(data, cache=cache)), recipe, str(data)))
     return images
 
 

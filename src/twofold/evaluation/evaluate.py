@@ -30,7 +30,7 @@ from twofold.evaluation.scope import Scope, Settings, find_scope
 from twofold.evaluation.scoring import build_rows, count_right
 from twofold.evaluation.stated import protocol_sentences, result_sentences
 from twofold.evaluation.subject import Subject
-from twofold.evaluation.table import Row
+from twofold.evaluation.table import ENCODERS, Row
 from twofold.evaluation.training import head_part
 from twofold.recipe import DataRecipe, ViewsRecipe
 
@@ -140,6 +140,8 @@ def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
         "weights": _weights_digest(subject.encoder),
         "head": _weights_digest(subject.head) if subject.head is not None else None,
         "pictures": scope.images.fingerprint,
+        "rows": [scope.labelled.train.tolist(), scope.labelled.test.tolist()],
+        "labels": [scope.labelled.classes, scope.labelled.train_ids.tolist()],
         "views": subject.views,
         "settings": scope.settings,
         "folds": [[cut.tolist() for _, cut in folds] for folds in scope.folds.values()],
@@ -212,7 +214,9 @@ def _chosen(attempts: Sequence[Attempt]) -> dict[str, Any]:
     rates: dict[str, dict[str, float]] = {}
     for attempt in attempts:
         if attempt.base_lr is not None:
-            rates.setdefault(attempt.protocol, {})[str(attempt.labels)] = attempt.base_lr
+            own = attempt.encoder in ENCODERS
+            name = attempt.protocol if own else f"{attempt.protocol}, {attempt.encoder}"
+            rates.setdefault(name, {})[str(attempt.labels)] = attempt.base_lr
         elif attempt.l2 is not None and attempt.labels == "all":
             with_all.setdefault(attempt.encoder, []).append(attempt.l2)
         elif attempt.l2 is not None:

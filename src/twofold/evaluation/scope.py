@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from twofold.data import ImageSet, Shared, count_shared
-from twofold.errors import require_choice
+from twofold.errors import require, require_choice
 from twofold.evaluation.attempt import Labels
 from twofold.evaluation.budgets import few_budgets, require_counts
 from twofold.evaluation.labelled import Labelled, find_labelled, selection_folds
@@ -36,9 +36,11 @@ class Settings:
     baselines: bool = True  # measure the untrained encoder and raw pixels
 
     def __post_init__(self) -> None:
+        require(len(self.protocols) > 0, "protocol", self.protocols, "one or more")
         for protocol in self.protocols:
             require_choice("protocol", protocol, PROTOCOL_NAMES)
         require_counts(len(self.seeds), len(self.few_seeds), self.shots, self.fractions)
+        require(self.epochs is None or self.epochs > 0, "finetune_epochs", self.epochs, "above 0")
 
     @property
     def probes(self) -> tuple[str, ...]:
@@ -52,9 +54,9 @@ class Settings:
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """The protocols that train a network; beside fine-tuning always training from scratch."""
-        asked = {*self.protocols} | ({"supervised"} if "finetune" in self.protocols and self.baselines else set())
-        return tuple(name for name in TRAINED if name in asked)
+        """The protocols that train a network; beside fine-tuning always training from scratch, which is a baseline."""
+        asked = {*self.protocols} | ({"supervised"} if "finetune" in self.protocols else set())
+        return tuple(name for name in TRAINED if name in asked and (name != "supervised" or self.baselines))
 
 
 @dataclass(frozen=True, kw_only=True)

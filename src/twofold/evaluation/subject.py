@@ -74,7 +74,7 @@ class Shelf:
             encoder = self.subject.fresh(weights)
             return {source: Features(*(self._embed(encoder, rows, source) for rows in places))}
         train, test = (self._embed(self.subject.encoder, rows, source) for rows in places)
-        layers = [{} if self.subject.head is None else _through(self.subject.head, h) for h in (train, test)]
+        layers = [_through(self.subject.head, h) if self.subject.head else {} for h in (train, test)]
         return {source: Features(train, test)} | {
             name: Features(layers[0][name], layers[1][name]) for name in layers[0]
         }

@@ -6,16 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from twofold.data import ImageSet
+from twofold.errors import require_choice
 from twofold.evaluation.comparing import PAIRS, Way
 from twofold.evaluation.evaluate import Evaluation, conclude, make_attempts
 from twofold.evaluation.scope import Settings, find_scope
 from twofold.evaluation.selection import FINE_L2_GRID
 from twofold.evaluation.subject import Subject
+from twofold.evaluation.table import PROTOCOLS
 from twofold.recipe import DataRecipe
 
 
 def transfer_settings(protocols: Sequence[str], seeds: int, epochs: float | None) -> Settings:
-    """All labels, and L2 among the paper's 45 values (appendix B.8; reference 5.3)."""
+    """All labels, and L2 among the paper's 45 values (appendix B.8; reference 5.3). The head's layers are left out."""
+    for protocol in protocols:
+        require_choice("protocol", protocol, tuple(PROTOCOLS))
     return Settings(
         protocols=tuple(protocols),
         seeds=tuple(range(seeds)),

@@ -94,9 +94,16 @@ def _read(file: Path) -> dict[str, Tensor]:
         if file.suffix == ".safetensors":
             return safetensors.torch.load_file(file)
         values = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
-        raise TwofoldError(
-            f"'{file}' cannot be read as weights ({str(error).splitlines()[0]}). "
-            "Give a state dict (.pth) or a .safetensors file."
-        ) from error
-    return values.get("state_dict", values)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
+        raise _no_weights(file, str(error)) from error
+    weights = values.get("state_dict", values) if isinstance(values, dict) else values
+    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
+        raise _no_weights(file, f"it holds a {type(weights).__name__}, not tensors by name")
+    return weights
+
+
+def _no_weights(file: Path, reason: str) -> TwofoldError:
+    first = reason.partition("\n")[0]
+    return TwofoldError(
+        f"'{file}' cannot be read as weights ({first}). Give a state dict (.pth) or a .safetensors file."
+    )
