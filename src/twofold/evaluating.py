@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from twofold.data import ImageSet, load_images, look_at, open_source, require_channels
+from twofold.data import NO_TEST_SPLIT, ImageSet, load_images, look_at, open_source, require_channels
 from twofold.errors import TwofoldError, require
 from twofold.evaluation import (
     Evaluation,
@@ -16,6 +16,7 @@ from twofold.evaluation import (
     evaluate_encoder,
     evaluate_target,
     results_table,
+    text_curve,
     transfer_settings,
 )
 from twofold.report import build_report
@@ -88,9 +89,7 @@ def evaluate(
     _pictures(loaded, images, evaluation, record)
     path = build_report(record.folder)
     shutil.rmtree(record.evaluation_partial, ignore_errors=True)  # only now is nothing left that needs it
-    console.print(results_table(evaluation.rows, test=evaluation.details["test"]))
-    for found in evaluation.differences:
-        say(f"  {difference_sentence(found)}")
+    _show(evaluation)
     say(f"Report: {path}")
     return evaluation
 
@@ -142,9 +141,7 @@ def transfer(
     shutil.rmtree(record.transfer_partial, ignore_errors=True)
     for name, evaluation in found.items():
         say(f"\n{name}")
-        console.print(results_table(evaluation.rows, test=evaluation.details["test"]))
-        for difference in evaluation.differences:
-            say(f"  {difference_sentence(difference)}")
+        _show(evaluation)
     say(f"Report: {path}")
     return found
 
@@ -165,6 +162,17 @@ def open_pictures(
     if images.fingerprint != own:
         images.stated.extend(require_channels(look_at(open_source(data, cache=cache)), recipe, str(data)))
     return images
+
+
+def _show(evaluation: Evaluation) -> None:
+    """The table, how the test split came about, the curve, and the differences in words."""
+    details = evaluation.details
+    split = next((line for line in details["stated"] if line.startswith(NO_TEST_SPLIT)), "the data's own test split")
+    console.print(results_table(evaluation.rows, test=details["test"], note=split))
+    for line in text_curve(evaluation.rows, details["labels_per_class"]):
+        say(line)
+    for found in evaluation.differences:
+        say(f"  {difference_sentence(found)}")
 
 
 def _subject(loaded: Loaded) -> Subject:
@@ -194,7 +202,7 @@ def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:
             "train": one["train"],
             "test": one["test"],
             "classes": len(one["classes"]),
-            "split": "by seed" if any(line.startswith("no test split:") for line in one["stated"]) else "own",
+            "split": "by seed" if any(line.startswith(NO_TEST_SPLIT) for line in one["stated"]) else "own",
             "test_also_in_train": one["test_also_in_train"],
             "chosen_l2": one["chosen_l2"],
             "chosen_base_lr": one["chosen_base_lr"],

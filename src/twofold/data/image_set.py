@@ -17,6 +17,8 @@ from twofold.data.store import Quarantined, Store, open_store
 from twofold.errors import TwofoldError, unknown_name
 from twofold.recipe import DataRecipe
 
+NO_TEST_SPLIT = "no test split:"  # how the sentence on a cut begins
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageSet:
@@ -111,7 +113,7 @@ def assign_splits(records: Sequence[Record], recipe: DataRecipe) -> tuple[list[s
     for row in cut:
         splits[train[row]] = "test"
     share = f"{100 * recipe.test_fraction:g} %"
-    return splits, [f"no test split: {share} ({len(cut):,} images) cut off as test by seed {recipe.data_seed}"]
+    return splits, [f"{NO_TEST_SPLIT} {share} ({len(cut):,} images) cut off as test by seed {recipe.data_seed}"]
 
 
 def _require_readable(source: Source, quarantine: Sequence[Quarantined], limit: float) -> None:

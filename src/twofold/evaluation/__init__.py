@@ -15,6 +15,7 @@ from twofold.evaluation.pictures import build_evaluation_pictures
 from twofold.evaluation.selection import Choice, choose_l2, fit_few, fit_probes
 from twofold.evaluation.subject import Subject
 from twofold.evaluation.table import Row, results_table
+from twofold.evaluation.text_curve import text_curve
 from twofold.evaluation.transfer import evaluate_target, transfer_settings
 from twofold.evaluation.tuning import make_schedule
 
@@ -53,6 +54,7 @@ __all__ = [
     "predict_knn",
     "require_parquet",
     "results_table",
+    "text_curve",
     "top1",
     "transfer_settings",
     "write_embeddings",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from twofold.data import ImageSet, cut_fraction
+from twofold.data import NO_TEST_SPLIT, ImageSet, cut_fraction
 from twofold.data.splits import permutation
 from twofold.errors import TwofoldError
 from twofold.evaluation.selection import Fold, stratified_folds
@@ -96,7 +96,7 @@ def _require_labels(images: ImageSet, train: Int64[np.ndarray, " n"]) -> None:
 
 
 def _is_cut_here(images: ImageSet) -> bool:
-    return any(sentence.startswith("no test split:") for sentence in images.stated)
+    return any(sentence.startswith(NO_TEST_SPLIT) for sentence in images.stated)
 
 
 def _without_single(

@@ -46,14 +46,17 @@ class Row:
         return dataclasses.asdict(self)
 
 
-def results_table(rows: Sequence[Row], test: int | None = None) -> Table:
+def results_table(rows: Sequence[Row], test: int | None = None, note: str | None = None) -> Table:
     """The rows as a table in percent, grouped by labels, the encoders side by side.
 
     Mean per class is shown where it differs from top-1, that is where the classes of the test split differ in size.
-    With the number of `test` pictures, the caption says how much of the figures is the luck of the test split.
+    With the number of `test` pictures, the caption says how much of the figures is the luck of the test split; `note`
+    is put before that.
     """
     table = Table(title="Accuracy on the test split, %", title_justify="left", caption_justify="left")
-    table.caption = "\n".join([f"mean ± half width of the 95 % interval; {INTERVALS}", *_luck(rows, test)])
+    table.caption = "\n".join(
+        [f"mean ± half width of the 95 % interval; {INTERVALS}", *([note] if note else []), *_luck(rows, test)]
+    )
     for heading in ("labels", "protocol", "metric"):
         table.add_column(heading)
     for encoder in ENCODERS:
