@@ -139,9 +139,10 @@ def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
         "version": __version__,
         "weights": _weights_digest(subject.encoder),
         "head": _weights_digest(subject.head) if subject.head is not None else None,
-        "pictures": scope.images.fingerprint,
-        "rows": [scope.labelled.train.tolist(), scope.labelled.test.tolist()],
-        "labels": [scope.labelled.classes, scope.labelled.train_ids.tolist()],
+        "precision": getattr(subject.hardware, "precision", None),
+        "pictures": scope.images.fingerprint,  # and splits, but not labels
+        "labels": [scope.labelled.classes, scope.labelled.train.tolist(), scope.labelled.train_ids.tolist()],
+        "test": scope.labelled.test.tolist(),
         "views": subject.views,
         "settings": scope.settings,
         "folds": [[cut.tolist() for _, cut in folds] for folds in scope.folds.values()],

@@ -13,7 +13,7 @@ def work_through(units: Sequence[Unit], ledger: Ledger, say: Callable[[str], Non
     """The attempts of all units in their order; those that the ledger holds are read, the others made and kept."""
     todo = [unit for unit in units if not ledger.has(unit.name)]
     begun = f", {len(units) - len(todo)} of them made before an interruption" if len(todo) < len(units) else ""
-    say(f"{len(units)} measurements{begun}: about {duration(sum(unit.seconds for unit in todo))}")
+    say(f"{len(units)} measurements{begun}: about {duration(sum((unit.seconds for unit in todo), 0.0))}")
     clock = _Clock(todo)
     attempts: list[Attempt] = []
     for place, unit in enumerate(units, start=1):
@@ -32,7 +32,7 @@ class _Clock:
     """The guesses of the units, corrected by how long those done so far took."""
 
     def __init__(self, units: Sequence[Unit]) -> None:
-        self._left = sum(unit.seconds for unit in units)
+        self._left = sum((unit.seconds for unit in units), 0.0)
         self._guessed = self._took = 0.0
 
     def left_after(self, unit: Unit, took: float) -> float:

@@ -10,7 +10,7 @@ from torch import nn
 
 from twofold.data import ImageSet
 from twofold.errors import TwofoldError
-from twofold.evaluation.embed import Hardware, embed_images, pixels
+from twofold.evaluation.embed import Hardware, embed_images, frozen, pixels
 from twofold.evaluation.labelled import Labelled
 from twofold.heads import layer_outputs
 from twofold.recipe import ViewsRecipe
@@ -102,7 +102,14 @@ def require_finite(embeddings: Float32[np.ndarray, "n d"], name: str) -> Float32
 
 
 def _through(head: nn.Sequential, h: Float32[np.ndarray, "n d"]) -> dict[str, Float32[np.ndarray, "n p"]]:
+    if not len(head):
+        return {}
     device = next(head.parameters()).device
-    with torch.inference_mode():
-        outputs = layer_outputs(head, torch.from_numpy(h).to(device))
-        return {name: values.float().cpu().numpy() for name, values in outputs.items()}
+    training = head.training
+    head.eval()
+    try:
+        with frozen(head), torch.inference_mode():
+            outputs = layer_outputs(head, torch.from_numpy(h).to(device))
+            return {name: values.float().cpu().numpy() for name, values in outputs.items()}
+    finally:
+        head.train(training)

@@ -14,8 +14,8 @@ from twofold.evaluation.budgets import labelled_places
 from twofold.evaluation.embed import embed_images, frozen
 from twofold.evaluation.labelled import Labelled
 from twofold.evaluation.ledger import Ledger
-from twofold.evaluation.network import Network, build_network, fit_network
-from twofold.evaluation.subject import Subject, head_layers, require_finite
+from twofold.evaluation.network import DivergedError, Network, build_network, fit_network
+from twofold.evaluation.subject import Subject, head_layers
 from twofold.evaluation.tuning import MANNERS, Manner, choice_places, choose_rate, make_schedule
 
 
@@ -96,7 +96,12 @@ class Trainer:
         else:
             fit()
         logits = embed_images(network, self.images, asked, views=self.subject.views, hardware=self.subject.hardware)
-        return require_finite(logits, self.protocol)
+        if not np.isfinite(logits).all():  # the loss of the last step was, but its gradient was too large
+            raise DivergedError(
+                f"training with labels gave a network whose answers are not finite at the learning rate {rate:g}; they "
+                "must stay finite. Lower the learning rate."
+            )
+        return logits
 
     def network(self, seed: int) -> Network:
         """The network before training: a function of the seed."""

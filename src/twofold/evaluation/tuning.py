@@ -71,6 +71,8 @@ def choice_places(ids: Int64[np.ndarray, " n"]) -> tuple[Int64[np.ndarray, " k"]
     places = np.arange(len(ids))
     if len(ids) > MOST_TO_CHOOSE_ON:
         places = label_fraction(ids, MOST_TO_CHOOSE_ON / len(ids), 0)
+        if len(places) > MOST_TO_CHOOSE_ON:  # rounded up in most classes: one less of each
+            places = label_fraction(ids, (MOST_TO_CHOOSE_ON - len(np.unique(ids))) / len(ids), 0)
     kept, cut = stratified_folds(ids[places])[0]
     return places[kept], places[cut]
 
