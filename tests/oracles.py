@@ -84,6 +84,18 @@ def contrast_entropy_loop(z_a: Tensor, z_b: Tensor, temperature: float, normaliz
     return total / len(a)
 
 
+def nt_xent_anchors(z_a: Tensor, z_b: Tensor, temperature: float) -> Tensor:
+    """The same for many rows: one loop, over the anchors, in float64."""
+    z = torch.cat([z_a, z_b]).double()
+    z = z / z.square().sum(dim=1, keepdim=True).sqrt()
+    n, total = len(z_a), torch.zeros((), dtype=torch.float64)
+    for i in range(2 * n):
+        logits = z @ z[i] / temperature
+        negatives = [k for k in range(2 * n) if k not in (i, (i + n) % (2 * n))]
+        total = total + torch.log1p(torch.exp(logits[negatives] - logits[(i + n) % (2 * n)]).sum())
+    return total / (2 * n)
+
+
 def lars_step(
     w: np.ndarray,
     g: np.ndarray,

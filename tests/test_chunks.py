@@ -111,6 +111,27 @@ def test_running_statistics_move_once_to_the_mean_of_the_chunks(size: int, momen
     assert (norm.momentum, norm.track_running_stats) == (momentum, True)
 
 
+@pytest.mark.parametrize("size", [2, 5, 12])
+def test_running_statistics_of_every_layer_move_to_the_mean_of_the_chunks(size: int) -> None:
+    model = model_of(norm=True)
+    before = {name: value.clone() for name, value in model.named_buffers() if value.is_floating_point()}
+    expected = {name: 0.9 * value for name, value in before.items()}
+    for part in slices(size):
+        own = copy.deepcopy(model)
+        for module in own.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module.momentum = 1.0  # what is left is this chunk's
+        z_of(own)(part)
+        for name, value in own.named_buffers():
+            if name in expected:
+                expected[name] += 0.1 * (part.stop - part.start) / N * value
+    forward_chunks(model, z_of(model), slices(size)).square().sum().backward()
+    found = {name: value for name, value in model.named_buffers() if value.is_floating_point()}
+    assert difference(expected, found) < 1e-5
+    assert difference(before, found) > 1e-2
+    assert {int(v) for name, v in model.named_buffers() if name.endswith("num_batches_tracked")} == {1}
+
+
 def test_random_numbers_repeat_in_the_second_pass() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(768, 8), nn.Dropout(0.5), nn.Linear(8, 4))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 
 from twofold.data import Loader, load_images
 from twofold.distributed import World
+from twofold.launch import free_port
 from twofold.pretraining import pretrain
 from twofold.recipe import Recipe
 from twofold.runtime.device import Hardware
@@ -189,10 +191,27 @@ def test_one_line_for_what_cannot_work(
     assert len(err.strip().splitlines()) == 1
 
 
-def test_processes_with_different_recipes_are_refused_before_training(data: Path, cache: Path, tmp_path: Path) -> None:
-    arguments = [command(data, tmp_path / name, cache, TINY.with_settings(seed=i)) for i, name in enumerate("ab")]
-    arguments[1][3] = arguments[0][3]  # the same run
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29517", "OMP_NUM_THREADS": "1"}
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("recipe", "seed is 1 in process 1, but 0 in process 0"),
+        ("pictures", "pictures is '"),
+        ("profile", "profile is 2 in process 1, but 0 in process 0"),
+    ],
+)
+def test_processes_that_differ_are_refused_before_training(
+    data: Path, cache: Path, tmp_path: Path, what: str, words: str
+) -> None:
+    first, second = command(data, tmp_path / "a", cache), command(data, tmp_path / "b", cache, TINY)
+    if what == "recipe":
+        second = command(data, tmp_path / "b", cache, TINY.with_settings(seed=1))
+    elif what == "pictures":
+        second[1] = str(shutil.copytree(data, tmp_path / "others"))
+        (tmp_path / "others" / "000.png").unlink()
+    else:
+        second += ["--profile", "2"]
+    second[3] = first[3]  # the same run
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "twofold", *one],
@@ -200,12 +219,13 @@ def test_processes_with_different_recipes_are_refused_before_training(data: Path
             text=True,
             env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
         )
-        for rank, one in enumerate(arguments)
+        for rank, one in enumerate((first, second))
     ]
     for process in processes:
         _, err = process.communicate()
         assert process.returncode == 1
-        assert "seed is 1 in process 1, but 0 in process 0" in err
+        assert words in err
+        assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "a" / "checkpoints").exists()
 
 

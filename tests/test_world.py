@@ -16,8 +16,10 @@ FAULTS = ("local_negatives", "wrong_positive", "dropped_gradient", "local_norm")
 CHUNKS = (0, 12)
 GROUPS = [(2, "memory"), (3, "memory"), (4, "memory"), (2, "sockets"), (3, "sockets")]
 OTHER_LOSSES = ("nt-logistic", "triplet", "dcl")
+UNEVEN = [(2, 16), (3, 9), (4, 16)]  # processes, chunk: the last chunk of the 24 images is smaller
 JOBS = [
     *(f"{k}:{chunk}:none:{way}" for k, way in [(1, "memory"), *GROUPS] for chunk in CHUNKS),
+    *(f"{k}:{chunk}:none:memory" for k, chunk in [(1, 9), (1, 16), *UNEVEN]),
     *(f"2:0:{fault}:{way}" for fault in FAULTS for way in ("memory", "sockets")),
     *(f"{k}:0:none:memory:{loss}" for k in (1, 3) for loss in OTHER_LOSSES),
 ]
@@ -40,8 +42,10 @@ def difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> 
     )
 
 
-@pytest.mark.parametrize("chunk", CHUNKS)
-@pytest.mark.parametrize(("k", "way"), GROUPS)
+CASES = [(k, way, chunk) for k, way in GROUPS for chunk in CHUNKS] + [(k, "memory", chunk) for k, chunk in UNEVEN]
+
+
+@pytest.mark.parametrize(("k", "way", "chunk"), CASES)
 def test_k_processes_are_one(seen: dict[str, Any], k: int, way: str, chunk: int) -> None:
     require_one(seen[f"1:{chunk}:none:memory"], seen[f"{k}:{chunk}:none:{way}"])
 

@@ -36,6 +36,7 @@ from twofold.training import (
     state_dict,
     train_step,
 )
+from twofold.versions import versions
 
 BuildMonitor = Callable[[ImageSet, Recipe, Hardware], Monitor | None]
 
@@ -71,7 +72,8 @@ def pretrain(
                 data, recipe=recipe.data, store_px=recipe.stored_px, cache=cache, show_progress=world.is_first
             )
         )
-        world.require_same({**recipe.settings(), "precision": hardware.precision, "pictures": images.fingerprint})
+        found = {"precision": hardware.precision, "pictures": images.fingerprint, "profile": profile}
+        world.require_same({**recipe.settings(), **found, **{name: versions()[name] for name in ("twofold", "torch")}})
         say_found(images, len(images.rows("train")))
         world.in_turn(lambda: require_enough(images, recipe.schedule.batch_size))
         world.in_turn(lambda: world.share(recipe.schedule.batch_size, recipe.schedule.chunk))

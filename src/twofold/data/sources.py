@@ -53,9 +53,9 @@ def _open_named(text: str, name: str, cache: Path | None) -> Source:
     dataset = find_dataset(wanted)
     if dataset is None:
         near = nearest_dataset(wanted)
-        hint = f"did you mean '{near}'? " if near else ""
+        hint = f"; did you mean '{near}'?" if near else "."
         raise TwofoldError(
-            f"no folder, manifest or torchvision data set called '{name}'; {hint}"
+            f"no folder, manifest or torchvision data set called '{name}'{hint} "
             "Give an existing folder of pictures, a .csv or .parquet file, or a name such as CIFAR10."
         )
     return TorchvisionSource(dataset, Path(root).expanduser() if root else cache_folder(cache) / "torchvision", name)

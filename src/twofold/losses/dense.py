@@ -10,6 +10,8 @@ from torch.nn import functional
 
 from twofold.losses.prepare import Anchors, anchor_range, prepare, require_pair, require_temperature, twins
 
+_LINEAR_ABOVE = 40.0  # log(1 + exp(x)) is x to every digit of float64
+
 
 def nt_xent_dense(
     z_a: Float[Tensor, "n p"],
@@ -27,11 +29,14 @@ def nt_xent_dense(
     with torch.autocast(z_a.device.type, enabled=False):
         z = prepare(torch.cat([z_a, z_b]), normalize)  # (2n, p)
         rows = torch.cat([torch.arange(start, stop), torch.arange(n + start, n + stop)]).to(z.device)  # (m,)
-        logits = _hide_self((z[rows] / temperature) @ z.T, rows)  # (m, 2n)
-        return functional.cross_entropy(logits, twins(rows, n), reduction="sum") / (2 * n)
+        pairs = twins(rows, n)  # (m,)
+        twin = (z[rows] * z[pairs]).sum(dim=1) / temperature  # (m,): the twin's logit
+        logits = _hide((z[rows] / temperature) @ z.T, rows, pairs)  # (m, 2n)
+        others = logits.logsumexp(dim=1)  # (m,): what the negatives add up to
+        # log(1 + exp(others - twin)): unlike a difference of two logs, exact also where the loss is small
+        return functional.softplus(others - twin, threshold=_LINEAR_ABOVE).sum() / (2 * n)
 
 
-def _hide_self(logits: Tensor, rows: Tensor) -> Tensor:
-    """No view is its own negative. In place: the matrix is the largest thing here."""
-    logits[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
-    return logits
+def _hide(logits: Tensor, rows: Tensor, pairs: Tensor) -> Tensor:
+    """No view is its own negative, nor is its twin. In place: the matrix is the largest thing here."""
+    return logits.scatter_(1, torch.stack([rows, pairs], dim=1), torch.finfo(logits.dtype).min)
