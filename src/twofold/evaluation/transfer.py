@@ -47,7 +47,8 @@ def evaluate_target(
     for line in scope.stated:
         say(f"  {line}")
     attempts = make_attempts(subject, scope, keep=keep / "own", say=say)
-    alone = replace(scope, settings=replace(settings, baselines=False))
+    own = tuple(protocol for protocol in settings.protocols if protocol != "supervised")  # a baseline of all encoders
+    alone = replace(scope, settings=replace(settings, protocols=own, baselines=False))
     for place, other in enumerate(others):
         attempts += make_attempts(other, alone, keep=keep / f"other-{place}", say=say)
     evaluation = conclude(scope, attempts, data, pairs=[*PAIRS, *against(others)])
