@@ -43,7 +43,7 @@ def _silent(line: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What the trained encoder's main probe said about each test picture."""
+    """What the trained encoder's main probe or network said about each test picture."""
 
     rows: Int64[np.ndarray, " m"]  # of the image set
     truth: Int64[np.ndarray, " m"]
@@ -183,6 +183,7 @@ def _details(
         "classes": labelled.classes,
         "protocols": [*settings.probes, *settings.trained],
         "labels_per_class": {str(labels): labels_per_class(labelled, labels) for labels in scope.budgets},
+        "main": {name: getattr(answers.attempt, name) for name in ("protocol", "encoder", "labels")},
         "confusion": confusion(answers.truth, answers.attempt.predicted, len(labelled.classes)).tolist(),
         "per_class": _per_class(labelled.classes, answers),
         "differences": [difference.to_dict() for difference in differences],

@@ -12,7 +12,7 @@ from plotly import offline
 from twofold import __version__
 from twofold.recipe import LossRecipe
 from twofold.report import charts, headline, table
-from twofold.report.compare import is_about_head, sentence
+from twofold.report.compare import classifier_name, is_about_head, sentence
 from twofold.report.content import Gallery, RunContent
 from twofold.report.curve import label_curve
 from twofold.report.pictures import build_sprite, picture_uri, sheet_uri
@@ -111,6 +111,7 @@ def _context(run: RunContent) -> dict[str, Any]:
         "views_uri": sheet_uri(run.views) if run.views else None,
         "confused": charts.most_confused(run.details) if run.details else [],
         "classes_shown": charts.MOST_CLASSES,
+        "classifier": classifier_name(*(run.details.main if run.details else ("linear", "all"))),
         "neighbours": _neighbours(run.gallery) if run.gallery and run.gallery.neighbours.size else [],
         "sprite": build_sprite(run.gallery.thumbs) if run.gallery and len(run.gallery.thumbs) else None,
         "settings": grouped_settings(run.record["recipe"]),

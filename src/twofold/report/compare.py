@@ -2,7 +2,7 @@
 
 import re
 
-from twofold.report.content import Difference
+from twofold.report.content import Difference, Labels
 from twofold.report.wording import METRICS, PROTOCOLS, counted, data_name, with_labels
 
 WAYS = {
@@ -28,7 +28,7 @@ def sentence(difference: Difference) -> str:
     if low is None or high is None:
         side = "above" if mean >= 0 else "below"
         return _capital(f"{first} is {_points(abs(mean))} {side} {second}{where}, on one draw: no interval.")
-    seeds = counted(difference.seeds, "seed")
+    seeds = counted(difference.seeds, "seed") if difference.over == "seeds" else "over the test pictures"
     if low <= 0 <= high:
         span = f"{_signed(low)} to {_signed(high)}, {seeds}"
         return f"No clear difference between {first} and {second}{where}: {_signed(mean)} points ({span})."
@@ -38,6 +38,11 @@ def sentence(difference: Difference) -> str:
     return _capital(
         f"{first} beats {second}{where} by {_points(abs(mean))} ({100 * low:.1f} to {100 * high:.1f}, {seeds})."
     )
+
+
+def classifier_name(protocol: str, labels: Labels) -> str:
+    """ "the linear probe with all labels"."""
+    return f"{WAYS.get(protocol, protocol)} {with_labels(labels)}"
 
 
 def is_about_head(difference: Difference) -> bool:

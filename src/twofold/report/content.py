@@ -35,7 +35,10 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One way of measuring minus another, paired over seeds: in [-1, 1]; `low` and `high` are None for one seed."""
+    """One way of measuring minus another, in [-1, 1], paired; `low` and `high` are None for one seed.
+
+    `over` says what the interval is over: "seeds" or "pictures", those of the test split.
+    """
 
     protocol: str
     encoder: str
@@ -48,6 +51,7 @@ class Difference:
     high: float | None
     seeds: int
     data: str = ""  # the target of a transfer
+    over: str = "seeds"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +78,7 @@ class Details:
     differences: list[Difference] = field(default_factory=list)
     per_class: list[ClassShare] = field(default_factory=list)
     test_also_in_train: int = 0
+    main: tuple[str, Labels] = ("linear", "all")  # protocol and labels of confusion, classes and mistakes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +117,7 @@ class LookAlikes:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Pictures that the encoder never trained on; `split` is "own", or "by seed" where it is drawn anew."""
+    """Pictures that the encoder never trained on; `split` is "own", or "by seed" where it was cut off here."""
 
     data: str
     train: int

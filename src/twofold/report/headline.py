@@ -73,6 +73,8 @@ def verdict(run: RunContent) -> str | None:
     reader = {
         "linear": "a linear classifier reading its embeddings",
         "knn": "a vote among nearest neighbours in its embeddings",
+        "sgd": "a linear classifier trained by SGD on its embeddings",
+        "finetune": "the encoder after fine-tuning",
     }.get(best.protocol, f"{best.protocol} of the encoder")
     right = f"names {percent(best.mean)} %{of_test} correctly"
     if best.metric != "top1":

@@ -120,7 +120,12 @@ def _measurements(rows: Any) -> list[Measurement]:
 
 def _differences(values: dict[str, Any]) -> list[Difference]:
     return [
-        Difference(**_counts(row), against_protocol=row["against_protocol"], against_encoder=row["against_encoder"])
+        Difference(
+            **_counts(row),
+            against_protocol=row["against_protocol"],
+            against_encoder=row["against_encoder"],
+            over=str(row.get("over", "seeds")),
+        )
         for row in values.get("differences") or []
     ]
 
@@ -139,6 +144,7 @@ def _details(values: Any) -> Details:
             for row in values.get("per_class") or []
         ],
         test_also_in_train=int(values.get("test_also_in_train") or 0),
+        main=(main["protocol"], main["labels"]) if (main := values.get("main")) else ("linear", "all"),
     )
 
 

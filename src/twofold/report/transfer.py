@@ -98,7 +98,7 @@ def _lane_text(data: str, metric: str) -> str:
 
 
 def _target_fact(target: Target) -> str:
-    split = {"own": "its own split", "by seed": "a split drawn anew for each seed"}.get(target.split, target.split)
+    split = {"own": "its own split", "by seed": "a test split cut off by seed"}.get(target.split, target.split)
     also = f"; {target.test_also_in_train:,} of the test pictures are in train too" if target.test_also_in_train else ""
     return (
         f"{data_name(target.data)}: {counted(target.train, 'picture')} to train on and {target.test:,} to test, "
