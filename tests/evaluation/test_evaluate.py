@@ -11,6 +11,7 @@ from twofold.errors import TwofoldError
 from twofold.evaluation import binomial_half_width, evaluate, evaluate_encoder, interval, plan, probing, scope
 from twofold.evaluation import labelled as labelled_module
 from twofold.evaluation.labelled import find_labelled
+from twofold.evaluation.subject import Subject
 from twofold.recipe import DataRecipe
 
 LINEAR = ("linear", "trained", "all", "top1")
@@ -430,3 +431,54 @@ def test_an_encoder_that_diverged_is_refused(separable, measure, flat):
 def test_counts_below_one_are_refused(separable, measure, setting):
     with pytest.raises(TwofoldError, match="at least 1"):
         measure(separable, **setting)
+
+
+def test_the_same_call_after_an_interruption_ends_in_the_same_rows(separable, alone, tmp_path, monkeypatch):
+    settings = {"shots": (1,), "seeds": 1, "few_seeds": 1}
+    expected = alone(separable, **settings).rows
+    real = plan.linear_attempts
+
+    def interrupted(features, labelled, draws, **options):
+        if draws == [(0, 1)]:
+            raise KeyboardInterrupt
+        return real(features, labelled, draws, **options)
+
+    monkeypatch.setattr(plan, "linear_attempts", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        alone(separable, keep=tmp_path / "kept", **settings)
+    monkeypatch.setattr(plan, "linear_attempts", real)
+    lines = []
+    assert alone(separable, keep=tmp_path / "kept", say=lines.append, **settings).rows == expected
+    assert any("6 measurements, 2 of them made before an interruption" in line for line in lines)
+
+
+def _key(images, encoder, views, machine, **changes):
+    settings = scope.Settings(**{"seeds": (0, 1), "few_seeds": (0,), "shots": (1,), **changes})
+    subject = Subject(encoder=encoder, untrained=None, views=views, hardware=machine)
+    key = evaluate._key(subject, scope.find_scope(images, settings, DataRecipe()))
+    return json.dumps(key, sort_keys=True, default=str)
+
+
+def test_what_is_kept_is_known_by_all_that_it_depends_on(separable, flat, views, machine):
+    """Labels too: the same pictures and folds, but classes that have changed places or names, or one picture has."""
+    first = _key(separable, flat, views, machine)
+    assert _key(separable, flat, views, machine) == first
+    turned = dict(zip(("apple", "banana", "cherry"), ("banana", "cherry", "apple"), strict=True))
+    renamed = {name: name.upper() for name in turned}
+    one, other = separable.rows("train")[:1], dataclasses.replace(machine)
+    mended = list(separable.labels)
+    mended[one[0]] = turned[mended[one[0]]]
+    object.__setattr__(other, "precision", "bf16")
+    keys = {
+        first,
+        _key(_relabelled(separable, [turned[label] for label in separable.labels]), flat, views, machine),
+        _key(_relabelled(separable, [renamed[label] for label in separable.labels]), flat, views, machine),
+        _key(_relabelled(separable, mended), flat, views, machine),
+        _key(dataclasses.replace(separable, fingerprint="g"), flat, views, machine),
+        _key(separable, flat, dataclasses.replace(views, eval_crop_fraction=0.5), machine),
+        _key(separable, flat, views, other),
+        _key(separable, flat, views, machine, start="z"),
+        _key(separable, flat, views, machine, epochs=2.0),
+    }
+    nn.init.constant_(flat.norm.bias, 1e-7)
+    assert len(keys | {_key(separable, flat, views, machine)}) == 10

@@ -1,99 +1,170 @@
-"""What was measured before an interruption is read again, unless something that it depends on has changed."""
+"""The ledger: everything is made once for a key, comes back bit for bit, and is made again where it is damaged."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from twofold.evaluation import evaluate_encoder
 from twofold.evaluation.attempt import Attempt
 from twofold.evaluation.ledger import Ledger
-from twofold.recipe import DataRecipe
+
+KEY = {"weights": "a", "settings": (1, 2)}
 
 
-def attempt(labels, seed=3):
-    return Attempt(
-        protocol="linear",
-        encoder="trained",
-        labels=labels,
-        seed=seed,
-        ranked=np.array([[1, 0], [0, 1]]),
-        confidence=np.array([0.5, 0.75], np.float32),
-        l2=0.25,
-    )
+def _attempt(seed=0, **changes):
+    draw = np.random.default_rng(seed)
+    values = {
+        "protocol": "linear",
+        "encoder": "trained",
+        "labels": "all",
+        "seed": seed,
+        "ranked": draw.integers(0, 9, (30, 5)),
+        "confidence": draw.random(30, dtype=np.float32),
+    }
+    return Attempt(**values | changes)
 
 
-def never():
-    pytest.fail("made again")
+MANY = [
+    _attempt(0, l2=1e-6, converged=False),
+    _attempt(1, labels=0.01, base_lr=0.1 + 0.2, protocol="finetune"),
+    _attempt(2, labels=5, weights=3, encoder="untrained", confidence=np.full(30, np.nan, np.float32)),
+    _attempt(3, ranked=np.zeros((0, 2), np.int64), confidence=np.zeros(0, np.float32)),
+]
 
 
-@pytest.mark.parametrize("labels", ["all", 5, 0.01])
-def test_kept_attempts_are_the_same_to_the_type(tmp_path, labels):
-    Ledger(tmp_path, {"a": 1}).attempts("unit", lambda: [attempt(labels), attempt(labels, 4)])
-    ledger = Ledger(tmp_path, {"a": 1})
-    assert ledger.has("unit")
-    found = ledger.attempts("unit", never)
-    for kept, made in zip(found, [attempt(labels), attempt(labels, 4)], strict=True):
-        for field in dataclasses.fields(Attempt):
-            mine, theirs = getattr(kept, field.name), getattr(made, field.name)
-            assert type(mine) is type(theirs)
-            np.testing.assert_array_equal(mine, theirs)
+class Counted:
+    """Makes the same thing each time and says how often."""
+
+    def __init__(self, value):
+        self.value, self.times = value, 0
+
+    def __call__(self):
+        self.times += 1
+        return self.value
 
 
-def test_another_key_forgets_what_was_kept(tmp_path):
-    Ledger(tmp_path, {"a": 1}).value("rate", lambda: 0.1)
-    assert Ledger(tmp_path, {"a": 1}).value("rate", never) == 0.1
-    assert Ledger(tmp_path, {"a": 2}).value("rate", lambda: 0.2) == 0.2
-    assert Ledger(tmp_path, {"a": 1}).value("rate", lambda: 0.3) == 0.3
+def _bits(attempt):
+    values = {field.name: getattr(attempt, field.name) for field in dataclasses.fields(attempt)}
+    return {
+        name: (value.dtype, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else (type(value), value)
+        for name, value in values.items()
+    }
 
 
-@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", lambda content: content[: len(content) // 2]])
-def test_a_damaged_file_is_made_again(tmp_path, damage):
-    Ledger(tmp_path, {}).attempts("unit", lambda: [attempt(5)])
-    [path] = tmp_path.rglob("*.npz")
-    path.write_bytes(damage(path.read_bytes()) if callable(damage) else damage)
-    assert Ledger(tmp_path, {}).attempts("unit", lambda: [attempt(6)])[0].labels == 6
-    assert Ledger(tmp_path, {}).attempts("unit", never)[0].labels == 6
+def _files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
-@pytest.fixture
-def measure(flat, blind, views, machine, tmp_path):
-    """Evaluate by k-NN, keeping what was measured; the rows, and how many units were made."""
-
-    def run(images, keep: Path | None = tmp_path / "kept", **settings):
-        options = {"protocols": ("knn",), "seeds": 1, "few_seeds": 1, "shots": (1,), "data": DataRecipe(), **settings}
-        said = []
-        evaluation = evaluate_encoder(
-            flat, untrained=blind, images=images, views=views, hardware=machine, keep=keep, say=said.append, **options
-        )
-        return [row.to_dict() for row in evaluation.rows], sum(line.startswith("[") for line in said)
-
-    return run
+def test_attempts_come_back_bit_for_bit(tmp_path):
+    Ledger(tmp_path, KEY).attempts("a", Counted(MANY))
+    back = Ledger(tmp_path, KEY).attempts("a", Counted([]))
+    assert [_bits(attempt) for attempt in back] == [_bits(attempt) for attempt in MANY]
 
 
-def test_nothing_is_made_twice(separable, measure):
-    rows, made = measure(separable)
-    assert made == 3
-    assert measure(separable) == (rows, 0)
+@pytest.mark.parametrize("value", [0.1 + 0.2, 1e-300, "text", None, [1, 2.5, {"a": True}]])
+def test_values_come_back(tmp_path, value):
+    Ledger(tmp_path, KEY).value("a", Counted(value))
+    again = Counted("other")
+    assert Ledger(tmp_path, KEY).value("a", again) == value
+    assert again.times == 0
 
 
-def test_a_changed_label_is_measured_anew(separable, measure):
-    """The pictures are the same ones, and so is their fingerprint."""
-    measure(separable)
-    labels = list(separable.labels)
-    swap = separable.rows("train")
-    for row, other in zip(swap, np.roll(swap, 1), strict=True):
-        labels[row] = separable.labels[other]
-    changed = dataclasses.replace(separable, labels=labels)
-    rows, made = measure(changed)
-    assert made == 3
-    assert rows == measure(changed, keep=None)[0]
+def test_no_attempts_are_kept_as_none(tmp_path):
+    make = Counted([])
+    assert [Ledger(tmp_path, KEY).attempts("a", make) for _ in range(2)] == [[], []]
+    assert make.times == 1
 
 
-def test_another_count_of_seeds_and_other_weights_are_measured_anew(separable, measure, flat):
-    measure(separable)
-    assert measure(separable, few_seeds=2)[1] == 3
-    assert measure(separable, few_seeds=2)[1] == 0
-    flat.norm.running_mean += 0.5
-    assert measure(separable, few_seeds=2)[1] == 3
+def test_a_name_is_made_once_and_other_names_for_themselves(tmp_path):
+    first, second, choice = Counted(MANY[:1]), Counted(MANY[1:]), Counted(3)
+    ledger = Ledger(tmp_path, KEY)
+    assert not ledger.has("a")
+    for _ in range(3):
+        ledger = Ledger(tmp_path, dict(reversed(KEY.items())))  # the same key, whatever its order
+        ledger.attempts("a", first)
+        ledger.attempts("a/b", second)
+        ledger.value("a", choice)
+    assert (first.times, second.times, choice.times) == (1, 1, 1)
+    assert ledger.has("a")
+    assert not ledger.has("b")
+
+
+def test_a_value_is_no_attempt(tmp_path):
+    ledger = Ledger(tmp_path, KEY)
+    ledger.value("a", Counted(3))
+    assert not ledger.has("a")
+
+
+@pytest.mark.parametrize("other", [KEY | {"weights": "b"}, KEY | {"settings": (2, 1)}, KEY | {"more": None}, {}])
+def test_another_key_makes_everything_anew_and_deletes_the_old(tmp_path, other):
+    make = Counted(MANY)
+    Ledger(tmp_path, KEY).attempts("a", make)
+    (old,) = _files(tmp_path)
+    ledger = Ledger(tmp_path, other)
+    assert not old.exists()
+    assert not ledger.has("a")
+    ledger.attempts("a", make)
+    Ledger(tmp_path, KEY).attempts("a", make)
+    assert make.times == 3
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
+def test_a_truncated_file_is_made_again_and_then_kept(tmp_path, share):
+    make = Counted(MANY)
+    Ledger(tmp_path, KEY).attempts("a", make)
+    (path,) = _files(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    for _ in range(2):
+        back = Ledger(tmp_path, KEY).attempts("a", make)
+        assert [_bits(attempt) for attempt in back] == [_bits(attempt) for attempt in MANY]
+    assert make.times == 2
+
+
+def test_damage_anywhere_inside_never_gives_other_figures(tmp_path):
+    Ledger(tmp_path, KEY).attempts("a", Counted(MANY))
+    (path,) = _files(tmp_path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 101):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        back = Ledger(tmp_path, KEY).attempts("a", Counted(MANY))
+        assert [_bits(attempt) for attempt in back] == [_bits(attempt) for attempt in MANY]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00"])
+def test_a_damaged_value_is_made_again(tmp_path, content):
+    Ledger(tmp_path, KEY).value("a", Counted(3))
+    (path,) = _files(tmp_path)
+    path.write_bytes(content)
+    assert Ledger(tmp_path, KEY).value("a", Counted(4)) == 4
+
+
+def test_what_fails_is_not_kept(tmp_path):
+    def fail():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Ledger(tmp_path, KEY).attempts("a", fail)
+    assert not Ledger(tmp_path, KEY).has("a")
+    assert _files(tmp_path) == []
+
+
+def test_forgetting_leaves_nothing(tmp_path):
+    folder = tmp_path / "partial"
+    ledger = Ledger(folder, KEY)
+    ledger.attempts("a", Counted(MANY))
+    ledger.forget()
+    assert not folder.exists()
+    ledger.forget()  # once more does no harm
+
+
+def test_without_a_folder_nothing_is_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ledger, make, choice = Ledger(None, KEY), Counted(MANY), Counted(3)
+    for _ in range(2):
+        assert ledger.attempts("a", make) is MANY
+        assert ledger.value("a", choice) == 3
+    assert (make.times, choice.times) == (2, 2)
+    assert not ledger.has("a")
+    ledger.forget()
+    assert list(tmp_path.iterdir()) == []

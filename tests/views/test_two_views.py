@@ -11,7 +11,7 @@ from torchvision.transforms import functional as pillow_functional
 from torchvision.transforms.v2 import functional
 
 from twofold.recipe import Op, ViewsRecipe
-from twofold.views import build_policy, center_view, sample_views, take_rows, two_views
+from twofold.views import Draw, build_policy, center_view, one_view, sample_rows, sample_views, take_rows, two_views
 from twofold.views.boxes import crop_boxes
 
 two_views_module = importlib.import_module("twofold.views.two_views")
@@ -179,3 +179,45 @@ def test_large_views_one_by_one_are_those_made_in_batches(monkeypatch):
         alone
         - two_views(images, sizes, sample_views(EVERYTHING, 6, seed=3, step=2), size_px=96, interpolation="bicubic")
     ).abs().max() > 0.1  # the draws matter
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("elements", [1, 2**20])
+def test_two_views_are_one_view_of_each_half(channels, elements, monkeypatch):
+    images, sizes = batch(4, channels)
+    draws = sample_views(EVERYTHING, 4, seed=0, step=0)
+    monkeypatch.setattr(two_views_module, "_CACHED_ELEMENTS", elements)
+    both = two_views(images, sizes, draws, size_px=16, interpolation="bicubic")
+    for half in (slice(0, 4), slice(4, 8)):
+        mine = [Draw(draw.op, draw.active[half], draw.values[half]) for draw in draws]
+        alone = one_view(images, sizes, mine, size_px=16, interpolation="bicubic")
+        assert torch.equal(alone, both[half])
+        assert not alone.requires_grad
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_views_are_drawn_as_rows_are_two_for_an_image(count):
+    pairs = sample_views(EVERYTHING, count, seed=3, step=4)
+    rows = sample_rows(EVERYTHING, 2 * count, seed=3, step=4)
+    assert [draw.op for draw in pairs] == [draw.op for draw in rows] == list(EVERYTHING)
+    for first, second in zip(pairs, rows, strict=True):
+        assert first.active.shape == (2 * count,)
+        assert torch.equal(first.active, second.active)
+        assert torch.equal(first.values, second.values)
+
+
+def test_rows_are_a_function_of_seed_and_step():
+    first, again, *others = (
+        sample_rows(EVERYTHING, 6, seed=seed, step=step)[0].values for seed, step in ((0, 0), (0, 0), (1, 0), (0, 1))
+    )
+    assert torch.equal(first, again)
+    assert not any(torch.equal(first, other) for other in others)
+
+
+def test_one_view_has_a_row_of_draws_for_each_image():
+    images, sizes = batch(5)
+    draws = sample_rows(build_policy(ViewsRecipe()), 5, seed=0, step=0)
+    views = one_view(images, sizes, draws, size_px=16, interpolation="bicubic")
+    assert views.shape == (5, 3, 16, 16)
+    assert 0 <= views.amin() <= views.amax() <= 1
+    assert torch.equal(views, one_view(images, sizes, draws, size_px=16, interpolation="bicubic"))

@@ -1,0 +1,52 @@
+"""What was measured before an interruption is read again, unless something that it depends on has changed."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twofold.evaluation import evaluate_encoder
+from twofold.recipe import DataRecipe
+
+
+@pytest.fixture
+def measure(flat, blind, views, machine, tmp_path):
+    """Evaluate by k-NN, keeping what was measured; the rows, and how many units were made."""
+
+    def run(images, keep: Path | None = tmp_path / "kept", **settings):
+        options = {"protocols": ("knn",), "seeds": 1, "few_seeds": 1, "shots": (1,), "data": DataRecipe(), **settings}
+        said = []
+        evaluation = evaluate_encoder(
+            flat, untrained=blind, images=images, views=views, hardware=machine, keep=keep, say=said.append, **options
+        )
+        return [row.to_dict() for row in evaluation.rows], sum(line.startswith("[") for line in said)
+
+    return run
+
+
+def test_nothing_is_made_twice(separable, measure):
+    rows, made = measure(separable)
+    assert made == 3
+    assert measure(separable) == (rows, 0)
+
+
+def test_a_changed_label_is_measured_anew(separable, measure):
+    """The pictures are the same ones, and so is their fingerprint."""
+    measure(separable)
+    labels = list(separable.labels)
+    swap = separable.rows("train")
+    for row, other in zip(swap, np.roll(swap, 1), strict=True):
+        labels[row] = separable.labels[other]
+    changed = dataclasses.replace(separable, labels=labels)
+    rows, made = measure(changed)
+    assert made == 3
+    assert rows == measure(changed, keep=None)[0]
+
+
+def test_another_count_of_seeds_and_other_weights_are_measured_anew(separable, measure, flat):
+    measure(separable)
+    assert measure(separable, few_seeds=2)[1] == 3
+    assert measure(separable, few_seeds=2)[1] == 0
+    flat.norm.running_mean += 0.5
+    assert measure(separable, few_seeds=2)[1] == 3
