@@ -482,3 +482,10 @@ def test_what_is_kept_is_known_by_all_that_it_depends_on(separable, flat, views,
     }
     nn.init.constant_(flat.norm.bias, 1e-7)
     assert len(keys | {_key(separable, flat, views, machine)}) == 10
+
+
+def test_fewer_draws_of_labels_than_sets_of_weights(separable, measure):
+    rows = measure(separable, seeds=3, few_seeds=2, shots=(1,)).rows
+    seeds = {(r.protocol, r.encoder, r.labels): r.seeds for r in rows}
+    assert seeds["linear", "untrained", "all"] == 3
+    assert seeds["linear", "untrained", 1] == seeds["knn", "untrained", 1] == 2

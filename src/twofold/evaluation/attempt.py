@@ -26,6 +26,7 @@ class Attempt:
     base_lr: float | None = None
     weights: int | None = None
     converged: bool = True
+    seconds: float = 0.0  # that it took; what was made together is counted at the first
 
     @property
     def predicted(self) -> Int64[np.ndarray, " m"]:

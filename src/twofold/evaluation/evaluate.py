@@ -3,7 +3,6 @@
 First everything is fitted and predicted, with the labels of train alone; then one function counts what is right.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -101,13 +100,10 @@ def evaluate_encoder(
     )
     if start != "h":
         head_part(head, start)
-    began = time.perf_counter()
     scope = find_scope(images, settings, data)
     for line in scope.stated:
         say(line)
-    evaluation = conclude(scope, make_attempts(subject, scope, keep=keep, say=say), data)
-    evaluation.details["seconds"] = round(time.perf_counter() - began, 3)
-    return evaluation
+    return conclude(scope, make_attempts(subject, scope, keep=keep, say=say), data)
 
 
 def conclude(
@@ -186,6 +182,7 @@ def _details(
         "main": {name: getattr(answers.attempt, name) for name in ("protocol", "encoder", "labels")},
         "confusion": confusion(answers.truth, answers.attempt.predicted, len(labelled.classes)).tolist(),
         "per_class": _per_class(labelled.classes, answers),
+        "seconds": round(sum(attempt.seconds for attempt in attempts), 3),
         "differences": [difference.to_dict() for difference in differences],
         "l2_grid": list(settings.grid),
         **_chosen(attempts),

@@ -67,6 +67,8 @@ def _probe_units(subject: Subject, scope: Scope, shelf: Shelf, rates: Rates) -> 
             elif protocol == "linear":
                 for labels in scope.budgets:
                     draws = _whole(scope, weights) if labels == "all" else _few(scope, weights, labels)
+                    if not draws:  # fewer draws of labels than sets of untrained weights
+                        continue
                     make = partial(_linear, shelf, scope, encoder, weights, draws)
                     count = labels_per_class(scope.labelled, labels) * len(scope.labelled.classes)
                     yield Unit(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from twofold.evaluation.attempt import Attempt
 from twofold.evaluation.ledger import Ledger
@@ -19,13 +20,20 @@ def work_through(units: Sequence[Unit], ledger: Ledger, say: Callable[[str], Non
     for place, unit in enumerate(units, start=1):
         waiting = not ledger.has(unit.name)
         began = time.monotonic()
-        attempts += ledger.attempts(unit.name, unit.make)
+        attempts += ledger.attempts(unit.name, lambda unit=unit: _timed(unit))
         if waiting:
             took = time.monotonic() - began
             left = clock.left_after(unit, took)
             ending = f", about {duration(left)} left" if place < len(units) else ""
             say(f"[{place} of {len(units)}] {unit.title}: {duration(took)}{ending}")
     return attempts
+
+
+def _timed(unit: Unit) -> list[Attempt]:
+    """The attempts of a unit; the first says how long they took, so that a continuation knows it too."""
+    began = time.monotonic()
+    first, *others = unit.make()
+    return [replace(first, seconds=time.monotonic() - began), *others]
 
 
 class _Clock:

@@ -1,6 +1,5 @@
 """An encoder on other data sets: linear probe and fine-tuning, beside its baselines and other encoders."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +41,6 @@ def evaluate_target(
     say: Callable[[str], None],
 ) -> Evaluation:
     """Measure `subject` with its baselines on one data set, and `others` without, on the same splits and seeds."""
-    began = time.perf_counter()
     scope = find_scope(images, settings, data)
     for line in scope.stated:
         say(f"  {line}")
@@ -51,9 +49,7 @@ def evaluate_target(
     alone = replace(scope, settings=replace(settings, protocols=own, baselines=False))
     for place, other in enumerate(others):
         attempts += make_attempts(other, alone, keep=keep / f"other-{place}", say=say)
-    evaluation = conclude(scope, attempts, data, pairs=[*PAIRS, *against(others)])
-    evaluation.details["seconds"] = round(time.perf_counter() - began, 3)
-    return evaluation
+    return conclude(scope, attempts, data, pairs=[*PAIRS, *against(others)])
 
 
 def against(others: Sequence[Subject]) -> list[tuple[Way, Way]]:
