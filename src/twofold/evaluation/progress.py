@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from twofold.evaluation.attempt import Attempt
 from twofold.evaluation.ledger import Ledger
@@ -20,7 +21,7 @@ def work_through(units: Sequence[Unit], ledger: Ledger, say: Callable[[str], Non
     for place, unit in enumerate(units, start=1):
         waiting = not ledger.has(unit.name)
         began = time.monotonic()
-        attempts += ledger.attempts(unit.name, lambda unit=unit: _timed(unit))
+        attempts += ledger.attempts(unit.name, partial(_timed, unit))
         if waiting:
             took = time.monotonic() - began
             left = clock.left_after(unit, took)
