@@ -67,7 +67,7 @@ def build_torchvision(name: str, *, channels: int, size_px: int = 224, zero_init
 
     names: list[str] = list_models(module=models)
     if name not in names:
-        raise unknown_name("torchvision encoder", name, names)
+        raise unknown_name("torchvision encoder", name, _near(name, names))
     try:
         module = get_model(name, weights=None, **_torchvision_options(name, size_px, zero_init))
     except AssertionError as error:
@@ -95,9 +95,14 @@ def build_timm(name: str, *, channels: int, size_px: int = 224) -> Encoder:
         ) from error
     names: list[str] = timm.list_models()
     if name.split(".")[0] not in names:
-        raise unknown_name("timm encoder", name, difflib.get_close_matches(name, names, n=8, cutoff=0.3) or names[:8])
+        raise unknown_name("timm encoder", name, _near(name, names))
     module = _create_timm(timm.create_model, name, channels, size_px)
     return Adapted(module, channels=channels, size_px=size_px)
+
+
+def _near(name: str, names: list[str]) -> list[str]:
+    """Eight names like it: neither library's list fits into an error."""
+    return difflib.get_close_matches(name, names, n=8, cutoff=0.3) or names[:8]
 
 
 def _create_timm(create_model: Callable[..., nn.Module], name: str, channels: int, size_px: int) -> nn.Module:

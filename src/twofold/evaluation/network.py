@@ -132,8 +132,8 @@ def fit_network(
     network.eval()
     if bool(bad):
         raise DivergedError(
-            f"training with labels gave a loss that is not finite at base_lr {schedule.optim.base_lr:g}; it must stay "
-            "finite. Lower the learning rate."
+            f"training with labels gave a loss that is not finite at the learning rate {peak:g}; it must stay finite. "
+            "Lower the learning rate."
         )
 
 

@@ -10,6 +10,7 @@ from twofold.evaluation.ledger import Ledger
 from twofold.evaluation.probing import Draw, knn_attempts, linear_attempts
 from twofold.evaluation.rates import Rates
 from twofold.evaluation.scope import Scope
+from twofold.evaluation.selection import FEW_L2_GRID, FOLDS
 from twofold.evaluation.subject import Shelf, Subject, head_layers
 from twofold.evaluation.training import Trainer
 from twofold.evaluation.tuning import MANNERS, MOST_TO_CHOOSE_ON, make_schedule
@@ -74,9 +75,18 @@ def _probe_units(subject: Subject, scope: Scope, shelf: Shelf, rates: Rates) -> 
                     yield Unit(
                         name=f"{encoder}/{weights}/linear/{labels}",
                         title=f"{title}: linear probe, {budget_name(labels)}",
-                        seconds=rates.linear_s(encoder, count, len(draws), len(scope.settings.grid)),
+                        seconds=rates.linear_s(encoder, count, len(draws) * _fits(scope, labels)),
                         make=make,
                     )
+
+
+def _fits(scope: Scope, labels: Labels) -> int:
+    """How often a probe is fitted for one draw: along the path of L2 on every fold, then once more."""
+    if labels == "all":
+        return len(scope.folds[scope.settings.seeds[0]]) * len(scope.settings.grid) + 1
+    if isinstance(labels, int) and labels < FOLDS:
+        return 1
+    return FOLDS * len(FEW_L2_GRID) + 1
 
 
 def _whole(scope: Scope, weights: int | None, first: bool = False) -> list[Draw]:

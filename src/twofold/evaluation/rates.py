@@ -10,13 +10,12 @@ from twofold.evaluation.embed import embed_images
 from twofold.evaluation.linear import fit_linear
 from twofold.evaluation.network import Schedule, build_network, fit_network
 from twofold.evaluation.scope import Scope
-from twofold.evaluation.selection import FOLDS
 from twofold.evaluation.subject import Subject
 from twofold.evaluation.tuning import MANNERS
 from twofold.recipe import OptimRecipe
 
 _TRIED = 512
-_PRODUCTS_A_FIT = 60  # of L-BFGS, warm starts included, in the trials that the estimate was fitted to
+_PRODUCTS_A_FIT = 30  # of L-BFGS, warm starts included, in the trials that the estimate was fitted to
 _PIXEL_NUMBERS = 972
 _BATCHES = (16, 128)
 
@@ -33,11 +32,10 @@ class Rates:
     test_s: float  # embedding test
     dim: int
 
-    def linear_s(self, encoder: str, labels: float, draws: int, values: int) -> float:
-        """Choosing L2 among `values` and fitting, for `draws` draws of `labels` labelled pictures."""
+    def linear_s(self, encoder: str, labels: float, fits: int) -> float:
+        """So many fits of the probe on `labels` labelled pictures."""
         width = _PIXEL_NUMBERS if encoder == "pixels" else self.dim
-        fits = min(FOLDS, values) * min(values, 8) / 2
-        return draws * fits * _PRODUCTS_A_FIT * labels * width * self.product_s
+        return fits * _PRODUCTS_A_FIT * labels * width * self.product_s
 
     def training_s(self, schedule: Schedule, protocol: str) -> float:
         """Training one network; a frozen encoder has no backward pass."""
