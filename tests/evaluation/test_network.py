@@ -161,7 +161,7 @@ def test_a_classifier_starts_small_and_by_its_seed(build):
 
 
 def test_a_huge_rate_is_an_error_that_names_it(separable, build, fit):
-    with pytest.raises(DivergedError, match=r"not finite at the learning rate \S+; .*Lower the learning rate") as caught:
+    with pytest.raises(DivergedError, match=r"not finite at the learning rate \S+; .*Lower") as caught:
         fit(build(Tiny()), separable, base_lr=1e30)
     assert isinstance(caught.value, TwofoldError)
 
