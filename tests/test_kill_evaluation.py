@@ -71,7 +71,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
             given = {"run": str(run), "cache": str(home / "cache"), **options}
             jobs.append([program, given, plans[program] if name == "killed" else []])
     command = [sys.executable, str(DRIVER), json.dumps(jobs)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert result.returncode == 0, result.stderr
     calls = [part.splitlines() for part in re.split(r"^--- .*\n", result.stdout, flags=re.MULTILINE)[1:]]
     count = len(plans["evaluate"]) + 2

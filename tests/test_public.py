@@ -23,14 +23,14 @@ def test_that_check_can_fail() -> None:
 
 
 def test_public_names_are_there_and_documented() -> None:
-    for name in ("pretrain", "evaluate", "embed", "load", "nt_xent", "LARS"):
+    for name in ("pretrain", "evaluate", "transfer", "embed", "load", "nt_xent", "LARS"):
         assert name in dir(twofold)
         assert inspect.getdoc(getattr(twofold, name))
 
 
 def test_the_functions_stay_functions_after_their_modules_are_imported() -> None:
-    use = "print(callable(twofold.pretrain), callable(twofold.evaluate))"
-    assert run_python(f"import twofold, twofold.pretraining, twofold.evaluation; {use}") == "True True"
+    use = "print(*(callable(f) for f in (twofold.pretrain, twofold.evaluate, twofold.transfer)))"
+    assert run_python(f"import twofold, twofold.pretraining, twofold.evaluation.transfer; {use}") == "True True True"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

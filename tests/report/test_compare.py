@@ -35,6 +35,11 @@ def test_an_interval_that_contains_zero_decides_nothing(low: float, high: float,
     assert ("No clear difference" in said((low + high) / 2, low, high)) != decided
 
 
+def test_an_interval_over_the_test_pictures_is_not_said_to_be_over_seeds() -> None:
+    assert said(0.04, 0.03, 0.05, over="pictures").endswith("(3.0 to 5.0, over the test pictures).")
+    assert said(0.04, -0.03, 0.11, over="pictures").endswith("(\u22123.0 to +11.0, over the test pictures).")
+
+
 @pytest.mark.parametrize("mean", [0.3, -0.3])
 def test_one_seed_wins_nothing(mean: float) -> None:
     text = said(mean, None, None, seeds=1)
