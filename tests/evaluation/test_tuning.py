@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from twofold.evaluation.network import DivergedError
+from twofold.evaluation.rates import Rates
 from twofold.evaluation.tuning import (
     MANNERS,
     MOST_TO_CHOOSE_ON,
@@ -13,7 +14,6 @@ from twofold.evaluation.tuning import (
     choice_places,
     choose_rate,
     make_schedule,
-    seconds_of,
 )
 from twofold.optim import peak_lr
 
@@ -69,9 +69,11 @@ def test_the_papers_rate_comes_first_and_the_others_are_around_it():
         assert (first / low, high / first) == pytest.approx((4, 4))
 
 
-def test_the_time_is_that_of_all_pictures_shown():
+def test_the_guessed_time_is_that_of_all_steps_and_of_all_pictures_shown():
+    rates = Rates(embedding_s=0.0, knn_s=0.0, step_s=2.0, train_s=0.5, product_s=0.0, test_s=0.0, dim=1)
     one = make_schedule(MANNERS["finetune"], 0.1, labels=500, train=50_000)
-    assert seconds_of(one, 0.5) == 469 * 64 * 0.5
+    assert rates.training_s(one, "finetune") == 469 * (2.0 + 64 * 0.5)
+    assert rates.training_s(one, "sgd") < rates.training_s(one, "finetune")
 
 
 def _ids(*sizes):
