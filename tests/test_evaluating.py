@@ -159,7 +159,7 @@ def test_transfer_in_one_command(home: Home, command: Command) -> None:
         assert means[data, protocol, "trained"] == means[data, protocol, "encoder"], "it is the same encoder"
 
     details = read(run / "transfer_details.json")
-    assert list(details) == ["targets", "differences", "stated"]
+    assert list(details) == ["targets", "differences", "stated", "seconds", "versions"]
     found = [(one["data"], one["train"], one["test"], one["classes"], one["split"]) for one in details["targets"]]
     assert found == [(str(home.more), 24, 6, 3, "by seed"), (str(home.data), 24, 24, 3, "own")]
     assert all(one["test_also_in_train"] == 0 for one in details["targets"])

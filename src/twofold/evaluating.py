@@ -43,7 +43,7 @@ def evaluate(
     seeds: int = 5,
     few_seeds: int = 20,
     finetune_from: str = "h",
-    finetune_epochs: float | None = None,
+    finetune_epochs: int | float | None = None,
     cache: Path | None = None,
 ) -> Evaluation:
     """Measure a run on labelled pictures; print the table, write RUN/evaluation.json and the report.
@@ -78,7 +78,7 @@ def evaluate(
         shots=tuple(shots),
         fractions=tuple(label_fraction),
         start=finetune_from,
-        epochs=finetune_epochs,
+        epochs=None if finetune_epochs is None else float(finetune_epochs),
         keep=record.evaluation_partial,
         say=say,
     )
@@ -102,7 +102,7 @@ def transfer(
     seeds: int = 3,
     beside: Sequence[str] = (),
     beside_px: int | None = None,
-    finetune_epochs: float | None = None,
+    finetune_epochs: int | float | None = None,
     cache: Path | None = None,
 ) -> dict[str, Evaluation]:
     """Measure a run on other data sets; print tables, write RUN/transfer.json and the report.
@@ -120,7 +120,7 @@ def transfer(
     loaded = load(run)
     others = [load_beside(text, loaded, size_px=beside_px) for text in beside]
     _require_names([other.name for other in others])
-    settings = transfer_settings(protocol, seeds, finetune_epochs)
+    settings = transfer_settings(protocol, seeds, None if finetune_epochs is None else float(finetune_epochs))
     found: dict[str, Evaluation] = {}
     targets = {name: open_pictures(loaded, name, cache, beside=others) for name in names}  # all, before hours on one
     for place, (name, images) in enumerate(targets.items()):
