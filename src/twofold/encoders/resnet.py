@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from twofold.encoders.convolution import Convolution
 from twofold.encoders.encoder import Encoder
 from twofold.errors import TwofoldError, unknown_name
 
@@ -143,7 +144,7 @@ def load_torchvision_weights(encoder: ResNet, weights: Mapping[str, Tensor]) -> 
 
 
 def _convolution(in_width: int, out_width: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(in_width, out_width, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return Convolution(in_width, out_width, kernel, stride=stride, padding=kernel // 2, bias=False)
 
 
 def _shortcut(in_width: int, out_width: int, stride: int) -> nn.Sequential | None:
