@@ -14,7 +14,7 @@ $(VENV)/.installed: pyproject.toml
 demo: $(VENV)/.installed
 	$(BIN)/twofold sample runs/fashion
 	$(BIN)/twofold pretrain runs/fashion --recipe fashion-demo --out $(DEMO)
-	$(BIN)/twofold evaluate $(DEMO) --data runs/fashion --few-seeds 40
+	$(BIN)/twofold evaluate $(DEMO) --data runs/fashion --shots 1 5 10 --few-seeds 40
 
 # Beside the peers, one after the other, alone on a quiet machine; CIFAR10=FOLDER adds those that need the real pictures.
 bench: $(VENV)/.installed
@@ -25,9 +25,9 @@ bench: $(VENV)/.installed
 	else echo "CIFAR10=FOLDER was not given: endtoend and speedrun are left out"; fi
 	$(BIN)/python benchmarks/render.py
 
-# One thread: the tests' tensors are small, and threads that wait for each other are slower than one that works.
+# Two processes of one thread: the tests' tensors are small, and threads that wait for each other are slower than one.
 test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from lightly_loop import WORKERS, Loop
 from PIL import Image
-from results import machine, save
+from results import load, machine, save
 
 from twofold.benching import flops_per_view, matrix_flops
 from twofold.data import ImageSet, Loader, load_images
@@ -137,15 +137,23 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15.0, help="of each turn")
+    parser.add_argument("--only", choices=list(SETTINGS), help="measure this alone, keep the figures of the others")
     options = parser.parse_args()
     keep_freed_memory()  # as the command line does
-    tables = []
+    tables = (
+        {table["title"]: table for table in (load(Path(__file__).stem) or {"tables": []})["tables"]}
+        if options.only
+        else {}
+    )
     with tempfile.TemporaryDirectory() as made:
         for title, setting in SETTINGS.items():
+            if options.only not in (None, title):
+                continue
             large = setting["size_px"] > 32
             folder = mosaics(options.data / "train", Path(made), 400) if large else options.data
-            tables.append(compare(title, setting, folder, options.rounds, options.seconds))
-    result = {"machine": machine(), "lightly": version("lightly"), "rounds": options.rounds, "tables": tables}
+            tables[title] = compare(title, setting, folder, options.rounds, options.seconds)
+    found = [tables[title] for title in SETTINGS if title in tables]
+    result = {"machine": machine(), "lightly": version("lightly"), "rounds": options.rounds, "tables": found}
     save(Path(__file__).stem, result)
 
 

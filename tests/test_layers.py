@@ -19,7 +19,7 @@ LAYERS = [
     {"runtime", "distributed", "plan"},
     {"training", "measuring", "profiling", "benching", "looking", "startup", "pretraining", "evaluation"},
     {"studies", "report"},
-    {"api", "evaluating", "launch"},
+    {"api", "evaluating", "studying", "launch"},
     {"cli", "__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

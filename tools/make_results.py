@@ -3,7 +3,8 @@
     python tools/make_results.py collect NAME RUN [--commands FILE]   copies a run's figures to docs/results/NAME.json
     python tools/make_results.py render                               writes docs/results.md from docs/results/*.json
 
-Needs the extra `bench` (matplotlib). FILE holds the commands that made the run, one a line.
+FILE holds the commands that made the run, one a line. Of a study, its study.json is
+copied to docs/results/NAME.json as it is.
 """
 
 import argparse
@@ -11,6 +12,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from study_results import study_section, verdicts_table
 
 from twofold.runtime.record import Run
 
@@ -75,11 +78,15 @@ def _plain(details: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def render() -> None:
     """docs/results.md and a chart for each part of it."""
+    found = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+    runs = {name: one for name, one in found.items() if "evaluation" in one}
+    studies = {name: one for name, one in found.items() if "study" in one}
     lines = ["# What was measured", "", "Written by `python tools/make_results.py render` from `docs/results/`.", ""]
-    for path in sorted(FOLDER.glob("*.json")):
-        found = json.loads(path.read_text())
-        if "evaluation" in found:
-            lines += _run_section(path.stem, found)
+    lines += verdicts_table(studies)
+    for name, one in runs.items():
+        lines += _run_section(name, one)
+    for name, one in studies.items():
+        lines += study_section(name, one, DOCS)
     (DOCS / "results.md").write_text("\n".join(lines).rstrip() + "\n")
     print(f"Written: {DOCS / 'results.md'}")
 

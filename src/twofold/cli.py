@@ -143,6 +143,33 @@ def transfer(
     )
 
 
+def study(
+    name: Annotated[Positional[str], arg(help="name of a study; 'list' describes them all")],
+    /,
+    data: Annotated[
+        str | None,
+        arg(help="labelled pictures, in any form that 'twofold pretrain' takes (default: CIFAR10, ImageNet)"),
+    ] = None,
+    scale: Annotated[str, arg(help="laptop (in miniature) or paper (its encoder, batch and epochs)")] = "laptop",
+    seeds: Annotated[int, arg(help="seeds of every cell that a claim rests on")] = 3,
+    minutes: Annotated[
+        float | None, arg(help="minutes that the base recipe trains, turned into epochs by a measurement")
+    ] = None,
+    out: Annotated[
+        Path | None, arg(help="folder of the study, which several processes may share (default: studies/NAME)")
+    ] = None,
+    plan: Annotated[bool, arg(help="only print the plan and the time it would take")] = False,
+    cache: Cache = None,
+) -> None:
+    """Rerun a study of the paper: a grid of recipes, a table, a figure, and a verdict on each claim."""
+    from twofold.studying import list_studies, study
+
+    if name == "list":
+        list_studies(scale, seeds)
+    else:
+        study(name, data=data, scale=scale, seeds=seeds, minutes=minutes, out=out, plan=plan, cache=cache)
+
+
 def embed(
     run: Run,
     data: Data,
@@ -183,6 +210,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench,
     "evaluate": evaluate,
     "transfer": transfer,
+    "study": study,
     "embed": embed,
     "report": report,
     "recipes": recipes,

@@ -8,6 +8,10 @@ class TwofoldError(ValueError):
     """Something a person can put right: shown as one line, without a traceback."""
 
 
+class DivergedError(TwofoldError):
+    """Training gave numbers that are not finite: its learning rate was too high."""
+
+
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> TwofoldError:
     """The error for a misspelt name, with the nearest right one.
 

@@ -11,7 +11,7 @@ import torch
 
 from twofold.data import ImageSet, Loader, load_images
 from twofold.distributed import World, open_world
-from twofold.errors import TwofoldError
+from twofold.errors import DivergedError
 from twofold.looking import Monitor, build_look, epochs_of
 from twofold.optim import lr_at
 from twofold.plan import Plan, require_enough
@@ -44,7 +44,7 @@ _METRIC_ROWS = 400
 
 
 def pretrain(
-    data: str | Path,
+    data: str | Path | ImageSet,
     *,
     out: str | Path,
     recipe: Recipe,
@@ -54,6 +54,7 @@ def pretrain(
 ) -> Run:
     """Train an encoder on the pictures in `data` and leave it, with its whole history, in the run directory `out`.
 
+    `data` is what `load_images` takes, or what it gave for the recipe's channels and store.
     Under a launcher (torchrun) all its processes act as one: each handles its share of every batch, the first writes.
 
     The same call again continues an interrupted run at the exact step, in the same order; a finished one is left
@@ -62,16 +63,13 @@ def pretrain(
     Raises TwofoldError for data or settings that cannot work, for a continuation under other settings, and for a loss
     that is not finite; KeyboardInterrupt on Ctrl-C and SystemExit(143) on SIGTERM, after saving.
     """
-    require_place(data, out)
+    if not isinstance(data, ImageSet):
+        require_place(data, out)
     with open_world(recipe.hardware.device) as world, _open_together(out, world) as run:
         record = world.from_first(lambda: begun_with(run, recipe))
         hardware = world.in_turn(lambda: resolve_hardware(recipe.hardware))
         world.in_turn(lambda: require_encoder(recipe))
-        images = world.in_turn(
-            lambda: load_images(
-                data, recipe=recipe.data, store_px=recipe.stored_px, cache=cache, show_progress=world.is_first
-            )
-        )
+        images = world.in_turn(lambda: _open_images(data, recipe, cache, show_progress=world.is_first))
         found = {"precision": hardware.precision, "pictures": images.fingerprint, "profile": profile}
         world.require_same({**recipe.settings(), **found, **{name: versions()[name] for name in ("twofold", "torch")}})
         say_found(images, len(images.rows("train")))
@@ -93,6 +91,12 @@ def pretrain(
         if world.is_first:
             save_encoder(run.encoder, state.model.encoder, recipe)
     return run
+
+
+def _open_images(data: str | Path | ImageSet, recipe: Recipe, cache: Path | None, *, show_progress: bool) -> ImageSet:
+    if isinstance(data, ImageSet):
+        return data
+    return load_images(data, recipe=recipe.data, store_px=recipe.stored_px, cache=cache, show_progress=show_progress)
 
 
 def _profile(
@@ -194,7 +198,7 @@ def _require_finite(run: Run, state: TrainState) -> None:
     bad = min(bad, state.step)
     saved = load_checkpoint(run.checkpoints)
     kept = f"the checkpoint of step {saved['step']:,} is untouched" if saved else "no checkpoint had been written yet"
-    raise TwofoldError(
+    raise DivergedError(
         f"the loss or the weights at step {bad:,} are not finite; the run stops and saves nothing more ({kept}). "
         "Start in a new --out with a lower --base-lr, a higher --temperature or --precision fp32."
     )

@@ -58,7 +58,8 @@ def begin(run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, world:
     chunk = schedule.chunk
     if recipe.hardware.memory_bytes is not None:
         chunk = choose_chunk(recipe, hardware, world, batch, memory=recipe.hardware.memory_bytes)
-    step_s = measure_step_s(recipe, hardware, world, world.share(schedule.batch_size, chunk), batch)
+    seconds = 0.2 if schedule.minutes is None else 6.0  # only printed, or turned into a number of steps
+    step_s = measure_step_s(recipe, hardware, world, world.share(schedule.batch_size, chunk), batch, seconds=seconds)
     plan = make_plan(recipe, images=len(rows), step_s=step_s, processes=world.size, chunk=chunk)
     world.from_first(lambda: _write_down(run, recipe, hardware, images, plan, step_s))
     return plan

@@ -10,10 +10,10 @@ from torch import nn
 
 from networks import DIM, VIEWS, Tiny, recording, same, schedule, state
 from twofold.data import rows_of_step
-from twofold.errors import TwofoldError
+from twofold.errors import DivergedError, TwofoldError
 from twofold.evaluation import embed, network
 from twofold.evaluation.embed import embed_images, frozen
-from twofold.evaluation.network import DivergedError, build_network, fit_network
+from twofold.evaluation.network import build_network, fit_network
 from twofold.recipe import Op
 from twofold.views import one_view, sample_rows
 

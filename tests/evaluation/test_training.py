@@ -9,12 +9,11 @@ from jaxtyping import TypeCheckError
 from torch import nn
 
 from networks import VIEWS, Tiny, recording, same, state
-from twofold.errors import TwofoldError
+from twofold.errors import DivergedError, TwofoldError
 from twofold.evaluation import embed, network, training
 from twofold.evaluation.budgets import labelled_places
 from twofold.evaluation.labelled import find_labelled, read_truth
 from twofold.evaluation.ledger import Ledger
-from twofold.evaluation.network import DivergedError
 from twofold.evaluation.scoring import count_right
 from twofold.evaluation.subject import Subject
 from twofold.evaluation.training import Trainer, head_part

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from twofold.evaluation.network import DivergedError
+from twofold.errors import DivergedError
 from twofold.evaluation.rates import Rates
 from twofold.evaluation.tuning import (
     MANNERS,

@@ -44,7 +44,7 @@ class DenseWeight(torch.autograd.Function):
         return torch.cat(rows)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Each weight's gradient is the sum over the places where it is used."""
         (o, c, _, _), (h, w, h2, w2) = ctx.shape, ctx.places
         total = gradient.new_zeros(ctx.shape)
@@ -59,5 +59,7 @@ def _parts(h: int, w: int, h2: int, w2: int) -> list[tuple[slice, ...]]:
     A stride other than 1 has a single place out here, so that the second place of a side is always one further.
     """
     return [
-        (slice(None), slice(None), slice(1 - y, 1 - y + h), slice(1 - x, 1 - x + w)) for y in range(h2) for x in range(w2)
+        (slice(None), slice(None), slice(1 - y, 1 - y + h), slice(1 - x, 1 - x + w))
+        for y in range(h2)
+        for x in range(w2)
     ]

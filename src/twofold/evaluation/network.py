@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from twofold.data import ImageSet, Loader, rows_of_step
-from twofold.errors import TwofoldError
+from twofold.errors import DivergedError
 from twofold.evaluation.embed import Hardware
 from twofold.optim import build_optimizer, lr_at, peak_lr
 from twofold.recipe import Op, OptimRecipe, ViewsRecipe
@@ -96,14 +96,16 @@ def fit_network(
     hardware: Hardware,
     schedule: Schedule,
     seed: int,
+    ops: tuple[Op, ...] | None = None,
     each_step: Callable[[int], None] = lambda step: None,  # noqa: ARG005
 ) -> None:
-    """Train on the pictures `rows` with their class numbers `targets`, in place: cross-entropy, crop and flip only.
+    """Train on the pictures `rows` with their class numbers `targets`, in place, by cross-entropy.
 
-    The order of the pictures and their views are functions of (seed, step). No colour distortion and no blur, as in
-    the paper's fine-tuning and linear evaluation (reference 1.2). Raises TwofoldError where the loss is not finite.
+    The order of the pictures and their views are functions of (seed, step). The views are made by `ops`, by default
+    crop and flip alone: no colour distortion and no blur, as in the paper's fine-tuning and linear evaluation
+    (reference 1.2). Raises TwofoldError where the loss is not finite.
     """
-    policy = build_policy(replace(views, ops=_crop_and_flip(views)))
+    policy = build_policy(replace(views, ops=ops or _crop_and_flip(views)))
     target_of = np.full(len(images), -1, np.int64)
     target_of[rows] = targets
     peak = peak_lr(schedule.optim, schedule.batch_size)
@@ -135,10 +137,6 @@ def fit_network(
             f"training with labels gave a loss that is not finite at the learning rate {peak:g}; it must stay finite. "
             "Lower the learning rate."
         )
-
-
-class DivergedError(TwofoldError):
-    """A learning rate was too high."""
 
 
 def _crop_and_flip(views: ViewsRecipe) -> tuple[Op, ...]:

@@ -8,13 +8,13 @@ from jaxtyping import Float32, Int64
 from torch import nn
 
 from twofold.data import ImageSet
-from twofold.errors import unknown_name
+from twofold.errors import DivergedError, unknown_name
 from twofold.evaluation.attempt import Attempt, Labels, rank_classes, softmax_confidence
 from twofold.evaluation.budgets import labelled_places
 from twofold.evaluation.embed import embed_images, frozen
 from twofold.evaluation.labelled import Labelled
 from twofold.evaluation.ledger import Ledger
-from twofold.evaluation.network import DivergedError, Network, build_network, fit_network
+from twofold.evaluation.network import Network, build_network, fit_network
 from twofold.evaluation.subject import Subject, head_layers
 from twofold.evaluation.tuning import MANNERS, Manner, choice_places, choose_rate, make_schedule
 

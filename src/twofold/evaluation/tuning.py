@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from twofold.data import label_fraction
+from twofold.errors import DivergedError
 from twofold.evaluation.linear import cross_entropy
-from twofold.evaluation.network import DivergedError, Schedule
+from twofold.evaluation.network import Schedule
 from twofold.evaluation.selection import FOLDS, stratified_folds
 from twofold.recipe import OptimRecipe
 

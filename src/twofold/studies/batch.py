@@ -1,0 +1,155 @@
+"""How large a batch, for how long, with which scaling of the learning rate (paper, section 5.2, figure 9, B.1)."""
+
+from math import sqrt
+from typing import Any
+
+from twofold.optim import peak_lr
+from twofold.studies.cell import Cell, with_seeds
+from twofold.studies.claim import Claim, Comparison, minus
+from twofold.studies.found import Found
+from twofold.studies.panel import Panel
+from twofold.studies.scale import Scale
+from twofold.studies.study import Study
+
+SCALINGS = ("linear", "sqrt")
+OPTIMIZERS = {"SGD": "sgd", "LARS": "lars"}
+
+
+def _lengths(scale: Scale) -> tuple[float, float]:
+    return scale.lengths[0], scale.lengths[-1]
+
+
+def _name(size: int, scaling: str, length: float) -> str:
+    return f"batch {size}, {scaling}, length {length:g}"
+
+
+def _grid(scale: Scale) -> list[Cell]:
+    optim, own = scale.base.optim, scale.base.schedule.batch_size
+    rates = {"linear": optim.base_lr, "sqrt": peak_lr(optim, own) / sqrt(own)}  # equal at the base's own batch
+    return [
+        Cell(
+            name=_name(size, scaling, length),
+            settings={
+                "batch_size": size,
+                "lr_scaling": scaling,
+                "base_lr": rates[scaling],
+                "epochs": length * scale.epochs,
+            },
+        )
+        for length in _lengths(scale)
+        for scaling in SCALINGS
+        for size in scale.batch_sizes
+    ]
+
+
+def _tuning(scale: Scale, optimizer: str) -> list[Cell]:
+    """Learning rates of an optimizer at the base's batch, short, on selection."""
+    return [
+        Cell(name=f"{optimizer}, rate {rate:g}", settings=_optimizer(scale, optimizer, rate), on="selection")
+        for rate in scale.tuning["lars_lr" if optimizer == "LARS" else "base_lr"]
+    ]
+
+
+def _optimizer(scale: Scale, optimizer: str, rate: float) -> dict[str, Any]:
+    epochs = scale.short * scale.epochs
+    return {"optimizer": OPTIMIZERS[optimizer], "base_lr": rate, "lr_scaling": "linear", "epochs": epochs}
+
+
+def _largest(scale: Scale, found: Found, optimizer: str) -> Cell:
+    """The optimizer at the largest batch, its best rate scaled linearly."""
+    tuned = {cell.name: cell for cell in _tuning(scale, optimizer)}
+    settings = tuned[found.best(tuned, "top1")].settings
+    return Cell(name=f"{optimizer}, largest batch", settings={**settings, "batch_size": scale.batch_sizes[-1]})
+
+
+def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
+    """The grid of batch and length; both optimizers tuned at the base's batch, then at the largest."""
+    tuning = [cell for optimizer in OPTIMIZERS for cell in _tuning(scale, optimizer)]
+    known = tuning + with_seeds(_grid(scale), seeds)
+    if not found.has(tuning):
+        return known
+    return known + with_seeds([_largest(scale, found, optimizer) for optimizer in OPTIMIZERS], seeds)
+
+
+def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
+    """Figure 9, once a scaling."""
+    sizes = tuple(str(size) for size in scale.batch_sizes)
+    rows = {f"epochs: {length * scale.epochs:g}": length for length in _lengths(scale)}
+    grids = [
+        Panel(
+            title=f"Batch size, learning rate by {'square root' if scaling == 'sqrt' else 'linear'} scaling, top-1",
+            rows=tuple(rows),
+            columns=sizes,
+            entries={
+                (row, str(size)): (_name(size, scaling, length), "top1")
+                for row, length in rows.items()
+                for size in scale.batch_sizes
+            },
+            column_title="batch size",
+        )
+        for scaling in SCALINGS
+    ]
+    column = f"batch {scale.batch_sizes[-1]}, top-1"
+    return [
+        *grids,
+        Panel(
+            title="Optimizers at the largest batch, rates tuned at the base's and scaled linearly",
+            rows=tuple(OPTIMIZERS),
+            columns=(column,),
+            entries={(name, column): (f"{name}, largest batch", "top1") for name in OPTIMIZERS},
+            kind="dots",
+        ),
+    ]
+
+
+def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
+    """Larger batches win at few epochs; the gap closes; LARS holds at the largest."""
+    small, large = scale.batch_sizes[0], scale.batch_sizes[-1]
+    short, long = _lengths(scale)
+
+    def gap(scaling: str, length: float, sign: float = 1.0) -> dict[tuple[str, str], float]:
+        return {
+            (_name(large, scaling, length), "top1"): sign,
+            (_name(small, scaling, length), "top1"): -sign,
+        }
+
+    few = "In epochs this few a small batch takes many more steps, and the number of steps decides."
+    return [
+        Claim(
+            text="Larger batches win at few epochs",
+            paper="the larger the batch, the better, by several points at 100 epochs (figure 9)",
+            comparisons=tuple(
+                Comparison(name=f"batch {large} minus {small}, {scaling} scaling", weights=gap(scaling, short))
+                for scaling in SCALINGS
+            ),
+            why_not=few,
+        ),
+        Claim(
+            text="The gap closes with epochs",
+            paper="the differences between batch sizes fade with longer training (figure 9)",
+            comparisons=tuple(
+                Comparison(
+                    name=f"gap at {short:g} minus gap at {long:g} of the epochs, {scaling} scaling",
+                    weights=gap(scaling, short) | gap(scaling, long, -1.0),
+                )
+                for scaling in SCALINGS
+            ),
+            why_not=few,
+        ),
+        Claim(
+            text="At the largest batch LARS holds where SGD with a linearly scaled rate does not",
+            paper="SGD with momentum and linear scaling may be unstable at large batches (section 2.2)",
+            comparisons=(minus("LARS, largest batch", "SGD, largest batch"),),
+            why_not=f"A batch of {large} may not be large enough for SGD to become unstable.",
+        ),
+    ]
+
+
+STUDY = Study(
+    name="batch",
+    asks="How large a batch, for how long, with which learning rate?",
+    paper="Larger batches win at few epochs, and the gap closes with more (figure 9).",
+    cells=cells,
+    panels=panels,
+    claims=claims,
+)

@@ -1,0 +1,34 @@
+"""A cell of a study: one training, and what is measured of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+SPLITS = ("test", "selection")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """The base recipe with some `settings` changed, trained with one `seed`.
+
+    `measure` is a name in `MEASURES`, `options` are what that measure is told beside the recipe (a share of labels).
+    `on` says which pictures it is measured on: "selection", cut from train, for what is chosen by the result, or
+    "test". Cells of one name differ in their seed alone.
+    """
+
+    name: str
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    measure: str = "linear"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    on: str = "test"
+
+    @property
+    def key(self) -> str:
+        """What no other cell of the study is called; fit for the name of a file."""
+        return f"{self.name}.{self.seed}" if self.on == "test" else f"{self.name}.{self.seed}.{self.on}"
+
+
+def with_seeds(cells: list[Cell], seeds: int) -> list[Cell]:
+    """Each cell with the seeds 0 to seeds - 1: the first seed of all comes first, so that a study is soon complete."""
+    return [replace(cell, seed=seed) for seed in range(seeds) for cell in cells]

@@ -1,0 +1,78 @@
+"""How long cells take: measured for the base recipe, scaled by how much each of them computes."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+
+from twofold.benching import flops_per_view
+from twofold.data import ImageBatch
+from twofold.distributed import World
+from twofold.evaluation.tuning import MANNERS, make_schedule
+from twofold.measuring import measure_step_s
+from twofold.recipe import Recipe
+from twofold.runtime.device import Hardware
+from twofold.studies.cell import Cell
+from twofold.studies.measures import needs_pretraining
+from twofold.studies.scale import Scale
+
+_FORWARD = 1 / 3  # of a step's time, in an embedding
+_PROBE_S = 5.0
+
+
+def views_per_s(recipe: Recipe, hardware: Hardware, *, seconds: float = 2.0) -> float:
+    """Views a second of training steps of the recipe, measured on pictures of noise."""
+    world, size = World(), recipe.schedule.batch_size
+    side = recipe.stored_px
+    noise = torch.from_numpy(
+        np.random.default_rng(0).integers(0, 256, (size, recipe.data.channels, side, side), "uint8")
+    )
+    batch = ImageBatch(noise, torch.full((size, 2), side))
+    return 2 * size / measure_step_s(recipe, hardware, world, world.share(size), batch, seconds=seconds)
+
+
+def build_estimate(
+    scale: Scale, hardware: Hardware, *, images: int, asked: int, base_views_per_s: float
+) -> Callable[[Iterable[Cell]], float]:
+    """A function of cells: seconds that they take together, one after the other. A shared pretraining counts once."""
+    costs: dict[tuple[object, ...], int] = {}
+
+    def flops(recipe: Recipe) -> int:
+        key = (recipe.encoder, recipe.head, recipe.views.size_px)
+        if key not in costs:
+            costs[key] = flops_per_view(recipe, hardware)
+        return costs[key]
+
+    def estimate(cells: Iterable[Cell]) -> float:
+        seen: set[str] = set()
+        total = 0.0
+        for cell in cells:
+            recipe = scale.base.with_settings(**cell.settings, seed=cell.seed)
+            ratio = flops(recipe) / flops(scale.base)
+            labels = min(images, scale.labels or images)
+            views = _FORWARD * (labels + asked) + _labelled_views(cell, recipe, images)
+            identity = repr(recipe)
+            if needs_pretraining(cell):
+                views += 0.0 if identity in seen else 2 * images * (recipe.schedule.epochs or 0.0)
+                seen.add(identity)
+            total += views * ratio / base_views_per_s + _PROBE_S
+        return total
+
+    return estimate
+
+
+def _labelled_views(cell: Cell, recipe: Recipe, images: int) -> float:
+    """Views that training with labels takes."""
+    if cell.measure == "supervised":
+        return images * (recipe.schedule.epochs or 0.0)
+    if cell.measure != "trained on labels":
+        return 0.0
+    options = cell.options
+    schedule = make_schedule(
+        MANNERS[options["way"]],
+        options["base_lr"],
+        labels=max(2, round(options["fraction"] * images)),
+        train=images,
+        epochs=options.get("epochs"),
+    )
+    return float(schedule.steps * schedule.batch_size)

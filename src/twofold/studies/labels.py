@@ -1,0 +1,109 @@
+"""What a pretrained encoder is worth with few labels and with many (paper, section 6 and table 7)."""
+
+from typing import Any
+
+from twofold.evaluation.tuning import MANNERS
+from twofold.studies.cell import Cell, with_seeds
+from twofold.studies.claim import Claim, Comparison
+from twofold.studies.found import Found
+from twofold.studies.panel import Panel
+from twofold.studies.scale import Scale
+from twofold.studies.study import Study
+
+WAYS = {"fine-tuned": "finetune", "from scratch": "supervised"}
+
+
+def _share(fraction: float) -> str:
+    return f"{100 * fraction:g} %"
+
+
+def _cell(scale: Scale, way: str, fraction: float, rate: float, name: str, on: str) -> Cell:
+    """A network trained on a share of the labels; the encoder under a fine-tuned one is pretrained for the longest."""
+    options: dict[str, Any] = {"way": WAYS[way], "fraction": fraction, "base_lr": rate}
+    if fraction in scale.label_epochs:
+        options["epochs"] = scale.label_epochs[fraction]
+    settings = {"epochs": scale.lengths[-1] * scale.epochs}
+    return Cell(name=name, settings=settings, measure="trained on labels", options=options, on=on)
+
+
+def _tuning(scale: Scale, way: str, fraction: float) -> dict[float, Cell]:
+    """Learning rate -> cell on selection."""
+    return {
+        rate: _cell(scale, way, fraction, rate, f"{way}, {_share(fraction)}, rate {rate:g}", "selection")
+        for rate in MANNERS[WAYS[way]].rates
+    }
+
+
+def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
+    """Rates chosen on selection for all shares but the largest, which takes those of the one before; then all seeds."""
+    *tuned, _ = scale.fractions
+    tuning = [cell for way in WAYS for fraction in tuned for cell in _tuning(scale, way, fraction).values()]
+    if not found.has(tuning):
+        return tuning
+    final = []
+    for way in WAYS:
+        for fraction in scale.fractions:
+            candidates = _tuning(scale, way, min(fraction, tuned[-1]))
+            best = found.best([cell.name for cell in candidates.values()], "top1")
+            rate = next(rate for rate, cell in candidates.items() if cell.name == best)
+            final.append(_cell(scale, way, fraction, rate, _name(way, fraction), "test"))
+    return tuning + with_seeds(final, seeds)
+
+
+def _name(way: str, fraction: float) -> str:
+    return f"{way}, {_share(fraction)}"
+
+
+def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
+    """Accuracy against the share of labels."""
+    shares = {f"{100 * fraction:g}": fraction for fraction in scale.fractions}
+    return [
+        Panel(
+            title="Networks trained on a share of the labels, top-1",
+            rows=tuple(WAYS),
+            columns=tuple(shares),
+            entries={(way, share): (_name(way, shares[share]), "top1") for way in WAYS for share in shares},
+            column_title="labels, %",
+        )
+    ]
+
+
+def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
+    """Fine-tuned wins with few labels; the gap shrinks with labels."""
+    few, most = scale.fractions[0], scale.fractions[-1]
+
+    def gap(fraction: float, sign: float = 1.0) -> dict[tuple[str, str], float]:
+        return {
+            (_name("fine-tuned", fraction), "top1"): sign,
+            (_name("from scratch", fraction), "top1"): -sign,
+        }
+
+    return [
+        Claim(
+            text="With few labels fine-tuning beats training from scratch",
+            paper="top-5 75.5 against 48.4 with 1 %, 87.8 against 80.4 with 10 % (table 7)",
+            comparisons=tuple(
+                Comparison(name=f"fine-tuned minus from scratch, {_share(fraction)}", weights=gap(fraction))
+                for fraction in scale.fractions[:-1]
+            ),
+        ),
+        Claim(
+            text="The gap shrinks with more labels",
+            paper="27.1 points of top-5 with 1 %, 7.4 with 10 % (table 7)",
+            comparisons=(
+                Comparison(
+                    name=f"gap with {_share(few)} minus gap with {_share(most)}", weights=gap(few) | gap(most, -1.0)
+                ),
+            ),
+        ),
+    ]
+
+
+STUDY = Study(
+    name="labels",
+    asks="What is pretraining worth with few labels, and with many?",
+    paper="Fine-tuned with 1 % of the labels it is far ahead of training from scratch; with 10 % less so (table 7).",
+    cells=cells,
+    panels=panels,
+    claims=claims,
+)

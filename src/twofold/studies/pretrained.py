@@ -1,0 +1,34 @@
+"""The encoder that a cell is about: trained here, or taken from a cell with the same recipe and seed."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from twofold.data import ImageSet
+from twofold.distributed import World
+from twofold.pretraining import pretrain
+from twofold.recipe import Recipe
+from twofold.studies.folder import StudyFolder, alone
+
+
+def pretrained(recipe: Recipe, images: ImageSet, folder: StudyFolder, world: World) -> Path:
+    """The run directory of a recipe in a study's folder; an interrupted run is continued, a finished one taken.
+
+    Waits where another process is training it. What the run prints goes to a log beside it. Raises DivergedError where
+    the loss is not finite.
+    """
+    name = hashlib.sha256(json.dumps(recipe.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
+    run, log = folder.runs / name, folder.runs / f"{name}.log"
+    lock = folder.runs / f".{name}.lock"
+    with _alone_together(lock, world), log.open("a") as file, contextlib.redirect_stdout(file):
+        pretrain(images, out=run, recipe=recipe)
+    return run
+
+
+@contextlib.contextmanager
+def _alone_together(path: Path, world: World) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        world.from_first(lambda: stack.enter_context(alone(path)))
+        yield

@@ -1,0 +1,211 @@
+"""Running a study: claim a cell, measure it, keep it; until none is left, alone or with other processes."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twofold.data import ImageSet, load_images
+from twofold.distributed import World, open_world
+from twofold.errors import DivergedError
+from twofold.runtime.console import duration, say
+from twofold.runtime.device import Hardware, resolve_hardware
+from twofold.runtime.files import write_atomically, write_json
+from twofold.studies.cell import Cell
+from twofold.studies.estimate import build_estimate, views_per_s
+from twofold.studies.figure import draw_study
+from twofold.studies.folder import StudyFolder, claimed
+from twofold.studies.found import Values
+from twofold.studies.grid import find, known_cells, planned_cells
+from twofold.studies.measures import MEASURES, Task, needs_pretraining
+from twofold.studies.page import build_page
+from twofold.studies.pretrained import pretrained
+from twofold.studies.record import build_record
+from twofold.studies.scale import Scale
+from twofold.studies.study import Study
+from twofold.studies.table import study_lines, study_markdown
+
+_POLL_S = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A study with all that its cells need; `estimate` gives the seconds that cells take one after the other."""
+
+    study: Study
+    scale: Scale
+    seeds: int
+    folder: StudyFolder
+    images: ImageSet
+    hardware: Hardware
+    world: World
+    estimate: Callable[[Sequence[Cell]], float]
+
+    def known(self) -> list[Cell]:
+        """The cells that follow from what is finished."""
+        return known_cells(self.study, self.scale, self.seeds, self.folder)
+
+    def planned(self) -> list[Cell]:
+        """As many cells as there will be in the end."""
+        return planned_cells(self.study, self.scale, self.seeds, find(self.folder, self.known()))
+
+    def record(self, command: str) -> dict[str, Any]:
+        """Everything so far."""
+        return build_record(
+            self.study,
+            self.scale,
+            self.seeds,
+            self.folder,
+            images=self.images,
+            hardware=self.hardware,
+            command=command,
+        )
+
+
+def run_study(
+    study: Study,
+    scale: Scale,
+    *,
+    data: str | Path,
+    out: str | Path,
+    seeds: int,
+    command: str,
+    minutes: float | None = None,
+    cache: Path | None = None,
+    plan_only: bool = False,
+) -> dict[str, Any]:
+    """Measure all cells of a study that are not yet in the folder `out`, and write its table, figure and report there.
+
+    Cells that are finished are skipped; a cell that was interrupted continues where its pretraining stopped. Processes
+    that share `out` divide the cells: each is measured by one of them. Under a launcher (torchrun) all its processes
+    train a cell together. `minutes` sets how long the base recipe trains: it is turned into epochs by a measurement
+    when `out` is begun, and kept. `plan_only` prints the plan and measures nothing. Raises TwofoldError for data that
+    cannot be measured on, and for an `out` that was begun with another study, scale, base recipe or other pictures.
+    """
+    with open_world(scale.base.hardware.device) as world:
+        hardware = world.in_turn(lambda: resolve_hardware(scale.base.hardware))
+        images = world.in_turn(lambda: _images(scale, data, cache, show_progress=world.is_first))
+        folder = StudyFolder(out)
+        rate = world.from_first(lambda: views_per_s(scale.base, hardware))
+        train, test = len(images.rows("train")), len(images.rows("test"))
+        scale = world.from_first(lambda: _begin(folder, study, scale, images, minutes, rate))
+        work = Work(
+            study=study,
+            scale=scale,
+            seeds=seeds,
+            folder=folder,
+            images=images,
+            hardware=hardware,
+            world=world,
+            estimate=build_estimate(scale, hardware, images=train, asked=test, base_views_per_s=rate),
+        )
+        _say_plan(work)
+        if not plan_only:
+            _measure_all(work, command)
+        record = world.from_first(lambda: work.record(command))
+        if world.is_first and not plan_only:
+            _write(folder, record)
+    return record
+
+
+def _images(scale: Scale, data: str | Path, cache: Path | None, *, show_progress: bool) -> ImageSet:
+    recipe = scale.base
+    return load_images(data, recipe=recipe.data, store_px=recipe.stored_px, cache=cache, show_progress=show_progress)
+
+
+def _begin(
+    folder: StudyFolder, study: Study, scale: Scale, images: ImageSet, minutes: float | None, rate: float
+) -> Scale:
+    """The scale with its epochs decided, and the folder begun or seen to belong to it."""
+    folder.create()
+    if minutes is not None:
+        epochs = folder.begun_epochs() or minutes * 60 * rate / 2 / len(images.rows("train"))
+        scale = scale.with_settings(epochs=float(f"{epochs:.2g}"))
+    folder.require_plan(
+        {"study": study.name, "scale": scale.name, "base": scale.base.to_dict(), "data": images.fingerprint}
+    )
+    return scale
+
+
+def _measure_all(work: Work, command: str) -> None:
+    """The loop over cells: take the first that nobody has, until all are finished."""
+    begin, expected, world = time.monotonic(), 0.0, work.world
+    while left := world.from_first(lambda: [cell for cell in work.known() if work.folder.read(cell) is None]):
+        tried = ((cell, _measure_claimed(cell, work)) for cell in left)
+        measured = next(((cell, values) for cell, values in tried if values is not None), None)
+        if measured is None:
+            time.sleep(_POLL_S)  # others have all that are left
+            continue
+        cell, values = measured
+        expected += work.estimate([cell])
+        if world.is_first:
+            pace = (time.monotonic() - begin) / expected  # of this process, which may share the machine with others
+            _say_measured(cell, values, work, pace)
+            write_json(work.folder.record, work.record(command))
+
+
+def _measure_claimed(cell: Cell, work: Work) -> Values | None:
+    """The values of a cell, measured and kept; None where another process has it or has finished it."""
+    recipe = work.scale.base.with_settings(**cell.settings, seed=cell.seed)
+    start = time.monotonic()
+    with _claimed_together(work.folder, cell, work.world) as ours:
+        if not ours:
+            return None
+        try:
+            needed = needs_pretraining(cell)
+            run = pretrained(recipe, work.images, work.folder, work.world) if needed else None
+            task = Task(
+                cell=cell,
+                recipe=recipe,
+                images=work.images,
+                hardware=work.hardware,
+                run=run,
+                labels=work.scale.labels,
+            )
+            values = work.world.from_first(lambda: MEASURES[cell.measure](task))
+        except DivergedError:
+            values = {"top1": 1 / len(work.images.classes), "diverged": 1.0}  # what guessing gets
+        if work.world.is_first:
+            work.folder.write(cell, values, time.monotonic() - start)
+    return values
+
+
+@contextmanager
+def _claimed_together(folder: StudyFolder, cell: Cell, world: World) -> Iterator[bool]:
+    with ExitStack() as stack:
+        yield world.from_first(lambda: stack.enter_context(claimed(folder, cell)))
+
+
+def _say_plan(work: Work) -> None:
+    study, images, known, cells = work.study, work.images, work.known(), work.planned()
+    finished = [cell for cell in known if work.folder.read(cell)]
+    left = [cell for cell in cells if cell not in finished]
+    say(f"{study.name}: {study.asks}")
+    say(f"The paper: {study.paper}")
+    say(f"Pictures: {images.name}, {len(images.rows('train')):,} to train on, {len(images.rows('test')):,} to test on")
+    say(f"Cells: {len(cells)}, of which {len(finished)} are finished; a standard cell is {work.scale.epochs:g} epochs")
+    later = f"; {len(cells) - len(known)} more depend on results" if len(cells) > len(known) else ""
+    say("  " + "; ".join(dict.fromkeys(cell.name for cell in known)) + later)
+    say(f"Time: about {duration(work.estimate(left))} for one process; others with the same --out take their share\n")
+
+
+def _say_measured(cell: Cell, values: Values, work: Work, pace: float) -> None:
+    cells = work.planned()
+    left = [one for one in cells if work.folder.read(one) is None]
+    text = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+    time_left = duration(pace * work.estimate(left))
+    say(f"[{len(cells) - len(left)} of {len(cells)}] {cell.key}: {text}; {time_left} left for one process")
+
+
+def _write(folder: StudyFolder, record: dict[str, Any]) -> None:
+    """The record, and what people look at."""
+    figure = draw_study(record)
+    write_json(folder.record, record)
+    write_atomically(folder.table, study_markdown(record).encode())
+    write_atomically(folder.figure, figure)
+    write_atomically(folder.page, build_page(record, figure))
+    for line in study_lines(record):
+        say(line)
+    say(f"Report: {folder.page}")

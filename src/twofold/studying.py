@@ -1,0 +1,67 @@
+"""The program that reruns the paper's studies."""
+
+from pathlib import Path
+from typing import Any
+
+from twofold.errors import require, unknown_name
+from twofold.runtime.console import duration, say
+from twofold.runtime.device import resolve_hardware
+from twofold.studies import STUDIES
+from twofold.studies.estimate import build_estimate, views_per_s
+from twofold.studies.found import Found
+from twofold.studies.grid import planned_cells
+from twofold.studies.run import run_study
+from twofold.studies.scale import Scale, get_scale
+
+_LISTED_IMAGES, _LISTED_ASKED = 50_000, 10_000  # CIFAR-10's
+
+
+def study(
+    name: str,
+    *,
+    data: str | Path | None = None,
+    scale: str | Scale = "laptop",
+    seeds: int = 3,
+    minutes: float | None = None,
+    out: str | Path | None = None,
+    plan: bool = False,
+    cache: Path | None = None,
+) -> dict[str, Any]:
+    """Run the study `name` on labelled pictures; return its record, which is also OUT/study.json.
+
+    `out` (studies/NAME by default) gets table.md, figure.svg and report.html too. The same call again skips finished
+    cells; several at once with one `out` share them. `minutes` is how long the base recipe trains, `plan` only prints
+    what would be done. Raises TwofoldError for an unknown study and for data or settings that cannot work.
+    """
+    if name not in STUDIES:
+        raise unknown_name("study", name, ("list", *STUDIES))
+    require(seeds >= 1, "seeds", seeds, "at least 1 (an interval needs 2, a claim should have 3)")
+    require(minutes is None or minutes > 0, "minutes", minutes, "above 0")
+    chosen = get_scale(scale) if isinstance(scale, str) else scale
+    place = Path("studies") / name if out is None else Path(out)
+    flags = [f"--data {Path(data).name}" if data else "", f"--scale {chosen.name}" if chosen.name != "laptop" else ""]
+    flags += [f"--seeds {seeds}" if seeds != 3 else "", f"--minutes {minutes:g}" if minutes else ""]
+    return run_study(
+        STUDIES[name],
+        chosen,
+        data=chosen.data if data is None else data,
+        out=place,
+        seeds=seeds,
+        command=" ".join(["twofold study", name, *filter(None, flags)]),
+        minutes=minutes,
+        cache=cache,
+        plan_only=plan,
+    )
+
+
+def list_studies(scale: str = "laptop", seeds: int = 3) -> None:
+    """Print what each study asks, what the paper found, and how long it takes on this machine, which is measured."""
+    chosen = get_scale(scale)
+    hardware = resolve_hardware(chosen.base.hardware)
+    rate = views_per_s(chosen.base, hardware)
+    estimate = build_estimate(chosen, hardware, images=_LISTED_IMAGES, asked=_LISTED_ASKED, base_views_per_s=rate)
+    for study in STUDIES.values():
+        cells = planned_cells(study, chosen, seeds, Found())
+        say(f"{study.name}\n    {study.asks}\n    The paper: {study.paper}")
+        say(f"    {len(cells)} cells with {seeds} seeds, about {duration(estimate(cells))} here for one process\n")
+    say(f"Times: scale {chosen.name}, {_LISTED_IMAGES:,} pictures to train on, {rate:,.0f} views/s measured just now.")

@@ -1,0 +1,105 @@
+"""What holds of every study's grid, at both scales, without training anything."""
+
+from collections import defaultdict
+
+import pytest
+
+from tiny_study import CELLS, SEEDS, TINY
+from twofold.recipe import Recipe
+from twofold.studies import STUDIES
+from twofold.studies.augmentations import NAMES, OURS, rivals
+from twofold.studies.cell import Cell
+from twofold.studies.claim import judge
+from twofold.studies.found import Found
+from twofold.studies.grid import planned_cells
+from twofold.studies.measures import MEASURES
+from twofold.studies.scale import LAPTOP, PAPER, Scale
+
+ALL = sorted(STUDIES)
+SCALES = {"laptop": LAPTOP, "paper": PAPER, "tiny": TINY}
+
+
+def all_cells(name: str, scale: Scale, seeds: int = 3) -> list[Cell]:
+    return planned_cells(STUDIES[name], scale, seeds, Found())
+
+
+def test_there_are_the_ten_studies() -> None:
+    assert list(STUDIES) == [
+        "augmentations", "colour", "head", "layer", "loss", "temperature", "batch", "size", "labels", "duration",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", ALL)
+def test_cells_are_recipes_of_their_own(name: str, scale: str) -> None:
+    cells = all_cells(name, SCALES[scale])
+    assert len({cell.key for cell in cells}) == len(cells)
+    assert all("/" not in cell.key for cell in cells), "a key is the name of a file"
+    for cell in cells:
+        assert cell.measure in MEASURES
+        recipe = SCALES[scale].base.with_settings(**cell.settings, seed=cell.seed)
+        assert isinstance(recipe, Recipe)
+        assert recipe.stored_px == SCALES[scale].base.stored_px, "all cells read one store"
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", ALL)
+def test_panels_and_claims_speak_of_cells_that_there_are(name: str, scale: str) -> None:
+    study, found = STUDIES[name], Found()
+    for cell in planned_cells(study, SCALES[scale], 3, found):
+        assert found.has([cell])
+    names = set(found.names("test"))
+    panels, claims = study.panels(SCALES[scale], found), study.claims(SCALES[scale], found)
+    assert {cell for panel in panels for cell, _ in panel.entries.values()} <= names
+    compared = {cell for claim in claims for one in claim.comparisons for cell, _ in one.weights}
+    assert compared <= names
+    for cell in compared:
+        assert len(found.seeds(cell, "top1")) == 3, f"a claim rests on {cell}, which needs an interval"
+    assert all(claim.comparisons for claim in claims)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_empty_study_has_claims_that_are_undecided(name: str) -> None:
+    study = STUDIES[name]
+    assert {judge(claim, Found()).verdict for claim in study.claims(LAPTOP, Found())} == {"undecided"}
+    assert study.panels(LAPTOP, Found())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_number_of_cells_is_what_the_axes_say(name: str) -> None:
+    assert len(all_cells(name, TINY, SEEDS)) == CELLS[name]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_is_chosen_is_chosen_on_selection(name: str) -> None:
+    """A study looks at nothing on test before its grid is complete but for the rivals of a pair."""
+    study = STUDIES[name]
+    first = study.cells(LAPTOP, 3, Found())
+    found = Found()
+    for cell in first:
+        if cell.on == "test" and name != "augmentations":
+            found.add(cell, defaultdict(float))
+    assert len(study.cells(LAPTOP, 3, found)) == len(first)
+
+
+def test_the_strongest_rivals_of_crop_with_colour_get_all_seeds() -> None:
+    found = Found()
+    for place, cell in enumerate(STUDIES["augmentations"].cells(LAPTOP, 1, Found())):
+        strong = cell.name in ("blur+rotate", "rotate+blur", "crop+sobel", "cutout+noise", "noise+cutout")
+        found.add(cell, {"top1": (0.9 if cell.name in OURS else 0.5 if strong else 0.001 * place)})
+    assert {"blur+rotate", "crop+sobel", "cutout+noise"} == {pair[0] for pair in rivals(found)}
+    seeds = defaultdict(int)
+    for cell in STUDIES["augmentations"].cells(LAPTOP, 3, found):
+        seeds[cell.name] += 1
+    thrice = {name for name, count in seeds.items() if count == 3}
+    assert thrice == {*NAMES, *OURS} | {name for pair in rivals(found) for name in pair}
+    assert len(seeds) == 49
+
+
+def test_the_augmentations_act_on_one_branch_alone() -> None:
+    from twofold.views import build_policy
+
+    for cell in STUDIES["augmentations"].cells(LAPTOP, 1, Found()):
+        policy = build_policy(LAPTOP.base.with_settings(**cell.settings).views)
+        assert [op.branch for op in policy] == ["shared"] + ["b"] * (len(policy) - 1)
+        assert policy[0].name == "crop"

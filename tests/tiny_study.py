@@ -1,0 +1,57 @@
+"""The smallest scale at which every study still has all its cells; as a program, one study in a process of its own.
+
+python tiny_study.py NAME DATA OUT CACHE
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from twofold.studies.scale import LAPTOP
+from twofold.studying import study
+
+SEEDS = 2
+TINY = replace(
+    LAPTOP,
+    base=LAPTOP.base.with_settings(
+        size_px=16,
+        encoder="resnet10",
+        width=0.25,
+        stages=2,
+        batch_size=8,
+        epochs=1.0,
+        precision="fp32",
+        device="cpu",
+        checkpoint_minutes=60.0,
+    ),
+    labels=20,
+    z_dims=(4, 8),
+    batch_sizes=(4, 8),
+    lengths=(0.5, 1.0),
+    short=0.5,
+    encoders={"small": {"stages": 1}, "large": {"stages": 2}},
+    fractions=(0.5, 1.0),
+    tuning={"base_lr": (0.05, 0.1), "lars_lr": (0.5, 1.0), "temperature": (0.2,), "margin": (0.8,)},
+    label_epochs={0.5: 1.0, 1.0: 1.0},
+)
+CELLS = {  # with two seeds
+    "augmentations": 49 + 7 + 2 + 2 * 3,
+    "colour": 2 * 5 * 2,
+    "head": (2 * 2 + 1) * 2,
+    "layer": 4 * 2,
+    "loss": 5 * 2 + 5 * 2,
+    "temperature": 7 * 2 + 7,
+    "batch": 2 * 2 + 2 * 2 * 2 * 2 + 2 * 2,
+    "size": 2 * 2 * 2,
+    "labels": 2 * 3 + 2 * 2 * 2,
+    "duration": 3 * 2 * 2,
+}
+
+
+def run_tiny(name: str, data: Path, out: Path, cache: Path, **options: Any) -> dict[str, Any]:
+    return study(name, data=data, scale=TINY, seeds=SEEDS, out=out, cache=cache, **options)
+
+
+if __name__ == "__main__":
+    run_tiny(sys.argv[1], *(Path(argument) for argument in sys.argv[2:5]))
