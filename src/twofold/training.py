@@ -100,6 +100,8 @@ def build_state(recipe: Recipe, hardware: Hardware, *, peak: float, world: World
     hardware.place(model)
     world.global_norm(model)
     model.train()
+    if recipe.hardware.compile:
+        model.encoder.compile()  # in place: names of weights, and whatever reads them, stay
     optimizer = build_optimizer(model, recipe.optim, lr=peak)
     return TrainState(model, optimizer, torch.tensor(NEVER, device=hardware.device))
 

@@ -29,3 +29,11 @@ def test_place_makes_convolutions_channels_last() -> None:
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(TwofoldError, match="--device"):
         resolve_hardware(HardwareRecipe(device="cuda:7"))
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CXX", "missing-compiler")
+    assert resolve_hardware(HardwareRecipe(device="cpu")).device.type == "cpu"
+    with pytest.raises(TwofoldError, match=r"'missing-compiler' is not there.*--compile False"):
+        resolve_hardware(HardwareRecipe(device="cpu", compile=True))

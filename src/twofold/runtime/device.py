@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import shutil
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -49,11 +50,14 @@ class Hardware:
 def resolve_hardware(recipe: HardwareRecipe) -> Hardware:
     """Turn `auto` into what this machine has.
 
-    Raises TwofoldError for a device that is not there. bf16 is taken on its own only where it is fast: on GPUs that
+    Raises TwofoldError for a device that is not there, and where compiling is asked for on a CPU without a C++
+    compiler. bf16 is taken on its own only where it is fast: on GPUs that
     support it and on processors with bf16 matrix instructions.
     """
     device = torch.device(_best_device() if recipe.device == "auto" else recipe.device)
     _require_present(device)
+    if recipe.compile and device.type == "cpu":
+        _require_compiler()
     precision = recipe.precision
     if precision == "auto":
         precision = "bf16" if _has_fast_bf16(device) else "fp32"
@@ -77,6 +81,15 @@ def _require_present(device: torch.device) -> None:
         raise TwofoldError(
             f"device is '{device}', but this machine has {counts[device.type]} of that kind. "
             "Choose --device auto or --device cpu."
+        )
+
+
+def _require_compiler() -> None:
+    wanted = os.environ.get("CXX") or "g++"
+    if shutil.which(wanted) is None and shutil.which("clang++") is None:
+        raise TwofoldError(
+            f"compile is True, but compiling for the CPU needs a C++ compiler and '{wanted}' is not there. Install one "
+            "or set --compile False."
         )
 
 

@@ -128,12 +128,18 @@ def _locked(path: Path, *, wait: bool) -> Iterator[bool]:
             yield True
 
 
+def _complete(base: dict[str, Any]) -> dict[str, Any]:
+    """A base recipe with the leaves that an older version did not have, as it comes back from JSON."""
+    found: dict[str, Any] = json.loads(json.dumps(Recipe.from_dict(base).to_dict()))
+    return found
+
+
 def _plan_of(record: dict[str, Any]) -> dict[str, Any]:
     return {name: record.get(name) for name in ("study", "scale", "base")} | {"data": record["data"]["fingerprint"]}
 
 
 def _require_same(folder: Path, begun: dict[str, Any], now: dict[str, Any]) -> None:
-    before, after = _flat(begun), _flat(now)
+    before, after = (_flat({**plan, "base": _complete(plan["base"])}) for plan in (begun, now))
     changed = [name for name in after if before.get(name) != after[name]]
     if changed:
         name = changed[0]

@@ -68,7 +68,7 @@ LAPTOP = Scale(
         "temperature": (0.1, 0.2, 0.5),
         "margin": (0.4, 0.8),
     },
-    label_epochs={1.0: 8.0},
+    label_epochs={1.0: 4.0},
 )
 PAPER = Scale(
     name="paper",
