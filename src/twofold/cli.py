@@ -148,7 +148,9 @@ def study(
     /,
     data: Annotated[
         str | None,
-        arg(help="labelled pictures, in any form that 'twofold pretrain' takes (default: CIFAR10, ImageNet)"),
+        arg(
+            help="labelled pictures, in any form that 'twofold pretrain' takes (default: CIFAR10 for the scale laptop)"
+        ),
     ] = None,
     scale: Annotated[str, arg(help="laptop (in miniature) or paper (its encoder, batch and epochs)")] = "laptop",
     seeds: Annotated[int, arg(help="seeds of every cell that a claim rests on")] = 3,

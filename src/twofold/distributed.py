@@ -124,12 +124,12 @@ class World:
 
     def in_turn(self, work: Callable[[], T]) -> T:
         """Do `work` in every process, after the first one of the machine is done; its TwofoldError is raised in all."""
-        own: tuple[Any, str | None] = (None, None)
+        own: tuple[Any, TwofoldError | None] = (None, None)
         for now in (True, False):
             if (self.local_rank == 0) is now:
                 own = _attempt(work)
-            for _, message in self._exchange((None, own[1])):
-                _opened((None, message))
+            for _, error in self._exchange((None, own[1])):
+                _opened((None, error))
         return _opened(own)
 
     def require_same(self, settings: dict[str, Any]) -> None:
@@ -305,15 +305,15 @@ def _device() -> torch.device:
     return torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
 
 
-def _attempt(work: Callable[[], T]) -> tuple[T | None, str | None]:
+def _attempt(work: Callable[[], T]) -> tuple[T | None, TwofoldError | None]:
     try:
         return work(), None
     except TwofoldError as error:
-        return None, str(error)
+        return None, type(error)(*error.args)  # without its traceback, which cannot travel
 
 
-def _opened(outcome: tuple[T | None, str | None]) -> T:
-    value, message = outcome
-    if message is not None:
-        raise TwofoldError(message)
+def _opened(outcome: tuple[T | None, TwofoldError | None]) -> T:
+    value, error = outcome
+    if error is not None:
+        raise error
     return value  # type: ignore[return-value]

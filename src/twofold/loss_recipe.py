@@ -30,7 +30,7 @@ class LossRecipe:
     def __post_init__(self) -> None:
         require_choice("loss", self.loss, LOSSES)
         require(0 < self.temperature < math.inf, "temperature", self.temperature, "above 0 (0.05 to 1 are usual)")
-        require(0 <= self.margin < math.inf, "margin", self.margin, "at least 0 (the paper tries 0 to 1.6)")
+        require(0 <= self.margin < math.inf, "margin", self.margin, "at least 0")
         if self.semi_hard and self.loss not in _WITH_SEMI_HARD:
             raise TwofoldError(
                 f"semi_hard is True, but the loss '{self.loss}' weighs all negatives by itself. Choose --loss "

@@ -173,12 +173,14 @@ def _train(
             if state.step % look_every == 0 or last:
                 _require_finite(run, state)
                 look(state)
-            number = world.highest(stopped() or 0)
-            due = last or number or time.monotonic() - saved_s > recipe.monitor.checkpoint_minutes * 60
+            late = time.monotonic() - saved_s > recipe.monitor.checkpoint_minutes * 60
+            news = world.highest(2 * (stopped() or 0) + late)  # in one message: a signal, and whether to save
+            number, due = news // 2, last or news > 0
+            if due:
+                _require_finite(run, state)  # in all processes, which have the same weights, or in none
             if due and world.is_first:
-                _require_finite(run, state)
                 save_checkpoint(run.checkpoints, state.step, {**state_dict(state), "window": window.state_dict()})
-                saved_s = time.monotonic()
+            saved_s = time.monotonic() if due else saved_s
             if number and not last:
                 _stop(number, state.step, plan.steps)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from twofold.errors import require, unknown_name
+from twofold.errors import TwofoldError, require, unknown_name
 from twofold.runtime.console import duration, say
 from twofold.runtime.device import resolve_hardware
 from twofold.studies import STUDIES
@@ -38,13 +38,18 @@ def study(
     require(seeds >= 1, "seeds", seeds, "at least 1 (an interval needs 2, a claim should have 3)")
     require(minutes is None or minutes > 0, "minutes", minutes, "above 0")
     chosen = get_scale(scale) if isinstance(scale, str) else scale
+    if data is None and chosen.data is None:
+        raise TwofoldError(
+            f"data is None, but the scale {chosen.name} has no pictures of its own. Give --data ILSVRC2012/, a folder "
+            "with train/CLASS/ and the official validation pictures as test/CLASS/."
+        )
     place = Path("studies") / name if out is None else Path(out)
     flags = [f"--data {Path(data).name}" if data else "", f"--scale {chosen.name}" if chosen.name != "laptop" else ""]
     flags += [f"--seeds {seeds}" if seeds != 3 else "", f"--minutes {minutes:g}" if minutes else ""]
     return run_study(
         STUDIES[name],
         chosen,
-        data=chosen.data if data is None else data,
+        data=data or chosen.data or "",
         out=place,
         seeds=seeds,
         command=" ".join(["twofold study", name, *filter(None, flags)]),

@@ -104,6 +104,7 @@ CLAIMS = (
         text="A nonlinear head beats a linear one.",
         paper="+3 points",
         comparisons=tuple(minus(f"nonlinear, {z_dim}", f"linear, {z_dim}") for z_dim in Z_DIMS),
+        why_not="",
     ),
     Claim(
         text="The width of z does not matter.",
@@ -158,6 +159,7 @@ def record(found: Found, panels: list[Panel], claims: tuple[Claim, ...] = (), **
         },
         "cells": cells,
         "claims": [judge(claim, found).to_dict() for claim in claims],
+        "notes": ["NT-Xent: rate 0.6, chosen on <selection>."],
         "panels": [panel_record(panel, found) for panel in panels],
         "seconds": 3723.0,
         "hardware": {"device": "cpu", "precision": "bf16", "cpu": "AMD EPYC", "cores": 2, "threads": 1},

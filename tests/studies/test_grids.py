@@ -1,5 +1,6 @@
 """What holds of every study's grid, at both scales, without training anything."""
 
+import math
 from collections import defaultdict
 
 import pytest
@@ -56,6 +57,39 @@ def test_panels_and_claims_speak_of_cells_that_there_are(name: str, scale: str) 
     for cell in compared:
         assert len(found.seeds(cell, "top1")) == 3, f"a claim rests on {cell}, which needs an interval"
     assert all(claim.comparisons for claim in claims)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_claim_says_why_it_may_not_hold_here(name: str) -> None:
+    for claim in STUDIES[name].claims(LAPTOP, Found()):
+        assert claim.why_not.endswith(".")
+        assert claim.paper
+
+
+@pytest.mark.parametrize(("sure", "verdict"), [(0.2, "contradicted"), (100.0, "reproduced")])
+def test_where_the_surest_is_the_best_contrastive_accuracy_does_predict(sure: float, verdict: str) -> None:
+    found = Found()
+    for cell in STUDIES["temperature"].cells(LAPTOP, 3, found):
+        t = cell.settings["temperature"]
+        values = {"top1": 0.6 - abs(math.log(t / 0.2)) / 10, "contrast_accuracy": 0.9 if t == sure else 0.4 + t / 1000}
+        found.add(cell, {name: value + 0.001 * cell.seed for name, value in values.items()})
+    last = STUDIES["temperature"].claims(LAPTOP, found)[-1]
+    noisy = judge(last, found)
+    assert noisy.verdict == verdict
+    assert bool(noisy.why_not) == (verdict == "contradicted")
+
+
+def test_what_was_chosen_is_noted_with_its_edges() -> None:
+    study, found = STUDIES["loss"], Found()
+    assert study.notes(LAPTOP, found) == []
+    for cell in study.cells(LAPTOP, 1, found):
+        settings = cell.settings
+        found.add(cell, {"top1": 0.5 - abs(settings["base_lr"] - 0.6) - settings.get("temperature", 0)})
+    notes = study.notes(LAPTOP, found)
+    assert len(notes) == 5
+    assert notes[0].startswith("NT-Xent: rate 0.6, temperature 0.1 (temperature at the edge of what was tried)")
+    final = {cell.name: cell.settings for cell in study.cells(LAPTOP, 1, found) if cell.on == "test"}
+    assert final["NT-Xent"] == {"loss": "nt-xent", "base_lr": 0.6, "temperature": 0.1}
 
 
 @pytest.mark.parametrize("name", ALL)

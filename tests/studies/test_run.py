@@ -148,6 +148,16 @@ def test_two_processes_share_the_cells(home: Path, records: dict[str, dict[str, 
     assert (tmp_path / "table.md").read_text() == (home / "out" / "size" / "table.md").read_text()
 
 
+def test_processes_of_a_launcher_train_each_cell_together(home: Path, tmp_path: Path) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python", sys.executable]
+    command = [*launcher, str(DRIVER), "size", *map(str, (home / "data", tmp_path, home / "cache"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    keys = measured_in(done.stdout)
+    assert len(keys) == len(set(keys)) == CELLS["size"], "the first process alone speaks"
+    assert json.loads((tmp_path / "study.json").read_text())["finished"]
+
+
 def test_a_study_does_not_continue_under_another_recipe(home: Path, records: dict[str, dict[str, Any]]) -> None:
     changed = tiny_study.TINY.with_settings(epochs=2.0)
     with pytest.raises(TwofoldError, match=r"base.schedule.epochs is 2.0, but .* was begun with 1.0; .*new --out"):
@@ -174,18 +184,37 @@ def test_a_cell_that_diverges_counts_as_guessing(home: Path, tmp_path: Path, mon
     assert all(cell["measure"]["diverged"] for cell in record["cells"])
 
 
-def test_minutes_become_epochs_once(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record = run_tiny("head", home / "data", tmp_path, home / "cache", minutes=0.001, plan=True)
-    epochs = record["base"]["schedule"]["epochs"]
-    assert 0 < epochs < 1000
-    again = run_tiny("head", home / "data", tmp_path, home / "cache", minutes=0.001, plan=True)
-    assert again["base"]["schedule"]["epochs"] == epochs
-    assert f"a standard cell is {epochs:g} epochs" in capsys.readouterr().out
+def test_labels_at_too_high_a_rate_count_as_guessing(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(task: object) -> dict[str, float]:
+        raise DivergedError("not finite")
+
+    monkeypatch.setitem(run.MEASURES, "supervised", diverge)
+    record = run_tiny("size", home / "data", tmp_path, home / "cache")
+    top1s = {cell["name"].split(",")[0]: cell["measure"] for cell in record["cells"]}
+    assert top1s["supervised"] == {"top1": 1 / 3, "diverged": 1.0}
+    assert "diverged" not in top1s["contrastive"]
+
+
+def test_minutes_become_epochs_once(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"minutes": 0.001}
+    monkeypatch.setattr(run, "_measure_all", lambda *arguments: None)
+    rates = iter([10_000.0, 99_000.0])
+    monkeypatch.setattr(run, "views_per_s", lambda *arguments, **options: next(rates))
+    record = run_tiny("head", home / "data", tmp_path, home / "cache", **options)
+    assert record["base"]["schedule"]["epochs"] == pytest.approx(0.06 * 10_000 / 2 / 30)
+    again = run_tiny("head", home / "data", tmp_path, home / "cache", **options)
+    assert again["base"] == record["base"]
+    monkeypatch.undo()
+    with pytest.raises(TwofoldError, match=r"minutes is 0.002, but .* was begun with 0.001"):
+        run_tiny("head", home / "data", tmp_path, home / "cache", minutes=0.002)
 
 
 def test_only_the_plan_measures_nothing(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = run_tiny("loss", home / "data", tmp_path, home / "cache", plan=True)
     assert record["cells"] == []
+    assert list(tmp_path.iterdir()) == []
     text = " ".join(capsys.readouterr().out.split())
     assert f"Cells: {CELLS['loss']}, of which 0 are finished" in text
     assert "10 more depend on results" in text
@@ -199,6 +228,11 @@ def test_the_list_says_what_each_study_asks(capsys: pytest.CaptureFixture[str]) 
         assert one.asks in text
         assert one.paper in text
     assert text.count("here for one process") == len(STUDIES)
+
+
+def test_the_papers_scale_needs_pictures_that_are_named() -> None:
+    with pytest.raises(TwofoldError, match="no pictures of its own"):
+        study("head", scale="paper", plan=True)
 
 
 def test_a_misspelt_study_is_named() -> None:
@@ -216,7 +250,7 @@ def test_pictures_without_labels_are_refused(home: Path, tmp_path: Path) -> None
 
 
 def test_the_papers_scale_is_planned_and_takes_a_step(home: Path, tmp_path: Path) -> None:
-    """The same grid, the paper's encoder; one step of its first cell on small pictures."""
+    """The same grid, the paper's encoder and batch in the plan; one step of its first cell on small pictures."""
     from twofold.data import load_images
     from twofold.distributed import World
     from twofold.runtime.device import resolve_hardware
@@ -225,17 +259,16 @@ def test_the_papers_scale_is_planned_and_takes_a_step(home: Path, tmp_path: Path
     from twofold.studies.measures import Task, linear
     from twofold.studies.pretrained import pretrained
 
+    planned = study("head", data=home / "data", scale="paper", out=tmp_path / "plan", plan=True, cache=home / "cache")
+    assert planned["cells_planned"] == (2 * len(PAPER.z_dims) + 1) * 3
     settings = {"size_px": 32, "batch_size": 4, "epochs": 4 / 30, "precision": "fp32", "device": "cpu"}
     small = PAPER.with_settings(**settings)
-    planned = study(
-        "head", data=home / "data", scale=small, seeds=3, out=tmp_path / "out", plan=True, cache=home / "cache"
-    )
-    assert planned["cells_planned"] == (2 * len(PAPER.z_dims) + 1) * 3
     cell = STUDIES["head"].cells(small, 3, Found())[0]
     recipe = small.base.with_settings(**cell.settings, seed=cell.seed)
     assert recipe.encoder.encoder == "resnet50"
     images = load_images(home / "data", recipe=recipe.data, store_px=recipe.stored_px, cache=home / "cache")
     folder = StudyFolder(tmp_path / "out")
+    folder.create()
     trained = pretrained(recipe, images, folder, World())
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert max(row["step"] for row in rows) == 1

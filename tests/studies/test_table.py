@@ -102,7 +102,9 @@ def verdicts(found: Found, *claims: Claim) -> list[dict[str, Any]]:
 def test_claims_say_difference_interval_and_verdict() -> None:
     found = of_seeds(0.6, 0.61, 0.62)
     made_up.fill(found, "y", 3, spread=0.0, top1=0.5)
-    table = claims_markdown(verdicts(found, Claim(text="x beats y", paper="+9", comparisons=(minus("x", "y"),))))
+    table = claims_markdown(
+        verdicts(found, Claim(text="x beats y", paper="+9", comparisons=(minus("x", "y"),), why_not=""))
+    )
     assert cells(table[2])[:3] == ["x beats y", "+9", "+11.0 points"]
     assert cells(table[2])[4:] == ["3", "**reproduced**"]
     assert cells(table[2])[3].startswith("+8.5 to +13.5")
@@ -115,7 +117,7 @@ def test_a_margin_is_said_and_nats_have_no_factor() -> None:
     (found,) = verdicts(of_seeds(0.004, 0.0041), claim)
     assert here(found) == "+0.4 points (claimed within ±1.0 points)"
     nats = Comparison(name="x", weights={("x", "contrast_entropy"): 1.0})
-    (found,) = verdicts(of_seeds(0.5, 0.51), Claim(text="x", paper="", comparisons=(nats,)))
+    (found,) = verdicts(of_seeds(0.5, 0.51), Claim(text="x", paper="", comparisons=(nats,), why_not=""))
     assert (here(found), interval(found)) == ("+0.51 nats", "+0.44 to +0.57")
 
 
@@ -133,7 +135,8 @@ def test_reasons_are_given_for_what_was_measured_and_came_out_otherwise() -> Non
 
 
 def test_a_claim_without_an_interval_says_why() -> None:
-    claim = Claim(text="x", paper="p", comparisons=(Comparison(name="x", weights={("x", "top1"): 1.0}),))
+    one_term = Comparison(name="x", weights={("x", "top1"): 1.0})
+    claim = Claim(text="x", paper="p", comparisons=(one_term,), why_not="")
     (one,), (none,) = verdicts(of_seeds(0.5), claim), verdicts(Found(), claim)
     assert interval(one) == "one seed, no interval"
     assert (here(none), interval(none)) == ("not measured yet", "")
@@ -152,4 +155,4 @@ def test_a_study_is_written_whole_half_and_empty() -> None:
         assert len(study_lines(record)) > 20
     empty = made_up.record(Found(), [], ())
     assert "0 cells" in study_markdown(empty)
-    assert study_lines(empty) == []
+    assert study_lines(empty) == empty["notes"]

@@ -32,7 +32,7 @@ def nt_logistic(
     drawn uniformly, so that the two halves weigh the same at every batch size. With `semi_hard` K(i) are only those
     with  s(i, j(i)) - margin < s(i, k) < s(i, j(i)):  farther than the positive, but by less than the margin (`margin`
     is read by `semi_hard` alone); the choice itself has no gradient, and where no view qualifies, the second half is 0.
-    (The paper drew its negatives from one of the two views, for simplicity; here they come from both, as in `nt_xent`.)
+    (The paper is said to have drawn its negatives from one of the two views; here they come from both.)
 
     z_a, z_b: (n, p), row i of both from image i. Returns the mean over the 2n anchors in nats, above 0:
     softplus(-s/t) + softplus(s/t) >= 2 ln 2 when all similarities are s. normalize=False takes plain inner products;

@@ -29,7 +29,7 @@ def triplet(
     drawn uniformly), so that neither value nor gradient grows with the batch. With `semi_hard` K(i) are only those with
     s(i, j(i)) - margin < s(i, k) < s(i, j(i)):  farther than the positive, but by less than the margin; the choice
     itself has no gradient, and where no view qualifies, the anchor's term is 0.
-    (The paper drew its negatives from one of the two views, for simplicity; here they come from both, as in `nt_xent`.)
+    (The paper is said to have drawn its negatives from one of the two views; here they come from both.)
 
     z_a, z_b: (n, p), row i of both from image i. Returns the mean over the 2n anchors: in [0, 2 + margin] for
     normalised rows, in [0, margin) with `semi_hard`; `margin` when all similarities are equal (0 with `semi_hard`), 0

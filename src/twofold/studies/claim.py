@@ -40,7 +40,7 @@ class Claim:
     text: str
     paper: str
     comparisons: tuple[Comparison, ...]
-    why_not: str = ""
+    why_not: str
 
 
 @dataclass(frozen=True, kw_only=True)

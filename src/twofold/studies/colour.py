@@ -70,6 +70,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
             text="It does not help supervised learning",
             paper="-1.3 from strength 1/8 to 1 (table 1)",
             comparisons=(Comparison(name="supervised, 1/8 minus 1", weights=gain("supervised", -1.0)),),
+            why_not="After few epochs stronger augmentation need not have harmed supervised training yet.",
         ),
         Claim(
             text="It helps contrastive learning more than supervised",
@@ -80,6 +81,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
                     weights=gain("contrastive") | gain("supervised", -1.0),
                 ),
             ),
+            why_not="Both gains are small after few epochs, and their difference has the noise of four cells.",
         ),
     ]
 

@@ -56,7 +56,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
     """Longer helps; DCL closes part of the gap of small batches."""
     own, small, decoupled = _rows(scale)
     short, long = scale.lengths[0], scale.lengths[-1]
-    at_small = {row: [_name(row, length) for length in scale.lengths] for row in (small, decoupled)}
+    at = {row: [_name(row, length) for length in scale.lengths] for row in (own, small, decoupled)}
     return [
         Claim(
             text="Longer training helps",
@@ -67,17 +67,22 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
                     weights={(_name(own, long), "top1"): 1.0, (_name(own, short), "top1"): -1.0},
                 ),
             ),
+            why_not="The lengths lie too close together to tell.",
         ),
         Claim(
-            text="At a small batch the decoupled loss is ahead of NT-Xent",
+            text="The decoupled loss closes part of the gap between a small batch and a larger one",
             paper="not in the paper; lightly's benchmark has +1.9 at batch 256 after 100 epochs",
             comparisons=(
                 Comparison(
+                    name=f"the gap: {own} minus {small}, mean over the lengths",
+                    weights=mean_of(at[own]) | mean_of(at[small], -1.0),
+                ),
+                Comparison(
                     name=f"{decoupled} minus {small}, mean over the lengths",
-                    weights=mean_of(at_small[decoupled]) | mean_of(at_small[small], -1.0),
+                    weights=mean_of(at[decoupled]) | mean_of(at[small], -1.0),
                 ),
             ),
-            why_not="The temperature is the one that suits NT-Xent; the decoupled loss was not tuned by itself.",
+            why_not="In few epochs a small batch takes more steps and is not behind, so that there is no gap to close.",
         ),
     ]
 

@@ -62,11 +62,15 @@ class StudyFolder:
         about = {"name": cell.name, "seed": cell.seed, "on": cell.on, **described(cell)}
         write_json(self.result(cell), {**about, "measure": values, "seconds": round(seconds, 1)})
 
-    def begun_epochs(self) -> float | None:
+    @property
+    def is_begun(self) -> bool:
+        """Whether a plan lies here, or a record from which one can be taken."""
+        return self.plan.exists() or self.record.exists()
+
+    def begun_epochs(self) -> float:
         """The epochs of the base recipe that the folder was begun with."""
-        if not self.plan.exists():
-            return None
-        return float(json.loads(self.plan.read_text(encoding="utf-8"))["base"]["schedule"]["epochs"])
+        path = self.plan if self.plan.exists() else self.record
+        return float(json.loads(path.read_text(encoding="utf-8"))["base"]["schedule"]["epochs"])
 
     def require_plan(self, plan: dict[str, Any]) -> None:
         """Write down what all cells have in common, or see that it is what the folder was begun with.
@@ -122,10 +126,15 @@ def _locked(path: Path, *, wait: bool) -> Iterator[bool]:
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
+        except BlockingIOError:
             yield False
-        else:
-            yield True
+            return
+        except OSError as error:
+            raise TwofoldError(
+                f"cannot lock '{path}' ({error.strerror}), but cells are shared by locks on files. Choose an --out on "
+                "a file system that has them."
+            ) from error
+        yield True
 
 
 def _complete(base: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +144,8 @@ def _complete(base: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plan_of(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: record.get(name) for name in ("study", "scale", "base")} | {"data": record["data"]["fingerprint"]}
+    names = ("study", "scale", "labels", "minutes", "base")
+    return {name: record.get(name) for name in names} | {"data": record["data"]["fingerprint"]}
 
 
 def _require_same(folder: Path, begun: dict[str, Any], now: dict[str, Any]) -> None:

@@ -74,6 +74,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
                 Comparison(name=f"{a} minus {b}", weights={(a, "top1"): 1.0, (b, "top1"): -1.0}, within=HARDLY)
                 for a, b in combinations(nonlinear, 2)
             ),
+            why_not="Three seeds give intervals wider than the bounds; a small z may also need longer training.",
         ),
     ]
 

@@ -65,6 +65,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
             text="h beats z",
             paper="by more than 10 points (figure 8)",
             comparisons=(Comparison(name="h minus z", weights={(FIRST, "h"): 1.0, (FIRST, "z"): -1.0}),),
+            why_not="After few epochs z has not yet become blind to much.",
         ),
         Claim(
             text="z has lost what the augmentations change",

@@ -8,14 +8,16 @@ from statistics import fmean
 
 import numpy as np
 from jaxtyping import Float32
+from torch import nn
 
 from twofold.data import ImageSet
+from twofold.errors import DivergedError
 from twofold.evaluation import build_network, embed_images, fit_network, fit_probes, fit_scaling, top1
 from twofold.evaluation.selection import FEW_L2_GRID, stratified_folds
 from twofold.evaluation.tuning import MANNERS, make_schedule
 from twofold.recipe import Recipe
 from twofold.runtime.device import Hardware
-from twofold.runtime.load import build_untrained, load, load_head
+from twofold.runtime.load import Loaded, build_untrained, load, load_head
 from twofold.studies.cell import Cell
 from twofold.studies.labelled import Split, at_most, split_rows
 from twofold.studies.layers import layer_features
@@ -42,6 +44,10 @@ class Task:
         assert self.run is not None, f"the cell '{self.cell.key}' has no pretrained encoder"
         return self.run
 
+    def load(self) -> Loaded:
+        """Its encoder, on the cell's hardware."""
+        return load(self.trained, hardware=self.recipe.hardware)
+
     @property
     def split(self) -> Split:
         """The labelled rows of the cell."""
@@ -53,7 +59,7 @@ Measure = Callable[[Task], dict[str, float]]
 
 def linear(task: Task) -> dict[str, float]:
     """top1 of the linear probe on h; contrast_accuracy and contrast_entropy (nats) at the end of pretraining."""
-    loaded = load(task.trained)
+    loaded = task.load()
     h = embed_images(loaded.encoder, task.images, _needed(task), views=task.recipe.views, hardware=task.hardware)
     return {"top1": probe(task, h), **_contrast(task.trained)}
 
@@ -88,8 +94,7 @@ def supervised(task: Task) -> dict[str, float]:
         seed=task.cell.seed,
         ops=build_policy(views),
     )
-    logits = embed_images(network, task.images, split.asked, views=views, hardware=task.hardware)
-    return {"top1": top1(split.truth, logits.argmax(1))}
+    return {"top1": _counted(task, network, split)}
 
 
 def layers(task: Task) -> dict[str, float]:
@@ -98,7 +103,7 @@ def layers(task: Task) -> dict[str, float]:
     And the shares of views of which a small network tells from h and from z how `options["tell"]`, a transformation,
     was applied ("told from h", "told from z").
     """
-    loaded, head = load(task.trained), load_head(task.trained)
+    loaded, head = task.load(), load_head(task.trained, hardware=task.recipe.hardware)
     features = layer_features(loaded, head, task.images, _needed(task))
     found = {name: probe(task, one) for name, one in features.items()}
     told = tell_transformation(
@@ -116,7 +121,7 @@ def trained_on_labels(task: Task) -> dict[str, float]:
     split = task.split
     own = split.few(float(options["fraction"]), seed) if options["fraction"] < 1 else split
     way = str(options["way"])
-    start = load(task.trained).encoder if way == "finetune" else build_untrained(task.recipe, seed, task.hardware)
+    start = task.load().encoder if way == "finetune" else build_untrained(task.recipe, seed, task.hardware)
     network = build_network(start, dim=_dim(task), classes=split.classes, hardware=task.hardware, seed=seed)
     schedule = make_schedule(
         MANNERS[way],
@@ -135,8 +140,14 @@ def trained_on_labels(task: Task) -> dict[str, float]:
         schedule=schedule,
         seed=seed,
     )
+    return {"top1": _counted(task, network, split)}
+
+
+def _counted(task: Task, network: nn.Module, split: Split) -> float:
     logits = embed_images(network, task.images, split.asked, views=task.recipe.views, hardware=task.hardware)
-    return {"top1": top1(split.truth, logits.argmax(1))}
+    if not np.isfinite(logits).all():
+        raise DivergedError("training with labels gave a network whose answers are not finite. Lower its base_lr.")
+    return top1(split.truth, logits.argmax(1))
 
 
 def probe(task: Task, features: Float32[np.ndarray, "n d"]) -> float:

@@ -23,6 +23,7 @@ def build_record(
     images: ImageSet,
     hardware: Hardware,
     command: str,
+    minutes: float | None,
 ) -> dict[str, Any]:
     """The record of a study whose cells lie in `folder`; "finished" where all that it plans are there."""
     cells = known_cells(study, scale, seeds, folder)
@@ -44,10 +45,12 @@ def build_record(
         },
         "base": json.loads(json.dumps(scale.base.to_dict())),
         "labels": scale.labels,
+        "minutes": minutes,
         "cells": done,
         "cells_planned": planned,
         "finished": len(done) == planned,
         "claims": [judge(claim, found).to_dict() for claim in study.claims(scale, found)],
+        "notes": study.notes(scale, found),
         "panels": [panel_record(panel, found) for panel in study.panels(scale, found)],
         "seconds": round(sum(record["seconds"] for record in done), 1),
         "hardware": hardware.describe(),

@@ -16,7 +16,7 @@ from twofold.runtime.files import write_atomically, write_json
 from twofold.studies.cell import Cell
 from twofold.studies.estimate import build_estimate, views_per_s
 from twofold.studies.figure import draw_study
-from twofold.studies.folder import StudyFolder, claimed
+from twofold.studies.folder import StudyFolder, alone, claimed
 from twofold.studies.found import Values
 from twofold.studies.grid import find, known_cells, planned_cells
 from twofold.studies.measures import MEASURES, Task, needs_pretraining
@@ -51,7 +51,7 @@ class Work:
         """As many cells as there will be in the end."""
         return planned_cells(self.study, self.scale, self.seeds, find(self.folder, self.known()))
 
-    def record(self, command: str) -> dict[str, Any]:
+    def record(self, command: str, minutes: float | None) -> dict[str, Any]:
         """Everything so far."""
         return build_record(
             self.study,
@@ -61,6 +61,7 @@ class Work:
             images=self.images,
             hardware=self.hardware,
             command=command,
+            minutes=minutes,
         )
 
 
@@ -87,10 +88,10 @@ def run_study(
     with open_world(scale.base.hardware.device) as world:
         hardware = world.in_turn(lambda: resolve_hardware(scale.base.hardware))
         images = world.in_turn(lambda: _images(scale, data, cache, show_progress=world.is_first))
-        folder = StudyFolder(out)
+        folder, given = StudyFolder(out), scale
         rate = world.from_first(lambda: views_per_s(scale.base, hardware))
         train, test = len(images.rows("train")), len(images.rows("test"))
-        scale = world.from_first(lambda: _begin(folder, study, scale, images, minutes, rate))
+        scale = world.from_first(lambda: _begin(folder, study, given, images, minutes, rate, plan_only=plan_only))
         work = Work(
             study=study,
             scale=scale,
@@ -101,10 +102,10 @@ def run_study(
             world=world,
             estimate=build_estimate(scale, hardware, images=train, asked=test, base_views_per_s=rate),
         )
-        _say_plan(work)
+        world.from_first(lambda: _say_plan(work))
         if not plan_only:
-            _measure_all(work, command)
-        record = world.from_first(lambda: work.record(command))
+            _measure_all(work, command, minutes)
+        record = world.from_first(lambda: work.record(command, minutes))
         if world.is_first and not plan_only:
             _write(folder, record)
     return record
@@ -116,34 +117,48 @@ def _images(scale: Scale, data: str | Path, cache: Path | None, *, show_progress
 
 
 def _begin(
-    folder: StudyFolder, study: Study, scale: Scale, images: ImageSet, minutes: float | None, rate: float
+    folder: StudyFolder,
+    study: Study,
+    scale: Scale,
+    images: ImageSet,
+    minutes: float | None,
+    rate: float,
+    *,
+    plan_only: bool,
 ) -> Scale:
-    """The scale with its epochs decided, and the folder begun or seen to belong to it."""
-    folder.create()
+    """The scale with its epochs decided; the folder begun, or seen to belong to it. One process at a time."""
     if minutes is not None:
-        epochs = folder.begun_epochs() or minutes * 60 * rate / 2 / len(images.rows("train"))
-        scale = scale.with_settings(epochs=float(f"{epochs:.2g}"))
-    folder.require_plan(
-        {"study": study.name, "scale": scale.name, "base": scale.base.to_dict(), "data": images.fingerprint}
-    )
+        scale = scale.with_settings(epochs=float(f"{minutes * 60 * rate / 2 / len(images.rows('train')):.2g}"))
+    if plan_only and not folder.is_begun:
+        return scale
+    folder.create()
+    with alone(folder.folder / ".plan.lock"):
+        if minutes is not None and folder.is_begun:
+            scale = scale.with_settings(epochs=folder.begun_epochs())
+        about = {"study": study.name, "scale": scale.name, "labels": scale.labels, "minutes": minutes}
+        folder.require_plan({**about, "base": scale.base.to_dict(), "data": images.fingerprint})
     return scale
 
 
-def _measure_all(work: Work, command: str) -> None:
+def _measure_all(work: Work, command: str, minutes: float | None) -> None:
     """The loop over cells: take the first that nobody has, until all are finished."""
-    begin, expected, world = time.monotonic(), 0.0, work.world
+    begin, expected, world, waiting = time.monotonic(), 0.0, work.world, False
     while left := world.from_first(lambda: [cell for cell in work.known() if work.folder.read(cell) is None]):
         tried = ((cell, _measure_claimed(cell, work)) for cell in left)
         measured = next(((cell, values) for cell, values in tried if values is not None), None)
         if measured is None:
-            time.sleep(_POLL_S)  # others have all that are left
+            if not waiting and world.is_first:
+                say(f"Waiting for {len(left)} cells that other processes have.")
+            waiting = True
+            time.sleep(_POLL_S)
             continue
+        waiting = False
         cell, values = measured
         expected += work.estimate([cell])
         if world.is_first:
             pace = (time.monotonic() - begin) / expected  # of this process, which may share the machine with others
             _say_measured(cell, values, work, pace)
-            write_json(work.folder.record, work.record(command))
+            write_json(work.folder.record, work.record(command, minutes))
 
 
 def _measure_claimed(cell: Cell, work: Work) -> Values | None:

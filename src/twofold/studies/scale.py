@@ -17,7 +17,7 @@ class Scale:
 
     name: str
     base: Recipe
-    data: str  # what the studies are run on where nothing else is said
+    data: str | None  # what the studies are run on where nothing else is said
     labels: int | None  # at most so many labelled pictures fit a probe; None: all
     z_dims: tuple[int, ...]
     batch_sizes: tuple[int, ...]
@@ -59,6 +59,7 @@ LAPTOP = Scale(
     encoders={
         "ResNet-10 x 0.25": {"encoder": "resnet10", "width": 0.25},
         "ResNet-10 x 0.5": {"encoder": "resnet10", "width": 0.5},
+        "ResNet-18 x 0.5": {"encoder": "resnet18", "width": 0.5},
         "ResNet-10 x 1": {"encoder": "resnet10", "width": 1.0},
     },
     fractions=(0.01, 0.1, 1.0),
@@ -73,7 +74,7 @@ LAPTOP = Scale(
 PAPER = Scale(
     name="paper",
     base=imagenet_resnet50.RECIPE,
-    data="ImageNet",
+    data=None,
     labels=None,
     z_dims=(32, 64, 128, 256, 512, 1024, 2048),
     batch_sizes=(256, 512, 1024, 2048, 4096, 8192),

@@ -16,7 +16,7 @@ class Study:
 
     `cells(scale, seeds, found)` are all cells that are known, given what was found so far: a study whose grid depends
     on results (a tuned learning rate, the strongest rivals) returns more once those are there. `claims` and `panels`
-    may depend on results in the same way.
+    may depend on results in the same way. `notes` are sentences on what was chosen on the way.
     """
 
     name: str
@@ -25,3 +25,4 @@ class Study:
     cells: Callable[[Scale, int, Found], list[Cell]]
     panels: Callable[[Scale, Found], list[Panel]]
     claims: Callable[[Scale, Found], list[Claim]]
+    notes: Callable[[Scale, Found], list[str]] = lambda _scale, _found: []

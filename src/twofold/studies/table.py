@@ -21,6 +21,7 @@ def study_markdown(record: Record, *, figure: str = "figure.svg", heading: str =
         *([claims_markdown(record["claims"])] if record["claims"] else []),
         [f"![{markdown(record['asks'])}]({figure})"],
         *[panel_markdown(panel) for panel in record["panels"]],
+        *([[f"- {markdown(note)}" for note in record["notes"]]] if record["notes"] else []),
     ]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
@@ -28,7 +29,7 @@ def study_markdown(record: Record, *, figure: str = "figure.svg", heading: str =
 def study_lines(record: Record) -> list[str]:
     """The same for the terminal, without what was said when the study began."""
     lines = [line for panel in record["panels"] for line in [*panel_lines(panel), ""]]
-    return [*lines, *claim_lines(record["claims"])]
+    return [*lines, *record["notes"], *claim_lines(record["claims"])]
 
 
 def panel_markdown(panel: Record) -> list[str]:
