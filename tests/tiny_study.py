@@ -30,6 +30,7 @@ TINY = replace(
     batch_sizes=(4, 8),
     lengths=(0.5, 1.0),
     short=0.5,
+    pairs=0.5,
     encoders={"small": {"stages": 1}, "large": {"stages": 2}},
     fractions=(0.5, 1.0),
     tuning={"base_lr": (0.05, 0.1), "lars_lr": (0.5, 1.0), "temperature": (0.2,), "margin": (0.8,)},

@@ -8,13 +8,14 @@ import pytest
 from tiny_study import CELLS, SEEDS, TINY
 from twofold.recipe import Recipe
 from twofold.studies import STUDIES
-from twofold.studies.augmentations import NAMES, OURS, rivals
+from twofold.studies.augmentations import NAMES, OURS, rivals, transformations
 from twofold.studies.cell import Cell
 from twofold.studies.claim import judge
 from twofold.studies.found import Found
 from twofold.studies.grid import planned_cells
 from twofold.studies.measures import MEASURES
 from twofold.studies.scale import LAPTOP, PAPER, Scale
+from twofold.views import build_policy
 
 ALL = sorted(STUDIES)
 SCALES = {"laptop": LAPTOP, "paper": PAPER, "tiny": TINY}
@@ -131,8 +132,7 @@ def test_the_strongest_rivals_of_crop_with_colour_get_all_seeds() -> None:
 
 
 def test_the_augmentations_act_on_one_branch_alone() -> None:
-    from twofold.views import build_policy
-
+    assert tuple(transformations(LAPTOP)) == NAMES
     for cell in STUDIES["augmentations"].cells(LAPTOP, 1, Found()):
         policy = build_policy(LAPTOP.base.with_settings(**cell.settings).views)
         assert [op.branch for op in policy] == ["shared"] + ["b"] * (len(policy) - 1)

@@ -10,19 +10,7 @@ from twofold.studies.study import Study
 
 RIVALS = 3  # the strongest other pairs by the first seed are measured with all seeds
 
-TRANSFORMATIONS: dict[str, tuple[Op, ...]] = {
-    "crop": (),  # the base's own law, added below
-    "cutout": (Op(name="cutout", range=(0.1, 0.3)),),
-    "colour": (
-        Op(name="jitter", prob=0.8, range=(0.8, 0.8, 0.8, 0.2)),
-        Op(name="grayscale", prob=0.2),
-    ),
-    "sobel": (Op(name="sobel"),),
-    "noise": (Op(name="noise", range=(0.05, 0.2)),),
-    "blur": (Op(name="blur", range=(0.1, 2.0)),),
-    "rotate": (Op(name="rotate", range=(0.0, 3.0)),),
-}
-NAMES = tuple(TRANSFORMATIONS)
+NAMES = ("crop", "cutout", "colour", "sobel", "noise", "blur", "rotate")
 PAPER = (  # figure 5: rows first, columns second
     (33.1, 33.9, 56.3, 46.0, 39.9, 35.0, 30.2),
     (32.2, 25.6, 33.9, 40.0, 26.5, 25.2, 22.4),
@@ -42,14 +30,30 @@ def name_of(first: str, second: str) -> str:
 OURS = (name_of("crop", "colour"), name_of("colour", "crop"))
 
 
+def transformations(scale: Scale) -> dict[str, tuple[Op, ...]]:
+    """Each transformation as ops; crop and colour are the base recipe's own."""
+    views, jitter = scale.base.views, 0.8 * scale.base.views.strength
+    return {
+        "crop": (Op(name="crop", range=views.crop_area),),
+        "cutout": (Op(name="cutout", range=(0.1, 0.3)),),
+        "colour": (
+            Op(name="jitter", prob=0.8, range=(jitter, jitter, jitter, jitter / 4)),
+            Op(name="grayscale", prob=0.2),
+        ),
+        "sobel": (Op(name="sobel"),),
+        "noise": (Op(name="noise", range=(0.05, 0.2)),),
+        "blur": (Op(name="blur", range=(0.1, 2.0)),),
+        "rotate": (Op(name="rotate", range=(0.0, 3.0)),),
+    }
+
+
 def _cell(scale: Scale, first: str, second: str) -> Cell:
     """Both views are the same random crop; the transformations act on the second view alone."""
-    crop = Op(name="crop", range=scale.base.views.crop_area)
+    known = transformations(scale)
     names = (first,) if first == second else (first, second)
-    ops = (crop, *(op for name in names for op in TRANSFORMATIONS[name] or (crop,)))
-    return Cell(
-        name=name_of(first, second), settings={"one_branch": True, "ops": ops, "epochs": scale.short * scale.epochs}
-    )
+    ops = (*known["crop"], *(op for name in names for op in known[name]))
+    epochs = scale.pairs * scale.epochs
+    return Cell(name=name_of(first, second), settings={"one_branch": True, "ops": ops, "epochs": epochs})
 
 
 def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:

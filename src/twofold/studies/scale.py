@@ -22,7 +22,8 @@ class Scale:
     z_dims: tuple[int, ...]
     batch_sizes: tuple[int, ...]
     lengths: tuple[float, ...]  # multiples of the base's epochs, ascending
-    short: float  # the same, for grids of many cells: tuning, and pairs of augmentations
+    short: float  # the same, for tuning
+    pairs: float  # the same, for pairs of augmentations, which need longer to come apart
     encoders: Mapping[str, Mapping[str, Any]]  # name -> settings, from small to large
     fractions: tuple[float, ...]  # of the labels
     tuning: Mapping[str, tuple[float, ...]]  # setting -> values to choose among
@@ -56,6 +57,7 @@ LAPTOP = Scale(
     batch_sizes=(64, 256, 1024),
     lengths=(0.25, 0.5, 1.0),
     short=0.5,
+    pairs=2.0,
     encoders={
         "ResNet-10 x 0.25": {"encoder": "resnet10", "width": 0.25},
         "ResNet-10 x 0.5": {"encoder": "resnet10", "width": 0.5},
@@ -80,6 +82,7 @@ PAPER = Scale(
     batch_sizes=(256, 512, 1024, 2048, 4096, 8192),
     lengths=(1.0, 2.0, 4.0, 8.0),
     short=1.0,
+    pairs=1.0,
     encoders={
         f"ResNet-{depth} x {width}": {"encoder": f"resnet{depth}", "width": float(width)}
         for depth in (18, 34, 50, 101, 152)
