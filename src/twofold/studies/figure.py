@@ -1,6 +1,7 @@
 """The figure of a study: its panels below each other, each with the paper's own beside it or in it."""
 
 import io
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -46,7 +47,14 @@ def draw_study(record: Record, suffix: str = ".svg") -> bytes:
     content = io.BytesIO()
     with style.context(["default", STYLE]):  # also where the user's own style is another
         _figure(record["panels"]).savefig(content, format=kind, dpi=144, metadata=_NO_TRACE[kind])
-    return content.getvalue()
+    return _numbered(content.getvalue()) if kind == "svg" else content.getvalue()
+
+
+def _numbered(svg: bytes) -> bytes:
+    """The same picture with its parts numbered in order: matplotlib names them by where they lie in memory."""
+    names = dict.fromkeys(re.findall(rb'id="([a-z][0-9a-f]{10})"', svg))
+    numbers = {name: f"part-{place}".encode() for place, name in enumerate(names)}
+    return re.sub(rb"[a-z][0-9a-f]{10}", lambda found: numbers.get(found[0], found[0]), svg)
 
 
 def _figure(panels: Sequence[Record]) -> Any:
