@@ -31,12 +31,13 @@ TINY = replace(
     lengths=(0.5, 1.0),
     short=0.5,
     pairs=0.5,
+    pretrained=1.0,
     encoders={"small": {"stages": 1}, "large": {"stages": 2}},
     fractions=(0.5, 1.0),
     tuning={"base_lr": (0.05, 0.1), "lars_lr": (0.5, 1.0), "temperature": (0.2,), "margin": (0.8,)},
     label_epochs={0.5: 1.0, 1.0: 1.0},
 )
-CELLS = {  # with two seeds
+CELLS = {  # with two seeds; of labels at least so many
     "augmentations": 49 + 7 + 2 + 2 * 3,
     "colour": 2 * 5 * 2,
     "head": (2 * 2 + 1) * 2,

@@ -93,6 +93,22 @@ def test_what_was_chosen_is_noted_with_its_edges() -> None:
     assert final["NT-Xent"] == {"loss": "nt-xent", "base_lr": 0.6, "temperature": 0.1}
 
 
+@pytest.mark.parametrize(("best", "tried"), [(0.05, 3), (0.2, 4), (0.8, 5), (1e9, 6), (0.0125, 4), (0.0, 6)])
+def test_rates_go_on_while_the_last_is_the_best(best: float, tried: int) -> None:
+    study, found, count = STUDIES["labels"], Found(), 0
+    while len(cells := study.cells(LAPTOP, 1, found)) > count:
+        count = len(cells)
+        for cell in cells:
+            rate = cell.options["base_lr"]
+            found.add(cell, {"top1": 0.9 - abs(math.log(rate / best if best else rate * 1e9)) / 100})
+    tuning = [c for c in cells if c.on == "selection" and c.name.startswith("fine-tuned, 1 %")]
+    assert len(tuning) == tried
+    final = next(c for c in cells if c.name == "fine-tuned, 1 %" and c.on == "test")
+    nearest = min((c.options["base_lr"] for c in tuning), key=lambda rate: abs(math.log(rate / (best or 1e-9))))
+    assert final.options["base_lr"] == nearest
+    assert len(study.notes(LAPTOP, found)) == 4
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_an_empty_study_has_claims_that_are_undecided(name: str) -> None:
     study = STUDIES[name]

@@ -12,6 +12,9 @@ from twofold.studies.study import Study
 
 WAYS = {"from scratch": "supervised", "fine-tuned": "finetune"}  # the first does not wait for an encoder
 
+STEP = 4.0  # between neighbouring rates
+MOST_RATES = 6
+
 
 def _share(fraction: float) -> str:
     return f"{100 * fraction:g} %"
@@ -22,32 +25,62 @@ def _cell(scale: Scale, way: str, fraction: float, rate: float, name: str, on: s
     options: dict[str, Any] = {"way": WAYS[way], "fraction": fraction, "base_lr": rate}
     if fraction in scale.label_epochs:
         options["epochs"] = scale.label_epochs[fraction]
-    settings = {"epochs": scale.lengths[-1] * scale.epochs}
+    settings = {"epochs": scale.pretrained * scale.epochs}
     return Cell(name=name, settings=settings, measure="trained on labels", options=options, on=on)
 
 
-def _tuning(scale: Scale, way: str, fraction: float) -> dict[float, Cell]:
-    """Learning rate -> cell on selection."""
-    return {
-        rate: _cell(scale, way, fraction, rate, f"{way}, {_share(fraction)}, rate {rate:g}", "selection")
-        for rate in MANNERS[WAYS[way]].rates
-    }
+def _tuning(scale: Scale, way: str, fraction: float, found: Found) -> dict[float, Cell]:
+    """Learning rate -> cell on selection: the paper's and its neighbours, and further ones while the last is best."""
+    tried: dict[float, Cell] = {}
+    rates = sorted(MANNERS[WAYS[way]].rates)
+    while rates and len(tried) < MOST_RATES:
+        for rate in rates:
+            name = f"{way}, {_share(fraction)}, rate {rate:g}"
+            tried[rate] = _cell(scale, way, fraction, rate, name, "selection")
+        rates = _beyond(tried, found)
+    return tried
+
+
+def _beyond(tried: dict[float, Cell], found: Found) -> list[float]:
+    """The next rate, where all are measured and the lowest or the highest is strictly the best."""
+    if not found.has(tried.values()):
+        return []
+    top1s = {rate: found.mean(cell.name, "top1", "selection") for rate, cell in tried.items()}
+    best = max(top1s, key=lambda rate: top1s[rate])
+    if list(top1s.values()).count(top1s[best]) > 1:
+        return []
+    return [STEP * best] if best == max(tried) else [best / STEP] if best == min(tried) else []
+
+
+def _best(scale: Scale, way: str, fraction: float, found: Found) -> float:
+    """The best rate of a share; the largest share takes that of the one before, on which choosing costs less."""
+    tried = _tuning(scale, way, min(fraction, scale.fractions[-2]), found)
+    name = found.best([cell.name for cell in tried.values()], "top1")
+    return next(rate for rate, cell in tried.items() if cell.name == name)
 
 
 def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
-    """Rates chosen on selection for all shares but the largest, which takes those of the one before; then all seeds."""
-    *tuned, _ = scale.fractions
-    tuning = [cell for way in WAYS for fraction in tuned for cell in _tuning(scale, way, fraction).values()]
+    """Rates chosen on selection for all shares but the largest; then all shares with all seeds."""
+    pairs = [(way, fraction) for way in WAYS for fraction in scale.fractions[:-1]]
+    tuning = [cell for way, fraction in pairs for cell in _tuning(scale, way, fraction, found).values()]
     if not found.has(tuning):
         return tuning
-    final = []
-    for way in WAYS:
-        for fraction in scale.fractions:
-            candidates = _tuning(scale, way, min(fraction, tuned[-1]))
-            best = found.best([cell.name for cell in candidates.values()], "top1")
-            rate = next(rate for rate, cell in candidates.items() if cell.name == best)
-            final.append(_cell(scale, way, fraction, rate, _name(way, fraction), "test"))
+    final = [
+        _cell(scale, way, fraction, _best(scale, way, fraction, found), _name(way, fraction), "test")
+        for way in WAYS
+        for fraction in scale.fractions
+    ]
     return tuning + with_seeds(final, seeds)
+
+
+def notes(scale: Scale, found: Found) -> list[str]:
+    """Which learning rates were chosen."""
+    pairs = [(way, fraction) for way in WAYS for fraction in scale.fractions[:-1]]
+    return [
+        f"{way}, {_share(fraction)}: rate {_best(scale, way, fraction, found):g} of {len(tried)}, chosen on selection"
+        for way, fraction in pairs
+        if found.has((tried := _tuning(scale, way, fraction, found)).values())
+    ]
 
 
 def _name(way: str, fraction: float) -> str:
@@ -110,4 +143,5 @@ STUDY = Study(
     cells=cells,
     panels=panels,
     claims=claims,
+    notes=notes,
 )

@@ -24,6 +24,7 @@ class Scale:
     lengths: tuple[float, ...]  # multiples of the base's epochs, ascending
     short: float  # the same, for tuning
     pairs: float  # the same, for pairs of augmentations, which need longer to come apart
+    pretrained: float  # the same, for an encoder that is fine-tuned
     encoders: Mapping[str, Mapping[str, Any]]  # name -> settings, from small to large
     fractions: tuple[float, ...]  # of the labels
     tuning: Mapping[str, tuple[float, ...]]  # setting -> values to choose among
@@ -58,6 +59,7 @@ LAPTOP = Scale(
     lengths=(0.25, 0.5, 1.0),
     short=0.5,
     pairs=2.0,
+    pretrained=4.0,
     encoders={
         "ResNet-10 x 0.25": {"encoder": "resnet10", "width": 0.25},
         "ResNet-10 x 0.5": {"encoder": "resnet10", "width": 0.5},
@@ -83,6 +85,7 @@ PAPER = Scale(
     lengths=(1.0, 2.0, 4.0, 8.0),
     short=1.0,
     pairs=1.0,
+    pretrained=8.0,
     encoders={
         f"ResNet-{depth} x {width}": {"encoder": f"resnet{depth}", "width": float(width)}
         for depth in (18, 34, 50, 101, 152)
