@@ -7,24 +7,11 @@ import pytest
 import torch
 
 from pictures import write_pictures
+from small_recipe import SMALL
 from twofold.pretraining import pretrain
-from twofold.recipe import Recipe
 from twofold.runtime.load import load
 
-RECIPE = Recipe().with_settings(
-    size_px=16,
-    policy="small",
-    encoder="resnet10",
-    stages=1,
-    width=0.25,
-    stem="strided",
-    optimizer="sgd",
-    base_lr=0.01,
-    batch_size=8,
-    epochs=2.0,
-    precision="fp32",
-    device="cpu",
-)
+RECIPE = SMALL.with_settings(optimizer="sgd", base_lr=0.01, batch_size=8, epochs=2.0)
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")

@@ -13,24 +13,12 @@ import numpy as np
 import pytest
 
 from pictures import write_pictures
+from small_recipe import SMALL
 from twofold import api, cli
 from twofold.errors import TwofoldError
 from twofold.evaluating import evaluate, transfer
-from twofold.recipe import Recipe
 
-RECIPE = Recipe().with_settings(
-    size_px=16,
-    policy="small",
-    encoder="resnet10",
-    stages=1,
-    width=0.25,
-    stem="strided",
-    z_dim=16,
-    batch_size=16,
-    epochs=1.0,
-    precision="fp32",
-    device="cpu",
-)
+RECIPE = SMALL.with_settings(z_dim=16)
 KNN: dict[str, Any] = {"protocol": ["knn"], "shots": [1], "seeds": 1, "few_seeds": 1}
 
 

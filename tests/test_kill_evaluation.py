@@ -12,22 +12,10 @@ from typing import Any
 import pytest
 
 from pictures import write_pictures
+from small_recipe import SMALL
 from twofold.pretraining import pretrain
-from twofold.recipe import Recipe
 
 DRIVER = Path(__file__).parent / "kill_evaluation_driver.py"
-RECIPE = Recipe().with_settings(
-    size_px=16,
-    policy="small",
-    encoder="resnet10",
-    stages=1,
-    width=0.25,
-    stem="strided",
-    batch_size=16,
-    epochs=1.0,
-    precision="fp32",
-    device="cpu",
-)
 WRITES = ["write:.npz:3", "write:.json:1"]  # of a measurement, and of the choice of a learning rate
 
 
@@ -47,7 +35,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
     home = tmp_path_factory.mktemp("killed")
     data = write_pictures(home / "data", per_class=10, splits=("train", "test"))
     more = write_pictures(home / "more", per_class=10)  # without a test split
-    pretrain(data, out=home / "run", recipe=RECIPE, cache=home / "cache")
+    pretrain(data, out=home / "run", recipe=SMALL, cache=home / "cache")
     evaluate: dict[str, Any] = {
         "data": str(data),
         "protocol": ["knn", "linear", "finetune", "supervised"],

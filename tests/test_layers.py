@@ -12,7 +12,7 @@ ROOT = Path(twofold.__file__).parent
 LAYERS = [
     {"errors", "versions"},
     {"op", "setting"},
-    {"loss_recipe"},
+    {"loss_recipe", "hardware_recipe"},
     {"recipe"},
     {"recipes", "flags", "views", "encoders", "heads", "losses", "health", "sample"},
     {"data", "model", "optim", "chunks", "mailbox", "rendezvous"},

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, get_type_hints
 
 from twofold.errors import TwofoldError, require, require_choice, unknown_name
+from twofold.hardware_recipe import HardwareRecipe as HardwareRecipe
 from twofold.loss_recipe import LossRecipe as LossRecipe
 from twofold.op import OPS as OPS
 from twofold.op import Op as Op
@@ -168,43 +169,6 @@ class ScheduleRecipe:
             value = getattr(self, name)
             require(value is None or (value > 0 and math.isfinite(value)), name, value, "above 0")
         require(0 <= self.seed < 2**32, "seed", self.seed, "in [0, 2^32)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class HardwareRecipe:
-    """What to run on. `auto` is resolved at the start and printed."""
-
-    device: Annotated[str, Help("auto, cpu, cuda, cuda:N or mps")] = "auto"
-    precision: Annotated[str, Help("auto (bf16 where the hardware has it), bf16 or fp32")] = "auto"
-    compile: Annotated[
-        bool, Help("compile the encoder by torch.compile: minutes at the start, then faster steps; rounding differs")
-    ] = False
-    memory: Annotated[
-        str | None,
-        Help("most memory that a process may take, as 4GiB; picks the chunk by measuring (batch norm per chunk)"),
-    ] = None
-
-    def __post_init__(self) -> None:
-        require(
-            re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device) is not None,
-            "device",
-            self.device,
-            "auto, cpu, cuda, cuda:N or mps",
-        )
-        require_choice("precision", self.precision, ("auto", "bf16", "fp32"))
-        require(
-            self.memory is None or re.fullmatch(r"\d+(\.\d+)?(MiB|GiB)", self.memory) is not None,
-            "memory",
-            self.memory,
-            "a number with its unit, MiB or GiB, as 4GiB",
-        )
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """`memory` as a number."""
-        if self.memory is None:
-            return None
-        return int(float(self.memory[:-3]) * {"MiB": 2**20, "GiB": 2**30}[self.memory[-3:]])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+from twofold.studies.augmentations import PAPER
 from twofold.studies.cell import Cell
 from twofold.studies.claim import Claim, Comparison, judge, minus
 from twofold.studies.found import Found
@@ -10,15 +11,6 @@ from twofold.studies.panel import Panel
 from twofold.studies.places import panel_record
 
 PAIRS = ("Crop", "Cutout", "Color", "Sobel", "Noise", "Blur", "Rotate")
-PAPER = (
-    (33.1, 33.9, 56.3, 46.0, 39.9, 35.0, 30.2),
-    (32.2, 25.6, 33.9, 40.0, 26.5, 25.2, 22.4),
-    (55.8, 35.5, 18.8, 21.0, 11.4, 16.5, 20.8),
-    (46.2, 40.6, 20.9, 4.0, 9.3, 6.2, 4.2),
-    (38.8, 25.8, 7.5, 7.6, 9.8, 9.8, 9.6),
-    (35.1, 25.2, 16.6, 5.8, 9.7, 2.6, 6.7),
-    (30.0, 22.5, 20.7, 4.3, 9.7, 6.5, 2.6),
-)
 HEADS = ("none", "linear", "nonlinear")
 Z_DIMS = ("32", "128", "512")
 LOSSES = ("Margin", "NT-Logistic", "Margin, semi-hard", "NT-Logistic, semi-hard", "NT-Xent")
