@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 # Beside the peers, one after the other, alone on a quiet machine; CIFAR10=FOLDER adds those that need the real pictures.
 bench: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	for name in loss batch processes views; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in loss batch processes views compiled; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	if [ -n "$(CIFAR10)" ]; then $(BIN)/python benchmarks/endtoend.py "$(CIFAR10)" && \
 		$(BIN)/python benchmarks/speedrun.py "$(CIFAR10)" --out runs/speedrun; \
 	else echo "CIFAR10=FOLDER was not given: endtoend and speedrun are left out"; fi

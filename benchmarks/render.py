@@ -143,6 +143,19 @@ def endtoend(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+def compiled(result: dict[str, Any]) -> list[str]:
+    lines = [
+        "## The encoder compiled (`benchmarks/compiled.py`)",
+        "",
+        f"Forward and backward, `--compile True` beside the encoder as it is, in turn. {_where(result)}",
+        "",
+        "| | step as it is, s | speed of compiled over it (lowest to highest) |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {t['title']} | {t['step_s']:.3f} | {_spread(t['speed'])} |" for t in result["tables"]]
+    return lines
+
+
 def speedrun(result: dict[str, Any]) -> list[str]:
     linear = result["linear"]
     flags = " ".join(f"--{name} {value}" for name, value in result["settings"].items())
@@ -171,7 +184,7 @@ def speedrun(result: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     lines = ["# What was measured", "", "Written by `python benchmarks/render.py` from `benchmarks/results/`."]
-    for render in (loss, batch, processes, views, endtoend, speedrun):
+    for render in (loss, batch, processes, views, endtoend, compiled, speedrun):
         result = load(render.__name__)
         if result:
             lines += ["", *render(result)]

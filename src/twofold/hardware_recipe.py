@@ -15,7 +15,10 @@ class HardwareRecipe:
     device: Annotated[str, Help("auto, cpu, cuda, cuda:N or mps")] = "auto"
     precision: Annotated[str, Help("auto (bf16 where the hardware has it), bf16 or fp32")] = "auto"
     compile: Annotated[
-        bool, Help("compile the encoder by torch.compile: the first steps take minutes, and rounding differs")
+        bool,
+        Help(
+            "compile the encoder by torch.compile: first steps take minutes, rounding differs; slower on the CPU tried"
+        ),
     ] = False
     memory: Annotated[
         str | None,
