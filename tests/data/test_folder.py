@@ -32,7 +32,15 @@ def test_hidden_and_other_files_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / "png").write_text("no extension")
     (tmp_path / "UPPER.JPG").write_bytes(b"broken, but called a picture")
-    assert paths(open_source(tmp_path)) == ["UPPER.JPG", "a.png"]
+    (tmp_path / "phone.HEIC").write_bytes(b"a photograph")
+    (tmp_path / "other.heic").write_bytes(b"a photograph")
+    source = open_source(tmp_path)
+    assert paths(source) == ["UPPER.JPG", "a.png"]
+    assert source.stated == ["passed over, not by name a picture: 2 x .heic, 1 x .txt, 1 x no extension"]
+
+
+def test_a_folder_of_pictures_alone_has_nothing_to_say(tmp_path: Path) -> None:
+    assert open_source(put(tmp_path, "a.png", "b/c.png")).stated == []
 
 
 def test_content_is_that_of_the_file(tmp_path: Path) -> None:

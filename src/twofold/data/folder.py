@@ -22,6 +22,7 @@ class FolderSource:
         found, others = _scan(root)
         if not found:
             raise _no_pictures(name, others)
+        self.stated = [f"passed over, not by name a picture: {_held(others)}"] if others else []
         found.sort(key=lambda file: file[0])
         self._files = [path for path, _ in found]
         self._stamps = [stamp for _, stamp in found]
@@ -120,8 +121,13 @@ def _extension(name: str) -> str:
 
 def _no_pictures(name: str, others: Counter[str]) -> TwofoldError:
     kinds = ", ".join(sorted(EXTENSIONS))
-    held = ", ".join(f"{count:,} x {kind or 'no extension'}" for kind, count in others.most_common(3))
+    held = f"only {_held(others)}" if others else "it is empty"
     return TwofoldError(
-        f"the folder '{name}' holds no picture ({'only ' + held if held else 'it is empty'}); the names of pictures "
+        f"the folder '{name}' holds no picture ({held}); the names of pictures "
         f"end in {kinds}. Give a folder with pictures."
     )
+
+
+def _held(others: Counter[str]) -> str:
+    """The three commonest other kinds of files."""
+    return ", ".join(f"{count:,} x {kind or 'no extension'}" for kind, count in others.most_common(3))

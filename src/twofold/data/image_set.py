@@ -94,7 +94,7 @@ def load_images(
         labels=[r.label for r in records],
         splits=splits,
         quarantine=quarantine,
-        stated=stated,
+        stated=[*source.stated, *stated],
         pixels=store.pixels,
     )
 

@@ -14,7 +14,7 @@ class ManifestSource:
 
     def __init__(self, path: Path, name: str) -> None:
         """Raises TwofoldError, naming the line, where the table cannot be understood."""
-        self.name = name
+        self.name, self.stated = name, ()
         self._root = path.parent
         try:
             self.records = _records(path, name)

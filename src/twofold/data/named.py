@@ -45,7 +45,7 @@ class TorchvisionSource:
 
     def __init__(self, dataset: str, root: Path, name: str) -> None:
         """Raises TwofoldError where the data set cannot be had."""
-        self.name = name
+        self.name, self.stated = name, ()
         self._key = ["torchvision", dataset, str(root.resolve())]
         self._parts: list[tuple[Any, int]] = []  # (data set, number of the picture in it), one for each record
         self.records: list[Record] = []

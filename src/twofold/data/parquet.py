@@ -23,7 +23,7 @@ class ParquetSource:
         from pyarrow.lib import ArrowException
 
         open_parquet: Any = pq.ParquetFile
-        self.name = name
+        self.name, self.stated = name, ()
         self._path = path
         try:
             self._file = open_parquet(path)

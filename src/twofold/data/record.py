@@ -40,6 +40,11 @@ class Source(Protocol):
         """One for each picture, in an order that depends on the pictures alone."""
         ...
 
+    @property
+    def stated(self) -> Sequence[str]:
+        """What was decided about the pictures while looking for them, a sentence each."""
+        ...
+
     def stamp(self) -> str:
         """A cheap fingerprint (hex) that changes whenever a picture may have changed; reads no picture."""
         ...
