@@ -1,6 +1,7 @@
 """The command line as a person meets it: what it answers to mistakes, and one whole trip on small pictures."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -181,6 +182,48 @@ def test_bench_says_what_to_run(
     assert "Recommended" in said
     assert "* resnet10 x 0.25" in said
     assert json.loads(out.read_text())["choice"]["images_per_s"] > 0
+
+
+def test_bench_repeats_what_it_was_asked_with(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twofold.benching._MATRIX", {"cpu": 256})
+    spaced = tmp_path / "my photos"
+    spaced.symlink_to(data)
+    command = f"bench '{spaced}' --out {tmp_path / 'b.json'} --seconds 1 --size-px 16 --crop-area 0.3 1 --stages 1"
+    monkeypatch.setattr(sys, "argv", ["twofold", *shlex.split(command)])
+    cli.main()
+    (command,) = [line.strip() for line in capsys.readouterr().out.splitlines() if "pretrain" in line]
+    words = shlex.split(command)
+    assert words[2] == str(spaced)
+    assert "--size-px 16" in command
+    assert "--crop-area 0.3 1.0" in command
+    assert words.count("--batch-size") == 1
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory. Tried"), RuntimeError("can't allocate memory: 9")]
+)
+def test_too_little_memory_is_one_line(error: RuntimeError, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("twofold.api.pretrain", fail)
+    monkeypatch.setattr(sys, "argv", ["twofold", "pretrain", "photos", "--out", "run"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert str(error) in str(stop.value)
+    assert "--chunk" in str(stop.value)
+
+
+def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("twofold.api.pretrain", fail)
+    monkeypatch.setattr(sys, "argv", ["twofold", "pretrain", "photos", "--out", "run"])
+    with pytest.raises(RuntimeError, match="a fault"):
+        cli.main()
 
 
 def test_profile_says_where_the_time_goes_and_changes_no_weight(

@@ -11,7 +11,7 @@ from twofold.errors import TwofoldError
 from twofold.recipe import OPS, LossRecipe, Op, Recipe, ScheduleRecipe, ViewsRecipe, setting_owners
 from twofold.recipes import NAMES, Found, build_recipe, describe_recipes, load_recipe
 
-FOUND = Found(pictures=5000, short_side_px=200, channels=3, accelerated=False)
+FOUND = Found(pictures=5000, short_side_px=200, channels=3, gpu_gib=None)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -132,14 +132,27 @@ def test_an_op_refuses_a_branch_that_is_none() -> None:
 
 
 def test_photos_fits_what_it_finds() -> None:
-    small, why = build_recipe("photos", lambda: Found(pictures=90, short_side_px=30, channels=1, accelerated=False))
+    small, why = build_recipe("photos", lambda: Found(pictures=90, short_side_px=30, channels=1, gpu_gib=None))
     assert small.views.size_px == 32
     assert small.data.channels == 1
     assert small.schedule.batch_size * 4 <= 90
     assert len(why) == 5
-    large, _ = build_recipe("photos", lambda: Found(pictures=10**6, short_side_px=900, channels=3, accelerated=True))
+    large, _ = build_recipe("photos", lambda: Found(pictures=10**6, short_side_px=900, channels=3, gpu_gib=80.0))
     assert large.views.size_px == 224
     assert large.encoder.encoder == "resnet50"
+
+
+@pytest.mark.parametrize("short_side_px", [32, 48, 64, 96, 128, 224])
+def test_photos_takes_no_larger_batch_than_the_gpu_holds(short_side_px: int) -> None:
+    def batch_size(gib: float) -> int:
+        found = Found(pictures=10**6, short_side_px=short_side_px, channels=3, gpu_gib=gib)
+        return build_recipe("photos", lambda: found)[0].schedule.batch_size
+
+    sizes = [batch_size(gib) for gib in (4.0, 8.0, 16.0, 24.0, 80.0)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == 512
+    if short_side_px == 224:  # 60 MB a view, two views a picture: 24 GiB hold 171
+        assert sizes[-2] == 128
 
 
 def test_an_unknown_recipe_is_named() -> None:

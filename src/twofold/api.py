@@ -1,6 +1,7 @@
 """The programs: what the command line calls and `import twofold` offers, under the same names."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from twofold.evaluating import evaluate as evaluate
 from twofold.evaluating import open_pictures
 from twofold.evaluating import transfer as transfer
 from twofold.evaluation import build_gallery, build_knn_monitor, embed_images, require_parquet, write_embeddings
+from twofold.flags import as_flags
 from twofold.pretraining import pretrain as run_pretraining
 from twofold.recipe import Recipe
 from twofold.recipes import Found, build_recipe
 from twofold.report import build_report
 from twofold.runtime.console import console, say, show_settings
-from twofold.runtime.device import is_accelerated, resolve_hardware
+from twofold.runtime.device import gpu_gib, resolve_hardware
 from twofold.runtime.files import make_folder, write_json
 from twofold.runtime.load import load
 from twofold.runtime.record import Run
@@ -83,8 +85,9 @@ def bench(
     if choice.width != 1 or chosen.encoder.width != 1:
         flags.append(f"--width {choice.width:g}")
     flags.append(f"--batch-size {choice.batch_size}")
+    others = {name: value for name, value in settings.items() if name not in ("encoder", "width", "batch_size")}
     say(f"Recommended, {found.why}; expect {choice.images_per_s:,.0f} images/s:")
-    say(f"  twofold pretrain {data} --out RUN --recipe {' '.join(flags)}")
+    say(f"  twofold pretrain {quote(str(data))} --out RUN --recipe {' '.join([*flags, *as_flags(others)])}")
     write_json(Path(out), {**found.to_dict(), "hardware": hardware.describe(), "versions": versions()})
     say(f"Figures: {out}")
     return found
@@ -100,7 +103,7 @@ def resolve_recipe(name: str, data: str | Path, *, cache: Path | None, settings:
             pictures=sum(record.split in (None, "train") for record in source.records),
             short_side_px=facts.short_side_px,
             channels=facts.channels,
-            accelerated=settings.get("device", "auto") != "cpu" and is_accelerated(),
+            gpu_gib=gpu_gib(settings.get("device", "auto")),
         )
 
     recipe, reasons = build_recipe(name, look)

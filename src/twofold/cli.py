@@ -236,6 +236,13 @@ def main() -> None:
         sys.exit(f"twofold: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except RuntimeError as error:  # torch's own kinds, without importing torch
+        if not re.search("out of memory|can't allocate memory", str(error)):
+            raise
+        sys.exit(
+            f"twofold: the memory is not enough ({str(error).strip().splitlines()[0][:200]}). Give --chunk 64 or "
+            "--memory 8GiB, or a smaller --batch-size, --size-px or --encoder."
+        )
     except BrokenPipeError:  # the reader of our output went away, as in `twofold --help | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

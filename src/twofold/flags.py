@@ -1,6 +1,8 @@
 """Every setting of the recipe as an optional flag of the command line, made from the recipe itself."""
 
 import dataclasses
+from collections.abc import Mapping
+from shlex import quote
 from typing import Annotated, Any, Optional, get_type_hints
 
 import tyro
@@ -39,3 +41,12 @@ Settings = dataclasses.make_dataclass("Settings", _flag_fields(), frozen=True, k
 def given(settings: Any) -> dict[str, Any]:
     """The settings that a person gave."""
     return {name: value for name, value in vars(settings).items() if value is not None}
+
+
+def as_flags(settings: Mapping[str, Any]) -> list[str]:
+    """The flags that stand for `settings`, as one would type them."""
+    flags = []
+    for name, value in settings.items():
+        values = value if isinstance(value, tuple | list) else [value]
+        flags.append(" ".join([f"--{name.replace('_', '-')}", *(quote(str(one)) for one in values)]))
+    return flags

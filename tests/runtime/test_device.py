@@ -1,12 +1,14 @@
 """Devices are resolved once, and what is not there is refused."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
 from twofold.errors import TwofoldError
 from twofold.recipe import HardwareRecipe
-from twofold.runtime.device import resolve_hardware
+from twofold.runtime.device import gpu_gib, resolve_hardware
 
 
 def test_precision_sets_the_type_of_matrix_products() -> None:
@@ -29,6 +31,17 @@ def test_place_makes_convolutions_channels_last() -> None:
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(TwofoldError, match="--device"):
         resolve_hardware(HardwareRecipe(device="cuda:7"))
+
+
+def test_only_a_cuda_gpu_has_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert all(gpu_gib(device) is None for device in ("auto", "cpu", "mps", "cuda"))
+    sizes = {None: 16, 1: 24}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=sizes[device.index] * 2**30)
+    )
+    assert [gpu_gib(device) for device in ("auto", "cuda", "cuda:1", "cpu", "mps")] == [16.0, 16.0, 24.0, None, None]
 
 
 def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

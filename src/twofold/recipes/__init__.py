@@ -19,7 +19,7 @@ class Found:
     pictures: int
     short_side_px: int
     channels: int
-    accelerated: bool
+    gpu_gib: float | None  # memory of the CUDA GPU, where there is one
 
 
 Build = Callable[[Found], tuple[Recipe, list[str]]]
@@ -36,7 +36,7 @@ _BUILDERS: dict[str, tuple[Any, Build]] = {
             pictures=found.pictures,
             short_side_px=found.short_side_px,
             channels=found.channels,
-            accelerated=found.accelerated,
+            gpu_gib=found.gpu_gib,
         ),
     ),
     "fashion-demo": (fashion_demo, _fixed(fashion_demo.RECIPE)),
@@ -63,7 +63,7 @@ def build_recipe(name: str, look: Callable[[], Found]) -> tuple[Recipe, list[str
         raise unknown_name("recipe", name, (*NAMES, "RUN/recipe.json"))
     if name == "photos":
         return _BUILDERS[name][1](look())
-    return _BUILDERS[name][1](Found(pictures=0, short_side_px=0, channels=3, accelerated=False))
+    return _BUILDERS[name][1](Found(pictures=0, short_side_px=0, channels=3, gpu_gib=None))
 
 
 def load_recipe(path: Path) -> Recipe:

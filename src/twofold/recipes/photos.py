@@ -1,8 +1,8 @@
 """Any folder of pictures: picks view size, stem, encoder and batch from what it finds, and prints why.
 
 Command:   twofold pretrain FOLDER --out runs/photos
-Hardware:  anything; without a GPU the views are at most 64 px
-Time:      20 minutes without a GPU, 200 epochs with one (not run here on a GPU)
+Hardware:  a processor (views of at most 64 px) or a CUDA GPU (batch by its memory, estimated; not run here on one)
+Time:      20 minutes on a processor, 200 epochs on a GPU
 Result:    depends on the pictures: `twofold evaluate` tells, where some of them have labels
 """
 
@@ -17,12 +17,21 @@ from twofold.recipe import (
     ViewsRecipe,
 )
 
+_VIEW_MB = {  # (encoder, stem) -> memory of a view in a training step, at a size; estimated as in docs/scale.md, bf16
+    ("resnet50", "imagenet"): (60.0, 224),
+    ("resnet18", "imagenet"): (3.0, 96),
+    ("resnet18", "small"): (14.0, 64),
+}
+_GPU_SHARE = 0.8  # of its memory; weights, optimizer and reserve take the rest
 
-def build(*, pictures: int, short_side_px: int, channels: int, accelerated: bool) -> tuple[Recipe, list[str]]:
+
+def build(*, pictures: int, short_side_px: int, channels: int, gpu_gib: float | None) -> tuple[Recipe, list[str]]:
     """The recipe for `pictures` of a median short side, and a sentence for each choice."""
+    accelerated = gpu_gib is not None
     size_px, why_size = _size(short_side_px, accelerated)
     encoder, why_encoder = _encoder(size_px, accelerated)
-    batch_size, why_batch = _batch_size(pictures, accelerated)
+    largest, why_largest = (256, "enough negatives, and quick") if gpu_gib is None else _fit(encoder, size_px, gpu_gib)
+    batch_size, why_batch = _batch_size(pictures, largest, why_largest)
     small = size_px <= 48
     views = ViewsRecipe(
         size_px=size_px,
@@ -65,17 +74,27 @@ def _encoder(size_px: int, accelerated: bool) -> tuple[EncoderRecipe, str]:
         stem, why = "small", "small views must not be shrunk at once"
     else:
         stem, why = "strided", "halving a small view at once buys four times the pictures a second"
-    machine = "a GPU" if accelerated else "no GPU"
+    machine = "a GPU" if accelerated else "no CUDA GPU"
     return (
         EncoderRecipe(encoder=name, width=1.0 if accelerated else 0.5, stem=stem),
         f"--encoder {name} --stem {stem}: {machine}; {why}",
     )
 
 
-def _batch_size(pictures: int, accelerated: bool) -> tuple[int, str]:
-    largest = 512 if accelerated else 256
+def _fit(encoder: EncoderRecipe, size_px: int, gpu_gib: float) -> tuple[int, str]:
+    """The largest power of two up to 512 whose views fit into the GPU by estimate."""
+    at_size, reference_px = _VIEW_MB[encoder.encoder, encoder.stem]
+    view_mb = at_size * (size_px / reference_px) ** 2
+    batch_size = 512
+    while batch_size > 32 and 2 * batch_size * view_mb * 1e6 > _GPU_SHARE * gpu_gib * 2**30:
+        batch_size //= 2
+    why = "enough negatives" if batch_size == 512 else "what should fit; --chunk or --memory allow more"
+    return batch_size, f"{why} ({gpu_gib:.0f} GiB on the GPU, about {view_mb:.0f} MB a view)"
+
+
+def _batch_size(pictures: int, largest: int, why_largest: str) -> tuple[int, str]:
     batch_size = largest
     while batch_size > 2 and batch_size * 4 > pictures:
         batch_size //= 2
-    why = "a quarter of the pictures at most" if batch_size < largest else "enough negatives, and quick"
+    why = "a quarter of the pictures at most" if batch_size < largest else why_largest
     return batch_size, f"--batch-size {batch_size}: {pictures:,} pictures; {why}"

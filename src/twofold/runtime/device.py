@@ -64,9 +64,15 @@ def resolve_hardware(recipe: HardwareRecipe) -> Hardware:
     return Hardware(device, precision)
 
 
-def is_accelerated() -> bool:
-    """Whether `auto` would resolve to something other than the CPU."""
-    return _best_device() != "cpu"
+def gpu_gib(device: str) -> float | None:
+    """GiB of memory of the CUDA GPU that the setting `device` names; None where it is something else.
+
+    Apple's GPU does not count: it computes in float32 and shares its memory with everything else.
+    """
+    chosen = _best_device() if device == "auto" else device
+    if not chosen.startswith("cuda") or not torch.cuda.is_available():
+        return None
+    return float(torch.cuda.get_device_properties(torch.device(chosen)).total_memory / 2**30)
 
 
 def _best_device() -> str:
