@@ -44,7 +44,7 @@ CELLS = {  # with two seeds; of labels at least so many
     "layer": 4 * 2,
     "loss": 5 * 2 + 5 * 2,
     "temperature": 7 * 2 + 7,
-    "batch": 2 * 2 + 2 * 2 * 2 * 2 + 2 * 2,
+    "batch": 2 * 2 + 2 * 2 * 2 * 2 + 2 * 2 * 2,
     "size": 2 * 2 * 2,
     "labels": 2 * 3 + 2 * 2 * 2,
     "duration": 3 * 2 * 2,

@@ -31,5 +31,6 @@ def _verdicts(record: dict[str, Any]) -> list[str]:
     for place, claim in enumerate(record["claims"]):
         texts = (record["study"], claim["claim"], claim["paper"], here(claim), interval(claim))
         made = ("", "") if place else (f"`{record['command']}`".replace("|", r"\|"), duration(record["seconds"]))
-        rows.append(markdown_row([*map(markdown, texts), f"**{claim['verdict']}**", *made]))
+        verdict = f"**{claim['verdict']}**" if record["finished"] else "not finished"
+        rows.append(markdown_row([*map(markdown, texts), verdict, *made]))
     return rows

@@ -88,6 +88,20 @@ def test_hardly_any_difference_is_a_claim_too(b: list[float], verdict: str) -> N
     assert judge(claim(within), found_of(a=[0.60, 0.62, 0.61], b=b)).verdict == verdict
 
 
+def test_without_its_premise_a_claim_is_undecided() -> None:
+    gap, helps = minus("a", "b"), minus("c", "b")
+    asked = Claim(text="c closes the gap", paper="", comparisons=(helps,), premises=(gap,), why_not="no gap")
+    ahead, behind = [0.60, 0.62, 0.61], [0.50, 0.515, 0.512]
+    assert judge(asked, found_of(a=ahead, b=behind, c=ahead)).verdict == REPRODUCED
+    assert judge(asked, found_of(a=ahead, b=behind, c=[0.4, 0.42, 0.41])).verdict == CONTRADICTED
+    for c in (ahead, [0.4, 0.42, 0.41]):
+        verdict = judge(asked, found_of(a=behind, b=behind[::-1], c=c))
+        assert (verdict.verdict, verdict.decided_by, verdict.why_not) == (UNDECIDED, gap.name, "no gap")
+        assert [outcome.name for outcome in verdict.outcomes] == [gap.name, helps.name]
+    negative = judge(asked, found_of(a=behind, b=ahead, c=[0.7, 0.72, 0.71]))
+    assert negative.verdict == UNDECIDED
+
+
 def test_sums_of_cells_and_of_metrics() -> None:
     found = found_of(a=[0.6, 0.7], b=[0.4, 0.5], c=[0.1, 0.3])
     means = Comparison(name="mean of a and b minus c", weights=mean_of(["a", "b"]) | mean_of(["c"], -1.0))

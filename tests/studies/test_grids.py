@@ -80,6 +80,45 @@ def test_where_the_surest_is_the_best_contrastive_accuracy_does_predict(sure: fl
     assert bool(noisy.why_not) == (verdict == "contradicted")
 
 
+@pytest.mark.parametrize(("peak", "verdict"), [(0.05, "contradicted"), (0.2, "reproduced"), (1.0, "contradicted")])
+def test_an_extreme_temperature_that_is_best_contradicts(peak: float, verdict: str) -> None:
+    found = Found()
+    for cell in STUDIES["temperature"].cells(LAPTOP, 3, found):
+        distance = abs(math.log(cell.settings["temperature"] / peak))
+        found.add(cell, {"top1": 0.6 - distance / 10 + 0.001 * cell.seed, "contrast_accuracy": 0.5})
+    assert judge(STUDIES["temperature"].claims(LAPTOP, found)[1], found).verdict == verdict
+
+
+def batch_verdicts(*, large_behind: tuple[float, float], sgd_drop: float, lars_drop: float) -> list[str]:
+    """What the study of batches says where the largest batch is so far behind at the short and at the long length."""
+    study, found = STUDIES["batch"], Found()
+    for _ in range(2):
+        for cell in study.cells(LAPTOP, 3, found):
+            large = cell.settings["batch_size"] == LAPTOP.batch_sizes[-1]
+            short = cell.settings["epochs"] == LAPTOP.lengths[0] * LAPTOP.epochs
+            lag = (large_behind[0] if short else large_behind[1]) if cell.name.startswith("batch") else 0.0
+            lag += {"SGD": sgd_drop, "LARS": lars_drop}.get(cell.name.split(",")[0], 0.0)
+            noise = 0.001 * ((cell.seed + large) % 3)
+            found.add(cell, {"top1": 0.5 - lag * large + noise})
+    assert len(study.notes(LAPTOP, found)) == 2
+    return [judge(claim, found).verdict for claim in study.claims(LAPTOP, found)]
+
+
+def test_only_a_gap_that_is_there_can_close() -> None:
+    wins, closes, _ = batch_verdicts(large_behind=(-0.06, -0.02), sgd_drop=0.1, lars_drop=0.0)
+    assert (wins, closes) == ("reproduced", "reproduced")
+    wins, closes, _ = batch_verdicts(large_behind=(0.06, 0.02), sgd_drop=0.1, lars_drop=0.0)
+    assert (wins, closes) == ("contradicted", "undecided")
+    assert batch_verdicts(large_behind=(0.02, 0.08), sgd_drop=0.1, lars_drop=0.0)[1] == "undecided"
+    assert batch_verdicts(large_behind=(-0.02, -0.08), sgd_drop=0.1, lars_drop=0.0)[1] == "contradicted"
+
+
+@pytest.mark.parametrize(("sgd_drop", "lars_drop", "verdict"), [(0.1, 0, "reproduced"), (0, 0.1, "contradicted")])
+def test_lars_holds_only_where_sgd_does_not(sgd_drop: float, lars_drop: float, verdict: str) -> None:
+    assert batch_verdicts(large_behind=(0.0, 0.0), sgd_drop=sgd_drop, lars_drop=lars_drop)[2] == verdict
+    assert batch_verdicts(large_behind=(0.0, 0.0), sgd_drop=0.1, lars_drop=0.1)[2] == "undecided"
+
+
 def test_what_was_chosen_is_noted_with_its_edges() -> None:
     study, found = STUDIES["loss"], Found()
     assert study.notes(LAPTOP, found) == []

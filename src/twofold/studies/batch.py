@@ -62,20 +62,37 @@ def _optimizer(scale: Scale, optimizer: str, rate: float) -> dict[str, Any]:
     }
 
 
-def _largest(scale: Scale, found: Found, optimizer: str) -> Cell:
-    """The optimizer at the largest batch, its best rate scaled linearly."""
+def _tuned(scale: Scale, found: Found, optimizer: str) -> list[Cell]:
+    """The optimizer with its best rate at the middle batch, and with that scaled linearly at the largest."""
     tuned = {cell.name: cell for cell in _tuning(scale, optimizer)}
     settings = tuned[found.best(tuned, "top1")].settings
-    return Cell(name=f"{optimizer}, largest batch", settings={**settings, "batch_size": scale.batch_sizes[-1]})
+    largest = {**settings, "batch_size": scale.batch_sizes[-1]}
+    return [
+        Cell(name=f"{optimizer}, middle batch", settings=settings),
+        Cell(name=f"{optimizer}, largest batch", settings=largest),
+    ]
 
 
 def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
-    """The grid of batch and length; both optimizers tuned at the middle batch, then at the largest."""
+    """The grid of batch and length; both optimizers tuned at the middle batch, then at middle and largest."""
     tuning = [cell for optimizer in OPTIMIZERS for cell in _tuning(scale, optimizer)]
     known = tuning + with_seeds(_grid(scale), seeds)
     if not found.has(tuning):
         return known
-    return known + with_seeds([_largest(scale, found, optimizer) for optimizer in OPTIMIZERS], seeds)
+    return known + with_seeds([cell for optimizer in OPTIMIZERS for cell in _tuned(scale, found, optimizer)], seeds)
+
+
+def notes(scale: Scale, found: Found) -> list[str]:
+    """Which learning rates were chosen, and whether they lie at the edge of what was tried."""
+    sentences = []
+    for optimizer in OPTIMIZERS:
+        tuned = {cell.name: cell.settings["base_lr"] for cell in _tuning(scale, optimizer)}
+        if not found.has(_tuning(scale, optimizer)):
+            continue
+        rate = tuned[found.best(tuned, "top1")]
+        edge = " (at the edge of what was tried)" if rate in (min(tuned.values()), max(tuned.values())) else ""
+        sentences.append(f"{optimizer}: rate {rate:g}{edge}, chosen on selection at the middle batch")
+    return sentences
 
 
 def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
@@ -96,14 +113,14 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
         )
         for scaling in SCALINGS
     ]
-    column = f"batch {scale.batch_sizes[-1]}, top-1"
+    columns = ("middle batch", "largest batch")
     return [
         *grids,
         Panel(
-            title="Optimizers at the largest batch, rates tuned at a middle one and scaled linearly",
+            title="Optimizers with rates tuned at the middle batch and scaled linearly to the largest, top-1",
             rows=tuple(OPTIMIZERS),
-            columns=(column,),
-            entries={(name, column): (f"{name}, largest batch", "top1") for name in OPTIMIZERS},
+            columns=columns,
+            entries={(name, column): (f"{name}, {column}", "top1") for name in OPTIMIZERS for column in columns},
             kind="dots",
         ),
     ]
@@ -142,11 +159,26 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
                 for scaling in SCALINGS
             ),
             why_not=few,
+            premises=tuple(
+                Comparison(name=f"the gap at {short:g} of the epochs, {scaling} scaling", weights=gap(scaling, short))
+                for scaling in SCALINGS
+            ),
         ),
         Claim(
             text="At the largest batch LARS holds where SGD with a linearly scaled rate does not",
             paper="SGD with momentum and linear scaling may be unstable at large batches (section 2.2)",
-            comparisons=(minus("LARS, largest batch", "SGD, largest batch"),),
+            comparisons=(
+                minus("LARS, largest batch", "SGD, largest batch"),
+                Comparison(
+                    name="what SGD loses from the middle to the largest batch minus what LARS loses",
+                    weights={
+                        ("SGD, middle batch", "top1"): 1.0,
+                        ("SGD, largest batch", "top1"): -1.0,
+                        ("LARS, middle batch", "top1"): -1.0,
+                        ("LARS, largest batch", "top1"): 1.0,
+                    },
+                ),
+            ),
             why_not=f"A batch of {large} may not be large enough for SGD to become unstable.",
         ),
     ]
@@ -159,4 +191,5 @@ STUDY = Study(
     cells=cells,
     panels=panels,
     claims=claims,
+    notes=notes,
 )

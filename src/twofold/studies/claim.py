@@ -34,13 +34,15 @@ class Comparison:
 class Claim:
     """A sentence of the paper, the paper's own figure for it, and the comparisons that must all hold.
 
-    `why_not` is what may explain a result that differs at a small scale; it is printed only then.
+    `premises` must hold for the claim to be asked at all: where there is no gap, none can close. `why_not` is what may
+    explain a result that differs at a small scale; it is printed only then.
     """
 
     text: str
     paper: str
     comparisons: tuple[Comparison, ...]
     why_not: str
+    premises: tuple[Comparison, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +84,18 @@ def judge(claim: Claim, found: Found) -> Verdict:
     """Reproduced where every comparison holds, contradicted where one is refuted, undecided otherwise.
 
     A comparison holds where its whole 95 % interval lies above 0 (between -within and within), and is refuted where it
-    lies below 0 (outside of them). With fewer than two seeds in common there is no interval: undecided.
+    lies below 0 (outside of them). With fewer than two seeds in common there is no interval: undecided. A premise that
+    does not hold leaves the claim undecided, and its figures are the verdict's.
     """
+    premises = [(compare(premise, found), premise) for premise in claim.premises]
     pairs = [(compare(comparison, found), comparison) for comparison in claim.comparisons]
-    outcomes = [outcome for outcome, _ in pairs]
-    verdicts = {outcome.verdict for outcome in outcomes}
+    outcomes = [outcome for outcome, _ in [*premises, *pairs]]
+    missing = [pair for pair in premises if pair[0].verdict != REPRODUCED]
+    verdicts = {outcome.verdict for outcome, _ in pairs}
     verdict = CONTRADICTED if CONTRADICTED in verdicts else UNDECIDED if UNDECIDED in verdicts else REPRODUCED
-    weakest, comparison = min((pair for pair in pairs if pair[0].verdict == verdict), key=_reserve)
+    deciding = missing or [pair for pair in pairs if pair[0].verdict == verdict]
+    verdict = UNDECIDED if missing else verdict
+    weakest, comparison = min(deciding, key=_reserve)
     return Verdict(
         claim=claim.text,
         paper=claim.paper,
