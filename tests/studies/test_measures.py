@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
 
 def task(cell: Cell, images: ImageSet, folder: StudyFolder, base: Recipe = BASE, labels: int | None = None) -> Task:
     recipe = base.with_settings(**cell.settings, seed=cell.seed)
-    run = pretrained(recipe, images, folder, World()) if needs_pretraining(cell) else None
+    run = pretrained(recipe, images, folder, World())[0] if needs_pretraining(cell) else None
     return Task(cell=cell, recipe=recipe, images=images, hardware=HARDWARE, run=run, labels=labels)
 
 

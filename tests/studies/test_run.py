@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -255,7 +256,7 @@ def test_the_papers_scale_is_planned_and_takes_a_step(home: Path, tmp_path: Path
     from twofold.data import load_images
     from twofold.distributed import World
     from twofold.runtime.device import resolve_hardware
-    from twofold.studies.folder import StudyFolder
+    from twofold.studies.folder import StudyFolder, alone
     from twofold.studies.found import Found
     from twofold.studies.measures import Task, linear
     from twofold.studies.pretrained import pretrained
@@ -270,10 +271,24 @@ def test_the_papers_scale_is_planned_and_takes_a_step(home: Path, tmp_path: Path
     images = load_images(home / "data", recipe=recipe.data, store_px=recipe.stored_px, cache=home / "cache")
     folder = StudyFolder(tmp_path / "out")
     folder.create()
-    trained = pretrained(recipe, images, folder, World())
+    trained, waited_s = pretrained(recipe, images, folder, World())
+    assert waited_s < 1.0
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert max(row["step"] for row in rows) == 1
     task = Task(
         cell=cell, recipe=recipe, images=images, hardware=resolve_hardware(recipe.hardware), run=trained, labels=None
     )
     assert 0 <= linear(task)["top1"] <= 1
+
+    holding, released = threading.Event(), threading.Event()
+
+    def hold() -> None:  # another process that trains the same encoder
+        with alone(folder.runs / f".{trained.name}.lock"):
+            holding.set()
+            released.wait(0.5)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    holding.wait()
+    assert pretrained(recipe, images, folder, World())[1] >= 0.4
+    other.join()

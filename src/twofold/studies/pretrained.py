@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,18 +14,20 @@ from twofold.recipe import Recipe
 from twofold.studies.folder import StudyFolder, alone
 
 
-def pretrained(recipe: Recipe, images: ImageSet, folder: StudyFolder, world: World) -> Path:
-    """The run directory of a recipe in a study's folder; an interrupted run is continued, a finished one taken.
+def pretrained(recipe: Recipe, images: ImageSet, folder: StudyFolder, world: World) -> tuple[Path, float]:
+    """The run directory of a recipe in a study's folder, and the seconds that this process waited for another's.
 
-    Waits where another process is training it. What the run prints goes to a log beside it. Raises DivergedError where
-    the loss is not finite.
+    An interrupted run is continued, a finished one taken; where another process is training it, this one waits. What
+    the run prints goes to a log beside it. Raises DivergedError where the loss is not finite.
     """
     name = hashlib.sha256(json.dumps(recipe.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
     run, log = folder.runs / name, folder.runs / f"{name}.log"
     lock = folder.runs / f".{name}.lock"
+    start = time.monotonic()
     with _alone_together(lock, world), log.open("a") as file, contextlib.redirect_stdout(file):
+        waited_s = time.monotonic() - start
         pretrain(images, out=run, recipe=recipe)
-    return run
+    return run, waited_s
 
 
 @contextlib.contextmanager

@@ -164,13 +164,14 @@ def _measure_all(work: Work, command: str, minutes: float | None) -> None:
 def _measure_claimed(cell: Cell, work: Work) -> Values | None:
     """The values of a cell, measured and kept; None where another process has it or has finished it."""
     recipe = work.scale.base.with_settings(**cell.settings, seed=cell.seed)
-    start = time.monotonic()
+    start, waited_s = time.monotonic(), 0.0
     with _claimed_together(work.folder, cell, work.world) as ours:
         if not ours:
             return None
         try:
-            needed = needs_pretraining(cell)
-            run = pretrained(recipe, work.images, work.folder, work.world) if needed else None
+            run = None
+            if needs_pretraining(cell):
+                run, waited_s = pretrained(recipe, work.images, work.folder, work.world)
             task = Task(
                 cell=cell,
                 recipe=recipe,
@@ -183,7 +184,7 @@ def _measure_claimed(cell: Cell, work: Work) -> Values | None:
         except DivergedError:
             values = {"top1": 1 / len(work.images.classes), "diverged": 1.0}  # what guessing gets
         if work.world.is_first:
-            work.folder.write(cell, values, time.monotonic() - start)
+            work.folder.write(cell, values, time.monotonic() - start - waited_s)
     return values
 
 
