@@ -37,7 +37,8 @@ TINY = replace(
     tuning={"base_lr": (0.05, 0.1), "lars_lr": (0.5, 1.0), "temperature": (0.2,), "margin": (0.8,)},
     label_epochs={0.5: 1.0, 1.0: 1.0},
 )
-CELLS = {  # with two seeds; of labels at least so many
+TUNED = ("loss", "batch", "labels")  # these search on while the best lies at an edge
+CELLS = {  # with two seeds; of those at least so many
     "augmentations": 49 + 7 + 2 + 2 * 3,
     "colour": 2 * 5 * 2,
     "head": (2 * 2 + 1) * 2,

@@ -1,7 +1,6 @@
 """How large a batch, for how long, with which scaling of the learning rate (paper, section 5.2, figure 9, B.1)."""
 
 from math import sqrt
-from typing import Any
 
 from twofold.optim import peak_lr
 from twofold.studies.cell import Cell, with_seeds
@@ -10,6 +9,7 @@ from twofold.studies.found import Found
 from twofold.studies.panel import Panel
 from twofold.studies.scale import Scale
 from twofold.studies.study import Study
+from twofold.studies.tuning import Tuning, Values, tune
 
 SCALINGS = ("linear", "sqrt")
 OPTIMIZERS = {"SGD": "sgd", "LARS": "lars"}
@@ -42,57 +42,47 @@ def _grid(scale: Scale) -> list[Cell]:
     ]
 
 
-def _tuning(scale: Scale, optimizer: str) -> list[Cell]:
+def _tuning(scale: Scale, optimizer: str, found: Found) -> Tuning:
     """Learning rates of an optimizer at the middle batch, short, on selection."""
-    return [
-        Cell(name=f"{optimizer}, rate {rate:g}", settings=_optimizer(scale, optimizer, rate), on="selection")
-        for rate in scale.tuning["lars_lr" if optimizer == "LARS" else "base_lr"]
-    ]
-
-
-def _optimizer(scale: Scale, optimizer: str, rate: float) -> dict[str, Any]:
-    epochs = scale.short * scale.epochs
-    middle = scale.batch_sizes[(len(scale.batch_sizes) - 1) // 2]
-    return {
+    settings = {
         "optimizer": OPTIMIZERS[optimizer],
-        "base_lr": rate,
         "lr_scaling": "linear",
-        "epochs": epochs,
-        "batch_size": middle,
+        "epochs": scale.short * scale.epochs,
+        "batch_size": scale.batch_sizes[(len(scale.batch_sizes) - 1) // 2],
     }
 
+    def make(values: Values) -> Cell:
+        name = f"{optimizer}, rate {values['base_lr']:g}"
+        return Cell(name=name, settings={**settings, **values}, on="selection")
 
-def _tuned(scale: Scale, found: Found, optimizer: str) -> list[Cell]:
+    rates = scale.tuning["lars_lr" if optimizer == "LARS" else "base_lr"]
+    return tune({"base_lr": rates}, make, found)
+
+
+def _tuned(scale: Scale, optimizer: str, best: Cell) -> list[Cell]:
     """The optimizer with its best rate at the middle batch, and with that scaled linearly at the largest."""
-    tuned = {cell.name: cell for cell in _tuning(scale, optimizer)}
-    settings = tuned[found.best(tuned, "top1")].settings
-    largest = {**settings, "batch_size": scale.batch_sizes[-1]}
+    largest = {**best.settings, "batch_size": scale.batch_sizes[-1]}
     return [
-        Cell(name=f"{optimizer}, middle batch", settings=settings),
+        Cell(name=f"{optimizer}, middle batch", settings=best.settings),
         Cell(name=f"{optimizer}, largest batch", settings=largest),
     ]
 
 
 def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
     """The grid of batch and length; both optimizers tuned at the middle batch, then at middle and largest."""
-    tuning = [cell for optimizer in OPTIMIZERS for cell in _tuning(scale, optimizer)]
-    known = tuning + with_seeds(_grid(scale), seeds)
-    if not found.has(tuning):
-        return known
-    return known + with_seeds([cell for optimizer in OPTIMIZERS for cell in _tuned(scale, found, optimizer)], seeds)
+    tunings = {optimizer: _tuning(scale, optimizer, found) for optimizer in OPTIMIZERS}
+    known = [cell for one in tunings.values() for cell in one.cells] + with_seeds(_grid(scale), seeds)
+    tuned = [cell for name, one in tunings.items() if one.best for cell in _tuned(scale, name, one.best)]
+    return known + (with_seeds(tuned, seeds) if len(tuned) == 2 * len(tunings) else [])
 
 
 def notes(scale: Scale, found: Found) -> list[str]:
-    """Which learning rates were chosen, and whether they lie at the edge of what was tried."""
-    sentences = []
-    for optimizer in OPTIMIZERS:
-        tuned = {cell.name: cell.settings["base_lr"] for cell in _tuning(scale, optimizer)}
-        if not found.has(_tuning(scale, optimizer)):
-            continue
-        rate = tuned[found.best(tuned, "top1")]
-        edge = " (at the edge of what was tried)" if rate in (min(tuned.values()), max(tuned.values())) else ""
-        sentences.append(f"{optimizer}: rate {rate:g}{edge}, chosen on selection at the middle batch")
-    return sentences
+    """Which learning rates were chosen, and whether better may lie further out."""
+    return [
+        f"{optimizer}: {tuning.told({'base_lr': 'rate'})}, chosen on selection at the middle batch"
+        for optimizer in OPTIMIZERS
+        if (tuning := _tuning(scale, optimizer, found)).best
+    ]
 
 
 def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001

@@ -9,11 +9,11 @@ from twofold.studies.found import Found
 from twofold.studies.panel import Panel
 from twofold.studies.scale import Scale
 from twofold.studies.study import Study
+from twofold.studies.tuning import Tuning, Values, tune
 
 WAYS = {"from scratch": "supervised", "fine-tuned": "finetune"}  # the first does not wait for an encoder
 
-STEP = 4.0  # between neighbouring rates
-MOST_RATES = 6
+FURTHER = 3  # rates beyond the paper's, at most
 
 
 def _share(fraction: float) -> str:
@@ -29,57 +29,42 @@ def _cell(scale: Scale, way: str, fraction: float, rate: float, name: str, on: s
     return Cell(name=name, settings=settings, measure="trained on labels", options=options, on=on)
 
 
-def _tuning(scale: Scale, way: str, fraction: float, found: Found) -> dict[float, Cell]:
-    """Learning rate -> cell on selection: the paper's and its neighbours, and further ones while the last is best."""
-    tried: dict[float, Cell] = {}
-    rates = sorted(MANNERS[WAYS[way]].rates)
-    while rates and len(tried) < MOST_RATES:
-        for rate in rates:
-            name = f"{way}, {_share(fraction)}, rate {rate:g}"
-            tried[rate] = _cell(scale, way, fraction, rate, name, "selection")
-        rates = _beyond(tried, found)
-    return tried
+def _tuning(scale: Scale, way: str, fraction: float, found: Found) -> Tuning:
+    """Learning rates on selection: the paper's and its neighbours, and further ones while the last is best."""
+
+    def make(values: Values) -> Cell:
+        rate = values["rate"]
+        return _cell(scale, way, fraction, rate, f"{_name(way, fraction)}, rate {rate:g}", "selection")
+
+    return tune({"rate": sorted(MANNERS[WAYS[way]].rates)}, make, found, further=FURTHER)
 
 
-def _beyond(tried: dict[float, Cell], found: Found) -> list[float]:
-    """The next rate, where all are measured and the lowest or the highest is strictly the best."""
-    if not found.has(tried.values()):
-        return []
-    top1s = {rate: found.mean(cell.name, "top1", "selection") for rate, cell in tried.items()}
-    best = max(top1s, key=lambda rate: top1s[rate])
-    if list(top1s.values()).count(top1s[best]) > 1:
-        return []
-    return [STEP * best] if best == max(tried) else [best / STEP] if best == min(tried) else []
-
-
-def _best(scale: Scale, way: str, fraction: float, found: Found) -> float:
-    """The best rate of a share; the largest share takes that of the one before, on which choosing costs less."""
-    tried = _tuning(scale, way, min(fraction, scale.fractions[-2]), found)
-    name = found.best([cell.name for cell in tried.values()], "top1")
-    return next(rate for rate, cell in tried.items() if cell.name == name)
+def _tunings(scale: Scale, found: Found) -> dict[tuple[str, float], Tuning]:
+    """The largest share is not searched: it takes the rate of the one before, where choosing costs less."""
+    return {(way, share): _tuning(scale, way, share, found) for way in WAYS for share in scale.fractions[:-1]}
 
 
 def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
     """Rates chosen on selection for all shares but the largest; then all shares with all seeds."""
-    pairs = [(way, fraction) for way in WAYS for fraction in scale.fractions[:-1]]
-    tuning = [cell for way, fraction in pairs for cell in _tuning(scale, way, fraction, found).values()]
-    if not found.has(tuning):
+    tunings = _tunings(scale, found)
+    tuning = [cell for one in tunings.values() for cell in one.cells]
+    if not all(one.best for one in tunings.values()):
         return tuning
     final = [
-        _cell(scale, way, fraction, _best(scale, way, fraction, found), _name(way, fraction), "test")
+        _cell(scale, way, fraction, chosen["rate"], _name(way, fraction), "test")
         for way in WAYS
         for fraction in scale.fractions
+        for chosen in [tunings[way, min(fraction, scale.fractions[-2])].chosen]
     ]
     return tuning + with_seeds(final, seeds)
 
 
 def notes(scale: Scale, found: Found) -> list[str]:
-    """Which learning rates were chosen."""
-    pairs = [(way, fraction) for way in WAYS for fraction in scale.fractions[:-1]]
+    """Which learning rates were chosen, and whether better may lie further out."""
     return [
-        f"{way}, {_share(fraction)}: rate {_best(scale, way, fraction, found):g} of {len(tried)}, chosen on selection"
-        for way, fraction in pairs
-        if found.has((tried := _tuning(scale, way, fraction, found)).values())
+        f"{_name(way, fraction)}: {tuning.told({'rate': 'rate'})}, chosen on selection"
+        for (way, fraction), tuning in _tunings(scale, found).items()
+        if tuning.best
     ]
 
 

@@ -1,7 +1,5 @@
 """Which loss: NT-Xent, NT-Logistic and the margin triplet, each tuned alike (paper, section 5.1 and table 4)."""
 
-from collections.abc import Mapping
-from itertools import product
 from typing import Any
 
 from twofold.studies.cell import Cell, with_seeds
@@ -10,6 +8,7 @@ from twofold.studies.found import Found
 from twofold.studies.panel import Panel
 from twofold.studies.scale import Scale
 from twofold.studies.study import Study
+from twofold.studies.tuning import Tuning, Values, tune
 
 LOSSES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {  # name -> settings, what is tuned
     "NT-Xent": ({"loss": "nt-xent"}, ("base_lr", "temperature")),
@@ -37,47 +36,35 @@ _SHORT_TUNING = (
 )
 
 
+def _tuning(scale: Scale, loss: str, found: Found) -> Tuning:
+    settings, tuned = LOSSES[loss]
+
+    def make(values: Values) -> Cell:
+        name = ", ".join([loss, *(f"{SHORT[name]} {value:g}" for name, value in values.items())])
+        epochs = scale.short * scale.epochs
+        return Cell(name=name, settings={**settings, **values, "epochs": epochs}, on="selection")
+
+    return tune({name: scale.tuning[name] for name in tuned}, make, found)
+
+
 def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
     """Each loss with every rate and temperature (margin), short and on selection; the best of each at full length."""
-    tuning = [cell for loss in LOSSES for cell in _tuning(scale, loss)]
-    if not found.has(tuning):
+    tunings = {loss: _tuning(scale, loss, found) for loss in LOSSES}
+    tuning = [cell for one in tunings.values() for cell in one.cells]
+    if not all(one.best for one in tunings.values()):
         return tuning
-    return tuning + with_seeds([Cell(name=loss, settings=_best(scale, found, loss)) for loss in LOSSES], seeds)
-
-
-def _tuning(scale: Scale, loss: str) -> list[Cell]:
-    settings, tuned = LOSSES[loss]
-    short = {"epochs": scale.short * scale.epochs}
-    choices = [dict(zip(tuned, values, strict=True)) for values in product(*(scale.tuning[name] for name in tuned))]
-    return [
-        Cell(
-            name=", ".join([loss, *(f"{SHORT[name]} {value:g}" for name, value in choice.items())]),
-            settings={**settings, **choice, **short},
-            on="selection",
-        )
-        for choice in choices
-    ]
-
-
-def _best(scale: Scale, found: Found, loss: str) -> Mapping[str, Any]:
-    """The settings of the best tuning cell, at full length."""
-    tuned = {cell.name: cell for cell in _tuning(scale, loss)}
-    chosen = tuned[found.best(tuned, "top1")]
-    return {name: value for name, value in chosen.settings.items() if name != "epochs"}
+    final = [Cell(name=loss, settings={**LOSSES[loss][0], **one.chosen}) for loss, one in tunings.items()]
+    return tuning + with_seeds(final, seeds)
 
 
 def notes(scale: Scale, found: Found) -> list[str]:
-    """What was chosen for each loss, and whether it lies at the edge of what was tried."""
-    sentences = []
-    for loss, (_, tuned) in LOSSES.items():
-        if not found.has(_tuning(scale, loss)):
-            continue
-        best = _best(scale, found, loss)
-        chosen = ", ".join(f"{SHORT[name]} {best[name]:g}" for name in tuned)
-        edges = [SHORT[name] for name in tuned if best[name] in (min(scale.tuning[name]), max(scale.tuning[name]))]
-        at_edge = f" ({' and '.join(edges)} at the edge of what was tried)" if edges else ""
-        sentences.append(f"{loss}: {chosen}{at_edge}, chosen on selection after {scale.short * scale.epochs:g} epochs")
-    return sentences
+    """What was chosen for each loss, and whether better may lie further out."""
+    after = f"after {scale.short * scale.epochs:g} epochs"
+    return [
+        f"{loss}: {tuning.told(SHORT)}, chosen on selection {after}"
+        for loss in LOSSES
+        if (tuning := _tuning(scale, loss, found)).best
+    ]
 
 
 def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
