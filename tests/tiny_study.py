@@ -39,7 +39,7 @@ TINY = replace(
 )
 TUNED = ("loss", "batch", "labels")  # these search on while the best lies at an edge
 CELLS = {  # with two seeds; of those at least so many
-    "augmentations": 49 + 7 + 2 + 2 * 3,
+    "augmentations": 49 + 7 + 2 + 2 + 2 * 3,
     "colour": 2 * 5 * 2,
     "head": (2 * 2 + 1) * 2,
     "layer": 4 * 2,

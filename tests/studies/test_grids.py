@@ -8,7 +8,7 @@ import pytest
 from tiny_study import CELLS, SEEDS, TINY
 from twofold.recipe import Recipe
 from twofold.studies import STUDIES
-from twofold.studies.augmentations import NAMES, OURS, rivals, transformations
+from twofold.studies.augmentations import NAMES, NEXT, OURS, rivals, transformations
 from twofold.studies.cell import Cell
 from twofold.studies.claim import judge
 from twofold.studies.found import Found
@@ -113,6 +113,25 @@ def test_only_a_gap_that_is_there_can_close() -> None:
     assert batch_verdicts(large_behind=(-0.02, -0.08), sgd_drop=0.1, lars_drop=0.0)[1] == "contradicted"
 
 
+@pytest.mark.parametrize(
+    ("supervised", "verdict"), [((0.1, 0.02), "reproduced"), ((0.1, 0.2), "contradicted"), ((-0.02, -0.1), "undecided")]
+)
+def test_only_a_gap_to_supervised_that_is_there_can_shrink(supervised: tuple[float, float], verdict: str) -> None:
+    study, found = STUDIES["size"], Found()
+    for cell in study.cells(LAPTOP, 3, found):
+        ahead = supervised["x 1" in cell.name] if cell.name.startswith("supervised") else 0.0
+        found.add(cell, {"top1": 0.5 + ahead + 0.001 * (cell.seed if "x 1" in cell.name else -cell.seed)})
+    assert judge(study.claims(LAPTOP, found)[-1], found).verdict == verdict
+
+
+def test_no_encoder_is_both_chosen_by_and_judged() -> None:
+    """The best temperature is chosen on an encoder of a seed that no final cell has."""
+    cells = STUDIES["temperature"].cells(LAPTOP, 3, Found())
+    chosen_by, judged = ({cell.seed for cell in cells if cell.on == on} for on in ("selection", "test"))
+    assert judged == {0, 1, 2}
+    assert not chosen_by & judged
+
+
 @pytest.mark.parametrize(("sgd_drop", "lars_drop", "verdict"), [(0.1, 0, "reproduced"), (0, 0.1, "contradicted")])
 def test_lars_holds_only_where_sgd_does_not(sgd_drop: float, lars_drop: float, verdict: str) -> None:
     assert batch_verdicts(large_behind=(0.0, 0.0), sgd_drop=sgd_drop, lars_drop=lars_drop)[2] == verdict
@@ -183,17 +202,17 @@ def test_what_is_chosen_is_chosen_on_selection(name: str) -> None:
     assert len(study.cells(LAPTOP, 3, found)) == len(first)
 
 
-def test_the_strongest_rivals_of_crop_with_colour_get_all_seeds() -> None:
+def test_the_rivals_of_crop_with_colour_get_all_seeds() -> None:
     found = Found()
     for place, cell in enumerate(STUDIES["augmentations"].cells(LAPTOP, 1, Found())):
-        strong = cell.name in ("blur+rotate", "rotate+blur", "crop+sobel", "cutout+noise", "noise+cutout")
+        strong = cell.name in ("blur+rotate", "rotate+blur", "colour+sobel", "cutout+noise", "noise+cutout")
         found.add(cell, {"top1": (0.9 if cell.name in OURS else 0.5 if strong else 0.001 * place)})
-    assert {"blur+rotate", "crop+sobel", "cutout+noise"} == {pair[0] for pair in rivals(found)}
+    assert [pair[0] for pair in rivals(found)] == ["cutout+noise", "blur+rotate", "colour+sobel"]
     seeds = defaultdict(int)
     for cell in STUDIES["augmentations"].cells(LAPTOP, 3, found):
         seeds[cell.name] += 1
     thrice = {name for name, count in seeds.items() if count == 3}
-    assert thrice == {*NAMES, *OURS} | {name for pair in rivals(found) for name in pair}
+    assert thrice == {*NAMES, *OURS, *NEXT} | {name for pair in rivals(found) for name in pair}
     assert len(seeds) == 49
 
 

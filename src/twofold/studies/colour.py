@@ -67,13 +67,13 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
             why_not="After few epochs views that are harder to match may not have paid off yet.",
         ),
         Claim(
-            text="It does not help supervised learning",
+            text="Stronger colour distortion harms supervised learning",
             paper="-1.3 from strength 1/8 to 1 (table 1)",
             comparisons=(Comparison(name="supervised, 1/8 minus 1", weights=gain("supervised", -1.0)),),
             why_not="After few epochs stronger augmentation need not have harmed supervised training yet.",
         ),
         Claim(
-            text="It helps contrastive learning more than supervised",
+            text="Stronger colour distortion helps contrastive learning more than supervised",
             paper="+3.6 and -1.3 (table 1)",
             comparisons=(
                 Comparison(

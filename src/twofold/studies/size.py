@@ -69,6 +69,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
                 Comparison(name=f"gap of {small} minus gap of {large}", weights=gap(small) | gap(large, -1.0)),
             ),
             why_not="After few epochs supervised training is not at its end either: there size still helps it much.",
+            premises=(Comparison(name=f"the gap of {small}", weights=gap(small)),),
         ),
     ]
 

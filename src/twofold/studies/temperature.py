@@ -11,6 +11,7 @@ from twofold.studies.study import Study
 
 NORMALISED = (0.05, 0.1, 0.2, 0.5, 1.0)
 PLAIN = (10.0, 100.0)
+TUNING_SEED = 1000  # none of the grid's: an encoder that is best by chance must not be counted again on test
 PAPER = {  # contrastive accuracy, entropy, top-1
     "normalised, 0.05": (90.5, 1.0, 59.7),
     "normalised, 0.1": (87.8, 4.5, 64.4),
@@ -27,9 +28,13 @@ def _grid() -> list[Cell]:
     return ours + [Cell(name=f"plain, {t:g}", settings={"normalize": False, "temperature": t}) for t in PLAIN]
 
 
+def _tuning() -> list[Cell]:
+    return [replace(cell, on="selection", seed=TUNING_SEED) for cell in _grid()]
+
+
 def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:  # noqa: ARG001
-    """The grid; with the first seed on selection too, where the best temperature is chosen."""
-    return with_seeds(_grid(), seeds) + [replace(cell, on="selection") for cell in _grid()]
+    """The grid; once more on selection, where the best temperature is chosen."""
+    return with_seeds(_grid(), seeds) + _tuning()
 
 
 def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
@@ -68,7 +73,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
     """Normalised with the right temperature wins; contrastive accuracy does not predict it."""
     coldest, *between, warmest = [f"normalised, {t:g}" for t in NORMALISED]
     plain = [f"plain, {t:g}" for t in PLAIN]
-    ready = found.has([replace(cell, on="selection") for cell in _grid()]) and found.has(_grid())
+    ready = found.has(_tuning()) and found.has(_grid())
     best = found.best(between, "top1") if ready else "normalised, 0.1"
     surest = found.best((coldest, *between, warmest, *plain), "contrast_accuracy", on="test") if ready else "plain, 100"
     return [
