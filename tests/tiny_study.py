@@ -37,7 +37,7 @@ TINY = replace(
     tuning={"base_lr": (0.05, 0.1), "lars_lr": (0.5, 1.0), "temperature": (0.2,), "margin": (0.8,)},
     label_epochs={0.5: 1.0, 1.0: 1.0},
 )
-TUNED = ("loss", "batch", "labels")  # these search on while the best lies at an edge
+TUNED = ("augmentations", "loss", "batch", "labels")  # these add cells where a rate is too high or the best at an edge
 CELLS = {  # with two seeds; of those at least so many
     "augmentations": 49 + 7 + 2 + 2 + 2 * 3,
     "colour": 2 * 5 * 2,

@@ -1,14 +1,14 @@
 """What holds of every study's grid, at both scales, without training anything."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import pytest
 
 from tiny_study import CELLS, SEEDS, TINY
 from twofold.recipe import Recipe
 from twofold.studies import STUDIES
-from twofold.studies.augmentations import NAMES, NEXT, OURS, rivals, transformations
+from twofold.studies.augmentations import NAMES, rivals, transformations
 from twofold.studies.cell import Cell
 from twofold.studies.claim import judge
 from twofold.studies.found import Found
@@ -202,18 +202,51 @@ def test_what_is_chosen_is_chosen_on_selection(name: str) -> None:
     assert len(study.cells(LAPTOP, 3, found)) == len(first)
 
 
+def names(*pairs: str) -> set[str]:
+    return {name for pair in pairs for name in (pair, "+".join(reversed(pair.split("+"))))}
+
+
 def test_the_rivals_of_crop_with_colour_get_all_seeds() -> None:
     found = Found()
     for place, cell in enumerate(STUDIES["augmentations"].cells(LAPTOP, 1, Found())):
-        strong = cell.name in ("blur+rotate", "rotate+blur", "colour+sobel", "cutout+noise", "noise+cutout")
-        found.add(cell, {"top1": (0.9 if cell.name in OURS else 0.5 if strong else 0.001 * place)})
-    assert [pair[0] for pair in rivals(found)] == ["cutout+noise", "blur+rotate", "colour+sobel"]
-    seeds = defaultdict(int)
-    for cell in STUDIES["augmentations"].cells(LAPTOP, 3, found):
-        seeds[cell.name] += 1
+        strong = cell.name in names("blur+rotate", "cutout+noise") | {"colour+sobel"}
+        ours = cell.name in names("crop+colour")
+        found.add(cell, {"top1": 0.9 if ours else 0.5 if strong else 0.001 * place, "contrast_accuracy": 0.9})
+    pairs = {pair[0] for pair in rivals(LAPTOP, found)}
+    assert pairs == {("cutout", "noise"), ("blur", "rotate"), ("colour", "sobel")}
+    seeds = Counter(cell.name for cell in STUDIES["augmentations"].cells(LAPTOP, 3, found))
     thrice = {name for name, count in seeds.items() if count == 3}
-    assert thrice == {*NAMES, *OURS, *NEXT} | {name for pair in rivals(found) for name in pair}
+    also = names("crop+colour", "crop+sobel", "cutout+noise", "blur+rotate", "colour+sobel")
+    assert thrice == {*NAMES} | also
     assert len(seeds) == 49
+    assert STUDIES["augmentations"].notes(LAPTOP, found) == []
+
+
+def test_a_pair_that_learns_nothing_is_tried_at_lower_rates() -> None:
+    """By how often twins are found, which needs no labels, never by the probe on test."""
+    study, found, count = STUDIES["augmentations"], Found(), 0
+    learns = {"crop+sobel": 0.1, "sobel+blur": 0.3, "blur+sobel": 0.0}  # at most at this rate
+    while len(cells := study.cells(LAPTOP, 3, found)) > count:
+        count = len(cells)
+        for cell in cells:
+            rate = cell.settings.get("base_lr", LAPTOP.base.optim.base_lr)
+            learnt = rate <= learns.get(cell.name.split(",")[0], 1.0)
+            found.add(cell, {"top1": 0.5, "contrast_accuracy": 0.6 if learnt else 0.005})
+    tried = Counter(cell.name.split(",")[0] for cell in cells if cell.seed == 0)
+    assert {name: count for name, count in tried.items() if count > 1} == {
+        "crop+sobel": 3, "sobel+blur": 2, "blur+sobel": 3,
+    }  # fmt: skip
+    assert {cell.name for cell in cells if cell.seed == 2 and cell.name.startswith("crop+sobel")} == {
+        "crop+sobel, rate 0.0666667"
+    }
+    (panel,) = study.panels(LAPTOP, found)
+    assert panel.entries["crop", "sobel"][0] == "crop+sobel, rate 0.0666667"
+    assert panel.entries["sobel", "blur"][0] == "sobel+blur, rate 0.2"
+    assert panel.entries["crop", "blur"][0] == "crop+blur"
+    assert len(study.notes(LAPTOP, found)) == 3
+    compared = {cell for one in study.claims(LAPTOP, found)[1].comparisons for cell, _ in one.weights}
+    assert {"crop+sobel, rate 0.0666667", "sobel+crop", "crop+colour", "colour+crop"} <= compared
+    assert "crop+sobel" not in compared
 
 
 def test_the_augmentations_act_on_one_branch_alone() -> None:

@@ -1,5 +1,8 @@
 """Which augmentations matter, alone and in pairs (paper, section 3.1 and figure 5)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from twofold.recipe import Op
 from twofold.studies.cell import Cell, with_seeds
 from twofold.studies.claim import Claim, Comparison, mean_of
@@ -27,8 +30,10 @@ def name_of(first: str, second: str) -> str:
     return first if first == second else f"{first}+{second}"
 
 
-OURS = (name_of("crop", "colour"), name_of("colour", "crop"))
-NEXT = (name_of("crop", "sobel"), name_of("sobel", "crop"))  # in the paper, both orders
+Pair = tuple[str, str]  # a place of the matrix: the first transformation and the second
+OURS = (("crop", "colour"), ("colour", "crop"))
+NEXT = (("crop", "sobel"), ("sobel", "crop"))  # in the paper, both orders
+SLOWER = (1.0, 3.0, 9.0)  # what the rate is divided by, in turn, where nothing is learnt
 
 
 def transformations(scale: Scale) -> dict[str, tuple[Op, ...]]:
@@ -48,44 +53,75 @@ def transformations(scale: Scale) -> dict[str, tuple[Op, ...]]:
     }
 
 
-def _cell(scale: Scale, first: str, second: str) -> Cell:
+def _cell(scale: Scale, first: str, second: str, slower: float) -> Cell:
     """Both views are the same random crop; the transformations act on the second view alone."""
     known = transformations(scale)
     names = (first,) if first == second else (first, second)
     ops = (*known["crop"], *(op for name in names for op in known[name]))
-    epochs = scale.pairs * scale.epochs
-    return Cell(name=name_of(first, second), settings={"one_branch": True, "ops": ops, "epochs": epochs})
+    settings: dict[str, Any] = {"one_branch": True, "ops": ops, "epochs": scale.pairs * scale.epochs}
+    if slower == 1:
+        return Cell(name=name_of(first, second), settings=settings)
+    settings["base_lr"] = float(f"{scale.base.optim.base_lr / slower:.6g}")
+    return Cell(name=f"{name_of(first, second)}, rate {settings['base_lr']:g}", settings=settings)
+
+
+def _tries(scale: Scale, first: str, second: str, found: Found) -> list[Cell]:
+    """The place with the base recipe's rate; with lower ones while its twins are found no more often than by chance."""
+    tries: list[Cell] = []
+    for slower in SLOWER:
+        tries.append(_cell(scale, first, second, slower))
+        if not found.has(tries) or _has_learnt(scale, tries[-1], found):
+            break
+    return tries
+
+
+def _has_learnt(scale: Scale, cell: Cell, found: Found) -> bool:
+    chance = 1 / (2 * scale.base.schedule.batch_size - 1)
+    accuracy = found.values(cell.name, "contrast_accuracy")
+    return bool(accuracy) and accuracy[0] > 5 * chance
+
+
+def _matrix(scale: Scale, found: Found) -> dict[Pair, list[Cell]]:
+    return {(first, second): _tries(scale, first, second, found) for first in NAMES for second in NAMES}
 
 
 def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
     """Every place of the matrix once; all seeds of the diagonal, of crop with colour, and of its rivals."""
-    grid = [_cell(scale, first, second) for first in NAMES for second in NAMES]
-    more = {*NAMES, *OURS, *NEXT}
+    matrix = _matrix(scale, found)
+    grid = [cell for tries in matrix.values() for cell in tries]
+    more = [(name, name) for name in NAMES] + [*OURS, *NEXT]
     if found.has(grid):
-        for pair in rivals(found):
-            more |= set(pair)
-    further = with_seeds([cell for cell in grid if cell.name in more], seeds)
+        more += [place for pair in rivals(scale, found) for place in pair]
+    further = with_seeds([matrix[place][-1] for place in matrix if place in more], seeds)
     return grid + [cell for cell in further if cell.seed > 0]
 
 
-def rivals(found: Found) -> list[tuple[str, str]]:
+def rivals(scale: Scale, found: Found) -> list[tuple[Pair, Pair]]:
     """The strongest other pairs by the first seed, both orders of each."""
-    pairs = [
-        (name_of(first, second), name_of(second, first)) for i, first in enumerate(NAMES) for second in NAMES[i + 1 :]
+    matrix = _matrix(scale, found)
+    pairs = [((first, second), (second, first)) for i, first in enumerate(NAMES) for second in NAMES[i + 1 :]]
+    top1s = {pair: sum(found.value(matrix[place][-1].name, "top1", 0) for place in pair) for pair in pairs}
+    return sorted(set(pairs) - {OURS, NEXT}, key=lambda pair: (-top1s[pair], pair))[:RIVALS]
+
+
+def notes(scale: Scale, found: Found) -> list[str]:
+    """Which places did not learn at the base recipe's rate."""
+    return [
+        f"{tries[0].name}: trained at a rate of {tries[-1].settings['base_lr']:g}; at "
+        f"{scale.base.optim.base_lr:g} its twins were found no more often than by chance"
+        for tries in _matrix(scale, found).values()
+        if len(tries) > 1
     ]
-    others = [pair for pair in pairs if pair not in (OURS, NEXT)]
-    return sorted(others, key=lambda pair: -sum(found.value(name, "top1", 0) for name in pair))[:RIVALS]
 
 
-def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
+def panels(scale: Scale, found: Found) -> list[Panel]:
     """Figure 5."""
-    places = [(first, second) for first in NAMES for second in NAMES]
     return [
         Panel(
             title="One or two transformations of one view, linear probe, top-1",
             rows=NAMES,
             columns=NAMES,
-            entries={place: (name_of(*place), "top1") for place in places},
+            entries={place: (tries[-1].name, "top1") for place, tries in _matrix(scale, found).items()},
             kind="heat",
             row_title="first",
             column_title="second",
@@ -95,29 +131,27 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
     ]
 
 
-def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
+def claims(scale: Scale, found: Found) -> list[Claim]:
     """No single one suffices; crop with colour is the best pair."""
-    alone = tuple(
-        Comparison(name=f"crop with colour minus {name} alone", weights=mean_of(OURS) | mean_of([name], -1.0))
-        for name in NAMES
-    )
-    whole = all(found.seeds(name_of(first, second), "top1") for first in NAMES for second in NAMES)
-    others = [NEXT, *(rivals(found) if whole else [])]
-    pairs = tuple(
-        Comparison(name=f"crop with colour minus {pair[0]}", weights=mean_of(OURS) | mean_of(pair, -1.0))
-        for pair in others
-    )
+    matrix = _matrix(scale, found)
+
+    def ours_minus(name: str, places: Sequence[Pair]) -> Comparison:
+        ours, theirs = ([matrix[place][-1].name for place in pair] for pair in (OURS, places))
+        return Comparison(name=f"crop with colour minus {name}", weights=mean_of(ours) | mean_of(theirs, -1.0))
+
+    whole = found.has([cell for tries in matrix.values() for cell in tries])
+    others = [NEXT, *(rivals(scale, found) if whole else [])]
     return [
         Claim(
             text="No single transformation suffices: crop with colour beats each alone",
             paper="crop alone 33.1, crop and colour 56.3 (figure 5)",
-            comparisons=alone,
+            comparisons=tuple(ours_minus(f"{name} alone", [(name, name)]) for name in NAMES),
             why_not="After so short a training a single augmentation may still do as well as two.",
         ),
         Claim(
             text="Crop with colour is the best pair: it beats the three strongest others and crop with Sobel",
             paper="crop and colour 56.3, the next best, sobel and crop, 46.2 (figure 5)",
-            comparisons=pairs,
+            comparisons=tuple(ours_minus(name_of(*pair[0]), pair) for pair in others),
             why_not="On pictures this small other pairs may lose less of what the classes differ in.",
         ),
     ]
@@ -130,4 +164,5 @@ STUDY = Study(
     cells=cells,
     panels=panels,
     claims=claims,
+    notes=notes,
 )

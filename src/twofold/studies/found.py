@@ -20,8 +20,8 @@ class Found:
         self._by_key.setdefault((cell.name, cell.on), {})[cell.seed] = values
 
     def pretend(self, cell: Cell) -> None:
-        """Count a cell as finished, with 0 for every metric: to see which cells would follow."""
-        self.add(cell, defaultdict(float, dict.fromkeys(("top1", "contrast_accuracy"), 0.0)))
+        """Count a cell as finished, as good as all others and with every twin found: to see which would follow."""
+        self.add(cell, defaultdict(float, {"top1": 0.0, "contrast_accuracy": 1.0}))
 
     def has(self, cells: Iterable[Cell]) -> bool:
         """Whether all of these are finished."""
