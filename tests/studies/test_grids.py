@@ -249,6 +249,27 @@ def test_a_pair_that_learns_nothing_is_tried_at_lower_rates() -> None:
     assert "crop+sobel" not in compared
 
 
+def test_a_rate_at_which_a_later_seed_learns_nothing_is_lowered_for_all() -> None:
+    study, found, count = STUDIES["augmentations"], Found(), 0
+    while len(cells := study.cells(LAPTOP, 3, found)) > count:
+        count = len(cells)
+        for cell in cells:
+            fails = cell.key in ("sobel.1", "blur+crop.2")  # on the diagonal; a rival
+            strong = "crop" in cell.name
+            found.add(cell, {"top1": 0.6 if strong else 0.5, "contrast_accuracy": 0.001 if fails else 0.6})
+    assert ("crop", "blur") in {pair[0] for pair in rivals(LAPTOP, found)}
+    keys = {cell.key for cell in cells}
+    assert keys >= {
+        f"{name}.{seed}" for name in ("sobel", "sobel, rate 0.2", "blur+crop, rate 0.2") for seed in range(3)
+    }
+    assert len(cells) == len(keys) == 49 + 2 * (7 + 2 + 2 + 6) + 2 * 3
+    (panel,) = study.panels(LAPTOP, found)
+    assert panel.entries["sobel", "sobel"][0] == "sobel, rate 0.2"
+    assert panel.entries["crop", "blur"][0] == "crop+blur"
+    compared = {cell for one in study.claims(LAPTOP, found) for c in one.comparisons for cell, _ in c.weights}
+    assert {"sobel, rate 0.2", "blur+crop, rate 0.2"} <= compared
+
+
 def test_the_augmentations_act_on_one_branch_alone() -> None:
     assert tuple(transformations(LAPTOP)) == NAMES
     for cell in STUDIES["augmentations"].cells(LAPTOP, 1, Found()):

@@ -1,5 +1,6 @@
 """Which augmentations matter, alone and in pairs (paper, section 3.1 and figure 5)."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ def name_of(first: str, second: str) -> str:
 Pair = tuple[str, str]  # a place of the matrix: the first transformation and the second
 OURS = (("crop", "colour"), ("colour", "crop"))
 NEXT = (("crop", "sobel"), ("sobel", "crop"))  # in the paper, both orders
+ALL = sys.maxsize  # seeds
 SLOWER = (1.0, 3.0, 9.0)  # what the rate is divided by, in turn, where nothing is learnt
 
 
@@ -65,40 +67,47 @@ def _cell(scale: Scale, first: str, second: str, slower: float) -> Cell:
     return Cell(name=f"{name_of(first, second)}, rate {settings['base_lr']:g}", settings=settings)
 
 
-def _tries(scale: Scale, first: str, second: str, found: Found) -> list[Cell]:
-    """The place with the base recipe's rate; with lower ones while its twins are found no more often than by chance."""
+def _tries(scale: Scale, first: str, second: str, found: Found, *, seeds: int) -> list[Cell]:
+    """The place with the base recipe's rate, then lower ones while with one of the first `seeds` nothing is learnt."""
     tries: list[Cell] = []
     for slower in SLOWER:
         tries.append(_cell(scale, first, second, slower))
-        if not found.has(tries) or _has_learnt(scale, tries[-1], found):
+        measured = [seed for seed in found.seeds(tries[-1].name, "top1") if seed < seeds]
+        if all(_has_learnt(scale, tries[-1].name, seed, found) for seed in measured):
             break
     return tries
 
 
-def _has_learnt(scale: Scale, cell: Cell, found: Found) -> bool:
+def _has_learnt(scale: Scale, name: str, seed: int, found: Found) -> bool:
+    """Whether twins are found more often than by chance; what diverged has no such value."""
     chance = 1 / (2 * scale.base.schedule.batch_size - 1)
-    accuracy = found.values(cell.name, "contrast_accuracy")
-    return bool(accuracy) and accuracy[0] > 5 * chance
+    known = seed in found.seeds(name, "contrast_accuracy")
+    return known and found.value(name, "contrast_accuracy", seed) > 5 * chance
 
 
-def _matrix(scale: Scale, found: Found) -> dict[Pair, list[Cell]]:
-    return {(first, second): _tries(scale, first, second, found) for first in NAMES for second in NAMES}
+def _matrix(scale: Scale, found: Found, seeds: int) -> dict[Pair, list[Cell]]:
+    return {(first, second): _tries(scale, first, second, found, seeds=seeds) for first in NAMES for second in NAMES}
+
+
+def _counted(scale: Scale, found: Found) -> dict[Pair, str]:
+    """The cell of each place whose figure counts: the last that was tried."""
+    return {place: tries[-1].name for place, tries in _matrix(scale, found, ALL).items()}
 
 
 def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
     """Every place of the matrix once; all seeds of the diagonal, of crop with colour, and of its rivals."""
-    matrix = _matrix(scale, found)
-    grid = [cell for tries in matrix.values() for cell in tries]
+    grid = [cell for tries in _matrix(scale, found, 1).values() for cell in tries]
     more = [(name, name) for name in NAMES] + [*OURS, *NEXT]
     if found.has(grid):
         more += [place for pair in rivals(scale, found) for place in pair]
-    further = with_seeds([matrix[place][-1] for place in matrix if place in more], seeds)
-    return grid + [cell for cell in further if cell.seed > 0]
+    tried = [cell for place, tries in _matrix(scale, found, seeds).items() if place in more for cell in tries]
+    worth = [cell for cell in tried if not found.has([cell]) or _has_learnt(scale, cell.name, 0, found)]
+    return grid + [cell for cell in with_seeds(worth, seeds) if cell not in grid]
 
 
 def rivals(scale: Scale, found: Found) -> list[tuple[Pair, Pair]]:
     """The strongest other pairs by the first seed, both orders of each."""
-    matrix = _matrix(scale, found)
+    matrix = _matrix(scale, found, 1)
     pairs = [((first, second), (second, first)) for i, first in enumerate(NAMES) for second in NAMES[i + 1 :]]
     top1s = {pair: sum(found.value(matrix[place][-1].name, "top1", 0) for place in pair) for pair in pairs}
     return sorted(set(pairs) - {OURS, NEXT}, key=lambda pair: (-top1s[pair], pair))[:RIVALS]
@@ -108,8 +117,8 @@ def notes(scale: Scale, found: Found) -> list[str]:
     """Which places did not learn at the base recipe's rate."""
     return [
         f"{tries[0].name}: trained at a rate of {tries[-1].settings['base_lr']:g}; at "
-        f"{scale.base.optim.base_lr:g} its twins were found no more often than by chance"
-        for tries in _matrix(scale, found).values()
+        f"{scale.base.optim.base_lr:g} its twins were found no more often than by chance with one seed at least"
+        for tries in _matrix(scale, found, ALL).values()
         if len(tries) > 1
     ]
 
@@ -121,7 +130,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:
             title="One or two transformations of one view, linear probe, top-1",
             rows=NAMES,
             columns=NAMES,
-            entries={place: (tries[-1].name, "top1") for place, tries in _matrix(scale, found).items()},
+            entries={place: (name, "top1") for place, name in _counted(scale, found).items()},
             kind="heat",
             row_title="first",
             column_title="second",
@@ -133,13 +142,13 @@ def panels(scale: Scale, found: Found) -> list[Panel]:
 
 def claims(scale: Scale, found: Found) -> list[Claim]:
     """No single one suffices; crop with colour is the best pair."""
-    matrix = _matrix(scale, found)
+    counted = _counted(scale, found)
 
     def ours_minus(name: str, places: Sequence[Pair]) -> Comparison:
-        ours, theirs = ([matrix[place][-1].name for place in pair] for pair in (OURS, places))
+        ours, theirs = ([counted[place] for place in pair] for pair in (OURS, places))
         return Comparison(name=f"crop with colour minus {name}", weights=mean_of(ours) | mean_of(theirs, -1.0))
 
-    whole = found.has([cell for tries in matrix.values() for cell in tries])
+    whole = found.has([cell for tries in _matrix(scale, found, 1).values() for cell in tries])
     others = [NEXT, *(rivals(scale, found) if whole else [])]
     return [
         Claim(
