@@ -115,11 +115,17 @@ def rivals(scale: Scale, found: Found) -> list[tuple[Pair, Pair]]:
 
 def notes(scale: Scale, found: Found) -> list[str]:
     """Which places did not learn at the base recipe's rate."""
-    return [
-        f"{tries[0].name}: trained at a rate of {tries[-1].settings['base_lr']:g}; at "
-        f"{scale.base.optim.base_lr:g} its twins were found no more often than by chance with one seed at least"
+    lowered = [
+        f"{tries[0].name} (at {tries[-1].settings['base_lr']:.3g} instead)"
         for tries in _matrix(scale, found, ALL).values()
         if len(tries) > 1
+    ]
+    if not lowered:
+        return []
+    rate = scale.base.optim.base_lr
+    return [
+        f"At a rate of {rate:g} twins were found no more often than by chance, with one seed at least: "
+        + ", ".join(lowered)
     ]
 
 
