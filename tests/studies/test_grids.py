@@ -266,9 +266,21 @@ def test_a_rate_at_which_a_later_seed_learns_nothing_is_lowered_for_all() -> Non
     assert len(cells) == len(keys) == 49 + 2 * (7 + 2 + 2 + 6) + 2 * 3
     (panel,) = study.panels(LAPTOP, found)
     assert panel.entries["sobel", "sobel"][0] == "sobel, rate 0.2"
+    assert judge(study.claims(LAPTOP, found)[0], found).seeds == 3
     assert panel.entries["crop", "blur"][0] == "crop+blur"
     compared = {cell for one in study.claims(LAPTOP, found) for c in one.comparisons for cell, _ in c.weights}
     assert {"sobel, rate 0.2", "blur+crop, rate 0.2"} <= compared
+
+
+def test_what_never_learns_has_all_seeds_at_the_lowest_rate() -> None:
+    study, found, count = STUDIES["augmentations"], Found(), 0
+    while len(cells := study.cells(LAPTOP, 3, found)) > count:
+        count = len(cells)
+        for cell in cells:
+            learnt = not cell.name.startswith("sobel")
+            found.add(cell, {"top1": 0.5, "contrast_accuracy": 0.6 if learnt else 0.005})
+    assert {cell.seed for cell in cells if cell.name == "sobel, rate 0.0666667"} == {0, 1, 2}
+    assert {judge(claim, found).seeds for claim in study.claims(LAPTOP, found)} == {3}
 
 
 def test_the_augmentations_act_on_one_branch_alone() -> None:

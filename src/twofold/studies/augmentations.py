@@ -100,8 +100,10 @@ def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
     more = [(name, name) for name in NAMES] + [*OURS, *NEXT]
     if found.has(grid):
         more += [place for pair in rivals(scale, found) for place in pair]
-    tried = [cell for place, tries in _matrix(scale, found, seeds).items() if place in more for cell in tries]
-    worth = [cell for cell in tried if not found.has([cell]) or _has_learnt(scale, cell.name, 0, found)]
+    worth: list[Cell] = []
+    for place, tries in _matrix(scale, found, seeds).items():
+        if place in more:  # a rate that fails with the first seed needs no others, unless it is the lowest
+            worth += [cell for cell in tries if cell == tries[-1] or _has_learnt(scale, cell.name, 0, found)]
     return grid + [cell for cell in with_seeds(worth, seeds) if cell not in grid]
 
 
