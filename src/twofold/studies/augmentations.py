@@ -1,7 +1,8 @@
 """Which augmentations matter, alone and in pairs (paper, section 3.1 and figure 5)."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from twofold.recipe import Op
@@ -32,13 +33,14 @@ def name_of(first: str, second: str) -> str:
 
 
 Pair = tuple[str, str]  # a place of the matrix: the first transformation and the second
+Ops = Mapping[str, tuple[Op, ...]]  # by transformation
 OURS = (("crop", "colour"), ("colour", "crop"))
 NEXT = (("crop", "sobel"), ("sobel", "crop"))  # in the paper, both orders
 ALL = sys.maxsize  # seeds
 SLOWER = (1.0, 3.0, 9.0)  # what the rate is divided by, in turn, where nothing is learnt
 
 
-def transformations(scale: Scale) -> dict[str, tuple[Op, ...]]:
+def transformations(scale: Scale) -> Ops:
     """Each transformation as ops; crop and colour are the base recipe's own."""
     views, jitter = scale.base.views, 0.8 * scale.base.views.strength
     return {
@@ -55,9 +57,8 @@ def transformations(scale: Scale) -> dict[str, tuple[Op, ...]]:
     }
 
 
-def _cell(scale: Scale, first: str, second: str, slower: float) -> Cell:
+def _cell(scale: Scale, known: Ops, first: str, second: str, slower: float) -> Cell:
     """Both views are the same random crop; the transformations act on the second view alone."""
-    known = transformations(scale)
     names = (first,) if first == second else (first, second)
     ops = (*known["crop"], *(op for name in names for op in known[name]))
     settings: dict[str, Any] = {"one_branch": True, "ops": ops, "epochs": scale.pairs * scale.epochs}
@@ -67,11 +68,11 @@ def _cell(scale: Scale, first: str, second: str, slower: float) -> Cell:
     return Cell(name=f"{name_of(first, second)}, rate {settings['base_lr']:g}", settings=settings)
 
 
-def _tries(scale: Scale, first: str, second: str, found: Found, *, seeds: int) -> list[Cell]:
+def _tries(scale: Scale, known: Ops, place: Pair, found: Found, seeds: int) -> list[Cell]:
     """The place with the base recipe's rate, then lower ones while with one of the first `seeds` nothing is learnt."""
     tries: list[Cell] = []
     for slower in SLOWER:
-        tries.append(_cell(scale, first, second, slower))
+        tries.append(_cell(scale, known, *place, slower))
         measured = [seed for seed in found.seeds(tries[-1].name, "top1") if seed < seeds]
         if all(_has_learnt(scale, tries[-1].name, seed, found) for seed in measured):
             break
@@ -86,7 +87,8 @@ def _has_learnt(scale: Scale, name: str, seed: int, found: Found) -> bool:
 
 
 def _matrix(scale: Scale, found: Found, seeds: int) -> dict[Pair, list[Cell]]:
-    return {(first, second): _tries(scale, first, second, found, seeds=seeds) for first in NAMES for second in NAMES}
+    known = transformations(scale)
+    return {place: _tries(scale, known, place, found, seeds) for place in product(NAMES, NAMES)}
 
 
 def _counted(scale: Scale, found: Found) -> dict[Pair, str]:

@@ -25,6 +25,7 @@ class StudyFolder:
         self.table = self.folder / "table.md"
         self.figure = self.folder / "figure.svg"
         self.page = self.folder / "report.html"
+        self._finished: dict[str, tuple[Cell, dict[str, Any]]] = {}  # what was read once: it does not change
 
     def create(self) -> None:
         """Make the folders. Raises TwofoldError where they cannot be written."""
@@ -41,10 +42,13 @@ class StudyFolder:
         Raises TwofoldError where it is damaged, or was measured with other settings than the cell has now.
         """
         path = self.result(cell)
+        known, record = self._finished.get(cell.key, (None, {}))
+        if known == cell:
+            return record
         if not path.exists():
             return None
         try:
-            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            record = json.loads(path.read_text(encoding="utf-8"))
             written = {name: record[name] for name in ("recipe", "options")}
             needed = record["measure"], record["seconds"]
         except (ValueError, KeyError, TypeError) as error:
@@ -55,6 +59,7 @@ class StudyFolder:
                 f"'{path}' was measured with {written}, but the cell now has {described(cell)}; cells of a study "
                 "belong to one grid. Choose a new --out."
             )
+        self._finished[cell.key] = cell, record
         return record
 
     def write(self, cell: Cell, values: dict[str, float], seconds: float) -> None:
