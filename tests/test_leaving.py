@@ -1,0 +1,43 @@
+"""A process that leaves its group leaves no thread of it behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from twofold.launch import free_port
+
+TASKS = Path("/proc/self/task")
+PROGRAM = """
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch import distributed
+
+from twofold import distributed as ours
+
+if sys.argv[1] == "ours":
+    ours._join("gloo")
+else:
+    distributed.init_process_group("gloo")
+torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+distributed.destroy_process_group()
+names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+print(sum("gloo" in name for name in names))
+"""
+
+
+@pytest.mark.skipif(not TASKS.exists(), reason="the threads of a process are counted in /proc, which is not here")
+@pytest.mark.parametrize(("way", "stay"), [("ours", False), ("bare", True)])
+def test_no_thread_of_a_group_outlives_it(way: str, stay: bool) -> None:
+    """With torch's own start they stay. Should that ever change, `_join` has one import too many."""
+    world = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, way], env=os.environ | world, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (int(done.stdout) > 0) is stay
