@@ -105,10 +105,8 @@ def run_study(
         world.from_first(lambda: _say_plan(work))
         if not plan_only:
             _measure_all(work, command, minutes)
-        record = world.from_first(lambda: work.record(command, minutes))
-        if world.is_first and not plan_only:
-            _write(folder, record)
-    return record
+        # in all processes, so that none leaves, well or badly, while the first still writes
+        return world.from_first(lambda: _conclude(work, command, minutes, plan_only=plan_only))
 
 
 def _images(scale: Scale, data: str | Path, cache: Path | None, *, show_progress: bool) -> ImageSet:
@@ -213,6 +211,14 @@ def _say_measured(cell: Cell, values: Values, work: Work, pace: float) -> None:
     text = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
     time_left = duration(pace * work.estimate(left))
     say(f"[{len(cells) - len(left)} of {len(cells)}] {cell.key}: {text}; {time_left} left for one process")
+
+
+def _conclude(work: Work, command: str, minutes: float | None, *, plan_only: bool) -> dict[str, Any]:
+    """The record, in the folder too unless nothing was measured."""
+    record = work.record(command, minutes)
+    if not plan_only:
+        _write(work.folder, record)
+    return record
 
 
 def _write(folder: StudyFolder, record: dict[str, Any]) -> None:
