@@ -85,7 +85,7 @@ def judge(claim: Claim, found: Found) -> Verdict:
 
     A comparison holds where its whole 95 % interval lies above 0 (between -within and within), and is refuted where it
     lies below 0 (outside of them). With fewer than two seeds in common there is no interval: undecided. A premise that
-    does not hold leaves the claim undecided, and its figures are the verdict's.
+    does not hold leaves the claim undecided: its figures are the verdict's, and `why_not` says so.
     """
     premises = [(compare(premise, found), premise) for premise in claim.premises]
     pairs = [(compare(comparison, found), comparison) for comparison in claim.comparisons]
@@ -96,6 +96,7 @@ def judge(claim: Claim, found: Found) -> Verdict:
     deciding = missing or [pair for pair in pairs if pair[0].verdict == verdict]
     verdict = UNDECIDED if missing else verdict
     weakest, comparison = min(deciding, key=_reserve)
+    unasked = f"Not asked: the figures are of its premise, that {weakest.name} is above 0. " if missing else ""
     return Verdict(
         claim=claim.text,
         paper=claim.paper,
@@ -108,7 +109,7 @@ def judge(claim: Claim, found: Found) -> Verdict:
         metric=weakest.metric,
         within=comparison.within,
         outcomes=outcomes,
-        why_not="" if verdict == REPRODUCED else claim.why_not,
+        why_not="" if verdict == REPRODUCED else unasked + claim.why_not,
     )
 
 
