@@ -1,6 +1,6 @@
-"""The smallest scale at which every study still has all its cells; as a program, one study in a process of its own.
+"""The smallest scale at which every study still has all its cells; as a program, studies in a process of their own.
 
-python tiny_study.py NAME DATA OUT CACHE
+python tiny_study.py DATA CACHE NAME=OUT [NAME=OUT ...]
 """
 
 import sys
@@ -37,7 +37,13 @@ TINY = replace(
     tuning={"base_lr": (0.05, 0.1), "lars_lr": (0.5, 1.0), "temperature": (0.2,), "margin": (0.8,)},
     label_epochs={0.5: 1.0, 1.0: 1.0},
 )
-TUNED = ("augmentations", "loss", "batch", "labels")  # these add cells where a rate is too high or the best at an edge
+TUNED = (
+    "augmentations",
+    "loss",
+    "batch",
+    "size",
+    "labels",
+)  # these add cells where a rate is too high or the best at an edge
 CELLS = {  # with two seeds; of those at least so many
     "augmentations": 49 + 7 + 2 + 2 + 2 * 3,
     "colour": 2 * 5 * 2,
@@ -46,7 +52,7 @@ CELLS = {  # with two seeds; of those at least so many
     "loss": 5 * 2 + 5 * 2,
     "temperature": 7 * 2 + 7,
     "batch": 2 * 2 + 2 * 2 * 2 * 2 + 2 * 2 * 2,
-    "size": 2 * 2 * 2,
+    "size": 2 * 2 * 2 + 2 * 3,
     "labels": 2 * 3 + 2 * 2 * 2,
     "duration": 3 * 2 * 2,
 }
@@ -57,4 +63,7 @@ def run_tiny(name: str, data: Path, out: Path, cache: Path, **options: Any) -> d
 
 
 if __name__ == "__main__":
-    run_tiny(sys.argv[1], *(Path(argument) for argument in sys.argv[2:5]))
+    given, kept = map(Path, sys.argv[1:3])
+    for study_out in sys.argv[3:]:
+        wanted, folder = study_out.split("=")
+        run_tiny(wanted, given, Path(folder), kept)

@@ -20,6 +20,7 @@ from tiny_study import CELLS, TUNED, run_tiny
 from twofold import startup
 from twofold.errors import DivergedError, TwofoldError
 from twofold.studies import STUDIES, run
+from twofold.studies.cell import Cell
 from twofold.studies.scale import PAPER
 from twofold.studying import list_studies, study
 
@@ -36,16 +37,26 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[None]:
-    """How long a step takes is not measured for each of the two hundred cells: it is only printed."""
+    """How long a step takes is not measured for each cell: it is only printed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(startup, "measure_step_s", lambda *arguments, **options: 0.01)
         yield
 
 
+def command(home: Path, **out: Path) -> list[str]:
+    """The studies of these names, in a process of their own: without type checks, which make them five times slower."""
+    places = [f"{name}={folder}" for name, folder in out.items()]
+    return [sys.executable, str(DRIVER), str(home / "data"), str(home / "cache"), *places]
+
+
 @pytest.fixture(scope="module")
 def records(home: Path) -> dict[str, dict[str, Any]]:
     """Every study, run once."""
-    return {name: run_tiny(name, home / "data", home / "out" / name, home / "cache") for name in STUDIES}
+    done = subprocess.run(
+        command(home, **{name: home / "out" / name for name in STUDIES}), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {name: json.loads((home / "out" / name / "study.json").read_text()) for name in STUDIES}
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -61,7 +72,6 @@ def test_a_study_ends_in_cells_a_table_a_figure_and_verdicts(
     for claim in record["claims"]:
         assert claim["seeds"] == tiny_study.SEEDS
         assert claim["low"] <= claim["difference"] <= claim["high"]
-    assert json.loads((folder / "study.json").read_text()) == json.loads(json.dumps(record))
     table = (folder / "table.md").read_text()
     for panel in record["panels"]:
         assert panel["title"] in table
@@ -112,8 +122,7 @@ def test_finished_cells_are_taken_over_from_a_record_alone(
 
 
 def start(name: str, home: Path, out: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, str(DRIVER), name, *map(str, (home / "data", out, home / "cache"))]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(command(home, **{name: out}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def measured_in(output: str) -> list[str]:
@@ -145,18 +154,18 @@ def test_two_processes_share_the_cells(home: Path, records: dict[str, dict[str, 
     processes = [start("size", home, tmp_path) for _ in range(2)]
     parts = [measured_in(process.communicate()[0]) for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    assert sorted(parts[0] + parts[1]) == sorted(f"{c['name']}.{c['seed']}" for c in records["size"]["cells"])
+    keys = [Cell(name=c["name"], seed=c["seed"], on=c["on"]).key for c in records["size"]["cells"]]
+    assert sorted(parts[0] + parts[1]) == sorted(keys)
     assert all(parts), "both took some"
     assert (tmp_path / "table.md").read_text() == (home / "out" / "size" / "table.md").read_text()
 
 
 def test_processes_of_a_launcher_train_each_cell_together(home: Path, tmp_path: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python", sys.executable]
-    command = [*launcher, str(DRIVER), "size", *map(str, (home / "data", tmp_path, home / "cache"))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run([*launcher, *command(home, size=tmp_path)[1:]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     keys = measured_in(done.stdout)
-    assert len(keys) == len(set(keys)) == CELLS["size"], "the first process alone speaks"
+    assert len(keys) == len(set(keys)) >= CELLS["size"], "the first process alone speaks"
     assert json.loads((tmp_path / "study.json").read_text())["finished"]
 
 

@@ -1,25 +1,60 @@
 """How much bigger encoders help, with and without labels (paper, section 4.1 and figure 7)."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from twofold.evaluation.tuning import MANNERS
 from twofold.studies.cell import Cell, with_seeds
 from twofold.studies.claim import Claim, Comparison
 from twofold.studies.found import Found
 from twofold.studies.panel import Panel
 from twofold.studies.scale import Scale
 from twofold.studies.study import Study
+from twofold.studies.tuning import Tuning, Values, tune
 
-WAYS = {"contrastive": "linear", "supervised": "supervised"}  # name -> measure
+WAYS = ("contrastive", "supervised")
 
 
-def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:  # noqa: ARG001
-    """Every encoder, contrastive and supervised."""
-    return with_seeds(
-        [
-            Cell(name=_name(way, encoder), settings=settings, measure=measure)
-            for way, measure in WAYS.items()
+def _supervised(encoder: str, settings: Mapping[str, Any], rate: float) -> Cell:
+    options = {"base_lr": rate}
+    return Cell(name=_name("supervised", encoder), settings=settings, measure="supervised", options=options)
+
+
+def _tunings(scale: Scale, found: Found) -> dict[str, Tuning]:
+    """Each encoder's learning rates with labels: the paper's and its neighbours, and further ones past the best."""
+
+    def tuning(encoder: str, settings: Mapping[str, Any]) -> Tuning:
+        def make(values: Values) -> Cell:
+            cell = _supervised(encoder, settings, values["rate"])
+            return replace(cell, name=f"{cell.name}, rate {values['rate']:g}", on="selection")
+
+        return tune({"rate": sorted(MANNERS["supervised"].rates)}, make, found)
+
+    return {encoder: tuning(encoder, settings) for encoder, settings in scale.encoders.items()}
+
+
+def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
+    """Every encoder, contrastive at the base recipe's rate and supervised at its own, once that is chosen."""
+    tunings = _tunings(scale, found)
+    final = [
+        Cell(name=_name("contrastive", encoder), settings=settings) for encoder, settings in scale.encoders.items()
+    ]
+    if all(tuning.best for tuning in tunings.values()):
+        final += [
+            _supervised(encoder, settings, tunings[encoder].chosen["rate"])
             for encoder, settings in scale.encoders.items()
-        ],
-        seeds,
-    )
+        ]
+    return [cell for tuning in tunings.values() for cell in tuning.cells] + with_seeds(final, seeds)
+
+
+def notes(scale: Scale, found: Found) -> list[str]:
+    """Which learning rates were chosen."""
+    return [
+        f"{_name('supervised', encoder)}: {tuning.told({'rate': 'rate'})}, chosen on selection"
+        for encoder, tuning in _tunings(scale, found).items()
+        if tuning.best
+    ]
 
 
 def _name(way: str, encoder: str) -> str:
@@ -32,7 +67,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
     return [
         Panel(
             title="Encoders from small to large, top-1",
-            rows=tuple(WAYS),
+            rows=WAYS,
             columns=encoders,
             entries={(way, encoder): (_name(way, encoder), "top1") for way in WAYS for encoder in encoders},
             column_title="encoder",
@@ -68,7 +103,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
             comparisons=(
                 Comparison(name=f"gap of {small} minus gap of {large}", weights=gap(small) | gap(large, -1.0)),
             ),
-            why_not="After few epochs supervised training is not at its end either: there size still helps it much.",
+            why_not="After few epochs training with labels is not at its end: it may lag, and size helps it much.",
             premises=(Comparison(name=f"the gap of {small}", weights=gap(small)),),
         ),
     ]
@@ -81,4 +116,5 @@ STUDY = Study(
     cells=cells,
     panels=panels,
     claims=claims,
+    notes=notes,
 )
