@@ -18,12 +18,9 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from twofold import distributed as ours
-
-if sys.argv[1] == "ours":
-    ours._join("gloo")
-else:
-    distributed.init_process_group("gloo")
+if sys.argv[1] == "twofold":
+    import twofold.distributed
+distributed.init_process_group("gloo")
 torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
 distributed.destroy_process_group()
 names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
@@ -32,9 +29,9 @@ print(sum("gloo" in name for name in names))
 
 
 @pytest.mark.skipif(not TASKS.exists(), reason="the threads of a process are counted in /proc, which is not here")
-@pytest.mark.parametrize(("way", "stay"), [("ours", False), ("bare", True)])
+@pytest.mark.parametrize(("way", "stay"), [("twofold", False), ("torch alone", True)])
 def test_no_thread_of_a_group_outlives_it(way: str, stay: bool) -> None:
-    """With torch's own start they stay. Should that ever change, `_join` has one import too many."""
+    """With torch alone they stay. Should that ever change, twofold.distributed has one import too many."""
     world = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, way], env=os.environ | world, capture_output=True, text=True, check=False

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from importlib import import_module
 from typing import Any, TypeVar
 
 import torch
+import torch.distributed.nn.functional  # before any group: imported later, its default arguments hold that for ever
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, distributed, nn
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
@@ -280,9 +280,6 @@ def open_world(device: str) -> Iterator[World]:
 
 
 def _join(backend: str) -> None:
-    # Its functions' default group is that of the moment of its import, and the first optimizer imports it: once in a
-    # group, it would hold that and its threads until the interpreter is gone, under which a thread may abort.
-    import_module("torch.distributed.nn.functional")
     store, rank, size = next(rendezvous("env://"))
     store.set_timeout(_PATIENCE)
     own = PrefixStore(agree_on_name(store, rank, size), store)
