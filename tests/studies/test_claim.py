@@ -8,6 +8,7 @@ from scipy import stats
 from twofold.studies.cell import Cell
 from twofold.studies.claim import CONTRADICTED, REPRODUCED, UNDECIDED, Claim, Comparison, compare, judge, mean_of, minus
 from twofold.studies.found import Found
+from twofold.studies.wording import here
 
 
 def found_of(**values: list[float]) -> Found:
@@ -92,12 +93,15 @@ def test_without_its_premise_a_claim_is_undecided() -> None:
     gap, helps = minus("a", "b"), minus("c", "b")
     asked = Claim(text="c closes the gap", paper="", comparisons=(helps,), premises=(gap,), why_not="no gap")
     ahead, behind = [0.60, 0.62, 0.61], [0.50, 0.515, 0.512]
-    assert judge(asked, found_of(a=ahead, b=behind, c=ahead)).verdict == REPRODUCED
+    held = judge(asked, found_of(a=ahead, b=behind, c=ahead))
+    assert (held.verdict, held.asked, here(held.to_dict())[0]) == (REPRODUCED, True, "+")
     assert judge(asked, found_of(a=ahead, b=behind, c=[0.4, 0.42, 0.41])).verdict == CONTRADICTED
     for c in (ahead, [0.4, 0.42, 0.41]):
         verdict = judge(asked, found_of(a=behind, b=behind[::-1], c=c))
         assert (verdict.verdict, verdict.decided_by) == (UNDECIDED, gap.name)
-        assert verdict.why_not == "Not asked: the figures are of its premise, that a minus b is above 0. no gap"
+        assert not verdict.asked
+        assert verdict.why_not == "Not asked, as its premise does not hold, whose figures these are: a minus b. no gap"
+        assert here(verdict.to_dict()).startswith("premise: ")
         assert [outcome.name for outcome in verdict.outcomes] == [gap.name, helps.name]
     negative = judge(asked, found_of(a=behind, b=ahead, c=[0.7, 0.72, 0.71]))
     assert negative.verdict == UNDECIDED

@@ -60,7 +60,10 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What the results say of a claim. The figures are those of the comparison that decided: the weakest."""
+    """What the results say of a claim. The figures are those of the comparison that decided: the weakest.
+
+    Where a premise does not hold, the claim is not `asked`, and they are the premise's.
+    """
 
     claim: str
     paper: str
@@ -72,6 +75,7 @@ class Verdict:
     decided_by: str
     metric: str
     within: float | None
+    asked: bool
     outcomes: list[Outcome]
     why_not: str
 
@@ -96,7 +100,7 @@ def judge(claim: Claim, found: Found) -> Verdict:
     deciding = missing or [pair for pair in pairs if pair[0].verdict == verdict]
     verdict = UNDECIDED if missing else verdict
     weakest, comparison = min(deciding, key=_reserve)
-    unasked = f"Not asked: the figures are of its premise, that {weakest.name} is above 0. " if missing else ""
+    unasked = f"Not asked, as its premise does not hold, whose figures these are: {weakest.name}. " if missing else ""
     return Verdict(
         claim=claim.text,
         paper=claim.paper,
@@ -108,6 +112,7 @@ def judge(claim: Claim, found: Found) -> Verdict:
         decided_by=weakest.name,
         metric=weakest.metric,
         within=comparison.within,
+        asked=not missing,
         outcomes=outcomes,
         why_not="" if verdict == REPRODUCED else unasked + claim.why_not,
     )

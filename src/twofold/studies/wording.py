@@ -36,12 +36,16 @@ def printed(value: int | float | None) -> str:
 
 
 def here(found: Record) -> str:
-    """What a claim or one of its comparisons came out as: "+2.9 points", with the margin where one is claimed."""
+    """What a claim or one of its comparisons came out as: "+2.9 points", with the margin where one is claimed.
+
+    Of a claim that was not asked, the premise: "premise: -4.3 points".
+    """
     if found["difference"] is None or math.isnan(found["difference"]):
         return "not measured yet"
     margin = found.get("within")
     claimed = "" if margin is None else f" (claimed within \u00b1{_scaled(margin, found)} {_unit(found)})"
-    return f"{_scaled(found['difference'], found, '+')} {_unit(found)}{claimed}"
+    premise = "" if found.get("asked", True) else "premise: "  # one comparison has no premise
+    return f"{premise}{_scaled(found['difference'], found, '+')} {_unit(found)}{claimed}"
 
 
 def interval(found: Record) -> str:
