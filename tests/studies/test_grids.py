@@ -15,6 +15,7 @@ from twofold.studies.found import Found
 from twofold.studies.grid import planned_cells
 from twofold.studies.measures import MEASURES
 from twofold.studies.scale import LAPTOP, PAPER, Scale
+from twofold.studies.tuning import TUNING_SEED
 from twofold.views import build_policy
 
 ALL = sorted(STUDIES)
@@ -53,7 +54,7 @@ def test_panels_and_claims_speak_of_cells_that_there_are(name: str, scale: str) 
     names = set(found.names("test"))
     panels, claims = study.panels(SCALES[scale], found), study.claims(SCALES[scale], found)
     assert {cell for panel in panels for cell, _ in panel.entries.values()} <= names
-    compared = {cell for claim in claims for one in claim.comparisons for cell, _ in one.weights}
+    compared = {cell for claim in claims for one in (*claim.comparisons, *claim.premises) for cell, _ in one.weights}
     assert compared <= names
     for cell in compared:
         assert len(found.seeds(cell, "top1")) == 3, f"a claim rests on {cell}, which needs an interval"
@@ -125,12 +126,28 @@ def test_only_a_gap_to_supervised_that_is_there_can_shrink(supervised: tuple[flo
     assert judge(study.claims(LAPTOP, found)[-1], found).verdict == verdict
 
 
-def test_no_encoder_is_both_chosen_by_and_judged() -> None:
-    """The best temperature is chosen on an encoder of a seed that no final cell has."""
-    cells = STUDIES["temperature"].cells(LAPTOP, 3, Found())
+@pytest.mark.parametrize("name", ["temperature", "batch"])
+def test_no_encoder_is_both_chosen_by_and_judged(name: str) -> None:
+    """The best temperature, the best rate is chosen on an encoder of a seed that no final cell has."""
+    cells = all_cells(name, LAPTOP)
     chosen_by, judged = ({cell.seed for cell in cells if cell.on == on} for on in ("selection", "test"))
     assert judged == {0, 1, 2}
-    assert not chosen_by & judged
+    assert chosen_by == {TUNING_SEED}
+
+
+def test_every_size_is_trained_with_labels_at_its_own_best_rate() -> None:
+    study, found = STUDIES["size"], Found()
+    best = dict(zip(LAPTOP.encoders, (0.4, 0.1, 1.6, 0.025), strict=True))
+    while not found.has(cells := study.cells(LAPTOP, 3, found)):
+        for cell in cells:
+            rate = cell.options.get("base_lr", 1.0)
+            far = abs(math.log(rate / next(one for name, one in best.items() if name == cell.name.split(", ")[1])))
+            found.add(cell, {"top1": 0.5 - far / 100})
+    final = {cell.name: cell.options for cell in cells if cell.on == "test"}
+    assert {name: final[f"supervised, {name}"] for name in best} == {n: {"base_lr": rate} for n, rate in best.items()}
+    assert not any(final[f"contrastive, {name}"] for name in best)
+    for note, (name, rate) in zip(study.notes(LAPTOP, found), best.items(), strict=True):
+        assert note.startswith(f"supervised, {name}: rate {rate:g}, ")
 
 
 @pytest.mark.parametrize(("sgd_drop", "lars_drop", "verdict"), [(0.1, 0, "reproduced"), (0, 0.1, "contradicted")])

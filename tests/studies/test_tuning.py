@@ -79,7 +79,7 @@ def test_of_two_settings_both_go_on() -> None:
 def test_of_equals_the_search_asks_for_no_more() -> None:
     tuning, counts = search(RATES, lambda base_lr: 0.1)
     assert counts == [3, 3]
-    assert tuning.edges == ()
+    assert tuning.edges == ("base_lr",), "and says so"
 
 
 def test_a_single_value_is_given() -> None:

@@ -9,7 +9,7 @@ from twofold.studies.found import Found
 from twofold.studies.panel import Panel
 from twofold.studies.scale import Scale
 from twofold.studies.study import Study
-from twofold.studies.tuning import Tuning, Values, tune
+from twofold.studies.tuning import TUNING_SEED, Tuning, Values, tune
 
 SCALINGS = ("linear", "sqrt")
 OPTIMIZERS = {"SGD": "sgd", "LARS": "lars"}
@@ -53,7 +53,7 @@ def _tuning(scale: Scale, optimizer: str, found: Found) -> Tuning:
 
     def make(values: Values) -> Cell:
         name = f"{optimizer}, rate {values['base_lr']:g}"
-        return Cell(name=name, settings={**settings, **values}, on="selection")
+        return Cell(name=name, settings={**settings, **values}, on="selection", seed=TUNING_SEED)
 
     rates = scale.tuning["lars_lr" if optimizer == "LARS" else "base_lr"]
     return tune({"base_lr": rates}, make, found)

@@ -8,10 +8,10 @@ from twofold.studies.found import Found
 from twofold.studies.panel import Panel
 from twofold.studies.scale import Scale
 from twofold.studies.study import Study
+from twofold.studies.tuning import TUNING_SEED
 
 NORMALISED = (0.05, 0.1, 0.2, 0.5, 1.0)
 PLAIN = (10.0, 100.0)
-TUNING_SEED = 1000  # none of the grid's: an encoder that is best by chance must not be counted again on test
 PAPER = {  # contrastive accuracy, entropy, top-1
     "normalised, 0.05": (90.5, 1.0, 59.7),
     "normalised, 0.1": (87.8, 4.5, 64.4),

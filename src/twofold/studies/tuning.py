@@ -8,6 +8,7 @@ from twofold.studies.cell import Cell
 from twofold.studies.found import Found
 
 FURTHER = 8  # cells past the grid, at most
+TUNING_SEED = 1000  # no final cell's: an encoder that is best by chance must not be counted again on test
 
 Values = Mapping[str, float]
 Place = tuple[int, ...]  # along each axis; below 0 and past the last value the axis goes on
@@ -20,7 +21,7 @@ class Tuning:
     tried: Mapping[str, Values]  # name of the cell -> values
     cells: tuple[Cell, ...]
     best: Cell | None  # None until all are measured
-    edges: tuple[str, ...] = ()  # what the best has an untried neighbour in: the search was cut short
+    edges: tuple[str, ...] = ()  # what the best has an untried neighbour in: cut short, or others were as good
 
     @property
     def chosen(self) -> Values:
@@ -52,8 +53,8 @@ def tune(
         if not found.has(cells.values()):
             return Tuning(tried=tried, cells=tuple(cells.values()), best=None)
         best, alone = _best(cells, found)
-        todo = [place for place in _neighbours(axes, best) if place not in cells] if alone else []
-        if not todo or len(cells) == room:
+        todo = [place for place in _neighbours(axes, best) if place not in cells]
+        if not todo or not alone or len(cells) == room:
             edges = tuple(name for at, name in enumerate(axes) if any(place[at] != best[at] for place in todo))
             return Tuning(tried=tried, cells=tuple(cells.values()), best=cells[best], edges=edges)
 
