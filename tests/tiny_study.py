@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from twofold import startup
 from twofold.studies.scale import LAPTOP
 from twofold.studying import study
 
@@ -37,13 +38,8 @@ TINY = replace(
     tuning={"base_lr": (0.05, 0.1), "lars_lr": (0.5, 1.0), "temperature": (0.2,), "margin": (0.8,)},
     label_epochs={0.5: 1.0, 1.0: 1.0},
 )
-TUNED = (
-    "augmentations",
-    "loss",
-    "batch",
-    "size",
-    "labels",
-)  # these add cells where a rate is too high or the best at an edge
+# these add cells where a rate is too high or the best at an edge
+TUNED = ("augmentations", "loss", "batch", "size", "labels")
 CELLS = {  # with two seeds; of those at least so many
     "augmentations": 49 + 7 + 2 + 2 + 2 * 3,
     "colour": 2 * 5 * 2,
@@ -63,6 +59,7 @@ def run_tiny(name: str, data: Path, out: Path, cache: Path, **options: Any) -> d
 
 
 if __name__ == "__main__":
+    startup.measure_step_s = lambda *arguments, **options: 0.01  # for each cell, and only printed
     given, kept = map(Path, sys.argv[1:3])
     for study_out in sys.argv[3:]:
         wanted, folder = study_out.split("=")

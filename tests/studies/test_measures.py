@@ -106,6 +106,8 @@ def test_labels_teach_more_than_chance_and_seeds_differ(images: ImageSet, folder
     top1s = [measured(cell, images, folder)["top1"] for cell in cells]
     assert min(top1s) > 0.5
     assert measured(cells[0], images, folder)["top1"] == top1s[0], "a function of the cell"
+    still = replace(cells[0], options={"base_lr": 1e-9})
+    assert measured(still, images, folder)["top1"] < min(top1s), "its rate is that of its options"
 
 
 def test_fine_tuning_starts_from_the_pretrained_encoder(

@@ -37,7 +37,7 @@ class StudyFolder:
         return self.cells / f"{cell.key}.json"
 
     def read(self, cell: Cell) -> dict[str, Any] | None:
-        """A finished cell's record, or None.
+        """A finished cell's record, or None. It is read once: what happens to the file later is not noticed.
 
         Raises TwofoldError where it is damaged, or was measured with other settings than the cell has now.
         """

@@ -105,7 +105,7 @@ def run_study(
         world.from_first(lambda: _say_plan(work))
         if not plan_only:
             _measure_all(work, command, minutes)
-        # in all processes, so that none leaves, well or badly, while the first still writes
+        # in all processes: where one left and failed at that, a launcher would end the first while it writes
         return world.from_first(lambda: _conclude(work, command, minutes, plan_only=plan_only))
 
 

@@ -103,7 +103,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
             comparisons=(
                 Comparison(name=f"gap of {small} minus gap of {large}", weights=gap(small) | gap(large, -1.0)),
             ),
-            why_not="After few epochs training with labels is not at its end: it may lag, and size helps it much.",
+            why_not="After few epochs training with labels lags, and a rate that suits one size may not suit another.",
             premises=(Comparison(name=f"the gap of {small}", weights=gap(small)),),
         ),
     ]
