@@ -16,7 +16,8 @@ def verdicts_table(studies: dict[str, dict[str, Any]]) -> list[str]:
     if not rows:
         return []
     head = [markdown_row(headings), "|---" * len(headings) + "|"]
-    return ["## The paper's claims", "", *head, *rows, ""]
+    time = "Time: that of all cells, one after the other; processes that share a study divide it."
+    return ["## The paper's claims", "", time, "", *head, *rows, ""]
 
 
 def study_section(name: str, record: dict[str, Any], docs: Path) -> list[str]:
