@@ -103,7 +103,7 @@ def resolve_recipe(name: str, data: str | Path, *, cache: Path | None, settings:
             pictures=sum(record.split in (None, "train") for record in source.records),
             short_side_px=facts.short_side_px,
             channels=facts.channels,
-            gpu_gib=gpu_gib(settings.get("device", "auto")),
+            gpu_gib=gpu_gib(settings.get("device") or "auto"),
         )
 
     recipe, reasons = build_recipe(name, look)

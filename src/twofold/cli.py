@@ -15,7 +15,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from twofold import __version__
 from twofold.errors import TwofoldError
-from twofold.flags import Settings, given
+from twofold.flags import Settings
 from twofold.runtime.memory import keep_freed_memory
 
 Out = Annotated[Path, arg(help="run directory: created, or continued if the same command began it")]
@@ -41,7 +41,7 @@ def pretrain(
     cache: Cache = None,
     processes: Annotated[int, arg(help="processes on this machine, one a GPU; each handles its share of a batch")] = 1,
     profile: Annotated[int, arg(help="first take this many steps on other weights and say where their time goes")] = 0,
-    settings: OmitArgPrefixes[Settings] = Settings(),  # type: ignore[valid-type]  # noqa: B008
+    settings: OmitArgPrefixes[Settings] = Settings(),  # noqa: B008
 ) -> None:
     """Train an encoder on a folder of pictures, without labels."""
     if processes != 1 and "RANK" not in os.environ:
@@ -50,7 +50,7 @@ def pretrain(
         sys.exit(launch(sys.argv[1:], processes))
     from twofold.api import pretrain
 
-    pretrain(data, out=out, recipe=recipe, cache=cache, profile=profile, **given(settings))
+    pretrain(data, out=out, recipe=recipe, cache=cache, profile=profile, **settings)
 
 
 def bench(
@@ -60,12 +60,12 @@ def bench(
     out: Annotated[Path, arg(help="file to write the figures to: FILE.json")] = Path("bench.json"),
     seconds: Annotated[float, arg(help="about how long to measure, decoding not counted")] = 90.0,
     cache: Cache = None,
-    settings: OmitArgPrefixes[Settings] = Settings(),  # type: ignore[valid-type]  # noqa: B008
+    settings: OmitArgPrefixes[Settings] = Settings(),  # noqa: B008
 ) -> None:
     """Measure what this machine does with these pictures, and recommend an encoder and a batch size."""
     from twofold.api import bench
 
-    bench(data, recipe=recipe, out=out, seconds=seconds, cache=cache, **given(settings))
+    bench(data, recipe=recipe, out=out, seconds=seconds, cache=cache, **settings)
 
 
 def evaluate(

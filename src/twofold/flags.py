@@ -1,30 +1,29 @@
 """Every setting of the recipe as an optional flag of the command line, made from the recipe itself."""
 
-import dataclasses
 from collections.abc import Mapping
 from shlex import quote
-from typing import Annotated, Any, Optional, get_type_hints
+from typing import Annotated, Any, TypedDict, get_type_hints
 
 import tyro
 
-from twofold.recipe import Help, Recipe, setting_owners
+from twofold.recipe import Help, Recipe, optional_settings, setting_owners
 
-_ONLY_IN_FILES = ("ops",)  # a list of ops is written in a recipe.json, not on a command line
+_ONLY_IN_FILES = {"ops"}  # a list of ops is written in a recipe.json; on a command line it can only be switched off
 
 
-def _flag_fields() -> list[tuple[str, Any, Any]]:
-    hints = get_type_hints(Recipe)
-    fields = []
+def _flags() -> dict[str, Any]:
+    hints, optional = get_type_hints(Recipe), optional_settings()
+    flags = {}
     for name, stage in setting_owners().items():
-        if name in _ONLY_IN_FILES:
-            continue
         annotated = get_type_hints(hints[stage], include_extras=True)[name]
         kind, help_text = annotated.__origin__, annotated.__metadata__[0]
         assert isinstance(help_text, Help)
-        shown = tyro.conf.arg(help=help_text.text, metavar=_metavar(kind), help_behavior_hint="(default: the recipe's)")
-        flag = Annotated[Optional[kind], shown]  # type: ignore[valid-type]  # noqa: UP045
-        fields.append((name, flag, dataclasses.field(default=None)))
-    return fields
+        metavar = f"{_metavar(kind)}|None" if name in optional else _metavar(kind)
+        if name in _ONLY_IN_FILES:
+            kind, metavar = None, "None"
+        shown = tyro.conf.arg(help=help_text.text, metavar=metavar, help_behavior_hint="(default: the recipe's)")
+        flags[name] = Annotated[kind, shown, tyro.conf.FlagConversionOff]  # bools take True or False, as in Python
+    return flags
 
 
 def _metavar(kind: Any) -> str:
@@ -34,13 +33,9 @@ def _metavar(kind: Any) -> str:
     return "NAME"
 
 
-# One dataclass whose fields are the recipe's leaves, all unset: what a person gives replaces the recipe's own value.
-Settings = dataclasses.make_dataclass("Settings", _flag_fields(), frozen=True, kw_only=True)
-
-
-def given(settings: Any) -> dict[str, Any]:
-    """The settings that a person gave."""
-    return {name: value for name, value in vars(settings).items() if value is not None}
+# The recipe's leaves as a person gives them, none of them required: what is given, None among it, replaces the recipe's
+# own value, and what is not given is not there.
+Settings = TypedDict("Settings", _flags(), total=False)  # type: ignore[misc]
 
 
 def as_flags(settings: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ import dataclasses
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 from twofold.errors import TwofoldError, require, require_choice, unknown_name
 from twofold.hardware_recipe import HardwareRecipe as HardwareRecipe
@@ -206,18 +206,23 @@ class Recipe:
     def with_settings(self, **settings: Any) -> "Recipe":
         """A copy with some leaves changed by name: `recipe.with_settings(batch_size=512, epochs=10)`.
 
-        Setting one of `epochs` and `minutes` unsets the other. Raises TwofoldError for a name that is no setting.
+        Setting one of `epochs` and `minutes` unsets the other, setting `policy` a list of `ops`. None unsets what can
+        be None. Raises TwofoldError for a name that is no setting, and for None where a value is needed.
         """
-        owners = setting_owners()
-        for name in settings:
+        owners, optional = setting_owners(), optional_settings()
+        for name, value in settings.items():
             if name not in owners:
                 raise unknown_name("setting", name, owners)
+            rule = f"a value (only these can be None: {', '.join(optional)})"
+            require(value is not None or name in optional, name, value, rule)
         if settings.get("epochs") is not None and settings.get("minutes") is None:
             settings["minutes"] = None
         elif settings.get("minutes") is not None and settings.get("epochs") is None:
             settings["epochs"] = None
         if ":" in str(settings.get("encoder", "")):  # a foreign network has a width and a stem of its own
             settings = {"width": 1.0, "stages": 4, "stem": "imagenet"} | settings
+        if "policy" in settings:
+            settings = {"ops": None} | settings
         if "size_px" in settings:  # a recipe's own size for embedding belongs to its own size of views
             settings = {"eval_size_px": None} | settings
         changed = {}
@@ -265,3 +270,9 @@ def _stage_types() -> dict[str, type]:
 def setting_owners() -> dict[str, str]:
     """Every setting's name -> the stage of the recipe that holds it."""
     return {f.name: stage for stage, kind in _stage_types().items() for f in dataclasses.fields(kind)}
+
+
+def optional_settings() -> tuple[str, ...]:
+    """The names of the settings that can be None."""
+    hints = {stage: get_type_hints(kind) for stage, kind in _stage_types().items()}
+    return tuple(name for name, stage in setting_owners().items() if type(None) in get_args(hints[stage][name]))
