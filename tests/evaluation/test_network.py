@@ -180,6 +180,31 @@ def test_views_are_by_crop_and_flip_alone(separable, build, fit, monkeypatch):
         assert options["step"] in (0, 1)
 
 
+@pytest.mark.parametrize("batch_size", [20, 15], ids=["even", "odd"])
+@pytest.mark.parametrize("is_frozen", [False, True], ids=["finetune", "sgd"])
+@pytest.mark.parametrize("branch", [None, "shared", "b"])
+def test_views_do_not_follow_a_recipe_for_pairs(separable, build, fit, batch_size, is_frozen, branch):
+    views = dataclasses.replace(VIEWS, crop_area=(0.3, 0.9))
+    of_pairs = dataclasses.replace(views, one_branch=True)
+    if branch:
+        of_pairs = dataclasses.replace(views, ops=(Op(name="rotate", range=(1.0, 3.0), branch=branch),))
+    plain, other = (
+        state(fit(build(Tiny(), frozen=is_frozen), separable, views=given, steps=3, batch_size=batch_size))
+        for given in (views, of_pairs)
+    )
+    assert same(plain, other)
+
+
+def test_no_op_at_all_is_not_crop_and_flip(separable, build, machine, monkeypatch):
+    seen = []
+    monkeypatch.setattr(network, "sample_rows", recording(network.sample_rows, seen))
+    rows = separable.rows("train")
+    targets, one = _targets(separable, rows), schedule(steps=1)
+    net = build(Tiny())
+    fit_network(net, separable, rows, targets, views=VIEWS, hardware=machine, schedule=one, seed=0, ops=())
+    assert seen[0][0][0] == ()
+
+
 def test_each_step_is_said_and_shows_each_labelled_picture_as_often(separable, build, machine):
     rows, steps, seen = separable.rows("train"), [], []
     watched = dataclasses.replace(separable)

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from networks import same, state
 from pictures import write_pictures
 from tiny_study import TINY
 from twofold.data import ImageSet, load_images
 from twofold.distributed import World
-from twofold.recipe import Recipe
+from twofold.evaluation.network import Schedule, fit_network
+from twofold.recipe import OptimRecipe, Recipe
 from twofold.runtime.device import resolve_hardware
 from twofold.runtime.load import load, load_head
 from twofold.studies.cell import Cell
@@ -108,6 +110,28 @@ def test_labels_teach_more_than_chance_and_seeds_differ(images: ImageSet, folder
     assert measured(cells[0], images, folder)["top1"] == top1s[0], "a function of the cell"
     still = replace(cells[0], options={"base_lr": 1e-9})
     assert measured(still, images, folder)["top1"] < min(top1s), "its rate is that of its options"
+
+
+@pytest.mark.parametrize("batch", [7, 8], ids=["odd", "even"])
+def test_supervised_training_has_the_views_of_one_branch(
+    batch: int, images: ImageSet, folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from twofold.studies import measures
+
+    def schedule(*_args: Any, **_options: Any) -> Schedule:
+        return Schedule(steps=3, batch_size=batch, optim=OptimRecipe(optimizer="sgd", warmup_fraction=0.0))
+
+    trained: list[dict[str, torch.Tensor]] = []
+
+    def fit(network: torch.nn.Module, *args: Any, **options: Any) -> None:
+        fit_network(network, *args, **options)
+        trained.append(state(network))
+
+    monkeypatch.setattr(measures, "make_schedule", schedule)
+    monkeypatch.setattr(measures, "fit_network", fit)
+    for value in (False, True):
+        measured(Cell(name="s", measure="supervised", settings={"one_branch": value}), images, folder)
+    assert same(*trained)
 
 
 def test_fine_tuning_starts_from_the_pretrained_encoder(

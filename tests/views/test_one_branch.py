@@ -7,8 +7,20 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode, functional
 
+from twofold.errors import TwofoldError
+from twofold.op import BRANCHES
 from twofold.recipe import Op, ViewsRecipe
-from twofold.views import Draw, build_policy, filters, sample_views, take_rows, two_views
+from twofold.views import (
+    Draw,
+    build_policy,
+    build_single_policy,
+    filters,
+    one_view,
+    sample_rows,
+    sample_views,
+    take_rows,
+    two_views,
+)
 from twofold.views.boxes import crop_boxes
 
 N, SIZE = 8, 24
@@ -144,3 +156,28 @@ def test_shards_have_the_views_of_the_whole_batch() -> None:
     own = slice(3, 6)
     part = two_views(images[own], sizes[own], take_rows(draws, own), size_px=SIZE, interpolation="bicubic")
     torch.testing.assert_close(part, torch.cat([whole[own], whole[N:][own]]), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("branch", [branch for branch in BRANCHES if branch != "each"])
+@pytest.mark.parametrize("rows", [N, N + 1], ids=["even", "odd"])
+def test_single_views_are_not_drawn_by_ops_about_a_pair(branch: str, rows: int) -> None:
+    with pytest.raises(TwofoldError, match=f"op 'rotate' has the branch '{branch}'.*build_single_policy"):
+        sample_rows((SHARED, Op(name="rotate", range=(1.0, 3.0), branch=branch)), rows, seed=0, step=0)
+
+
+@pytest.mark.parametrize("rows", [N, N - 1], ids=["even", "odd"])
+@pytest.mark.parametrize("one_branch", [True, False])
+@pytest.mark.parametrize("branch", ["each", "b"])
+def test_a_single_view_of_such_a_recipe_gets_every_op(branch: str, one_branch: bool, rows: int) -> None:
+    ops = (
+        SHARED,
+        *(Op(name=op.name, range=op.range, branch=branch) for op in OF_FIGURE_5.values() if op.name != "crop"),
+    )
+    policy = build_single_policy(ViewsRecipe(ops=ops, one_branch=one_branch))
+    assert [(op.name, op.range) for op in policy] == [(op.name, op.range) for op in ops]
+    draws = sample_rows(policy, rows, seed=0, step=0)
+    assert all(draw.active.all() for draw in draws), "no half of the batch is left out"
+    assert len(draws[0].values.unique(dim=0)) == rows, "no image has another's crop"
+    images, sizes = batch()
+    views = one_view(images[:rows], sizes[:rows], draws, size_px=SIZE, interpolation="bilinear")
+    assert views.shape == (rows, 3, SIZE, SIZE)

@@ -5,7 +5,7 @@ Legend: n images a step, c channels, s pixels a side of a view, d = length of h,
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from twofold.errors import DivergedError
 from twofold.evaluation.embed import Hardware
 from twofold.optim import build_optimizer, lr_at, peak_lr
 from twofold.recipe import Op, OptimRecipe, ViewsRecipe
-from twofold.views import build_policy, one_view, sample_rows
+from twofold.views import one_view, sample_rows
 
 _CLASSIFIER_STD = 0.01
 
@@ -103,9 +103,9 @@ def fit_network(
 
     The order of the pictures and their views are functions of (seed, step). The views are made by `ops`, by default
     crop and flip alone: no colour distortion and no blur, as in the paper's fine-tuning and linear evaluation
-    (reference 1.2). Raises TwofoldError where the loss is not finite.
+    (reference 1.2). Raises TwofoldError where the loss is not finite, and for an op whose branch is not "each".
     """
-    policy = build_policy(replace(views, ops=ops or _crop_and_flip(views)))
+    policy = _crop_and_flip(views) if ops is None else ops
     target_of = np.full(len(images), -1, np.int64)
     target_of[rows] = targets
     peak = peak_lr(schedule.optim, schedule.batch_size)

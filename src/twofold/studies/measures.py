@@ -22,7 +22,7 @@ from twofold.studies.cell import Cell
 from twofold.studies.labelled import Split, at_most, split_rows
 from twofold.studies.layers import layer_features
 from twofold.studies.transformed import tell_transformation
-from twofold.views import build_policy
+from twofold.views import build_single_policy
 
 LATE_SHARE = 0.1  # contrastive accuracy and entropy are means over this last share of the steps
 
@@ -92,7 +92,7 @@ def supervised(task: Task) -> dict[str, float]:
         hardware=task.hardware,
         schedule=schedule,
         seed=task.cell.seed,
-        ops=build_policy(views),
+        ops=build_single_policy(views),
     )
     return {"top1": _counted(task, network, split)}
 

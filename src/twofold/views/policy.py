@@ -24,6 +24,15 @@ def build_policy(views: ViewsRecipe) -> tuple[Op, ...]:
     return _checked(ops)
 
 
+def build_single_policy(views: ViewsRecipe) -> tuple[Op, ...]:
+    """The ops of one view alone, for training with labels: all of the recipe's, drawn for each image by itself.
+
+    These are the ops that act on view b, whatever `views.one_branch` and the ops' own branches say about view a.
+    Raises TwofoldError as `build_policy` does.
+    """
+    return tuple(replace(op, branch="each") for op in build_policy(views))
+
+
 def _named(views: ViewsRecipe) -> tuple[Op, ...]:
     s = views.strength
     policy = (

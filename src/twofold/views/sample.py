@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
+from twofold.errors import TwofoldError
 from twofold.recipe import Op
 
 ATTEMPTS = 10  # boxes tried before the central fallback, as in torchvision
@@ -43,12 +44,21 @@ def sample_views(policy: Sequence[Op], count: int, *, seed: int, step: int) -> t
     Independent in the two views, unless the op's `branch` says that they share a draw or that it acts on b alone.
     The same whatever the device and the number of processes: draw for the global batch, then `take_rows`.
     """
-    return sample_rows(policy, 2 * count, seed=seed, step=step)
+    return _draw_all(policy, 2 * count, seed, step)
 
 
 def sample_rows(policy: Sequence[Op], rows: int, *, seed: int, step: int) -> tuple[Draw, ...]:
-    """Parameters for `rows` views: the draws of `one_view`, where each image has a single one."""
-    return tuple(_draw(op, rows, _generator(seed, step, position)) for position, op in enumerate(policy))
+    """Parameters for `rows` views: the draws of `one_view`, where each image has a single one.
+
+    Raises TwofoldError for an op whose branch is not "each": it is about a pair of views, and there is none.
+    """
+    for op in policy:
+        if op.branch != "each":
+            raise TwofoldError(
+                f"the op '{op.name}' has the branch '{op.branch}', which is about a pair of views, but here each image "
+                "has a single view, so every branch must be 'each'. Take the ops of build_single_policy."
+            )
+    return _draw_all(policy, rows, seed, step)
 
 
 def take_rows(draws: Sequence[Draw], images: slice | Int64[Tensor, "n"]) -> tuple[Draw, ...]:
@@ -59,6 +69,10 @@ def take_rows(draws: Sequence[Draw], images: slice | Int64[Tensor, "n"]) -> tupl
         rows = torch.cat([first, first + draw.active.shape[0] // 2])
         taken.append(Draw(draw.op, draw.active[rows], draw.values[rows]))
     return tuple(taken)
+
+
+def _draw_all(policy: Sequence[Op], rows: int, seed: int, step: int) -> tuple[Draw, ...]:
+    return tuple(_draw(op, rows, _generator(seed, step, position)) for position, op in enumerate(policy))
 
 
 def _generator(seed: int, step: int, position: int) -> Generator:
