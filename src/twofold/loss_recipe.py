@@ -46,3 +46,11 @@ class LossRecipe:
         """
         candidates = {"nt-xent": 2 * batch_size - 1, "dcl": 2 * batch_size - 2}
         return math.log(candidates[self.loss]) if self.loss in candidates else None
+
+
+def contrast_chance(batch_size: int) -> float:
+    """Contrastive accuracy by guessing, in (0, 1]: a view's candidates are the B second views, its twin among them.
+
+    Unlike in the loss, views of the same side are no candidates (`twofold.losses.contrast_accuracy`).
+    """
+    return 1 / batch_size

@@ -2,10 +2,14 @@
 
 import math
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import pytest
+import torch
 
 from tiny_study import CELLS, SEEDS, TINY
+from twofold.loss_recipe import contrast_chance
+from twofold.losses import contrast_accuracy
 from twofold.recipe import Recipe
 from twofold.studies import STUDIES
 from twofold.studies.augmentations import NAMES, rivals, transformations
@@ -266,6 +270,21 @@ def test_a_pair_that_learns_nothing_is_tried_at_lower_rates() -> None:
     compared = {cell for one in study.claims(LAPTOP, found)[1].comparisons for cell, _ in one.weights}
     assert {"crop+sobel, rate 0.0666667", "sobel+crop", "crop+colour", "colour+crop"} <= compared
     assert "crop+sobel" not in compared
+
+
+@pytest.mark.parametrize("batch_size", [64, 256])
+def test_learnt_is_above_five_times_the_chance_among_the_second_views(batch_size: int) -> None:
+    """Chance is what z without any meaning finds: 1 in B, not 1 in 2B - 1."""
+    generator = torch.Generator().manual_seed(0)
+    pairs = torch.randn(400, 2, batch_size, 8, generator=generator)
+    by_chance = sum(contrast_accuracy(a, b).item() for a, b in pairs) / len(pairs)
+    assert contrast_chance(batch_size) == pytest.approx(by_chance, rel=4 / len(pairs) ** 0.5)
+    scale = replace(LAPTOP, base=LAPTOP.base.with_settings(batch_size=batch_size))
+    for times, tries in ((4.9, 2), (5.1, 1)):
+        found = Found()
+        found.add(Cell(name="sobel"), {"top1": 0.5, "contrast_accuracy": times / batch_size})
+        cells = STUDIES["augmentations"].cells(scale, 1, found)
+        assert sum(cell.name.split(",")[0] == "sobel" for cell in cells) == tries
 
 
 def test_a_rate_at_which_a_later_seed_learns_nothing_is_lowered_for_all() -> None:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from plotly import offline
 
 from twofold import __version__
+from twofold.loss_recipe import contrast_chance
 from twofold.recipe import LossRecipe
 from twofold.report import charts, headline, table
 from twofold.report.compare import classifier_name, is_about_head, sentence
@@ -146,7 +147,7 @@ def _figures(run: RunContent) -> dict[str, charts.Figure]:
             run.training, "loss", factor=1, unit=loss_unit(loss), chance=LossRecipe(**loss).chance(batch_size)
         ),
         "twins": charts.training_curve(
-            run.training, "contrast_accuracy", factor=100, unit="%", chance=100 / batch_size
+            run.training, "contrast_accuracy", factor=100, unit="%", chance=100 * contrast_chance(batch_size)
         ),
         "map": charts.embedding_map(run.gallery) if run.gallery and len(run.gallery.xy) else None,
         "confusion": charts.confusion_matrix(run.details) if run.details else None,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from twofold.loss_recipe import contrast_chance
 from twofold.recipe import Op
 from twofold.studies.cell import Cell, with_seeds
 from twofold.studies.claim import Claim, Comparison, mean_of
@@ -80,8 +81,8 @@ def _tries(scale: Scale, known: Ops, place: Pair, found: Found, seeds: int) -> l
 
 
 def _has_learnt(scale: Scale, name: str, seed: int, found: Found) -> bool:
-    """Whether twins are found more often than by chance; what diverged has no such value."""
-    chance = 1 / (2 * scale.base.schedule.batch_size - 1)
+    """Whether twins are found more than five times as often as by chance; what diverged has no such value."""
+    chance = contrast_chance(scale.base.schedule.batch_size)
     known = seed in found.seeds(name, "contrast_accuracy")
     return known and found.value(name, "contrast_accuracy", seed) > 5 * chance
 
