@@ -17,7 +17,7 @@ from results import machine, save
 
 from twofold.data import ImageBatch
 from twofold.distributed import open_world
-from twofold.launch import free_port
+from twofold.distributed.launch import free_port
 from twofold.recipes.cifar10_laptop import RECIPE
 from twofold.runtime.device import resolve_hardware
 from twofold.runtime.memory import keep_freed_memory

@@ -1,4 +1,4 @@
-"""The arrows of the architecture: imports point one way, and torch.distributed stays in its file."""
+"""The arrows of the architecture: imports point one way, and torch.distributed stays in its folder."""
 
 import ast
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ LAYERS = [
     {"loss_recipe", "hardware_recipe"},
     {"recipe"},
     {"recipes", "flags", "views", "encoders", "heads", "losses", "health", "sample"},
-    {"data", "model", "optim", "chunks", "mailbox", "rendezvous"},
+    {"data", "model", "optim", "chunks"},
     {"runtime", "distributed", "plan"},
     {"training", "measuring", "profiling", "benching", "looking", "startup", "pretraining", "evaluation"},
     {"studies", "report"},
-    {"api", "evaluating", "studying", "launch"},
+    {"api", "evaluating", "studying"},
     {"cli", "__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -45,7 +45,7 @@ def pretrain(
 ) -> None:
     """Train an encoder on a folder of pictures, without labels."""
     if processes != 1 and "RANK" not in os.environ:
-        from twofold.launch import launch
+        from twofold.distributed.launch import launch
 
         sys.exit(launch(sys.argv[1:], processes))
     from twofold.api import pretrain

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from twofold.chunks import forward_chunks
 from twofold.data import ImageBatch
-from twofold.distributed import Share, World
+from twofold.distributed import Share, World, global_norm
 from twofold.encoders import build_encoder, require_size
 from twofold.heads import build_head
 from twofold.losses import build_loss, contrast_measures, wide
@@ -98,7 +98,7 @@ def build_state(recipe: Recipe, hardware: Hardware, *, peak: float, world: World
         encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
         model = SimCLR(encoder, build_head(recipe.head, dim=encoder.dim))
     hardware.place(model)
-    world.global_norm(model)
+    global_norm(model, world)
     model.train()
     if recipe.hardware.compile:
         model.encoder.compile()  # in place: names of weights, and whatever reads them, stay

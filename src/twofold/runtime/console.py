@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from twofold.runtime.process import is_first_process
+from twofold.distributed.process import is_first_process
 
 console = Console(highlight=False, quiet=not is_first_process())
 _LINE_EVERY_S = 15.0

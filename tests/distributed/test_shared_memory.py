@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from twofold import mailbox
+from twofold.distributed import shared_memory
+from twofold.distributed.shared_memory import Mailbox, can_share, new_mailbox, open_mailbox
 from twofold.errors import TwofoldError
-from twofold.mailbox import Mailbox, can_share, new_mailbox, open_mailbox
 
 T = TypeVar("T")
 SLOT_FLOATS = 2**18
@@ -105,7 +105,7 @@ def test_with_one_set_of_slots_it_would_be(path: Path, monkeypatch: pytest.Monke
             super().__init__(file, rank, size)
             self._slots = self._slots[:1].expand(2, -1, -1)
 
-    monkeypatch.setattr(mailbox, "Mailbox", OneSet)
+    monkeypatch.setattr(shared_memory, "Mailbox", OneSet)
     assert read_slowly(path) == 2.0
 
 
@@ -132,17 +132,17 @@ def test_a_process_that_was_killed_is_not_waited_for(path: Path) -> None:
 
 
 def test_a_ring_serves_many_processes() -> None:
-    assert can_share(mailbox.MOST_PROCESSES)
-    assert not can_share(mailbox.MOST_PROCESSES + 1)
+    assert can_share(shared_memory.MOST_PROCESSES)
+    assert not can_share(shared_memory.MOST_PROCESSES + 1)
 
 
 def test_without_room_there_is_no_mailbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def no_room(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(mailbox, "_SHARED_MEMORY", str(tmp_path))
+    monkeypatch.setattr(shared_memory, "_SHARED_MEMORY", str(tmp_path))
     monkeypatch.setattr(os, "posix_fallocate", no_room)
     assert new_mailbox(2) is None
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(mailbox, "_SHARED_MEMORY", str(tmp_path / "absent"))
+    monkeypatch.setattr(shared_memory, "_SHARED_MEMORY", str(tmp_path / "absent"))
     assert new_mailbox(2) is None

@@ -6,7 +6,6 @@ millisecond (docs/notebook.md), through shared memory some microseconds.
 Legend: K processes, n numbers a process.
 """
 
-import fcntl
 import mmap
 import os
 import platform
@@ -22,6 +21,11 @@ from torch import Tensor
 
 from twofold.errors import TwofoldError
 
+try:
+    import fcntl
+except ImportError:  # Windows, where processes send through sockets
+    fcntl = None  # type: ignore[assignment]
+
 _SHARED_MEMORY = "/dev/shm"
 _SLOT_BYTES = 2**20
 _LINE_BYTES = 64  # a flag a cache line, so that writers do not disturb each other
@@ -35,8 +39,9 @@ def can_share(processes: int) -> bool:
     """Whether K processes of this machine may use a mailbox.
 
     The flag that follows the data must become visible after them: x86 orders a process' writes, others need a fence.
+    Locks that tell who lives are those of Unix.
     """
-    return processes <= MOST_PROCESSES and platform.machine().lower() in ("x86_64", "amd64")
+    return fcntl is not None and processes <= MOST_PROCESSES and platform.machine().lower() in ("x86_64", "amd64")
 
 
 def new_mailbox(processes: int) -> Path | None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from twofold.data import Loader, load_images
 from twofold.distributed import World
-from twofold.launch import free_port
+from twofold.distributed.launch import free_port
 from twofold.pretraining import pretrain
 from twofold.recipe import Recipe
 from twofold.runtime.device import Hardware

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from twofold.launch import free_port
+from twofold.distributed.launch import free_port
 
 TASKS = Path("/proc/self/task")
 PROGRAM = """
@@ -19,7 +19,7 @@ import torch
 from torch import distributed
 
 if sys.argv[1] == "twofold":
-    import twofold.distributed
+    import twofold.distributed.world
 distributed.init_process_group("gloo")
 torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
 distributed.destroy_process_group()
@@ -38,5 +38,5 @@ def test_no_thread_of_a_group_outlives_it(way: str) -> None:
     assert done.returncode == 0, done.stderr
     left = int(done.stdout)
     if way == "torch alone" and not left:
-        pytest.skip("this torch frees a group by itself: twofold.distributed has one import too many")
+        pytest.skip("this torch frees a group by itself: twofold.distributed.world has one import too many")
     assert (left > 0) is (way == "torch alone")

@@ -6,8 +6,8 @@ import time
 import pytest
 from torch.distributed import HashStore, PrefixStore
 
+from twofold.distributed.rendezvous import agree_on_name
 from twofold.errors import TwofoldError
-from twofold.rendezvous import agree_on_name
 
 
 def start(store: HashStore, ranks: list[int], *, size: int, patience_s: float = 20.0) -> dict[int, str]:
