@@ -37,7 +37,7 @@ def test_a_recipe_saved_before_there_were_other_losses_is_the_same_recipe() -> N
     values["loss"] = {"temperature": values["loss"]["temperature"]}
     del values["views"]["one_branch"], values["views"]["ops"][0]["branch"]
     assert Recipe.from_dict(values) == recipe
-    assert recipe.loss == LossRecipe(loss="nt-xent", normalize=True, semi_hard=False)
+    assert recipe.loss == LossRecipe(loss="nt-xent", normalize=True, semi_hard=False, loss_factor=1.0)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -26,11 +26,15 @@ class LossRecipe:
         bool, Help("nt-logistic and triplet: only negatives farther than the positive, by less than the margin")
     ] = False
     normalize: Annotated[bool, Help("z to length one before similarities are taken (no: plain inner products)")] = True
+    loss_factor: Annotated[
+        float, Help("multiplies the gradient of the loss, a mean over views; 2 gives the official code's step")
+    ] = 1.0
 
     def __post_init__(self) -> None:
         require_choice("loss", self.loss, LOSSES)
         require(0 < self.temperature < math.inf, "temperature", self.temperature, "above 0 (0.05 to 1 are usual)")
         require(0 <= self.margin < math.inf, "margin", self.margin, "at least 0")
+        require(0 < self.loss_factor < math.inf, "loss_factor", self.loss_factor, "above 0 (1, or 2 for the official)")
         if self.semi_hard and self.loss not in _WITH_SEMI_HARD:
             raise TwofoldError(
                 f"semi_hard is True, but the loss '{self.loss}' weighs all negatives by itself. Choose --loss "

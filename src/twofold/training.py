@@ -62,7 +62,7 @@ def train_step(
     value = build_loss(loss)(z_a, z_b, share.anchors)  # (): this process' part
 
     state.optimizer.zero_grad(set_to_none=True)
-    value.backward()
+    (loss.loss_factor * value).backward()  # 2: as the official code, whose loss is twice the mean
     world.sum_gradients(state.model)
     for group in state.optimizer.param_groups:
         group["lr"] = lr

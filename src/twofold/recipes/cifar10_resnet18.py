@@ -23,7 +23,7 @@ RECIPE = Recipe(
     views=ViewsRecipe(size_px=32, policy="small", strength=0.5, eval_crop_fraction=1.0),
     encoder=EncoderRecipe(encoder="resnet18", stem="small"),
     head=HeadRecipe(head="nonlinear", head_layers=2, z_dim=128),
-    loss=LossRecipe(temperature=0.5),
+    loss=LossRecipe(temperature=0.5, loss_factor=2.0),
     optim=OptimRecipe(optimizer="lars", base_lr=1.0, lr_scaling="linear", weight_decay=1e-6, warmup_fraction=0.01),
     schedule=ScheduleRecipe(batch_size=512, epochs=1000.0),
 )

@@ -28,7 +28,7 @@ RECIPE = Recipe(
     views=ViewsRecipe(size_px=224, policy="simclr", strength=1.0, eval_crop_fraction=0.875),
     encoder=EncoderRecipe(encoder="resnet50", stem="imagenet"),
     head=HeadRecipe(head="nonlinear", head_layers=2, z_dim=128),
-    loss=LossRecipe(temperature=0.1),
+    loss=LossRecipe(temperature=0.1, loss_factor=2.0),
     optim=OptimRecipe(optimizer="lars", base_lr=0.3, lr_scaling="linear", weight_decay=1e-6, warmup_fraction=0.1),
     schedule=ScheduleRecipe(batch_size=4096, epochs=100.0),
 )
