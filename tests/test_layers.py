@@ -10,7 +10,7 @@ import twofold
 
 ROOT = Path(twofold.__file__).parent
 LAYERS = [
-    {"errors", "versions"},
+    {"errors", "files", "locks", "versions"},
     {"op", "setting"},
     {"loss_recipe", "hardware_recipe"},
     {"recipe"},

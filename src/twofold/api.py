@@ -14,6 +14,7 @@ from twofold.evaluating import evaluate as evaluate
 from twofold.evaluating import open_pictures
 from twofold.evaluating import transfer as transfer
 from twofold.evaluation import build_gallery, build_knn_monitor, embed_images, require_parquet, write_embeddings
+from twofold.files import make_folder, write_json
 from twofold.flags import as_flags
 from twofold.pretraining import pretrain as run_pretraining
 from twofold.recipe import Recipe
@@ -21,7 +22,6 @@ from twofold.recipes import Found, build_recipe
 from twofold.report import build_report
 from twofold.runtime.console import console, say, show_settings
 from twofold.runtime.device import gpu_gib, resolve_hardware
-from twofold.runtime.files import make_folder, write_json
 from twofold.runtime.load import load
 from twofold.runtime.record import Run
 from twofold.startup import say_found

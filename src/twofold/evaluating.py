@@ -19,10 +19,10 @@ from twofold.evaluation import (
     text_curve,
     transfer_settings,
 )
+from twofold.files import make_folder, write_json
 from twofold.report import build_report
 from twofold.runtime.beside import Beside, load_beside
 from twofold.runtime.console import console, say
-from twofold.runtime.files import make_folder, write_json
 from twofold.runtime.load import Loaded, build_untrained, load, load_head
 from twofold.runtime.record import Run
 from twofold.versions import versions

@@ -12,6 +12,7 @@ import torch
 from twofold.data import ImageSet, Loader, load_images
 from twofold.distributed import World, open_world
 from twofold.errors import DivergedError
+from twofold.files import write_json
 from twofold.looking import Monitor, build_look, epochs_of
 from twofold.optim import lr_at
 from twofold.plan import Plan, require_enough
@@ -20,7 +21,6 @@ from twofold.recipe import Recipe
 from twofold.runtime.checkpoint import load_checkpoint, save_checkpoint
 from twofold.runtime.console import ProgressLine, say
 from twofold.runtime.device import Hardware, resolve_hardware
-from twofold.runtime.files import write_json
 from twofold.runtime.load import save_encoder
 from twofold.runtime.log import build_log
 from twofold.runtime.record import Run, open_run

@@ -7,12 +7,12 @@ from typing import Any
 from twofold.data import ImageSet, rows_of_step
 from twofold.distributed import World
 from twofold.errors import TwofoldError
+from twofold.files import write_atomically
 from twofold.measuring import choose_chunk, measure_step_s
 from twofold.plan import Plan, make_plan
 from twofold.recipe import Recipe
 from twofold.runtime.console import duration, say, show_settings
 from twofold.runtime.device import Hardware
-from twofold.runtime.files import write_atomically
 from twofold.runtime.record import (
     Run,
     require_same_pictures,

@@ -1,7 +1,10 @@
 """The store: decoded once, found again by content, whole or not there."""
 
+import builtins
+import errno
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -257,3 +260,81 @@ def test_the_variable_chooses_the_cache(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("TWOFOLD_CACHE", str(folder.parent / "chosen"))
     load_images(folder, recipe=DataRecipe(), store_px=None)
     assert (folder.parent / "chosen" / "stores").is_dir()
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As another user's folder is; root, who may run the tests, could write to a real one."""
+    opening = Path.open
+
+    def open_to_read(self: Path, mode: str = "r", *given: Any, **options: Any) -> Any:
+        if "r" not in mode or "+" in mode:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return opening(self, mode, *given, **options)
+
+    def refuse(self: Path, *given: Any, **options: Any) -> None:
+        if not self.is_dir():
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", open_to_read)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+
+
+def test_a_cache_that_may_only_be_read_is_used(folder: Path, request: pytest.FixtureRequest) -> None:
+    """By its stamp, and by its content where the pictures were moved."""
+    first = load(folder)
+    request.getfixturevalue("no_decoding")
+    moved = folder.rename(folder.parent / "moved")
+    request.getfixturevalue("read_only")
+    assert load(moved).fingerprint == first.fingerprint
+    moved.rename(folder)
+    assert load(folder).fingerprint == first.fingerprint
+
+
+def test_a_cache_that_may_only_be_read_and_lacks_the_store_is_named(
+    folder: Path, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue("read_only")
+    with pytest.raises(TwofoldError, match=r"cache '.*cache' cannot be written.*Permission denied.*--cache"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["pixels.bin", "sizes.npy", "store.json"])
+def test_a_store_that_cannot_be_read_is_named_and_stays(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's, or on a disk that fails: it may be whole."""
+    load(folder)
+    (home,) = (folder.parent / "cache" / "stores").iterdir()
+    opening = builtins.open
+
+    def fail(path: Any, *given: Any, **options: Any) -> Any:
+        if str(path).endswith(name):
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return opening(path, *given, **options)
+
+    monkeypatch.setattr(builtins, "open", fail)
+    monkeypatch.setattr("io.open", fail)
+    with pytest.raises(TwofoldError, match=r"Input/output error.*--cache"):
+        load(folder)
+    assert (home / name).stat().st_size > 0
+
+
+def test_a_store_that_another_process_has_just_mended_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = everything(load(folder))
+    (home,) = (folder.parent / "cache" / "stores").iterdir()
+    whole = folder.parent / "whole"
+    shutil.copytree(home, whole)
+    (home / "pixels.bin").write_bytes(b"")
+    rename, found = Path.rename, list[int]()
+
+    def mended_first(self: Path, target: Path) -> Path:
+        if self == home and not found:
+            shutil.rmtree(home)
+            shutil.copytree(whole, home)
+            found.append((home / "pixels.bin").stat().st_ino)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", mended_first)
+    assert np.array_equal(everything(load(folder)), before)
+    assert (home / "pixels.bin").stat().st_ino == found[0]

@@ -1,16 +1,15 @@
-"""The cache folder, and files in it that are either whole or not there."""
+"""The cache folder, and folders in it that are either whole or not there."""
 
-import fcntl
 import os
 import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from twofold.errors import TwofoldError
+from twofold.files import sync_folder, unused_name
+from twofold.locks import Claim, claim
 
 BUILDING = ".building-"
 _LOCK = "lock"
@@ -24,81 +23,94 @@ def cache_folder(cache: Path | None) -> Path:
 
 @contextmanager
 def cache_errors(folder: Path) -> Iterator[None]:
-    """Turn a failure to write (no space, no permission) into a TwofoldError that names the folder."""
+    """Turn a failure to read or write (no space, no permission) into a TwofoldError that names the folder."""
     try:
         yield
     except OSError as error:
+        what = f"'{error.filename}': {error.strerror}" if error.filename and error.strerror else str(error)
         raise TwofoldError(
-            f"the cache '{folder}' cannot be written ({error.strerror or error}); decoded pictures need a place with "
-            "free space. Choose another one with --cache or the variable TWOFOLD_CACHE."
+            f"the cache '{folder}' cannot be written or read ({what}); decoded pictures need a place with free space. "
+            "Choose another one with --cache or the variable TWOFOLD_CACHE."
         ) from error
 
 
 @contextmanager
 def building_folder(parent: Path) -> Iterator[Path]:
-    """A new folder in `parent`, locked while the block runs; removed afterwards unless it was moved away."""
+    """A new, empty folder inside a workshop in `parent`, which is locked while the block runs and removed afterwards.
+
+    The lock lies beside the folder that is built, not in it: Windows moves no folder that holds an open file.
+    """
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix=BUILDING))
-    with (folder / "unlocked").open("w") as lock:
-        _try_lock(lock)
-        (folder / "unlocked").rename(folder / _LOCK)  # whoever finds a lock finds it held, as long as we live
+    while True:
+        workshop = unused_name(parent, BUILDING)
+        workshop.mkdir()
         try:
-            yield folder
+            with ExitStack() as stack:
+                if not _is_ours(stack, workshop):
+                    continue
+                (workshop / "store").mkdir()
+                yield workshop / "store"
+                return
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(workshop, ignore_errors=True)
 
 
 def publish(folder: Path, final: Path) -> None:
     """Give a finished building folder its name. Where another process was faster, its result stays."""
-    sync(folder)
+    sync_folder(folder)
     try:
         folder.rename(final)
     except OSError:
         if not final.is_dir():
             raise
-    else:
-        (final / _LOCK).unlink()
-    sync(final.parent)
+    sync_folder(final.parent)
 
 
 def clean(parent: Path) -> None:
     """Remove what builds that were killed have left in `parent`; running ones hold a lock and stay."""
-    for folder in parent.glob(f"{BUILDING}*"):
-        if _is_dead(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+    for workshop in parent.glob(f"{BUILDING}*"):
+        with suppress(OSError):  # another user's, or just removed
+            _remove_dead(workshop)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replace the small file `path` in one move."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    Path(temporary).replace(path)
-
-
-def sync(path: Path) -> None:
-    """Make a file or a folder's entries survive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
+def set_aside(folder: Path, workshop: Path, is_damaged: Callable[[Path], bool]) -> None:
+    """Move a damaged folder into a workshop, which goes; one that another process put there meanwhile comes back."""
+    if not folder.exists() or not is_damaged(folder):
+        return
+    aside = workshop / "damaged"
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        folder.rename(aside)
+    except FileNotFoundError:
+        return  # another process was faster
+    if not is_damaged(aside):
+        publish(aside, folder)
 
 
-def _is_dead(folder: Path) -> bool:
+def _is_ours(stack: ExitStack, workshop: Path) -> bool:
+    """Lock a new workshop. False where another process, that cleans, took it for a dead one a moment ago."""
     try:
-        if not (folder / _LOCK).exists():  # the moment between making the folder and its lock
-            return time.time() - folder.stat().st_mtime > _OLD_S
-        with (folder / _LOCK).open() as lock:
-            return _try_lock(lock)
-    except OSError:
-        return False  # it has just been moved or removed
-
-
-def _try_lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        held = stack.enter_context(claim(workshop / _LOCK))
+    except FileNotFoundError:
         return False
-    return True
+    return held is Claim.IMPOSSIBLE or (held is Claim.HELD and (workshop / _LOCK).exists())
+
+
+def _remove_dead(workshop: Path) -> None:
+    lock = workshop / _LOCK
+    if not lock.exists():  # the moment between making the workshop and its lock
+        _remove_old(workshop)
+        return
+    with claim(lock) as held:
+        if held is Claim.HELD:  # and as long as it is, nobody begins to build here
+            shutil.rmtree(workshop, ignore_errors=True)
+        elif held is Claim.IMPOSSIBLE:
+            _remove_old(workshop)
+    if held is Claim.HELD and workshop.exists():  # Windows removes no file that is open
+        lock.unlink(missing_ok=True)
+        workshop.rmdir()
+
+
+def _remove_old(workshop: Path) -> None:
+    """Without a lock: a build in which nothing was written for a day is taken for dead."""
+    if time.time() - max(path.stat().st_mtime for path in (workshop, *workshop.rglob("*"))) > _OLD_S:
+        shutil.rmtree(workshop, ignore_errors=True)

@@ -8,8 +8,8 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,12 +18,13 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from PIL import Image
 
-from twofold.data.cache import building_folder, cache_errors, clean, publish, sync, write_whole
+from twofold.data.cache import building_folder, cache_errors, clean, publish, set_aside
 from twofold.data.decode import decode, reason_of
 from twofold.data.parallel import in_order
 from twofold.data.pixels import Pixels
 from twofold.data.record import Source, digest
 from twofold.errors import TwofoldError
+from twofold.files import sync_file, write_atomically
 
 FORMAT = 1  # of the files, and of the rules by which pictures are decoded
 
@@ -56,7 +57,8 @@ def open_store(source: Source, *, channels: int, short_px: int | None, cache: Pa
     stamp = cache / "stamps" / digest([source.stamp(), settings])
     places = digest([[r.path for r in source.records], settings])[:24]
     with cache_errors(cache):
-        store = _load(stores / stamp.read_text(), channels) if stamp.is_file() else None
+        known = stamp.read_text() if stamp.is_file() else ""
+        store = _load(stores / known, channels) if known else None
         if store is None and any(stores.glob(f"{places}-*")):
             contents = _hash(source, show_progress)
             store = _load(stores / _name(places, contents), channels)
@@ -66,7 +68,10 @@ def open_store(source: Source, *, channels: int, short_px: int | None, cache: Pa
             store = _load(stores / name, channels)
         if store is None:
             raise TwofoldError(f"the store in '{stores}' was removed while it was opened. Run the command again.")
-        write_whole(stamp, store.name)
+    if known != store.name:
+        with suppress(OSError):  # a cache that may only be read: the pictures are hashed each time
+            stamp.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(stamp, store.name.encode())
     return store
 
 
@@ -125,8 +130,7 @@ def _build(
         outcomes = in_order(work, len(source.records), text="Decoding pictures", show=show_progress)
         name = _name(places, _write(folder, outcomes))
         final = stores / name
-        if final.exists() and _load(final, channels) is None:
-            shutil.rmtree(final)  # damaged
+        set_aside(final, folder.parent, lambda store: _load(store, channels) is None)
         publish(folder, final)
     return name
 
@@ -150,19 +154,22 @@ def _write(folder: Path, outcomes: Iterator[_Outcome]) -> list[str]:
     np.save(folder / "records.npy", np.array(records, np.int64))
     (folder / "store.json").write_text(json.dumps({"format": FORMAT, "unreadable": unreadable}))
     for path in folder.iterdir():
-        sync(path)
+        sync_file(path)
     return contents
 
 
 def _load(folder: Path, channels: int) -> Store | None:
-    """A finished store, or None where there is none or its files do not fit together."""
+    """A finished store, or None where there is none or its files do not fit together.
+
+    Raises OSError where they cannot be opened.
+    """
     try:
         sizes, records = np.load(folder / "sizes.npy"), np.load(folder / "records.npy")
         reasons = json.loads((folder / "store.json").read_text())["unreadable"]
         whole = (folder / "pixels.bin").stat().st_size == int(sizes.prod(axis=1).sum()) * channels
         pixels = Pixels(folder / "pixels.bin", sizes, channels) if whole else None
-    except (OSError, ValueError, KeyError, EOFError):
-        return None
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, EOFError):
+        return None  # any other OSError says nothing about the store, so that it must not be removed for it
     if pixels is None:
         return None
     return Store(folder.name, pixels, records, {int(index): reason for index, reason in reasons.items()})

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32
 
 from twofold.errors import TwofoldError
-from twofold.runtime.files import write_atomically
+from twofold.files import write_atomically
 
 _CHUNK = 65_536  # rows whose numbers are counted in 32 bits
 

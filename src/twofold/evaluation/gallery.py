@@ -13,8 +13,8 @@ from twofold.errors import TwofoldError
 from twofold.evaluation.embed import Hardware, embed_images
 from twofold.evaluation.knn import neighbours
 from twofold.evaluation.thumbs import THUMB_PX, build_thumbs
+from twofold.files import write_atomically
 from twofold.recipe import ViewsRecipe
-from twofold.runtime.files import write_atomically
 
 QUERIES = 12
 NEIGHBOURS = 8

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from twofold.evaluation.attempt import Attempt
-from twofold.runtime.files import write_atomically
+from twofold.files import write_atomically
 
 T = TypeVar("T")
 _ARRAYS = ("ranked", "confidence")

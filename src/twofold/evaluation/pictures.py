@@ -12,7 +12,7 @@ from torch import Tensor
 from twofold.data import ImageSet
 from twofold.evaluation.knn import BLOCK, unit
 from twofold.evaluation.thumbs import THUMB_PX, build_thumbs
-from twofold.runtime.files import write_atomically
+from twofold.files import write_atomically
 
 MISTAKES = 24
 PAIRS = 12

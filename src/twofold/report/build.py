@@ -10,6 +10,7 @@ from markupsafe import Markup
 from plotly import offline
 
 from twofold import __version__
+from twofold.files import write_atomically
 from twofold.loss_recipe import contrast_chance
 from twofold.recipe import LossRecipe
 from twofold.report import charts, headline, table
@@ -21,7 +22,6 @@ from twofold.report.read import read_run
 from twofold.report.settings import grouped_settings
 from twofold.report.transfer import target_facts, transfer_dots
 from twofold.report.wording import in_words, loss_name, loss_unit, percent
-from twofold.runtime.files import write_atomically
 
 QUARANTINE_SHOWN = 50
 MEASURES = (  # name of the chart, title, keys and their names, factor, what it says

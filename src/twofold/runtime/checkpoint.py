@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from twofold.runtime.files import write_atomically
+from twofold.files import write_atomically
 
 _NAME = re.compile(r"step-(\d{9})-([0-9a-f]{16})\.pt")
 _KEPT = 2

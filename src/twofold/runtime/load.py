@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from twofold.data import UnreadableError, decode
 from twofold.encoders import build_encoder
 from twofold.errors import TwofoldError
+from twofold.files import write_atomically
 from twofold.heads import build_head
 from twofold.recipe import HardwareRecipe, Recipe
 from twofold.runtime.checkpoint import load_checkpoint
 from twofold.runtime.device import Hardware, resolve_hardware
-from twofold.runtime.files import write_atomically
 from twofold.runtime.record import Run, require_same_encoder
 from twofold.views import center_view
 

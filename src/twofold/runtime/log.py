@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from twofold.runtime.files import write_atomically
+from twofold.files import write_atomically
 from twofold.runtime.record import Run
 
 Row = dict[str, Any]

@@ -1,15 +1,16 @@
 """The run directory: what was asked, what happened, what came out. One writer at a time."""
 
-import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from twofold.errors import TwofoldError
+from twofold.files import make_folder, write_atomically, write_json
+from twofold.locks import Claim, claim
 from twofold.recipe import Recipe
-from twofold.runtime.files import make_folder, write_atomically, write_json
+from twofold.runtime.console import say
 
 
 class Run:
@@ -66,14 +67,31 @@ def open_run(folder: str | Path) -> Iterator[Run]:
                 "Choose a new --out."
             )
     make_folder(run.folder, "--out")
-    with (run.folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise TwofoldError(
-                f"'{run.folder}' is in use by another process. Wait for it or choose another --out."
-            ) from None
+    with writing_alone(run.folder / ".lock", f"'{run.folder}' is in use by another process", "--out"):
         yield run
+
+
+@contextmanager
+def writing_alone(lock: Path, taken: str, flag: str) -> Iterator[None]:
+    """Hold `lock` as long as the block runs; where the file system has no locks, say so and go on.
+
+    Raises TwofoldError, beginning with the sentence `taken`, where another process holds it.
+    """
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(claim(lock))
+        except OSError as error:
+            raise TwofoldError(
+                f"'{lock}' cannot be opened for writing ({error.strerror}), but it keeps two processes apart. "
+                f"Change its permissions or choose another {flag}."
+            ) from error
+        if held is Claim.TAKEN:
+            raise TwofoldError(f"{taken}. Wait for it or choose another {flag}.")
+        if held is Claim.IMPOSSIBLE:
+            say(
+                f"Warning: the file system of '{lock.parent}' has no locks. Let only one process at a time write there."
+            )
+        yield
 
 
 def write_quarantine(run: Run, rows: list[dict[str, str]]) -> None:

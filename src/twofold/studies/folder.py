@@ -1,15 +1,15 @@
 """The folder of a study, which several processes or machines may share: who measures which cell, and what came out."""
 
-import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from twofold.errors import TwofoldError
+from twofold.files import make_folder, write_json
+from twofold.locks import Claim, claim
 from twofold.recipe import Recipe
-from twofold.runtime.files import make_folder, write_json
 from twofold.studies.cell import Cell
 
 
@@ -128,18 +128,21 @@ def _plain(settings: Any) -> dict[str, Any]:
 
 @contextmanager
 def _locked(path: Path, *, wait: bool) -> Iterator[bool]:
-    with path.open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
+            held = stack.enter_context(claim(path, wait=wait))
         except OSError as error:
-            raise TwofoldError(
-                f"cannot lock '{path}' ({error.strerror}), but cells are shared by locks on files. Choose an --out on "
-                "a file system that has them."
-            ) from error
-        yield True
+            raise _no_lock(path, error.strerror or str(error)) from error
+        if held is Claim.IMPOSSIBLE:
+            raise _no_lock(path, "the file system has no locks")
+        yield held is Claim.HELD
+
+
+def _no_lock(path: Path, reason: str) -> TwofoldError:
+    return TwofoldError(
+        f"cannot lock '{path}' ({reason}), but cells are shared by locks on files. Choose an --out on a file system "
+        "that has them, where you may write."
+    )
 
 
 def _complete(base: dict[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 from twofold.data import ImageSet, load_images
 from twofold.distributed import World, open_world
 from twofold.errors import DivergedError
+from twofold.files import write_atomically, write_json
 from twofold.runtime.console import duration, say
 from twofold.runtime.device import Hardware, resolve_hardware
-from twofold.runtime.files import write_atomically, write_json
 from twofold.studies.cell import Cell
 from twofold.studies.estimate import build_estimate, views_per_s
 from twofold.studies.figure import draw_study

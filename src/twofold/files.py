@@ -1,0 +1,96 @@
+"""Files that are either whole or not there: temporary file in the same folder, fsync, rename."""
+
+import errno
+import json
+import os
+import secrets
+import stat
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from twofold.errors import TwofoldError
+
+_WAIT_S = 2.0 if os.name == "nt" else 0.0  # Windows replaces no file that somebody has open at that moment
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`; a kill at any moment leaves the old file or the new one, never a part of it.
+
+    A new file gets the permissions of the umask, a replaced one keeps those it had.
+    """
+    temporary = unused_name(path.parent, f".{path.name}.", ".tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(OSError):  # there was none, or the file system keeps no permissions
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
+        _replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_atomically` for JSON with readable indentation."""
+    write_atomically(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut, where the system can (Windows opens no folders)."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of a file survive a power cut."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def unused_name(folder: Path, prefix: str, suffix: str = "") -> Path:
+    """A path in `folder` that nobody else uses. What is made there has the permissions of the umask.
+
+    `tempfile` makes files and folders that nobody but their owner may read.
+    """
+    return folder / f"{prefix}{secrets.token_hex(8)}{suffix}"
+
+
+def make_folder(folder: Path, flag: str) -> None:
+    """Create `folder` (parents too) and see that it can be written. Raises TwofoldError naming `flag`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise TwofoldError(
+            f"cannot write to '{folder}' ({error.strerror}); a folder that can be written is needed. Change {flag}."
+        ) from error
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    until = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            temporary.replace(path)
+        except PermissionError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
