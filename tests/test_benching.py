@@ -1,18 +1,25 @@
 """What is recommended from made-up trials, and the whole on small pictures."""
 
 import json
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from pictures import write_pictures
-from twofold import api
-from twofold.benching import Trial, flops_per_view, matrix_flops, recommend
+from twofold import api, benching
+from twofold.benching import flops_per_view, matrix_flops, recommend
 from twofold.errors import TwofoldError
 from twofold.recipe import Recipe
 from twofold.runtime.device import Hardware
+from twofold.runtime.memory import return_freed_memory
+from twofold.trials import Failure, Trial
 
 CPU = Hardware(torch.device("cpu"), "fp32")
 
@@ -94,6 +101,137 @@ def test_bench_measures_recommends_and_writes(
     said = capsys.readouterr().out.replace("\n", " ")
     assert f"--batch-size {found.choice.batch_size}" in said
     assert f"--encoder {found.choice.encoder}" in said
+
+
+TINY = {"encoder": "resnet10", "size_px": 12, "stages": 1, "width": 0.25, "stem": "strided"}
+TINY |= {"device": "cpu", "precision": "fp32", "minutes": 1.0}
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9 GiB)"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    MemoryError("Unable to allocate 9 GiB for an array"),
+]
+OTHERS = [RuntimeError("Input\n size is too small"), TwofoldError("views of 12 px are too small. Change --size-px.")]
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str, int], Exception | None]], list[tuple[str, int]]]:
+    """A function that makes trials quick, or fail with what it is given for (encoder, batch); -> what was tried."""
+
+    def prepare(fails: Callable[[str, int], Exception | None]) -> list[tuple[str, int]]:
+        seen: list[tuple[str, int]] = []
+
+        def try_(recipe: Recipe, _hardware: Any, _images: Any, flops: int, *_: Any) -> Trial:
+            name, size = recipe.encoder.encoder, recipe.schedule.batch_size
+            seen.append((name, size))
+            if error := fails(name, size):
+                raise error
+            return replace(trial(name, size, float(size), flops), width=recipe.encoder.width)
+
+        monkeypatch.setattr(benching, "matrix_flops", lambda _hardware: 1e12)
+        monkeypatch.setattr(benching, "_try", try_)
+        monkeypatch.setattr(benching, "ENCODERS", (("resnet18", 0.25), ("resnet34", 0.25)))
+        monkeypatch.setattr(benching, "BATCH_SIZES", (8, 16, 32))
+        return seen
+
+    return prepare
+
+
+@pytest.mark.parametrize("error", [*OUT_OF_MEMORY, *OTHERS], ids=lambda error: str(error)[:20])
+def test_a_trial_that_fails_is_a_row_and_larger_batches_of_its_encoder_are_left_out(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tried: Any, error: Exception
+) -> None:
+    seen = tried(lambda name, size: error if name == "resnet18" and size >= 16 else None)
+    found = api.bench(data, out=tmp_path / "bench.json", seconds=60.0, cache=tmp_path, **TINY)
+    whole = [(name, size) for name in ("resnet10", "resnet34") for size in (8, 16, 32)]
+    assert seen == [*whole[:3], ("resnet18", 8), ("resnet18", 16), *whole[3:]]
+    assert [(one.encoder, one.batch_size) for one in found.trials] == [*whole[:3], ("resnet18", 8), *whole[3:]]
+    (failure,) = found.failed
+    assert (failure.encoder, failure.batch_size) == ("resnet18", 16)
+    assert failure.out_of_memory is (error in OUT_OF_MEMORY)
+    assert found.choice == recommend(found.trials, images=270, minutes=1.0)[0]
+
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert [one["reason"] for one in written["failed"]] == [" ".join(str(error).split())]
+    assert len(written["trials"]) == 7
+    said = capsys.readouterr().out
+    (row,) = [line for line in said.splitlines() if line.split()[:4] == ["resnet18", "x", "0.25", "16"]]
+    assert row.split("16", 1)[1].strip() == ("out of memory" if failure.out_of_memory else "failed")
+    assert " ".join(str(error).split())[:30] in said
+    assert "larger batches are left out" in said
+
+
+def test_an_encoder_that_cannot_be_built_is_a_row(data: Path, tmp_path: Path, tried: Any, monkeypatch: Any) -> None:
+    seen = tried(lambda name, size: None)
+    counted = benching.flops_per_view
+
+    def count(recipe: Recipe, hardware: Hardware) -> int:
+        if recipe.encoder.encoder == "resnet18":
+            raise TwofoldError("no such network")
+        return counted(recipe, hardware)
+
+    monkeypatch.setattr(benching, "flops_per_view", count)
+    found = api.bench(data, out=tmp_path / "bench.json", seconds=60.0, cache=tmp_path, **TINY)
+    assert {name for name, _ in seen} == {"resnet10", "resnet34"}
+    assert [(one.encoder, one.reason) for one in found.failed] == [("resnet18", "no such network")]
+
+
+def test_where_nothing_fits_one_line_says_so(data: Path, tmp_path: Path, tried: Any) -> None:
+    seen = tried(lambda name, size: OUT_OF_MEMORY[0])
+    with pytest.raises(TwofoldError, match=r"none of 3 trials worked: resnet10 x 0.25 with batch 8: CUDA .*--chunk"):
+        api.bench(data, out=tmp_path / "bench.json", seconds=60.0, cache=tmp_path, **TINY)
+    assert [size for _, size in seen] == [8, 8, 8]
+
+
+def test_a_fault_of_another_kind_is_not_hidden(data: Path, tmp_path: Path, tried: Any) -> None:
+    tried(lambda name, size: KeyError("a fault"))
+    with pytest.raises(KeyError):
+        api.bench(data, out=tmp_path / "bench.json", seconds=60.0, cache=tmp_path, **TINY)
+
+
+def test_a_failed_trial_holds_nothing() -> None:
+    class Block:
+        pass
+
+    left: list[weakref.ref[Block]] = []
+
+    def work() -> None:
+        block = Block()
+        block.itself = block  # freed by the garbage collector alone, as a model with hooks is
+        left.append(weakref.ref(block))
+        raise torch.OutOfMemoryError("out of memory")
+
+    assert isinstance(benching._or_failure(Recipe(), work), Failure)
+    assert left[0]() is None
+
+
+def test_memory_is_given_back_without_torch_and_to_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import sys; from twofold.runtime.memory import return_freed_memory; return_freed_memory()"
+    code += "; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    emptied: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(True))
+    return_freed_memory()
+    assert emptied
+
+
+def test_a_trial_goes_through_the_encoder_in_the_chunks_that_were_asked_for(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    profile = benching.profile_steps
+
+    def spy(*arguments: Any, share: Any, **options: Any) -> Any:
+        seen.append(len(share.chunks))
+        return profile(*arguments, share=share, **options)
+
+    monkeypatch.setattr(benching, "profile_steps", spy)
+    monkeypatch.setattr(benching, "matrix_flops", lambda _hardware: 1e12)
+    monkeypatch.setattr(benching, "ENCODERS", ())
+    monkeypatch.setattr(benching, "BATCH_SIZES", (32,))
+    api.bench(data, out=tmp_path / "bench.json", seconds=0.5, cache=tmp_path, **TINY, chunk=8)
+    assert seen == [4]
 
 
 def test_bench_refuses_what_cannot_work(data: Path, tmp_path: Path) -> None:

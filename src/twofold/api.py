@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twofold.benching import Bench, bench_encoders, bench_table
+from twofold.benching import bench_encoders
 from twofold.data import load_images, look_at, open_source
 from twofold.distributed import open_world
 from twofold.errors import require
@@ -25,6 +25,7 @@ from twofold.runtime.device import gpu_gib, resolve_hardware
 from twofold.runtime.load import load
 from twofold.runtime.record import Run
 from twofold.startup import say_found
+from twofold.trials import Bench, bench_table, trial_line
 from twofold.versions import versions
 
 
@@ -78,6 +79,8 @@ def bench(
     show_settings("\nHardware", dict(hardware.describe()))
     found = bench_encoders(chosen, hardware, images, seconds=seconds, say=say)
     console.print(bench_table(found))
+    for one in found.failed:
+        say(trial_line(one).strip())
     for line in found.skipped:
         say(f"Left out for time: {line}")
     choice = found.choice

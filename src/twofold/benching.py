@@ -2,66 +2,33 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import median
-from typing import Any
+from typing import TypeVar
 
 import torch
-from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from twofold.data import ImageSet
 from twofold.distributed import World
-from twofold.errors import TwofoldError
+from twofold.errors import TwofoldError, is_out_of_memory
 from twofold.profiling import profile_steps
 from twofold.recipe import Recipe
 from twofold.runtime.device import Hardware
 from twofold.runtime.memory import return_freed_memory
 from twofold.runtime.peak import PeakMemory
 from twofold.training import build_state
+from twofold.trials import Bench, Failure, Trial, trial_line
+
+T = TypeVar("T")
 
 ENCODERS = (("resnet10", 0.5), ("resnet10", 1.0), ("resnet18", 1.0), ("resnet50", 1.0))
 BATCH_SIZES = (64, 128, 256, 512)
 ENOUGH_EPOCHS = 30  # a larger encoder is worth it only where every picture is still seen this often
 _NEAR = 0.95  # batch sizes within 5 % of the fastest are as good
-_STEPS_PER_TRIAL = 6  # two that warm up, three that count, and the start
+_STEPS_PER_TRIAL = 6  # two that warm up, one whose memory is watched, three that count
+_LONGEST_REASON = 200
 _MATRIX = {"cpu": 2048, "cuda": 8192, "mps": 4096}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One encoder at one batch size. Shares are of a step's time; `matrix_share` is the encoder's rate of
-    multiplications over that of one large matrix product in the same precision."""
-
-    encoder: str
-    width: float
-    batch_size: int
-    images_per_s: float
-    encoder_share: float
-    wait_share: float
-    matrix_share: float
-    peak_bytes: int | None
-    flops_per_view: int
-
-    @property
-    def name(self) -> str:
-        """As people write it."""
-        return f"{self.encoder} x {self.width:g}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """All trials, the matrix rate in FLOP/s, the recommended trial and why."""
-
-    trials: list[Trial]
-    matrix_flops: float
-    choice: Trial
-    why: str
-    skipped: list[str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 def bench_encoders(
@@ -70,8 +37,9 @@ def bench_encoders(
     """Measure the recipe's encoder and larger ones at several batch sizes, in about `seconds` altogether.
 
     Real training steps on the pictures themselves. An encoder's next batch size is left out where it would not fit
-    into the encoder's share of the time, or where a batch would be more than a quarter of the pictures.
-    Raises TwofoldError where there are too few pictures for a batch.
+    into the encoder's share of the time, where a smaller one failed (for want of memory, say), or where a batch would
+    be more than a quarter of the pictures.
+    Raises TwofoldError where there are too few pictures for a batch, and where nothing that was tried worked.
     """
     end = time.monotonic() + seconds
     count = len(images.rows("train"))
@@ -81,23 +49,33 @@ def bench_encoders(
     rate = matrix_flops(hardware)
     say(f"A matrix product in {hardware.precision}: {rate / 1e9:,.0f} GFLOP/s")
     encoders = list(_encoders(recipe))
-    trials: list[Trial] = []
+    tried: list[Trial | Failure] = []
     skipped: list[str] = []
     for place, (encoder, width) in enumerate(encoders):
         chosen = recipe.with_settings(encoder=encoder, width=width)
         own_end = time.monotonic() + max(0.0, end - time.monotonic()) / (len(encoders) - place)
-        flops = flops_per_view(chosen, hardware)
-        step_s = 2 * sizes[0] * flops / (rate / 2)
+        flops = _or_failure(chosen.with_settings(batch_size=sizes[0]), partial(flops_per_view, chosen, hardware))
+        step_s = 0.0 if isinstance(flops, Failure) else 2 * sizes[0] * flops / (rate / 2)
         for size in sizes:
-            if time.monotonic() + _STEPS_PER_TRIAL * step_s > own_end and (trials or size > sizes[0]):
+            begun = size > sizes[0] or any(isinstance(one, Trial) for one in tried)
+            if begun and time.monotonic() + _STEPS_PER_TRIAL * step_s > own_end:
                 skipped.append(f"{encoder} x {width:g} from batch {size} on")
                 break
-            trial = _try(chosen.with_settings(batch_size=size), hardware, images, flops, rate, seconds / 20)
-            say(_line(trial))
-            trials.append(trial)
-            step_s = 2 * size / trial.images_per_s
+            if isinstance(flops, Failure):
+                one: Trial | Failure = flops
+            else:
+                own = chosen.with_settings(batch_size=size)
+                one = _or_failure(own, partial(_try, own, hardware, images, flops, rate, seconds / 20))
+            say(trial_line(one))
+            tried.append(one)
+            if isinstance(one, Failure):
+                break
+            step_s = 2 * size / one.images_per_s
+    trials = [one for one in tried if isinstance(one, Trial)]
+    if not trials:
+        raise TwofoldError(_nothing_worked([one for one in tried if isinstance(one, Failure)]))
     choice, why = recommend(trials, images=count, minutes=recipe.schedule.minutes)
-    return Bench(trials=trials, matrix_flops=rate, choice=choice, why=why, skipped=skipped)
+    return Bench(tried=tried, matrix_flops=rate, choice=choice, why=why, skipped=skipped)
 
 
 def recommend(trials: Sequence[Trial], *, images: int, minutes: float | None) -> tuple[Trial, str]:
@@ -150,31 +128,6 @@ def flops_per_view(recipe: Recipe, hardware: Hardware) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def bench_table(found: Bench) -> Table:
-    """All trials, the recommended one marked."""
-    caption = (
-        "* recommended. share: encoder and head in a step's time. wait: for pictures. matrix: the encoder's "
-        "rate over that of one large matrix product. MiB: most memory of the process."
-    )
-    table = Table(
-        title="\nMeasured, median step", title_justify="left", caption=caption, caption_justify="left", box=None
-    )
-    table.add_column("encoder x width", no_wrap=True)
-    for head in ("batch", "images/s", "share", "wait", "matrix", "MiB"):
-        table.add_column(head, justify="right", no_wrap=True)
-    for trial in found.trials:
-        table.add_row(
-            f"{'*' if trial == found.choice else ' '} {trial.name}",
-            f"{trial.batch_size}",
-            f"{trial.images_per_s:,.0f}",
-            f"{trial.encoder_share:.1%}",
-            f"{trial.wait_share:.1%}",
-            f"{trial.matrix_share:.0%}",
-            "" if trial.peak_bytes is None else f"{trial.peak_bytes / 2**20:,.0f}",
-        )
-    return table
-
-
 def _encoders(recipe: Recipe) -> Iterator[tuple[str, float]]:
     own = (recipe.encoder.encoder, recipe.encoder.width)
     yield own
@@ -190,7 +143,7 @@ def _try(recipe: Recipe, hardware: Hardware, images: ImageSet, flops: int, rate:
         hardware,
         images,
         world=World(),
-        share=World().share(size, None),
+        share=World().share(size, recipe.schedule.chunk),
         steps=1000,
         seconds=seconds,
         measure_memory=PeakMemory.works(hardware.device),
@@ -208,5 +161,24 @@ def _try(recipe: Recipe, hardware: Hardware, images: ImageSet, flops: int, rate:
     )
 
 
-def _line(trial: Trial) -> str:
-    return f"  {trial.name}, batch {trial.batch_size}: {trial.images_per_s:,.0f} images/s"
+def _or_failure(recipe: Recipe, work: Callable[[], T]) -> T | Failure:
+    """What `work` gives, or how it failed. What it held is free again afterwards."""
+    try:
+        return work()
+    except (MemoryError, RuntimeError, TwofoldError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        failure = Failure(
+            encoder=recipe.encoder.encoder,
+            width=recipe.encoder.width,
+            batch_size=recipe.schedule.batch_size,
+            out_of_memory=is_out_of_memory(error),
+            reason=text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]} ...",
+        )
+    return_freed_memory()  # here and not above, where the error's traceback still holds everything
+    return failure
+
+
+def _nothing_worked(failed: Sequence[Failure]) -> str:
+    one = failed[0]
+    fix = "Give --chunk 32, or a smaller --size-px" if one.out_of_memory else "Choose another --encoder"
+    return f"none of {len(failed)} trials worked: {one.name} with batch {one.batch_size}: {one.reason}. {fix}."

@@ -14,7 +14,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from twofold import __version__
-from twofold.errors import TwofoldError
+from twofold.errors import TwofoldError, is_out_of_memory
 from twofold.flags import Settings
 from twofold.runtime.memory import keep_freed_memory
 
@@ -236,11 +236,12 @@ def main() -> None:
         sys.exit(f"twofold: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-    except RuntimeError as error:  # torch's own kinds, without importing torch
-        if not re.search("out of memory|can't allocate memory", str(error)):
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
+        said = (str(error).strip() or "out of memory").splitlines()[0][:200]
         sys.exit(
-            f"twofold: the memory is not enough ({str(error).strip().splitlines()[0][:200]}). Give --chunk 64 or "
+            f"twofold: the memory is not enough ({said}). Give --chunk 64 or "
             "--memory 8GiB, or a smaller --batch-size, --size-px or --encoder."
         )
     except BrokenPipeError:  # the reader of our output went away, as in `twofold --help | head -1`

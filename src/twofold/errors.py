@@ -1,6 +1,7 @@
 """The one base error. Every message carries the value, the rule and the fix."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -34,3 +35,11 @@ def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raises TwofoldError with the nearest right name, unless `value` is one of `choices`."""
     if value not in choices:
         raise unknown_name(name.replace("_", "-"), value, choices)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it says that memory is not enough, on any device: torch has several ways, some of them only in words."""
+    words = "out of memory|not enough memory|can't allocate memory|cannot allocate memory|ALLOC_FAILED"
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and re.search(words, str(error), re.IGNORECASE) is not None
+    )
