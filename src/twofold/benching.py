@@ -82,7 +82,7 @@ def recommend(trials: Sequence[Trial], *, images: int, minutes: float | None) ->
     """The trial to use, and why.
 
     Each encoder's largest batch within 5 % of its fastest; of the encoders the one with most multiplications that
-    shows each of `images` pictures at least ENOUGH_EPOCHS times in `minutes` (reference part 6: larger encoders gain
+    shows each of `images` pictures at least ENOUGH_EPOCHS times in `minutes` (paper, figure 7: larger encoders gain
     more, but need to be trained for long). Where `minutes` is not given, or none is fast enough, the first encoder
     or the fastest.
     """

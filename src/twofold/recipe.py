@@ -84,7 +84,7 @@ class ViewsRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderRecipe:
-    """f: views -> h (paper, section 2.1; reference part 4.1)."""
+    """f: views -> h (paper, section 2.1; reference 4.1)."""
 
     encoder: Annotated[str, Help("resnet10/18/34/50/101/152/200, torchvision:NAME or timm:NAME")] = "resnet50"
     width: Annotated[float, Help("multiplies every width of a ResNet, 0.25 to 4")] = 1.0
@@ -105,7 +105,7 @@ class EncoderRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadRecipe:
-    """g: h -> z (paper, section 4.2; reference part 4.2)."""
+    """g: h -> z (paper, section 4.2; reference 4.2)."""
 
     head: Annotated[str, Help("none, linear or nonlinear")] = "nonlinear"
     head_layers: Annotated[int, Help("dense layers of a nonlinear head; 2 is the paper's")] = 2
@@ -119,7 +119,7 @@ class HeadRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimRecipe:
-    """How the weights move (reference part 3)."""
+    """How the weights move (reference 3)."""
 
     optimizer: Annotated[str, Help("lars, sgd (Nesterov) or adamw")] = "lars"
     base_lr: Annotated[float, Help("learning rate before scaling by the batch size")] = 0.3

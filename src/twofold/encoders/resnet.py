@@ -82,9 +82,9 @@ class ResNet(Encoder):
     max-pool stride 2), small (3x3 stride 1) or strided (3x3 stride 2). zero_init: the last batch-norm gamma of every
     residual branch starts at 0, so that each block starts as its shortcut. Weights: He normal, fan out.
 
-    As in torchvision, the first block of ResNet-10/18/34 has an identity shortcut; the reference has a 1x1 projection
-    there (4,224 parameters more at width 1). Source: reference 4.1. Raises TwofoldError for a wrong depth, stem,
-    width or number of stages.
+    As in torchvision, the first block of ResNet-10/18/34 has an identity shortcut; the official code has a 1x1
+    projection there (4,224 parameters more at width 1). Source: reference 4.1; differences from the official code: 7.
+    Raises TwofoldError for a wrong depth, stem, width or number of stages.
     """
 
     def __init__(

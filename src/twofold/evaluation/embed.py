@@ -34,7 +34,7 @@ class Hardware(Protocol):
 def frozen(encoder: nn.Module) -> Iterator[None]:
     """See that no parameter and no buffer changes inside the block, not by a single bit.
 
-    Raises RuntimeError naming the first that did: a fault of the program, not of its use (reference 7, fault 11).
+    Raises RuntimeError naming the first that did: a fault of the program, not of its use (reference 5.1).
     """
     before = {name: tensor.detach().clone() for name, tensor in _tensors(encoder)}
     yield

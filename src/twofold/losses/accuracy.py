@@ -18,7 +18,7 @@ def contrast_accuracy(
     """Share of the rows of z_a whose most similar row of z_b is their own twin: in [0, 1], chance 1/n.
 
     anchors=(start, stop) counts those rows alone, still over n: the parts of several processes add up.
-    Raises TwofoldError for unequal shapes. Source: reference 2, `contrast_acc`.
+    Raises TwofoldError for unequal shapes. Source: reference 2.4.
     """
     require_pair(z_a, z_b)
     return contrast_measures(z_a, z_b, temperature=1.0, normalize=normalize, anchors=anchors)[0]
@@ -38,7 +38,7 @@ def contrast_measures(
 
     In nats, from 0 (every row of z_a has decided on one row of z_b) to ln n (undecided among all). Without gradient,
     in memory that grows with n alone. anchors=(start, stop) takes those rows alone, still over n.
-    Raises TwofoldError for unequal shapes and for a temperature of 0 or less. Source: reference 2, `contrast_entropy`.
+    Raises TwofoldError for unequal shapes and for a temperature of 0 or less. Source: reference 2.4.
     """
     require_pair(z_a, z_b)
     require_temperature(temperature)

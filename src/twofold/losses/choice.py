@@ -29,12 +29,12 @@ def nt_xent(
 
     z_a, z_b: (n, p), row i of both from image i. Returns the mean over the 2n anchors in nats: ln(2n - 1) when all
     similarities are equal, 0 when n = 1. The official code returns the sum of the two means over z_a and z_b, which is
-    twice this. normalize=False takes plain inner products. Computed in float32 for shorter types and in float64 for
-    float64, also under autocast. anchors=(start, stop) sums over the 2 (stop - start) views of those images alone,
-    still against all others and over 2n: the parts of several processes add up to the loss. `nt_xent_version` tells
-    whether the dense or the tiled computation runs; they agree to rounding.
+    twice this (reference 3.3). normalize=False takes plain inner products. Computed in float32 for shorter types and in
+    float64 for float64, also under autocast. anchors=(start, stop) sums over the 2 (stop - start) views of those images
+    alone, still against all others and over 2n: the parts of several processes add up to the loss. `nt_xent_version`
+    tells whether the dense or the tiled computation runs; they agree to rounding.
     Raises TwofoldError for unequal shapes, no rows, or a temperature of 0 or less.
-    Source: paper, equation 1 and Algorithm 1; reference 2.
+    Source: paper, equation 1 and Algorithm 1; reference 2.1.
     """
     require_pair(z_a, z_b)
     start, stop = anchor_range(anchors, len(z_a))

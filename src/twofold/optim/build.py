@@ -12,7 +12,7 @@ def build_optimizer(model: nn.Module, recipe: OptimRecipe, *, lr: float) -> torc
     """LARS, SGD with Nesterov momentum or AdamW over the trainable parameters of a model.
 
     Norms and biases get neither weight decay nor LARS's trust ratio (`param_groups`). SGD's decay is L2 in the
-    gradient, AdamW's is decoupled; `momentum` is AdamW's first beta. (The reference's SGD decays biases too.)
+    gradient, AdamW's is decoupled; `momentum` is AdamW's first beta. (The official SGD decays biases too.)
     Source: reference 3.1.
     """
     groups = param_groups(model, recipe.weight_decay)

@@ -21,7 +21,7 @@ def lr_at(step: int, *, steps: int, warmup_steps: int, peak: float) -> float:
         step < warmup_steps:  peak * (step + 1) / warmup_steps
         otherwise:            peak * (1 + cos(pi * (step - warmup_steps) / (steps - warmup_steps))) / 2
 
-    The reference's warm-up is peak * step / warmup_steps, whose first step has rate 0 and moves nothing; this one is
+    The official warm-up is peak * step / warmup_steps, whose first step has rate 0 and moves nothing; this one is
     a step ahead. From `steps` on the rate is 0. Raises TwofoldError for a negative step or a warm-up longer than the
     run. Source: reference 3.2.
     """

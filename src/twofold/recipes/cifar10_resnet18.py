@@ -1,5 +1,8 @@
 """CIFAR-10, ResNet-18, 1000 epochs: the paper's CIFAR settings (appendix B.9) on the encoder everybody compares.
 
+Rates are those of the official code, and so is the gradient: that of its loss, twice the mean (loss_factor 2). What
+still differs from it is in docs/reference.md, 7.
+
 Command:   twofold pretrain CIFAR10 --recipe cifar10-resnet18 --out runs/cifar10-resnet18
 Hardware:  one GPU with 16 GB
 Time:      not run here. Others report about 12 s an epoch on an A100 for a comparable set-up (dkobak/simclr-cifar10).

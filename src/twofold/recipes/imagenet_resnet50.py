@@ -1,8 +1,8 @@
 """ImageNet, ResNet-50: the paper's main setting (section 2 and appendix B.6).
 
 Batch 4096, LARS with learning rate 0.3 x B/256 = 4.8, weight decay 1e-6, temperature 0.1, strength 1, blur, 100 epochs
-of which 10 warm up. Known deviations from the official code: torchvision's crop law, contrast and saturation, an
-antialiased resize, reflected borders under the blur, He initialisation; warm-up is a share of the steps.
+of which 10 warm up. The gradient is that of the official loss, twice the mean (loss_factor 2), so that LARS takes the
+official step. What still differs from the official code, the law of the crops above all, is in docs/reference.md, 7.
 
 Command:   twofold pretrain ILSVRC2012/ --recipe imagenet-resnet50 --out runs/imagenet-resnet50
            (ILSVRC2012/ with train/CLASS/*.JPEG and test/CLASS/*.JPEG, the official validation pictures as test)

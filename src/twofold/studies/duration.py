@@ -1,4 +1,4 @@
-"""How long, and what the decoupled loss does for small batches (paper, figure 9; DCL: reference 6, beyond)."""
+"""How long, and what the decoupled loss does for small batches (paper, figure 9; DCL: reference 2.3)."""
 
 from twofold.studies.cell import Cell, with_seeds
 from twofold.studies.claim import Claim, Comparison, mean_of

@@ -19,7 +19,7 @@ def center_view(
     """The central square, `crop_fraction` in (0, 1] of the short side, resized antialiased: float32 in [0, 1].
 
     `sizes` holds (height, width) of each picture, at the top left of its canvas. Returns images / 255 where pictures
-    are size_px x size_px and the fraction is 1 (reference 1.2: 0.875 above 32 px, 1 at 32 px).
+    are size_px x size_px and the fraction is 1 (reference 1.2).
     """
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
         boxes = central_boxes(sizes, crop_fraction)
