@@ -17,13 +17,13 @@ LAYERS = [
     {"recipes", "flags", "views", "encoders", "heads", "losses", "health", "sample"},
     {"data", "model", "optim", "chunks"},
     {"runtime", "distributed", "plan"},
-    {"training", "measuring", "profiling", "benching", "looking", "startup", "pretraining", "evaluation"},
+    {"training", "measuring", "profiling", "benching", "trials", "looking", "startup", "pretraining", "evaluation"},
     {"studies", "report"},
     {"api", "evaluating", "studying"},
     {"cli", "__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-PRETRAINING = {"training", "measuring", "profiling", "benching", "looking", "startup", "pretraining"}
+PRETRAINING = {"training", "measuring", "profiling", "benching", "trials", "looking", "startup", "pretraining"}
 
 
 def modules() -> list[Path]:
