@@ -11,9 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+from twofold import files
 from twofold.pretraining import pretrain
 from twofold.recipe import Recipe
-from twofold.runtime import files
 
 RECIPE = Recipe().with_settings(
     size_px=16,

@@ -11,20 +11,21 @@ import os
 import signal
 import stat
 import sys
+from pathlib import Path
 from typing import Any
 
+from twofold import files
 from twofold.evaluating import evaluate, transfer
-from twofold.runtime import files
 
 PROGRAMS = {"evaluate": evaluate, "transfer": transfer}
 
 
 def die_in_write(part: str, number: int) -> None:
-    whole_sync, make, names, seen = os.fsync, files.tempfile.mkstemp, [""], [0]
+    whole_sync, name, names, seen = os.fsync, files.unused_name, [""], [0]
 
-    def remember(**options: Any) -> tuple[int, str]:
-        names[0] = options["prefix"]
-        return make(**options)
+    def remember(folder: Path, prefix: str, suffix: str = "") -> Path:
+        names[0] = prefix
+        return name(folder, prefix, suffix)
 
     def sync_or_die(handle: int) -> None:
         status = os.fstat(handle)
@@ -35,7 +36,7 @@ def die_in_write(part: str, number: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
         whole_sync(handle)
 
-    files.tempfile.mkstemp, files.os.fsync = remember, sync_or_die
+    files.unused_name, files.os.fsync = remember, sync_or_die
 
 
 def child(program: str, options: dict[str, Any], plan: str) -> tuple[int, int]:

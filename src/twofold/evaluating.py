@@ -1,6 +1,5 @@
 """The programs that measure: a run on labelled pictures, and on other data sets."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from twofold.report import build_report
 from twofold.runtime.beside import Beside, load_beside
 from twofold.runtime.console import console, say
 from twofold.runtime.load import Loaded, build_untrained, load, load_head
-from twofold.runtime.record import Run
+from twofold.runtime.record import Run, writing_alone
 from twofold.versions import versions
 
 _SEEN = (
@@ -64,31 +63,32 @@ def evaluate(
     for sentence in (*images.stated, *seen):
         say(f"  {sentence}")
     needs_head = "layers" in protocol or finetune_from != "h"
-    evaluation = evaluate_encoder(
-        loaded.encoder,
-        untrained=lambda seed: build_untrained(loaded.recipe, seed, loaded.hardware),
-        images=images,
-        views=loaded.recipe.views,
-        data=loaded.recipe.data,
-        hardware=loaded.hardware,
-        head=load_head(run) if needs_head else None,
-        protocols=tuple(protocol),
-        seeds=seeds,
-        few_seeds=few_seeds,
-        shots=tuple(shots),
-        fractions=tuple(label_fraction),
-        start=finetune_from,
-        epochs=None if finetune_epochs is None else float(finetune_epochs),
-        keep=record.evaluation_partial,
-        say=say,
-    )
-    evaluation.details["stated"] += seen
-    evaluation.details.update(hardware=loaded.hardware.describe(), versions=versions())
-    write_json(record.evaluation_details, evaluation.details)
-    write_json(record.evaluation, [row.to_dict() for row in evaluation.rows])
-    _pictures(loaded, images, evaluation, record)
-    path = build_report(record.folder)
-    shutil.rmtree(record.evaluation_partial, ignore_errors=True)  # only now is nothing left that needs it
+    with writing_alone(record.evaluation_lock, f"'{record.folder}' is being evaluated by another process", "RUN"):
+        evaluation = evaluate_encoder(
+            loaded.encoder,
+            untrained=lambda seed: build_untrained(loaded.recipe, seed, loaded.hardware),
+            images=images,
+            views=loaded.recipe.views,
+            data=loaded.recipe.data,
+            hardware=loaded.hardware,
+            head=load_head(run) if needs_head else None,
+            protocols=tuple(protocol),
+            seeds=seeds,
+            few_seeds=few_seeds,
+            shots=tuple(shots),
+            fractions=tuple(label_fraction),
+            start=finetune_from,
+            epochs=None if finetune_epochs is None else float(finetune_epochs),
+            keep=record.evaluation_partial,
+            say=say,
+        )
+        evaluation.details["stated"] += seen
+        evaluation.details.update(hardware=loaded.hardware.describe(), versions=versions())
+        write_json(record.evaluation_details, evaluation.details)
+        write_json(record.evaluation, [row.to_dict() for row in evaluation.rows])
+        _pictures(loaded, images, evaluation, record)
+        path = build_report(record.folder)
+        _forget(evaluation)  # only now is nothing left that needs it
     _show(evaluation)
     say(f"Report: {path}")
     return evaluation
@@ -123,22 +123,23 @@ def transfer(
     settings = transfer_settings(protocol, seeds, None if finetune_epochs is None else float(finetune_epochs))
     found: dict[str, Evaluation] = {}
     targets = {name: open_pictures(loaded, name, cache, beside=others) for name in names}  # all, before hours on one
-    for place, (name, images) in enumerate(targets.items()):
-        say(f"\n{name}: {len(images):,} pictures")
-        for sentence in images.stated:
-            say(f"  {sentence}")
-        found[name] = evaluate_target(
-            _subject(loaded),
-            [_other(other, loaded) for other in others],
-            images,
-            settings,
-            data=loaded.recipe.data,
-            keep=record.transfer_partial / str(place),
-            say=say,
-        )
-    _write_transfer(record, found)
-    path = build_report(record.folder)
-    shutil.rmtree(record.transfer_partial, ignore_errors=True)
+    with writing_alone(record.transfer_lock, f"'{record.folder}' is being transferred by another process", "RUN"):
+        for name, images in targets.items():
+            say(f"\n{name}: {len(images):,} pictures")
+            for sentence in images.stated:
+                say(f"  {sentence}")
+            found[name] = evaluate_target(
+                _subject(loaded),
+                [_other(other, loaded) for other in others],
+                images,
+                settings,
+                data=loaded.recipe.data,
+                keep=record.transfer_partial,
+                say=say,
+            )
+        _write_transfer(record, found)
+        path = build_report(record.folder)
+        _forget(*found.values())
     for name, evaluation in found.items():
         say(f"\n{name}")
         _show(evaluation)
@@ -162,6 +163,12 @@ def open_pictures(
     if images.fingerprint != own:
         images.stated.extend(require_channels(look_at(open_source(data, cache=cache)), recipe, str(data)))
     return images
+
+
+def _forget(*evaluations: Evaluation) -> None:
+    for evaluation in evaluations:
+        for ledger in evaluation.ledgers:
+            ledger.forget()
 
 
 def _show(evaluation: Evaluation) -> None:

@@ -96,16 +96,42 @@ def test_a_value_is_no_attempt(tmp_path):
 
 
 @pytest.mark.parametrize("other", [KEY | {"weights": "b"}, KEY | {"settings": (2, 1)}, KEY | {"more": None}, {}])
-def test_another_key_makes_everything_anew_and_deletes_the_old(tmp_path, other):
+def test_another_key_makes_everything_anew_and_leaves_the_old_alone(tmp_path, other):
     make = Counted(MANY)
     Ledger(tmp_path, KEY).attempts("a", make)
     (old,) = _files(tmp_path)
+    before = old.read_bytes()
     ledger = Ledger(tmp_path, other)
-    assert not old.exists()
     assert not ledger.has("a")
     ledger.attempts("a", make)
+    assert make.times == 2
+    assert old.read_bytes() == before
     Ledger(tmp_path, KEY).attempts("a", make)
-    assert make.times == 3
+    assert make.times == 2
+    ledger.forget()
+    assert _files(tmp_path) == [old]
+    Ledger(tmp_path, KEY).forget()
+    assert not tmp_path.exists()
+
+
+def test_forgetting_leaves_alone_what_others_put_there(tmp_path):
+    ledger, own = Ledger(tmp_path, KEY), tmp_path / "notes.txt"
+    ledger.attempts("a", Counted(MANY))
+    own.write_text("mine")
+    ledger.forget()
+    assert _files(tmp_path) == [own]
+
+
+def test_one_that_another_process_forgot_in_its_middle_goes_on(tmp_path):
+    """Where a file system has no locks, two may have the same key."""
+    one, other = Ledger(tmp_path / "partial", KEY), Ledger(tmp_path / "partial", KEY)
+    one.attempts("a", Counted(MANY))
+    other.attempts("b", Counted(MANY))
+    other.forget()
+    make = Counted(MANY)
+    for _ in range(2):
+        one.attempts("c", make)
+    assert make.times == 1
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])

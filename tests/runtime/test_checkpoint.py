@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from twofold.runtime import files
+from twofold import files
 from twofold.runtime.checkpoint import load_checkpoint, save_checkpoint
 
 

@@ -51,12 +51,16 @@ class Answers:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`rows` are the figures, `differences` compare them in pairs, `details` say how they came about (for JSON)."""
+    """`rows` are the figures, `differences` compare them in pairs, `details` say how they came about (for JSON).
+
+    `ledgers` hold what was measured on the way; whoever has written the figures down forgets them.
+    """
 
     rows: list[Row]
     details: dict[str, Any]
     differences: list[Difference]
     answers: Answers
+    ledgers: tuple[Ledger, ...] = ()
 
 
 def evaluate_encoder(
@@ -85,7 +89,7 @@ def evaluate_encoder(
     of seed % seeds, and figures on the same weights are averaged before the interval is taken. With `fractions` of
     the labels, and for every network that is trained, there are `seeds` subsets. With the `head`, the linear probe is
     also fitted on its layers. `keep` is a folder for what has been measured so far: the same call after an
-    interruption goes on there and ends in the same rows; the caller deletes it.
+    interruption goes on there and ends in the same rows; the caller has the ledgers forget it.
     Raises TwofoldError for data that cannot be measured on and for embeddings that are not finite.
     """
     subject = Subject(encoder=encoder, untrained=untrained, views=views, hardware=hardware, head=head)
@@ -103,11 +107,17 @@ def evaluate_encoder(
     scope = find_scope(images, settings, data)
     for line in scope.stated:
         say(line)
-    return conclude(scope, make_attempts(subject, scope, keep=keep, say=say), data)
+    ledger = open_ledger(subject, scope, keep)
+    return conclude(scope, make_attempts(subject, scope, ledger=ledger, say=say), data, ledgers=(ledger,))
 
 
 def conclude(
-    scope: Scope, attempts: Sequence[Attempt], data: DataRecipe, pairs: Sequence[tuple[Way, Way]] = PAIRS
+    scope: Scope,
+    attempts: Sequence[Attempt],
+    data: DataRecipe,
+    pairs: Sequence[tuple[Way, Way]] = PAIRS,
+    *,
+    ledgers: tuple[Ledger, ...] = (),
 ) -> Evaluation:
     """Read the labels of test, count, and compare: nothing is fitted from here on."""
     truth = read_truth(scope.images, scope.labelled)
@@ -115,12 +125,17 @@ def conclude(
     rows = build_rows(scores, scope.budgets)
     answers = Answers(rows=scope.labelled.test, truth=truth, attempt=_main(attempts))
     differences = compare(scores, scope.budgets, pairs)
-    return Evaluation(rows, _details(scope, data, attempts, rows, answers, differences), differences, answers)
+    details = _details(scope, data, attempts, rows, answers, differences)
+    return Evaluation(rows, details, differences, answers, ledgers)
 
 
-def make_attempts(subject: Subject, scope: Scope, *, keep: Path | None = None, say: Say = _silent) -> list[Attempt]:
-    """Everything that is to be predicted, with the labels of train alone; what `keep` holds already is not repeated."""
-    ledger = Ledger(keep, _key(subject, scope))
+def open_ledger(subject: Subject, scope: Scope, keep: Path | None) -> Ledger:
+    """What the folder `keep` holds, or will hold, of exactly these measurements."""
+    return Ledger(keep, _key(subject, scope))
+
+
+def make_attempts(subject: Subject, scope: Scope, *, ledger: Ledger, say: Say = _silent) -> list[Attempt]:
+    """Everything that is to be predicted, with the labels of train alone; what the ledger holds is not repeated."""
     say(
         f"Measuring on {len(scope.labelled.train):,} train and {len(scope.labelled.test):,} test pictures of "
         f"'{scope.images.name}'"
@@ -133,6 +148,7 @@ def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
     """Everything that the predictions depend on."""
     return {
         "version": __version__,
+        "name": subject.name,
         "weights": _weights_digest(subject.encoder),
         "head": _weights_digest(subject.head) if subject.head is not None else None,
         "precision": getattr(subject.hardware, "precision", None),

@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,17 +22,12 @@ _ARRAYS = ("ranked", "confidence")
 class Ledger:
     """Attempts and choices by name, each made once for one `key`; without a folder nothing is kept.
 
-    `key` holds everything that the figures depend on. What was kept under another key is deleted, and so is a file
-    that is damaged: it is made again.
+    `key` holds everything that the figures depend on. Each key has a folder of its own in `folder`, and what lies
+    beside it is left alone. A file that is damaged is made again.
     """
 
     def __init__(self, folder: Path | None, key: dict[str, Any]) -> None:
         self._folder = folder / _digest(key) if folder else None
-        if folder and self._folder:
-            for other in folder.glob("*") if folder.is_dir() else ():
-                if other != self._folder:
-                    shutil.rmtree(other, ignore_errors=True)
-            self._folder.mkdir(parents=True, exist_ok=True)
 
     def has(self, name: str) -> bool:
         """Whether attempts are kept under that name."""
@@ -46,9 +42,11 @@ class Ledger:
         return self._kept(name, "json", make, lambda value: json.dumps(value).encode(), json.loads)
 
     def forget(self) -> None:
-        """Delete all of it: the table has been written."""
+        """Delete what was kept for this key: the table has been written."""
         if self._folder:
-            shutil.rmtree(self._folder.parent, ignore_errors=True)
+            shutil.rmtree(self._folder, ignore_errors=True)
+            with suppress(OSError):  # other keys lie there, or nothing does
+                self._folder.parent.rmdir()
 
     def _kept(
         self, name: str, kind: str, make: Callable[[], T], pack: Callable[[T], bytes], unpack: Callable[[bytes], T]
@@ -61,6 +59,7 @@ class Ledger:
         except (OSError, ValueError, KeyError, EOFError):
             pass
         value = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, pack(value))
         return value
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from twofold.data import ImageSet
 from twofold.errors import require_choice
+from twofold.evaluation.attempt import Attempt
 from twofold.evaluation.comparing import PAIRS, Way
-from twofold.evaluation.evaluate import Evaluation, conclude, make_attempts
+from twofold.evaluation.evaluate import Evaluation, conclude, make_attempts, open_ledger
+from twofold.evaluation.ledger import Ledger
 from twofold.evaluation.scope import Settings, find_scope
 from twofold.evaluation.selection import FINE_L2_GRID
 from twofold.evaluation.subject import Subject
@@ -40,16 +42,20 @@ def evaluate_target(
     keep: Path,
     say: Callable[[str], None],
 ) -> Evaluation:
-    """Measure `subject` with its baselines on one data set, and `others` without, on the same splits and seeds."""
+    """Measure `subject` with its baselines on one data set, and `others` without, on the same splits and seeds.
+
+    `keep` is a folder for what has been measured so far, of any number of data sets and encoders.
+    """
     scope = find_scope(images, settings, data)
     for line in scope.stated:
         say(f"  {line}")
-    attempts = make_attempts(subject, scope, keep=keep / "own", say=say)
     own = tuple(protocol for protocol in settings.protocols if protocol != "supervised")  # a baseline of all encoders
     alone = replace(scope, settings=replace(settings, protocols=own, baselines=False))
-    for place, other in enumerate(others):
-        attempts += make_attempts(other, alone, keep=keep / f"other-{place}", say=say)
-    return conclude(scope, attempts, data, pairs=[*PAIRS, *against(others)])
+    attempts, ledgers = list[Attempt](), list[Ledger]()
+    for one, part in ((subject, scope), *((other, alone) for other in others)):
+        ledgers.append(open_ledger(one, part, keep))
+        attempts += make_attempts(one, part, ledger=ledgers[-1], say=say)
+    return conclude(scope, attempts, data, pairs=[*PAIRS, *against(others)], ledgers=tuple(ledgers))
 
 
 def against(others: Sequence[Subject]) -> list[tuple[Way, Way]]:

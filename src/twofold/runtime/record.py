@@ -34,6 +34,8 @@ class Run:
         self.transfer_details = self.folder / "transfer_details.json"
         self.evaluation_partial = self.folder / "evaluation.partial"
         self.transfer_partial = self.folder / "transfer.partial"
+        self.evaluation_lock = self.folder / ".evaluation.lock"
+        self.transfer_lock = self.folder / ".transfer.lock"
 
     def read_recipe(self) -> dict[str, Any]:
         """The content of recipe.json. Raises TwofoldError where there is no run."""
