@@ -13,7 +13,7 @@ LAYERS = [
     {"errors", "files", "locks", "versions"},
     {"op", "setting"},
     {"loss_recipe", "hardware_recipe"},
-    {"recipe"},
+    {"recipe", "finite"},
     {"recipes", "flags", "views", "encoders", "heads", "losses", "health", "sample"},
     {"data", "model", "optim", "chunks"},
     {"runtime", "distributed", "plan"},

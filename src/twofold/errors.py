@@ -9,7 +9,11 @@ class TwofoldError(ValueError):
     """Something a person can put right: shown as one line, without a traceback."""
 
 
-class DivergedError(TwofoldError):
+class NotFiniteError(TwofoldError):
+    """An encoder gives numbers that are not finite, of which nothing can be measured."""
+
+
+class DivergedError(NotFiniteError):
     """Training gave numbers that are not finite: its learning rate was too high."""
 
 

@@ -1,9 +1,14 @@
-"""Is the representation alive? Four label-free measures of embeddings, and what a collapse looks like in them."""
+"""Is the representation alive? Four label-free measures of embeddings, and what a collapse looks like in them.
+
+All raise NotFiniteError for embeddings that are not finite.
+"""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
+
+from twofold.finite import require_finite
 
 COLLAPSED_STD = 0.1
 COLLAPSED_RANK = 1.5
@@ -14,7 +19,7 @@ def spread(z: Float[Tensor, "n d"]) -> float:
 
     Source: the collapse measure of SimSiam (arXiv 2011.10566, section 4.1).
     """
-    unit = functional.normalize(z.double(), dim=1)
+    unit = _unit(z)
     return float(unit.std(dim=0, correction=0).mean() * z.shape[1] ** 0.5)
 
 
@@ -24,6 +29,7 @@ def effective_rank(h: Float[Tensor, "n d"]) -> float:
     p_k = s_k / sum(s); rank = exp(-sum p_k log p_k). Rows that all coincide have rank 1.
     Source: Roy and Vetterli, EUSIPCO 2007; used as RankMe for representations (arXiv 2210.02885, without centring).
     """
+    require_finite(h)
     singular = torch.linalg.svdvals(h.double() - h.double().mean(dim=0))
     if float(singular.sum()) <= 1e-9 * max(1.0, float(h.double().norm())):
         return 1.0
@@ -36,7 +42,7 @@ def alignment(z_a: Float[Tensor, "n d"], z_b: Float[Tensor, "n d"]) -> float:
 
     Source: Wang and Isola, arXiv 2005.10242, section 4.1.1 (alpha = 2).
     """
-    a, b = functional.normalize(z_a.double(), dim=1), functional.normalize(z_b.double(), dim=1)
+    a, b = _unit(z_a), _unit(z_b)
     return float((a - b).square().sum(dim=1).mean())
 
 
@@ -45,8 +51,7 @@ def uniformity(z: Float[Tensor, "n d"]) -> float:
 
     Source: Wang and Isola, arXiv 2005.10242, section 4.1.2 (t = 2). Needs at least two rows.
     """
-    unit = functional.normalize(z.double(), dim=1)
-    return float(torch.pdist(unit).square().mul(-2).exp().mean().log())
+    return float(torch.pdist(_unit(z)).square().mul(-2).exp().mean().log())
 
 
 def health(h: Float[Tensor, "m d"], z_a: Float[Tensor, "n p"], z_b: Float[Tensor, "n p"]) -> dict[str, float]:
@@ -69,3 +74,8 @@ def collapse_warning(measures: dict[str, float]) -> str | None:
         f"effective rank of h {measures['h_effective_rank']:.1f} (alive: above {COLLAPSED_RANK}). "
         "A lower --base-lr or stronger views usually cure it."
     )
+
+
+def _unit(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    require_finite(z)
+    return functional.normalize(z.double(), dim=1)

@@ -11,7 +11,7 @@ import torch
 
 from twofold.data import ImageSet, Loader, load_images
 from twofold.distributed import World, open_world
-from twofold.errors import DivergedError
+from twofold.errors import DivergedError, NotFiniteError
 from twofold.files import write_json
 from twofold.looking import Monitor, build_look, epochs_of
 from twofold.optim import lr_at
@@ -135,7 +135,7 @@ def _train(
     look_every = max(1, math.ceil(plan.steps * recipe.monitor.monitor_share))
     look = build_look(log, recipe, hardware, images, monitors) if world.is_first else _look_at_nothing
     if state.step == 0:
-        look(state)
+        world.from_first(lambda: _look(look, run, state))
     loader = Loader(
         images,
         images.rows("train"),
@@ -172,7 +172,7 @@ def _train(
                 line.update(state.step, _progress_text(row))
             if state.step % look_every == 0 or last:
                 _require_finite(run, state)
-                look(state)
+                world.from_first(lambda: _look(look, run, state))
             late = time.monotonic() - saved_s > recipe.monitor.checkpoint_minutes * 60
             news = world.highest(2 * (stopped() or 0) + late)  # in one message: a signal, and whether to save
             number, due = news // 2, last or news > 0
@@ -193,15 +193,25 @@ def _look_at_nothing(_state: object) -> None:
     """What they look at."""
 
 
+def _look(look: Callable[[TrainState], object], run: Run, state: TrainState) -> None:
+    """Weights may be finite and what they make of images not. Raises DivergedError then."""
+    try:
+        look(state)
+    except NotFiniteError as error:
+        raise _diverged(run, state.step, "embeddings") from error
+
+
 def _require_finite(run: Run, state: TrainState) -> None:
     bad = int(state.first_bad_step)
-    if bad == NEVER and all(bool(weight.isfinite().all()) for weight in state.model.parameters()):
-        return
-    bad = min(bad, state.step)
+    if bad != NEVER or not all(bool(weight.isfinite().all()) for weight in state.model.state_dict().values()):
+        raise _diverged(run, min(bad, state.step), "loss or the weights")
+
+
+def _diverged(run: Run, step: int, what: str) -> DivergedError:
     saved = load_checkpoint(run.checkpoints)
     kept = f"the checkpoint of step {saved['step']:,} is untouched" if saved else "no checkpoint had been written yet"
-    raise DivergedError(
-        f"the loss or the weights at step {bad:,} are not finite; the run stops and saves nothing more ({kept}). "
+    return DivergedError(
+        f"the {what} at step {step:,} are not finite; the run stops and saves nothing more ({kept}). "
         "Start in a new --out with a lower --base-lr, a higher --temperature or --precision fp32."
     )
 

@@ -5,6 +5,7 @@ import pytest
 from torch import nn
 
 from twofold.data.pixels import Pixels
+from twofold.errors import NotFiniteError
 from twofold.evaluation import build_knn_monitor, monitors
 from twofold.recipe import Recipe
 
@@ -74,6 +75,7 @@ def test_unlabelled_pictures_have_no_monitor(separable, recipe, machine):
     assert build_knn_monitor(dataclasses.replace(separable, labels=[None] * 90), recipe, machine) is None
 
 
-def test_an_encoder_that_diverged_says_nothing(separable, flat, recipe, machine):
+def test_an_encoder_that_diverged_is_refused(separable, flat, recipe, machine):
     nn.init.constant_(flat.norm.weight, float("nan"))
-    assert build_knn_monitor(separable, recipe, machine)(flat, 0) == {}
+    with pytest.raises(NotFiniteError, match="not finite"):
+        build_knn_monitor(separable, recipe, machine)(flat, 0)

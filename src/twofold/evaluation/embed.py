@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32, Integer
 from torch import Tensor, nn
 
 from twofold.data import ImageSet
+from twofold.finite import require_finite
 from twofold.recipe import ViewsRecipe
 from twofold.views import center_view
 
@@ -54,19 +55,23 @@ def embed_images(
     views: ViewsRecipe,
     hardware: Hardware,
     batch_size: int = 512,
+    name: str = "trained",
 ) -> Float32[np.ndarray, "n d"]:
     """Embeddings h of the central views of `rows`, each row once and in order, the last partial batch included.
 
     The encoder runs in evaluation mode and is `frozen`; its modules' training flags are as before afterwards.
+    Raises NotFiniteError, which calls the encoder by its `name`, where some number is not finite.
     """
     training = {module: module.training for module in encoder.modules()}
     encoder.eval()
     try:
         with frozen(encoder), torch.inference_mode():
-            return _encode(encoder, images, rows, views=views, hardware=hardware, batch_size=batch_size)
+            h = _encode(encoder, images, rows, views=views, hardware=hardware, batch_size=batch_size)
     finally:
         for module, flag in training.items():
             module.training = flag
+    require_finite(h, f"the {name} encoder")
+    return h
 
 
 def pixels(images: ImageSet, rows: Integer[np.ndarray, " n"], *, views: ViewsRecipe) -> Float32[np.ndarray, "n d"]:

@@ -9,7 +9,6 @@ from sklearn.manifold import TSNE
 from torch import nn
 
 from twofold.data import ImageSet
-from twofold.errors import TwofoldError
 from twofold.evaluation.embed import Hardware, embed_images
 from twofold.evaluation.knn import neighbours
 from twofold.evaluation.thumbs import THUMB_PX, build_thumbs
@@ -26,15 +25,11 @@ def build_gallery(
 ) -> None:
     """Write `out` (npz): thumbs, paths, labels, xy (t-SNE of h), queries, neighbours (cosine on h) and the split.
 
-    A seeded sample of at most `limit` test pictures, or of train where there is no test split. Raises TwofoldError
+    A seeded sample of at most `limit` test pictures, or of train where there is no test split. Raises NotFiniteError
     for embeddings that are not finite.
     """
     split, rows = _sample(images, limit)
     h = embed_images(encoder, images, rows, views=views, hardware=hardware)
-    if not np.isfinite(h).all():
-        raise TwofoldError(
-            "the encoder gives numbers that are not finite, but the map needs finite ones. Lower --base-lr."
-        )
     queries = np.sort(np.random.default_rng(_SEED).permutation(len(rows))[:QUERIES])
     side_px = min(THUMB_PX, views.embedding_px)
     stream = io.BytesIO()

@@ -5,6 +5,8 @@ import torch
 from jaxtyping import Float32, Float64, Int64, Integer
 from torch import Tensor
 
+from twofold.finite import require_finite
+
 BLOCK = 1024  # queries at a time: bounds the memory at BLOCK * n numbers
 
 
@@ -58,5 +60,6 @@ def neighbour_count(labels: int, classes: int) -> int:
 
 
 def unit(x: Float32[np.ndarray, "n d"]) -> Float32[Tensor, "n d"]:
-    """Each row divided by its length; a row of zeros stays."""
+    """Each row divided by its length; a row of zeros stays. Raises NotFiniteError for numbers that are not finite."""
+    require_finite(x)
     return torch.nn.functional.normalize(torch.from_numpy(x), dim=1)

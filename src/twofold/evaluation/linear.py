@@ -7,6 +7,7 @@ from jaxtyping import Float, Float32, Int64, Integer
 from scipy.optimize import minimize
 
 from twofold.evaluation.threads import fitting_threads
+from twofold.finite import require_finite
 
 ITERATIONS = 1000
 _AT_THE_LIMIT = 1  # L-BFGS-B's status
@@ -27,7 +28,11 @@ class Scaling:
 
 
 def fit_scaling(x: Float32[np.ndarray, "n d"]) -> Scaling:
-    """The scaling that gives the rows of `x` mean 0 and standard deviation 1; a constant feature becomes 0."""
+    """The scaling that gives the rows of `x` mean 0 and standard deviation 1; a constant feature becomes 0.
+
+    Raises NotFiniteError for numbers that are not finite.
+    """
+    require_finite(x)
     mean, std = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
     constant = std <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
     return Scaling(mean.astype(np.float32), np.where(constant, np.inf, std).astype(np.float32))
@@ -42,7 +47,8 @@ class LinearProbe:
     converged: bool = True  # False: fitting stopped at the limit of iterations
 
     def logits(self, x: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n c"]:
-        """Unnormalised log-probabilities."""
+        """Unnormalised log-probabilities. Raises NotFiniteError for an x that is not finite."""
+        require_finite(x)
         return x @ self.weight + self.bias
 
     def predict(self, x: Float32[np.ndarray, "n d"]) -> Int64[np.ndarray, " n"]:
@@ -65,8 +71,9 @@ def fit_linear(
     `l2` is above 0; in scikit-learn's terms C = 1/(n l2), or 2/(n l2) for two classes, where it has one vector of
     weights. `start` is a nearby solution to begin from; `tolerance` is the relative change of the loss at which to
     stop. The products are taken in float32, the optimiser's own vectors are float64 (paper, appendix B.8: L-BFGS on
-    fixed features).
+    fixed features). Raises NotFiniteError for an x that is not finite.
     """
+    require_finite(x)
     d = x.shape[1]
     first = np.zeros((d + 1, classes)) if start is None else np.vstack([start.weight, start.bias]).astype(np.float64)
 

@@ -9,6 +9,7 @@ from jaxtyping import Float32, Integer
 
 from twofold.evaluation.linear import LinearProbe, cross_entropy, fit_linear
 from twofold.evaluation.threads import fitting_threads, side_by_side
+from twofold.finite import require_finite
 
 # strong to weak: each fit starts from the one before; the paper's range, 1e5 to 1e-6 (appendix B.8; reference 5.3)
 L2_GRID = tuple(10.0**power for power in range(5, -7, -1))
@@ -99,7 +100,9 @@ def fit_probes(
 
     Draws that choose the same l2 share one probe: on all rows there is no other. With fewer rows than features it is
     fitted in the space that the rows span, where the optimum lies: the penalty does not change under rotation.
+    Raises NotFiniteError for an x that is not finite.
     """
+    require_finite(x)
     basis = None
     if len(x) < x.shape[1]:
         with fitting_threads(x.size * classes):

@@ -9,9 +9,9 @@ from jaxtyping import Float32, Int64
 from torch import nn
 
 from twofold.data import ImageSet
-from twofold.errors import TwofoldError
 from twofold.evaluation.embed import Hardware, embed_images, frozen, pixels
 from twofold.evaluation.labelled import Labelled
+from twofold.finite import require_finite
 from twofold.heads import layer_outputs
 from twofold.recipe import ViewsRecipe
 
@@ -80,25 +80,14 @@ class Shelf:
         }
 
     def _embed(self, encoder: nn.Module, rows: Int64[np.ndarray, " n"], name: str) -> Float32[np.ndarray, "n d"]:
-        h = embed_images(encoder, self.images, rows, views=self.subject.views, hardware=self.subject.hardware)
-        return require_finite(h, name)
+        subject = self.subject
+        return embed_images(encoder, self.images, rows, views=subject.views, hardware=subject.hardware, name=name)
 
 
 def head_layers(head: nn.Sequential | None) -> list[str]:
     """The names of the head's outputs, the last one's "z"."""
     count = 0 if head is None else len(head)
     return [f"head-{place}" for place in range(1, count)] + ["z"] * (count > 0)
-
-
-def require_finite(embeddings: Float32[np.ndarray, "n d"], name: str) -> Float32[np.ndarray, "n d"]:
-    """The same numbers. Raises TwofoldError where some are not finite."""
-    bad = int((~np.isfinite(embeddings).all(1)).sum())
-    if bad:
-        raise TwofoldError(
-            f"the {name} encoder gives numbers that are not finite for {bad:,} of {len(embeddings):,} pictures, but "
-            "measuring needs finite ones. Train again with a lower --base-lr, or load with --precision fp32."
-        )
-    return embeddings
 
 
 def _through(head: nn.Sequential, h: Float32[np.ndarray, "n d"]) -> dict[str, Float32[np.ndarray, "n p"]]:
@@ -110,6 +99,9 @@ def _through(head: nn.Sequential, h: Float32[np.ndarray, "n d"]) -> dict[str, Fl
     try:
         with frozen(head), torch.inference_mode():
             outputs = layer_outputs(head, torch.from_numpy(h).to(device))
-            return {name: values.float().cpu().numpy() for name, values in outputs.items()}
+            found = {name: values.float().cpu().numpy() for name, values in outputs.items()}
     finally:
         head.train(training)
+    for name, values in found.items():
+        require_finite(values, f"the head's layer {name}")
+    return found

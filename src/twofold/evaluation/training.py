@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int64
 from torch import nn
 
 from twofold.data import ImageSet
-from twofold.errors import DivergedError, unknown_name
+from twofold.errors import DivergedError, NotFiniteError, unknown_name
 from twofold.evaluation.attempt import Attempt, Labels, rank_classes, softmax_confidence
 from twofold.evaluation.budgets import labelled_places
 from twofold.evaluation.embed import embed_images, frozen
@@ -95,13 +95,13 @@ class Trainer:
                 fit()
         else:
             fit()
-        logits = embed_images(network, self.images, asked, views=self.subject.views, hardware=self.subject.hardware)
-        if not np.isfinite(logits).all():  # the loss of the last step was, but its gradient was too large
+        try:
+            return embed_images(network, self.images, asked, views=self.subject.views, hardware=self.subject.hardware)
+        except NotFiniteError as error:  # the loss of the last step was, but its gradient was too large
             raise DivergedError(
                 f"training with labels gave a network whose answers are not finite at the learning rate {rate:g}; they "
                 "must stay finite. Lower the learning rate."
-            )
-        return logits
+            ) from error
 
     def network(self, seed: int) -> Network:
         """The network before training: a function of the seed."""

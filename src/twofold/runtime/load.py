@@ -19,6 +19,7 @@ from twofold.data import UnreadableError, decode
 from twofold.encoders import build_encoder
 from twofold.errors import TwofoldError
 from twofold.files import write_atomically
+from twofold.finite import require_finite
 from twofold.heads import build_head
 from twofold.recipe import HardwareRecipe, Recipe
 from twofold.runtime.checkpoint import load_checkpoint
@@ -51,7 +52,9 @@ class Loaded:
         self.encoder.eval()
         with torch.inference_mode(), self.hardware.autocast():
             parts = [self.encoder(part.to(self.hardware.device)).float().cpu() for part in torch.cat(views).split(256)]
-        return torch.cat(parts).numpy()
+        h = torch.cat(parts)
+        require_finite(h)
+        return h.numpy()
 
     def _view(self, image: Picture | Tensor) -> Tensor:
         views, channels = self.recipe.views, self.recipe.data.channels

@@ -9,6 +9,7 @@ from torch.nn import functional
 from twofold.data import ImageSet
 from twofold.encoders import ResNet
 from twofold.evaluation import embed_images
+from twofold.finite import require_finite
 from twofold.heads import layer_outputs
 from twofold.runtime.load import Loaded
 
@@ -59,4 +60,7 @@ def head_features(head: nn.Sequential, h: Float32[np.ndarray, "n d"]) -> dict[st
     device = next(head.parameters()).device
     with torch.inference_mode():
         outputs = layer_outputs(head, torch.from_numpy(np.ascontiguousarray(h)).to(device))
-        return {name: values.float().cpu().numpy() for name, values in outputs.items()}
+        found = {name: values.float().cpu().numpy() for name, values in outputs.items()}
+    for name, values in found.items():
+        require_finite(values, f"the head's layer {name}")
+    return found

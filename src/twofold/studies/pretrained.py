@@ -18,7 +18,7 @@ def pretrained(recipe: Recipe, images: ImageSet, folder: StudyFolder, world: Wor
     """The run directory of a recipe in a study's folder, and the seconds that this process waited for another's.
 
     An interrupted run is continued, a finished one taken; where another process is training it, this one waits. What
-    the run prints goes to a log beside it. Raises DivergedError where the loss is not finite.
+    the run prints goes to a log beside it. Raises DivergedError for numbers that are not finite.
     """
     name = hashlib.sha256(json.dumps(recipe.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
     run, log = folder.runs / name, folder.runs / f"{name}.log"

@@ -9,7 +9,7 @@ from typing import Any
 
 from twofold.data import ImageSet, load_images
 from twofold.distributed import World, open_world
-from twofold.errors import DivergedError
+from twofold.errors import NotFiniteError
 from twofold.files import write_atomically, write_json
 from twofold.runtime.console import duration, say
 from twofold.runtime.device import Hardware, resolve_hardware
@@ -179,7 +179,7 @@ def _measure_claimed(cell: Cell, work: Work) -> Values | None:
                 labels=work.scale.labels,
             )
             values = work.world.from_first(lambda: MEASURES[cell.measure](task))
-        except DivergedError:
+        except NotFiniteError:
             values = {"top1": 1 / len(work.images.classes), "diverged": 1.0}  # what guessing gets
         if work.world.is_first:
             work.folder.write(cell, values, time.monotonic() - start - waited_s)
