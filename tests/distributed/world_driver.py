@@ -8,6 +8,7 @@ way "memory" or "sockets": how messages travel), with ":loss" at the end for ano
 import os
 import socket
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,7 @@ def take(
 
 def run(out: Path, chunk: int | None, way: str, loss: str) -> None:
     torch.set_num_threads(1)
+    warnings.simplefilter("error")
     with open_world("cpu") as world:
         assert bool(world.mailbox) is (world.size > 1 and way == "memory")
         short, _ = take(1, world, chunk, loss, precision="bf16")

@@ -26,6 +26,15 @@ from twofold.errors import TwofoldError
 
 T = TypeVar("T")
 
+
+def _collective(*names: str) -> Callable[..., Any]:
+    """The first of these that this torch has: 2.14 renamed some and warns about the old names."""
+    return next(getattr(distributed, name) for name in names if hasattr(distributed, name))
+
+
+_all_gather = _collective("all_gather_single", "all_gather_into_tensor")
+_reduce_scatter = _collective("reduce_scatter_single", "reduce_scatter_tensor")
+
 _PATIENCE = timedelta(hours=6)  # the first process decodes, looks and measures while the others wait
 
 
@@ -112,7 +121,7 @@ class World:
         if self.mailbox:
             return self.mailbox.stack(values)
         rows = values.new_empty(self.size, len(values))
-        distributed.all_gather_into_tensor(rows.view(-1), values.contiguous())
+        _all_gather(rows.view(-1), values.contiguous())
         return rows
 
     def highest(self, number: int) -> int:
@@ -169,7 +178,7 @@ class _Gather(torch.autograd.Function):
         if world.mailbox:
             return world.sum(outer).chunk(world.size)[world.rank], None
         own = outer.new_empty(len(outer) // world.size, *outer.shape[1:])
-        distributed.reduce_scatter_tensor(own, outer.contiguous())
+        _reduce_scatter(own, outer.contiguous())
         return own, None
 
 
