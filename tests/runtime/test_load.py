@@ -91,8 +91,8 @@ def test_no_pictures_give_no_rows(run: Path) -> None:
 
 def test_wrong_channels_and_unreadable_pictures_are_clear_errors(run: Path, tmp_path: Path) -> None:
     loaded = load(run, hardware=CPU)
-    with pytest.raises(TwofoldError, match="1 channels"):
-        loaded.embed([np.zeros((20, 20, 1), np.uint8)])
+    with pytest.raises(TwofoldError, match=r"shape \(20, 20, 2\)"):
+        loaded.embed([np.zeros((20, 20, 2), np.uint8)])
     (tmp_path / "text.jpg").write_text("no picture")
     with pytest.raises(TwofoldError, match=r"text\.jpg"):
         loaded.embed([tmp_path / "text.jpg"])

@@ -1,8 +1,9 @@
 """A trained encoder out of a run or a file, and pictures into it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,21 @@ import safetensors.torch
 import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
-from PIL import Image
 from torch import Tensor, nn
 
-from twofold.data import UnreadableError, decode
+from twofold.data.parallel import in_order
 from twofold.encoders import build_encoder
-from twofold.errors import TwofoldError
+from twofold.errors import TwofoldError, require
 from twofold.files import write_atomically
 from twofold.finite import require_finite
 from twofold.heads import build_head
 from twofold.recipe import HardwareRecipe, Recipe
 from twofold.runtime.checkpoint import load_checkpoint
 from twofold.runtime.device import Hardware, resolve_hardware
+from twofold.runtime.inputs import one_by_one, read_image
 from twofold.runtime.record import Run, require_same_encoder
 from twofold.views import center_view
 
-Picture = str | Path | Image.Image | UInt8[ndarray, "H W c"]
 _FORMAT = "twofold-encoder-1"
 
 
@@ -40,51 +40,54 @@ class Loaded:
     hardware: Hardware
     step: int | None
 
-    def embed(self, images: Sequence[Picture] | UInt8[Tensor, "n c H W"]) -> Float[ndarray, "n d"]:
-        """Embeddings h of pictures: paths, Pillow images, (H, W, c) uint8 arrays, or one uint8 tensor (n, c, H, W).
+    def embed(self, images: object, *, batch_size: int = 256) -> Float[ndarray, "n d"]:
+        """Embeddings h of a sequence, an iterator or a batch of images, a row each; of a single one, (1, d).
 
-        Each picture is decoded, turned into its central view and encoded in evaluation mode. Raises TwofoldError for
-        a picture that cannot be read and for a number of channels that the encoder does not take.
+        An image is a path, the bytes of a file, an open file, a Pillow image, an array (H, W) or (H, W, c) or a tensor
+        (c, H, W); a batch is an array (n, H, W, c) or a tensor (n, c, H, W). Pixels are uint8 in 0..255 or float in
+        [0, 1], which is rounded to 8 bits; all forms of the same pixels give the same h (`read_image` has the rules).
+        Each image is turned into its central view and encoded in evaluation mode, `batch_size` at a time.
+        Raises TwofoldError for what is no image or cannot be read, and for embeddings that are not finite.
         """
-        views = [self._view(image) for image in images]
-        if not views:
-            return np.zeros((0, int(getattr(self.encoder, "dim", 0))), np.float32)
-        self.encoder.eval()
-        with torch.inference_mode(), self.hardware.autocast():
-            parts = [self.encoder(part.to(self.hardware.device)).float().cpu() for part in torch.cat(views).split(256)]
-        h = torch.cat(parts)
-        require_finite(h)
-        return h.numpy()
+        parts = list(self.embed_iter(images, batch_size=batch_size))
+        return np.concatenate(parts) if parts else np.zeros((0, int(getattr(self.encoder, "dim", 0))), np.float32)
 
-    def _view(self, image: Picture | Tensor) -> Tensor:
-        views, channels = self.recipe.views, self.recipe.data.channels
-        try:
-            pixels = torch.tensor(decode(_content(image, channels), channels=channels, short_px=self.recipe.stored_px))
-        except (UnreadableError, OSError) as error:
-            name = f"'{image}'" if isinstance(image, str | Path) else "the picture"
-            raise TwofoldError(f"{name} cannot be read ({error}). Leave it out or mend it.") from error
-        return center_view(
-            pixels.permute(2, 0, 1)[None],
-            torch.tensor([pixels.shape[:2]]),
-            size_px=views.embedding_px,
-            crop_fraction=views.eval_crop_fraction,
-            interpolation=views.interpolation,
-        )
+    def embed_iter(self, images: object, *, batch_size: int = 256) -> Iterator[Float[ndarray, "m d"]]:
+        """What `embed` gives, in parts of `batch_size` rows. No more images are taken than the parts asked for need.
 
+        So it may go on for ever: `for h in encoder.embed_iter(camera()): ...`.
+        """
+        require(batch_size >= 1, "batch_size", batch_size, "at least 1")
+        return self._parts(one_by_one(images), batch_size)
 
-def _content(image: Picture | Tensor, channels: int) -> bytes | Image.Image:
-    """What `decode` takes, so that every form of a picture goes the way of a file."""
-    if isinstance(image, str | Path):
-        return Path(image).read_bytes()
-    if isinstance(image, Image.Image):
-        return image
-    pixels = image.permute(1, 2, 0).cpu().numpy() if isinstance(image, Tensor) else image
-    if pixels.shape[2] != channels:
-        raise TwofoldError(
-            f"the picture has {pixels.shape[2]} channels, but the encoder takes {channels}. "
-            "Convert it first, or pass a path or a Pillow image, which is converted."
-        )
-    return Image.fromarray(np.ascontiguousarray(pixels if channels == 3 else pixels[:, :, 0]))
+    def _parts(self, images: Iterator[Any], batch_size: int) -> Iterator[Float[ndarray, "m d"]]:
+        place = 0
+        while batch := list(islice(images, batch_size)):
+            x = torch.cat(self._views(batch, place))
+            self.encoder.eval()
+            with torch.inference_mode(), self.hardware.autocast():
+                h = self.encoder(x.to(self.hardware.device)).float().cpu().numpy()
+            require_finite(h)
+            yield h
+            place += len(batch)
+
+    def _views(self, batch: list[Any], place: int) -> list[Float[Tensor, "1 c s s"]]:
+        """Decoded by all cores, cut by one."""
+        views, channels, short_px = self.recipe.views, self.recipe.data.channels, self.recipe.stored_px
+
+        def read(index: int) -> UInt8[ndarray, "H W c"]:
+            return read_image(batch[index], place + index, channels=channels, short_px=short_px)
+
+        return [
+            center_view(
+                torch.tensor(pixels).permute(2, 0, 1)[None],
+                torch.tensor([pixels.shape[:2]]),
+                size_px=views.embedding_px,
+                crop_fraction=views.eval_crop_fraction,
+                interpolation=views.interpolation,
+            )
+            for pixels in in_order(read, len(batch), text="Decoding images", show=False)
+        ]
 
 
 def load(path: str | Path, *, hardware: HardwareRecipe | None = None) -> Loaded:
