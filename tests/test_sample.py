@@ -116,3 +116,15 @@ def test_sheets_are_small_and_licensed() -> None:
     assert all(path.stat().st_size < 2_000_000 for path in PACKAGE.glob("*.webp"))
     assert sum(path.stat().st_size for path in PACKAGE.iterdir() if path.is_file()) < 6_000_000
     assert "Zalando SE" in (PACKAGE / "FASHION-MNIST-LICENSE").read_text()
+
+
+def test_filling_up_leaves_alone_what_is_there(folder: Path) -> None:
+    changed, missing, empty = (folder / "test" / "bag" / f"{number:05d}.png" for number in (1, 2, 3))
+    before = {path: path.read_bytes() for path in (changed, missing, empty)}
+    changed.write_bytes(b"mine")
+    missing.unlink()
+    empty.write_bytes(b"")
+    write_sample(folder)
+    after = {path: path.read_bytes() for path in before}
+    changed.write_bytes(before[changed])
+    assert after == {**before, changed: b"mine"}

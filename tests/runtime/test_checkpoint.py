@@ -72,3 +72,12 @@ def test_the_temporary_file_lies_in_the_same_folder(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Path, "replace", spy)
     files.write_atomically(tmp_path / "a.bin", b"x")
     assert folders == [(tmp_path, tmp_path)]
+
+
+def test_only_the_unfinished_files_of_checkpoints_go(tmp_path: Path) -> None:
+    own, unfinished = tmp_path / ".notes.tmp", tmp_path / ".step-000000001-0123456789abcdef.pt.ab12.tmp"
+    for path in (own, unfinished):
+        path.write_bytes(b"x")
+    save(tmp_path, 1)
+    assert own.exists()
+    assert not unfinished.exists()

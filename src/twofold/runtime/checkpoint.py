@@ -28,8 +28,8 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     path = folder / f"step-{step:09d}-{_checksum(content)}.pt"
     write_atomically(path, content)
     for old in _checkpoints(folder)[_KEPT:]:
-        old.unlink()
-    for unfinished in folder.glob(".*.tmp"):
+        old.unlink(missing_ok=True)
+    for unfinished in folder.glob(".step-*.pt.*.tmp"):
         unfinished.unlink(missing_ok=True)
     return path
 

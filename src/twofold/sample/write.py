@@ -70,12 +70,17 @@ def _put_in_place(made: Path, final: Path) -> None:
         else:
             return
     for picture in made.iterdir():
-        picture.replace(final / picture.name)
+        if not _is_whole(final / picture.name):
+            picture.replace(final / picture.name)
 
 
 def _is_complete(folder: Path, count: int) -> bool:
     pictures = (folder / f"{number:05d}.png" for number in range(1, count + 1))
-    return folder.is_dir() and all(picture.is_file() and picture.stat().st_size > 0 for picture in pictures)
+    return folder.is_dir() and all(_is_whole(picture) for picture in pictures)
+
+
+def _is_whole(picture: Path) -> bool:
+    return picture.is_file() and picture.stat().st_size > 0
 
 
 def _refuse_strangers(folder: Path) -> None:
