@@ -29,12 +29,12 @@ def test_a_manifest_gives_paths_labels_and_splits(tmp_path: Path) -> None:
     assert source.read(1) == (tmp_path / "c, d.png").read_bytes()
 
 
-def test_absolute_paths_and_missing_files(tmp_path: Path) -> None:
+def test_absolute_paths_are_allowed_by_a_flag_and_missing_files_are_set_aside(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     path = write(tmp_path, f"path\n{tmp_path / 'a.png'}\ngone.png\n")
     moved = path.rename(tmp_path / "elsewhere" / "list.csv")
     recipe = DataRecipe(max_unreadable_fraction=0.5)
-    images = load_images(moved, recipe=recipe, store_px=None, cache=tmp_path / "cache")
+    images = load_images(moved, recipe=recipe, store_px=None, cache=tmp_path / "cache", allow_outside=True)
     assert images.paths == [str(tmp_path / "a.png")]
     assert [one.path for one in images.quarantine] == ["gone.png"]
     assert "No such file" in images.quarantine[0].reason
@@ -46,7 +46,11 @@ def test_absolute_paths_and_missing_files(tmp_path: Path) -> None:
         ("", "line 1 .* column 'path'"),
         ("file,label\na.png,cat\n", "line 1 .*'file,label'.* column 'path'"),
         ("path,split\na.png,train\nb.png,holdout\n", "line 3 .*'holdout'.* train, validation"),
-        ("path\na.png\nb.png\na.png\n", "line 4 .* repeats the path 'a.png' of line 2"),
+        ("path\na.png\nb.png\na.png\n", r"line 4 .* repeats the path 'a.png' of line 2\. Rem"),
+        (
+            "path\na.png\nb.png\n./x/../a.png\n",
+            r"line 4 .* repeats the path './x/../a.png' of line 2, .* spelt 'a.png'",
+        ),
         ("path,label\n,cat\n", "line 2 .* empty path"),
         ("path,label\na.png,cat\nc, d.png,cat\n", "line 3 .* 3 cells, but the header has 2"),
         ("path\n", "lists no picture"),

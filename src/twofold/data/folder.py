@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from twofold.data.reach import open_regular, read_regular
 from twofold.data.record import EXTENSIONS, SPLIT_NAMES, Record, digest, file_stamp, shown
 from twofold.errors import TwofoldError
 
 FileStamp = tuple[int, int, int] | None
+_NO_FILE = "pipe, socket or device"
 
 
 class FolderSource:
@@ -34,11 +36,11 @@ class FolderSource:
 
     def open(self, index: int) -> BinaryIO:
         """The file of a record, open for reading."""
-        return (self._root / self._files[index]).open("rb")
+        return open_regular(self._root / self._files[index])
 
     def read(self, index: int) -> bytes:
         """The content of a record's file."""
-        return (self._root / self._files[index]).read_bytes()
+        return read_regular(self._root / self._files[index])
 
 
 def label_by_folder(paths: Sequence[str]) -> list[Record]:
@@ -99,7 +101,9 @@ def _scan(root: Path) -> tuple[list[tuple[str, FileStamp]], Counter[str]]:
             elif entry.is_file():
                 found.append((prefix + entry.name, file_stamp(entry.stat())))
             elif entry.is_symlink():
-                found.append((prefix + entry.name, None))  # points nowhere: reading it fails, with a reason
+                found.append((prefix + entry.name, None))  # to nowhere or to a pipe: reading it fails, with a reason
+            else:
+                others[_NO_FILE] += 1
     return found, others
 
 

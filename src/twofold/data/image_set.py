@@ -72,15 +72,16 @@ def load_images(
     store_px: int | None,
     cache: Path | None = None,
     show_progress: bool = False,
+    allow_outside: bool = False,
 ) -> ImageSet:
     """Open the pictures in `data`, decoding them into the cache where that has not been done yet.
 
-    `data` is what `open_source` takes. Pictures whose short side is above `store_px` shrink to it (their long side to
-    4 store_px at most). Raises TwofoldError where there are no pictures or more of them than
+    `data` and `allow_outside` are what `open_source` takes. Pictures whose short side is above `store_px` shrink to it
+    (their long side to 4 store_px at most). Raises TwofoldError where there are no pictures or more of them than
     `recipe.max_unreadable_fraction` cannot be read.
     """
     folder = cache_folder(cache)
-    source = open_source(data, cache=folder)
+    source = open_source(data, cache=folder, allow_outside=allow_outside)
     store = open_store(source, channels=recipe.channels, short_px=store_px, cache=folder, show_progress=show_progress)
     quarantine = [Quarantined(source.records[i].path, reason) for i, reason in sorted(store.unreadable.items())]
     _require_readable(source, quarantine, recipe.max_unreadable_fraction)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from twofold.data.reach import Reach, open_regular, read_regular
 from twofold.data.record import Record, digest, resolve_split, stamp_path
 from twofold.errors import TwofoldError
 
@@ -12,12 +13,12 @@ from twofold.errors import TwofoldError
 class ManifestSource:
     """The pictures that a CSV file lists, in its order. Further columns are ignored."""
 
-    def __init__(self, path: Path, name: str) -> None:
-        """Raises TwofoldError, naming the line, where the table cannot be understood."""
+    def __init__(self, path: Path, name: str, *, allow_outside: bool = False) -> None:
+        """Raises TwofoldError, naming the line, where the table cannot be understood, or leads out of its folder."""
         self.name, self.stated = name, ()
         self._root = path.parent
         try:
-            self.records = _records(path, name)
+            self.records, self._files = _records(path, name, Reach(path.parent, allow_outside=allow_outside))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise TwofoldError(
                 f"the manifest '{name}' cannot be read ({error}); it must be a CSV file in UTF-8. Export it again."
@@ -27,32 +28,37 @@ class ManifestSource:
 
     def stamp(self) -> str:
         """Over the lines, and size and times of every file."""
-        lines = [(r.path, r.label, r.split, stamp_path(self._root / r.path)) for r in self.records]
+        files = zip(self.records, self._files, strict=True)
+        lines = [(r.path, r.label, r.split, stamp_path(Path(file))) for r, file in files]
         return digest(["manifest", str(self._root.resolve()), lines])
 
     def open(self, index: int) -> BinaryIO:
         """The file of a record, open for reading."""
-        return (self._root / self.records[index].path).open("rb")
+        return open_regular(self._files[index])
 
     def read(self, index: int) -> bytes:
         """The content of a record's file."""
-        return (self._root / self.records[index].path).read_bytes()
+        return read_regular(self._files[index])
 
 
-def _records(path: Path, name: str) -> list[Record]:
-    lines: dict[str, int] = {}
+def _records(path: Path, name: str, reach: Reach) -> tuple[list[Record], list[str]]:
+    """One for each line, and the file it names."""
+    lines: dict[str, tuple[int, str]] = {}  # file -> the line that names it, and how
     records = []
     for number, row in _rows(path, name):
         where = f"line {number} of '{name}'"
         picture = row["path"].strip()
         if not picture:
             raise TwofoldError(f"{where} has an empty path, but every line names a picture. Fill or remove the line.")
-        if picture in lines:
-            raise TwofoldError(f"{where} repeats the path '{picture}' of line {lines[picture]}. Remove one of them.")
-        lines[picture] = number
+        file = reach.find(picture, where)
+        if file in lines:
+            before, spelt = lines[file]
+            also = "" if spelt == picture else f", where it is spelt '{spelt}'"
+            raise TwofoldError(f"{where} repeats the path '{picture}' of line {before}{also}. Remove one of them.")
+        lines[file] = number, picture
         split = resolve_split(row.get("split") or "", where)
         records.append(Record(path=picture, label=(row.get("label") or "").strip() or None, split=split))
-    return records
+    return records, list(lines)
 
 
 def _rows(path: Path, name: str) -> Iterator[tuple[int, dict[str, str]]]:

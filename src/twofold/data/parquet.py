@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 from twofold.data.parallel import in_flight
+from twofold.data.reach import Reach, read_regular
 from twofold.data.record import Record, digest, resolve_split, shown, stamp_path
 from twofold.errors import TwofoldError
 
@@ -17,8 +18,8 @@ from twofold.errors import TwofoldError
 class ParquetSource:
     """Column `image` (bytes, or a struct of bytes and path), optionally `label` and `split`."""
 
-    def __init__(self, path: Path, name: str) -> None:
-        """Raises TwofoldError where this is no parquet file or has no column of pictures."""
+    def __init__(self, path: Path, name: str, *, allow_outside: bool = False) -> None:
+        """Raises TwofoldError where this is no parquet file, has no column of pictures or leads out of its folder."""
         import pyarrow.parquet as pq
         from pyarrow.lib import ArrowException
 
@@ -28,6 +29,7 @@ class ParquetSource:
         try:
             self._file = open_parquet(path)
             self.records = _records(self._file, name)
+            named = _named_files(self._file)
         except (OSError, ArrowException) as error:
             reason = str(error).splitlines()[0]
             raise TwofoldError(
@@ -35,6 +37,8 @@ class ParquetSource:
             ) from error
         if not self.records:
             raise TwofoldError(f"the parquet file '{name}' has no rows; it needs one for each picture. Add some.")
+        reach = Reach(path.parent, allow_outside=allow_outside)
+        self._files = {row: reach.find(text, f"row {row} of '{name}'") for row, text in named.items()}
         sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
         self._first_rows = [0, *accumulate(sizes)]
         # Readers go through the file side by side, in order: enough groups stay in memory that none is read twice.
@@ -43,8 +47,9 @@ class ParquetSource:
         self._lock = Lock()
 
     def stamp(self) -> str:
-        """Over the file's place, size and times."""
-        return digest(["parquet", str(self._path.resolve()), stamp_path(self._path)])
+        """Over the file's place, and size and times of it and of the files that it names."""
+        named = [(file, stamp_path(Path(file))) for file in self._files.values()]
+        return digest(["parquet", str(self._path.resolve()), stamp_path(self._path), named])
 
     def open(self, index: int) -> BinaryIO:
         """The picture of a record, as a file in memory."""
@@ -52,13 +57,12 @@ class ParquetSource:
 
     def read(self, index: int) -> bytes:
         """The picture of a record. Raises OSError for an empty cell."""
+        if index in self._files:
+            return read_regular(self._files[index])
         group = bisect_right(self._first_rows, index) - 1
         cell = self._column(group)[index - self._first_rows[group]].as_py()
         if isinstance(cell, dict):
-            content, place = cell.get("bytes"), cell.get("path")
-            if content is None and place:
-                return (self._path.parent / place).read_bytes()
-            cell = content
+            cell = cell.get("bytes")
         if cell is None:
             raise OSError("the row has no picture")
         return cell
@@ -86,11 +90,46 @@ def _records(file: Any, name: str) -> list[Record]:
     count = file.metadata.num_rows
     labels = _labels(file, count)
     splits = _cells(file, "split", count)
-    paths = _paths(file, count, has_paths=is_struct and kind.get_field_index("path") >= 0)
+    paths = _paths(file, count)
     return [
         Record(path=paths[i], label=labels[i], split=resolve_split(str(splits[i] or ""), f"row {i} of '{name}'"))
         for i in range(count)
     ]
+
+
+def _named_files(file: Any) -> dict[int, str]:
+    """Row -> path, where there is a path and no bytes. Bytes are read only where the file does not tell which lack."""
+    import pyarrow.compute as pc
+
+    found: dict[int, str] = {}
+    first = 0
+    for group in range(file.num_row_groups if _has_paths(file) else 0):
+        count = file.metadata.row_group(group).num_rows
+        lacking = _lacking_bytes(file.metadata.row_group(group))
+        if lacking != 0:
+            paths = file.read_row_group(group, columns=["image.path"])["image"].to_pylist()
+            is_lacking = [True] * count
+            if lacking != count:
+                content = file.read_row_group(group, columns=["image.bytes"])["image"]
+                is_lacking = pc.is_null(pc.struct_field(content, "bytes")).to_pylist()
+            cells = enumerate(zip(paths, is_lacking, strict=True), start=first)
+            found |= {row: cell["path"] for row, (cell, lacks) in cells if lacks and cell and cell["path"]}
+        first += count
+    return found
+
+
+def _lacking_bytes(group: Any) -> int | None:
+    """In how many rows of a group there are no bytes; None where the file does not count them."""
+    columns = (group.column(place) for place in range(group.num_columns))
+    counted = next(column.statistics for column in columns if column.path_in_schema == "image.bytes")
+    return counted.null_count if counted is not None and counted.has_null_count else None
+
+
+def _has_paths(file: Any) -> bool:
+    import pyarrow.types as types
+
+    kind = file.schema_arrow.field("image").type
+    return types.is_struct(kind) and kind.get_field_index("path") >= 0
 
 
 def _cells(file: Any, column: str, count: int) -> list[Any]:
@@ -108,8 +147,8 @@ def _labels(file: Any, count: int) -> list[str | None]:
     return [None if v in (None, "", -1) else str(known.get(v, v)) for v in _cells(file, "label", count)]
 
 
-def _paths(file: Any, count: int, *, has_paths: bool) -> list[str]:
-    if has_paths:
+def _paths(file: Any, count: int) -> list[str]:
+    if _has_paths(file):
         column = file.read(columns=["image.path"])["image"]
         paths = [cell and cell["path"] for cell in column.to_pylist()]
         if all(paths) and len(set(paths)) == count:

@@ -15,11 +15,12 @@ __all__ = ["Record", "Source", "open_source"]
 _PREFIX = "torchvision:"
 
 
-def open_source(data: str | Path, *, cache: Path | None = None) -> Source:
+def open_source(data: str | Path, *, cache: Path | None = None, allow_outside: bool = False) -> Source:
     """The pictures in a folder, a CSV manifest, a parquet file or a torchvision data set ("CIFAR10", "SVHN@folder").
 
     A path that exists wins over a name; "torchvision:CIFAR10" is always the name. torchvision's files are kept in
-    `cache`/torchvision. Raises TwofoldError where there is nothing of the kind.
+    `cache`/torchvision. A table may name files outside its own folder only with `allow_outside`: who made it could
+    otherwise show any file of the one who opens it. Raises TwofoldError where there is nothing of the kind.
     """
     name = str(data)
     if name.startswith(_PREFIX):
@@ -29,7 +30,7 @@ def open_source(data: str | Path, *, cache: Path | None = None) -> Source:
         if name and path.is_dir():
             return FolderSource(path, name)
         if path.is_file():
-            return _open_file(path, name)
+            return _open_file(path, name, allow_outside)
     except OSError as error:
         raise TwofoldError(
             f"'{name}' cannot be opened ({error.strerror}), but the data must be readable. Change its permissions."
@@ -37,11 +38,11 @@ def open_source(data: str | Path, *, cache: Path | None = None) -> Source:
     return _open_named(name, name, cache)
 
 
-def _open_file(path: Path, name: str) -> Source:
+def _open_file(path: Path, name: str, allow_outside: bool) -> Source:
     if path.suffix.lower() == ".csv":
-        return ManifestSource(path, name)
+        return ManifestSource(path, name, allow_outside=allow_outside)
     if path.suffix.lower() == ".parquet":
-        return ParquetSource(path, name)
+        return ParquetSource(path, name, allow_outside=allow_outside)
     raise TwofoldError(
         f"'{name}' is a single file; the data must be a folder of pictures, a .csv manifest or a .parquet file. "
         "Give the folder it lies in, or unpack it first."
