@@ -35,6 +35,7 @@ def pretrain(
     out: str | Path,
     recipe: str | Path | Recipe = "photos",
     cache: Path | None = None,
+    allow_outside: bool = False,
     profile: int = 0,
     **settings: Any,
 ) -> Run:
@@ -49,10 +50,20 @@ def pretrain(
         if isinstance(recipe, Recipe):
             chosen = recipe.with_settings(**settings)
         else:
-            chosen = world.in_turn(lambda: resolve_recipe(str(recipe), data, cache=cache, settings=settings))
-        run = run_pretraining(data, out=out, recipe=chosen, monitors=(build_knn_monitor,), cache=cache, profile=profile)
+            chosen = world.in_turn(
+                lambda: resolve_recipe(str(recipe), data, cache=cache, allow_outside=allow_outside, settings=settings)
+            )
+        run = run_pretraining(
+            data,
+            out=out,
+            recipe=chosen,
+            monitors=(build_knn_monitor,),
+            cache=cache,
+            allow_outside=allow_outside,
+            profile=profile,
+        )
     if world.is_first:
-        gallery_and_report(run.folder, data, cache=cache)
+        gallery_and_report(run.folder, data, cache=cache, allow_outside=allow_outside)
     return run
 
 
@@ -63,6 +74,7 @@ def bench(
     out: str | Path = "bench.json",
     seconds: float = 90.0,
     cache: Path | None = None,
+    allow_outside: bool = False,
     **settings: Any,
 ) -> Bench:
     """Measure encoders and batch sizes on `data` in about `seconds`; print a table and a recommended command.
@@ -72,9 +84,16 @@ def bench(
     require(seconds > 0, "seconds", seconds, "above 0")
     require(Path(out).suffix == ".json", "out", str(out), "a file name that ends in .json")
     make_folder(Path(out).parent, "--out")
-    chosen = resolve_recipe(recipe, data, cache=cache, settings=settings)
+    chosen = resolve_recipe(recipe, data, cache=cache, allow_outside=allow_outside, settings=settings)
     hardware = resolve_hardware(chosen.hardware)
-    images = load_images(data, recipe=chosen.data, store_px=chosen.stored_px, cache=cache, show_progress=True)
+    images = load_images(
+        data,
+        recipe=chosen.data,
+        store_px=chosen.stored_px,
+        cache=cache,
+        show_progress=True,
+        allow_outside=allow_outside,
+    )
     say_found(images, len(images.rows("train")))
     show_settings("\nHardware", dict(hardware.describe()))
     found = bench_encoders(chosen, hardware, images, seconds=seconds, say=say)
@@ -88,6 +107,8 @@ def bench(
     if choice.width != 1 or chosen.encoder.width != 1:
         flags.append(f"--width {choice.width:g}")
     flags.append(f"--batch-size {choice.batch_size}")
+    if allow_outside:
+        flags.append("--allow-outside")
     others = {name: value for name, value in settings.items() if name not in ("encoder", "width", "batch_size")}
     say(f"Recommended, {found.why}; expect {choice.images_per_s:,.0f} images/s:")
     say(f"  twofold pretrain {quote(str(data))} --out RUN --recipe {' '.join([*flags, *as_flags(others)])}")
@@ -96,11 +117,13 @@ def bench(
     return found
 
 
-def resolve_recipe(name: str, data: str | Path, *, cache: Path | None, settings: dict[str, Any]) -> Recipe:
+def resolve_recipe(
+    name: str, data: str | Path, *, cache: Path | None, settings: dict[str, Any], allow_outside: bool = False
+) -> Recipe:
     """The recipe called `name` with `settings` put in; says why where it picked something from the pictures."""
 
     def look() -> Found:
-        source = open_source(data, cache=cache)
+        source = open_source(data, cache=cache, allow_outside=allow_outside)
         facts = look_at(source)
         return Found(
             pictures=sum(record.split in (None, "train") for record in source.records),
@@ -117,13 +140,20 @@ def resolve_recipe(name: str, data: str | Path, *, cache: Path | None, settings:
     return recipe.with_settings(**settings)
 
 
-def embed(run: str | Path, data: str | Path, *, out: str | Path, cache: Path | None = None) -> Path:
+def embed(
+    run: str | Path,
+    data: str | Path,
+    *,
+    out: str | Path,
+    cache: Path | None = None,
+    allow_outside: bool = False,
+) -> Path:
     """Write path, label (where known) and embedding h of every picture in `data` to the parquet file `out`."""
     require_parquet(Path(out))
     make_folder(Path(out).parent, "--out")
     loaded = load(run)
     own = Run(run).read_recipe()["data"]["fingerprint"] if Path(run).is_dir() else None
-    images = open_pictures(loaded, data, cache, own=own)
+    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside)
     embeddings = embed_images(
         loaded.encoder, images, np.arange(len(images)), views=loaded.recipe.views, hardware=loaded.hardware
     )
@@ -140,11 +170,12 @@ def report(run: str | Path) -> Path:
     return path
 
 
-def gallery_and_report(run: Path, data: str | Path, *, cache: Path | None) -> None:
+def gallery_and_report(run: Path, data: str | Path, *, cache: Path | None, allow_outside: bool = False) -> None:
     """The pictures' part of the report (neighbours and map), then the report itself."""
     record, loaded = Run(run), load(run)
     if not record.gallery.exists():
-        images = open_pictures(loaded, data, cache, own=record.read_recipe()["data"]["fingerprint"])
+        own = record.read_recipe()["data"]["fingerprint"]
+        images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside)
         build_gallery(loaded.encoder, images, views=loaded.recipe.views, hardware=loaded.hardware, out=record.gallery)
     say(f"Encoder: {record.encoder}")
     report(run)

@@ -31,6 +31,7 @@ Cache = Annotated[
         help_behavior_hint="(default: $TWOFOLD_CACHE or ~/.cache/twofold)",
     ),
 ]
+AllowOutside = Annotated[bool, arg(help="let a CSV manifest or parquet file name pictures outside its own folder")]
 
 
 def pretrain(
@@ -39,6 +40,7 @@ def pretrain(
     out: Out,
     recipe: Annotated[str, arg(help="name ('twofold recipes' lists them) or a saved recipe.json")] = "photos",
     cache: Cache = None,
+    allow_outside: AllowOutside = False,
     processes: Annotated[int, arg(help="processes on this machine, one a GPU; each handles its share of a batch")] = 1,
     profile: Annotated[int, arg(help="first take this many steps on other weights and say where their time goes")] = 0,
     settings: OmitArgPrefixes[Settings] = Settings(),  # noqa: B008
@@ -50,7 +52,7 @@ def pretrain(
         sys.exit(launch(sys.argv[1:], processes))
     from twofold.api import pretrain
 
-    pretrain(data, out=out, recipe=recipe, cache=cache, profile=profile, **settings)
+    pretrain(data, out=out, recipe=recipe, cache=cache, allow_outside=allow_outside, profile=profile, **settings)
 
 
 def bench(
@@ -60,12 +62,13 @@ def bench(
     out: Annotated[Path, arg(help="file to write the figures to: FILE.json")] = Path("bench.json"),
     seconds: Annotated[float, arg(help="about how long to measure, decoding not counted")] = 90.0,
     cache: Cache = None,
+    allow_outside: AllowOutside = False,
     settings: OmitArgPrefixes[Settings] = Settings(),  # noqa: B008
 ) -> None:
     """Measure what this machine does with these pictures, and recommend an encoder and a batch size."""
     from twofold.api import bench
 
-    bench(data, recipe=recipe, out=out, seconds=seconds, cache=cache, **settings)
+    bench(data, recipe=recipe, out=out, seconds=seconds, cache=cache, allow_outside=allow_outside, **settings)
 
 
 def evaluate(
@@ -88,6 +91,7 @@ def evaluate(
         float | None, arg(help="passes over the labelled pictures when a network is trained (default: 60 or 30)")
     ] = None,
     cache: Cache = None,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Measure a run on labelled pictures, with all labels and with few, beside an untrained encoder and raw pixels."""
     from twofold.api import evaluate
@@ -103,6 +107,7 @@ def evaluate(
         finetune_from=finetune_from,
         finetune_epochs=finetune_epochs,
         cache=cache,
+        allow_outside=allow_outside,
     )
 
 
@@ -127,6 +132,7 @@ def transfer(
         float | None, arg(help="passes over the labelled pictures when a network is trained (default: 60 or 30)")
     ] = None,
     cache: Cache = None,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Measure a run on other data sets, beside an untrained encoder, raw pixels, training from scratch and others."""
     from twofold.api import transfer
@@ -140,6 +146,7 @@ def transfer(
         beside_px=beside_px,
         finetune_epochs=finetune_epochs,
         cache=cache,
+        allow_outside=allow_outside,
     )
 
 
@@ -162,6 +169,7 @@ def study(
     ] = None,
     plan: Annotated[bool, arg(help="only print the plan and the time it would take")] = False,
     cache: Cache = None,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Rerun a study of the paper: a grid of recipes, a table, a figure, and a verdict on each claim."""
     from twofold.studying import list_studies, study
@@ -169,7 +177,17 @@ def study(
     if name == "list":
         list_studies(scale, seeds)
     else:
-        study(name, data=data, scale=scale, seeds=seeds, minutes=minutes, out=out, plan=plan, cache=cache)
+        study(
+            name,
+            data=data,
+            scale=scale,
+            seeds=seeds,
+            minutes=minutes,
+            out=out,
+            plan=plan,
+            cache=cache,
+            allow_outside=allow_outside,
+        )
 
 
 def embed(
@@ -178,11 +196,12 @@ def embed(
     /,
     out: Annotated[Path, arg(help="file to write: FILE.parquet with path, label and embedding")],
     cache: Cache = None,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Write the embeddings of pictures to a parquet file."""
     from twofold.api import embed
 
-    embed(run, data, out=out, cache=cache)
+    embed(run, data, out=out, cache=cache, allow_outside=allow_outside)
 
 
 def report(run: Run, /) -> None:

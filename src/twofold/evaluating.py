@@ -44,6 +44,7 @@ def evaluate(
     finetune_from: str = "h",
     finetune_epochs: int | float | None = None,
     cache: Path | None = None,
+    allow_outside: bool = False,
 ) -> Evaluation:
     """Measure a run on labelled pictures; print the table, write RUN/evaluation.json and the report.
 
@@ -57,7 +58,7 @@ def evaluate(
     make_folder(record.folder, "RUN")
     loaded = load(run)
     own = begun["data"]["fingerprint"]
-    images = open_pictures(loaded, data, cache, own=own)
+    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside)
     same = images.fingerprint == own
     seen = [] if same else [_SEEN]
     for sentence in (*images.stated, *seen):
@@ -104,6 +105,7 @@ def transfer(
     beside_px: int | None = None,
     finetune_epochs: int | float | None = None,
     cache: Path | None = None,
+    allow_outside: bool = False,
 ) -> dict[str, Evaluation]:
     """Measure a run on other data sets; print tables, write RUN/transfer.json and the report.
 
@@ -122,7 +124,9 @@ def transfer(
     _require_names([other.name for other in others])
     settings = transfer_settings(protocol, seeds, None if finetune_epochs is None else float(finetune_epochs))
     found: dict[str, Evaluation] = {}
-    targets = {name: open_pictures(loaded, name, cache, beside=others) for name in names}  # all, before hours on one
+    targets = {  # all, before hours on one
+        name: open_pictures(loaded, name, cache, beside=others, allow_outside=allow_outside) for name in names
+    }
     with writing_alone(record.transfer_lock, f"'{record.folder}' is being transferred by another process", "RUN"):
         for name, images in targets.items():
             say(f"\n{name}: {len(images):,} pictures")
@@ -148,7 +152,13 @@ def transfer(
 
 
 def open_pictures(
-    loaded: Loaded, data: str | Path, cache: Path | None, *, own: str | None = None, beside: Sequence[Beside] = ()
+    loaded: Loaded,
+    data: str | Path,
+    cache: Path | None,
+    *,
+    own: str | None = None,
+    beside: Sequence[Beside] = (),
+    allow_outside: bool = False,
 ) -> ImageSet:
     """The pictures in `data` as an encoder takes them.
 
@@ -157,11 +167,14 @@ def open_pictures(
     """
     recipe = loaded.recipe.data
     store_px = max(loaded.recipe.stored_px, *(2 * other.views.embedding_px for other in beside), 0)
-    images = load_images(data, recipe=recipe, store_px=store_px, cache=cache, show_progress=True)
+    images = load_images(
+        data, recipe=recipe, store_px=store_px, cache=cache, show_progress=True, allow_outside=allow_outside
+    )
     if len(images) == 0:
         raise TwofoldError(f"'{data}' holds no readable picture. Give a folder with pictures.")
     if images.fingerprint != own:
-        images.stated.extend(require_channels(look_at(open_source(data, cache=cache)), recipe, str(data)))
+        source = open_source(data, cache=cache, allow_outside=allow_outside)
+        images.stated.extend(require_channels(look_at(source), recipe, str(data)))
     return images
 
 

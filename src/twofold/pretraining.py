@@ -50,11 +50,13 @@ def pretrain(
     recipe: Recipe,
     monitors: Sequence[BuildMonitor] = (),
     cache: Path | None = None,
+    allow_outside: bool = False,
     profile: int = 0,
 ) -> Run:
     """Train an encoder on the pictures in `data` and leave it, with its whole history, in the run directory `out`.
 
-    `data` is what `load_images` takes, or what it gave for the recipe's channels and store.
+    `data` and `allow_outside` are what `load_images` takes, or `data` is what it gave for the recipe's channels and
+    store.
     Under a launcher (torchrun) all its processes act as one: each handles its share of every batch, the first writes.
 
     The same call again continues an interrupted run at the exact step, in the same order; a finished one is left
@@ -69,7 +71,7 @@ def pretrain(
         record = world.from_first(lambda: begun_with(run, recipe))
         hardware = world.in_turn(lambda: resolve_hardware(recipe.hardware))
         world.in_turn(lambda: require_encoder(recipe))
-        images = world.in_turn(lambda: _open_images(data, recipe, cache, show_progress=world.is_first))
+        images = world.in_turn(lambda: _open_images(data, recipe, cache, allow_outside, show_progress=world.is_first))
         found = {"precision": hardware.precision, "pictures": images.fingerprint, "profile": profile}
         world.require_same({**recipe.settings(), **found, **{name: versions()[name] for name in ("twofold", "torch")}})
         say_found(images, len(images.rows("train")))
@@ -93,10 +95,19 @@ def pretrain(
     return run
 
 
-def _open_images(data: str | Path | ImageSet, recipe: Recipe, cache: Path | None, *, show_progress: bool) -> ImageSet:
+def _open_images(
+    data: str | Path | ImageSet, recipe: Recipe, cache: Path | None, allow_outside: bool, *, show_progress: bool
+) -> ImageSet:
     if isinstance(data, ImageSet):
         return data
-    return load_images(data, recipe=recipe.data, store_px=recipe.stored_px, cache=cache, show_progress=show_progress)
+    return load_images(
+        data,
+        recipe=recipe.data,
+        store_px=recipe.stored_px,
+        cache=cache,
+        show_progress=show_progress,
+        allow_outside=allow_outside,
+    )
 
 
 def _profile(

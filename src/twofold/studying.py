@@ -26,6 +26,7 @@ def study(
     out: str | Path | None = None,
     plan: bool = False,
     cache: Path | None = None,
+    allow_outside: bool = False,
 ) -> dict[str, Any]:
     """Run the study `name` on labelled pictures; return its record, which is also OUT/study.json.
 
@@ -55,6 +56,7 @@ def study(
         command=" ".join(["twofold study", name, *filter(None, flags)]),
         minutes=minutes,
         cache=cache,
+        allow_outside=allow_outside,
         plan_only=plan,
     )
 

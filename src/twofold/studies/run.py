@@ -75,6 +75,7 @@ def run_study(
     command: str,
     minutes: float | None = None,
     cache: Path | None = None,
+    allow_outside: bool = False,
     plan_only: bool = False,
 ) -> dict[str, Any]:
     """Measure all cells of a study that are not yet in the folder `out`, and write its table, figure and report there.
@@ -87,7 +88,7 @@ def run_study(
     """
     with open_world(scale.base.hardware.device) as world:
         hardware = world.in_turn(lambda: resolve_hardware(scale.base.hardware))
-        images = world.in_turn(lambda: _images(scale, data, cache, show_progress=world.is_first))
+        images = world.in_turn(lambda: _images(scale, data, cache, allow_outside, show_progress=world.is_first))
         folder, given = StudyFolder(out), scale
         rate = world.from_first(lambda: views_per_s(scale.base, hardware))
         train, test = len(images.rows("train")), len(images.rows("test"))
@@ -109,9 +110,18 @@ def run_study(
         return world.from_first(lambda: _conclude(work, command, minutes, plan_only=plan_only))
 
 
-def _images(scale: Scale, data: str | Path, cache: Path | None, *, show_progress: bool) -> ImageSet:
+def _images(
+    scale: Scale, data: str | Path, cache: Path | None, allow_outside: bool, *, show_progress: bool
+) -> ImageSet:
     recipe = scale.base
-    return load_images(data, recipe=recipe.data, store_px=recipe.stored_px, cache=cache, show_progress=show_progress)
+    return load_images(
+        data,
+        recipe=recipe.data,
+        store_px=recipe.stored_px,
+        cache=cache,
+        show_progress=show_progress,
+        allow_outside=allow_outside,
+    )
 
 
 def _begin(
