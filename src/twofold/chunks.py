@@ -7,87 +7,118 @@ Legend: n images in c chunks, p = dim of z.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
+from torch.nn.modules.batchnorm import _NormBase
+
+from twofold.runtime.randomness import seed_random
+
+MakeZ = Callable[[slice], Tensor]
 
 
 def forward_chunks(
-    model: nn.Module, make_z: Callable[[slice], Tensor], chunks: Sequence[slice]
+    model: nn.Module, make_z: MakeZ, chunks: Sequence[slice], *, key: Sequence[int] = ()
 ) -> Float[Tensor, "n k"]:
     """z of both views of each image side by side, (n, 2p), from `make_z(images) -> all a, then all b`.
 
     With one chunk the graph is kept as usual. With more, `make_z` is called a second time for each chunk in backward,
-    last chunk first, so it must be a function of its argument; random numbers repeat. Running statistics of batch norm
+    last chunk first, so it must be a function of its argument; the weights' gradients arrive in `.grad`, by
+    `backward()` alone. Random numbers (dropout, stochastic depth) repeat: before every call the generators of the CPU
+    and of the model's device are set by the numbers in `key` and that of the chunk. Running statistics of normalisation
     move once, to the mean of the chunks' statistics weighted by their sizes.
     """
+
+    def of_chunk(number: int) -> Tensor:
+        seed_random(_device(model), *key, number)
+        z_a, z_b = make_z(chunks[number]).chunk(2)
+        return torch.cat([z_a, z_b], dim=1)
+
     if len(chunks) == 1:
-        return _side_by_side(make_z(chunks[0]))
+        return of_chunk(0)
+    statistics = _Statistics.of(model)
+    trigger = torch.zeros((), requires_grad=torch.is_grad_enabled())  # the weights are no arguments of what follows
     sizes = [part.stop - part.start for part in chunks]
-    norms = [_Norm(module) for module in model.modules() if isinstance(module, _BatchNorm)]
     parts = []
-    for i, part in enumerate(chunks):
-        own, seen = sizes[i] / sum(sizes), sum(sizes[: i + 1]) / sum(sizes)
-        contexts = partial(_contexts, norms, own, seen)
-        parts.append(_side_by_side(checkpoint(make_z, part, use_reentrant=False, context_fn=contexts)))
+    with statistics.moving_once() as add:
+        for number, size in enumerate(sizes):
+            part: Tensor = _Forgotten.apply(trigger, of_chunk, number, statistics)
+            add(size / sum(sizes))
+            parts.append(part)
     return torch.cat(parts)
 
 
-class _Norm:
-    """One batch norm and what it was before the step."""
+class _Forgotten(torch.autograd.Function):
+    """One chunk's z without its graph, which is made again when the gradient of z is there."""
 
-    def __init__(self, module: _BatchNorm) -> None:
-        self.module, self.momentum = module, module.momentum
-        counter = module.num_batches_tracked
-        self.count = 0 if counter is None else int(counter)
-        self.step_momentum = 1 / (self.count + 1) if self.momentum is None else self.momentum
+    @staticmethod
+    def forward(
+        ctx: Any, _trigger: Tensor, of_chunk: Callable[[int], Tensor], number: int, kept: "_Statistics"
+    ) -> Tensor:
+        ctx.again = of_chunk, number, kept
+        return of_chunk(number)
 
-    def restore(self) -> None:
-        """As after one batch: all chunks are one to `num_batches_tracked`."""
-        self.module.momentum = self.momentum
-        counter = self.module.num_batches_tracked
-        if counter is not None and int(counter) > self.count:
-            counter.fill_(self.count + 1)
-
-
-def _contexts(
-    norms: Sequence[_Norm], own: float, seen: float
-) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    return _one_update(norms, own, seen), _no_update(norms)
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor) -> tuple[None, ...]:
+        of_chunk, number, kept = ctx.again
+        with kept.unmoved():
+            with torch.enable_grad():
+                z = of_chunk(number)
+            if z.requires_grad:
+                torch.autograd.backward(z, outer)
+        return None, None, None, None
 
 
-@contextmanager
-def _one_update(norms: Sequence[_Norm], own: float, seen: float) -> Iterator[None]:
-    """Momenta under which the chunks together make one update of momentum m.
+@dataclass(frozen=True)
+class _Statistics:
+    """Running statistics and counters of every norm of a model that has them; nothing here asks the device."""
 
-    The old value ends with weight 1 - m and chunk i with m w_i, where w_i (`own`) is its share of the images and `seen`
-    the share of all chunks up to it: the momentum of chunk i is m w_i / (1 - m + m seen).
-    """
-    for norm in norms:
-        m = norm.step_momentum
-        norm.module.momentum = m * own / (1 - m + m * seen)
-    yield from _restored(norms)
+    running: list[Tensor]
+    counters: list[Tensor]
 
+    @classmethod
+    def of(cls, model: nn.Module) -> "_Statistics":
+        norms = [module for module in model.modules() if isinstance(module, _NormBase)]
+        running = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var) if buffer is not None]
+        return cls(running, [norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None])
 
-@contextmanager
-def _no_update(norms: Sequence[_Norm]) -> Iterator[None]:
-    for norm in norms:
-        norm.module.momentum = 0.0
-    yield from _restored(norms)
+    @contextmanager
+    def moving_once(self) -> Iterator[Callable[[float], None]]:
+        """`add(share)` after each chunk; in the end all have moved as after one batch.
 
+        Each chunk starts from the old value r and ends at (1 - m) r + m s with its own statistic s; the mean of these,
+        weighted by the chunks' shares, is (1 - m) r + m (mean of s), for any momentum m.
+        """
+        before, total = self._copies(), [torch.zeros_like(buffer) for buffer in self.running]
 
-def _restored(norms: Sequence[_Norm]) -> Iterator[None]:
-    try:
+        def add(share: float) -> None:
+            if total:
+                torch._foreach_add_(total, self.running, alpha=share)
+            self._put(before)
+
+        yield add
+        self._put([*total, *before[len(total) :]])
+        if self.counters:
+            torch._foreach_add_(self.counters, 1)
+
+    @contextmanager
+    def unmoved(self) -> Iterator[None]:
+        """They are afterwards what they were."""
+        before = self._copies()
         yield
-    finally:
-        for norm in norms:
-            norm.restore()
+        self._put(before)
+
+    def _copies(self) -> list[Tensor]:
+        return [tensor.clone() for tensor in (*self.running, *self.counters)]
+
+    def _put(self, values: list[Tensor]) -> None:
+        if values:
+            torch._foreach_copy_([*self.running, *self.counters], values)
 
 
-def _side_by_side(z: Tensor) -> Tensor:
-    return torch.cat(z.chunk(2), dim=1)
+def _device(model: nn.Module) -> torch.device:
+    return next((weight.device for weight in model.parameters()), torch.device("cpu"))

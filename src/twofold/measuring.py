@@ -2,14 +2,13 @@
 
 import time
 
-import torch
-
 from twofold.data import ImageBatch
 from twofold.distributed import Share, World
 from twofold.errors import TwofoldError
 from twofold.recipe import Recipe
 from twofold.runtime.device import Hardware
 from twofold.runtime.peak import PeakMemory
+from twofold.runtime.randomness import forked_random
 from twofold.training import TrainState, build_state, train_step
 
 _TRIAL_LR = 1e-9
@@ -27,7 +26,7 @@ def measure_step_s(
         _step(state, recipe, hardware, world, share, batch)
         return time.monotonic() - start
 
-    with torch.random.fork_rng():
+    with forked_random(hardware.device):
         first, rest = timed(), []
         if world.from_first(lambda: first) <= seconds:
             second = timed()
@@ -48,7 +47,7 @@ def choose_chunk(recipe: Recipe, hardware: Hardware, world: World, batch: ImageB
     smaller, chunk = (0, 0), unit
     while True:
         share = world.share(min(2 * chunk, whole), chunk)
-        with torch.random.fork_rng(), PeakMemory(hardware.device) as peak:
+        with forked_random(hardware.device), PeakMemory(hardware.device) as peak:
             _step(state, recipe, hardware, world, share, batch.part(slice(0, len(share.positions))))
         taken = world.highest(peak.bytes + rest)
         slope = (taken - smaller[1]) / (chunk - smaller[0])

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import torch
-
 from twofold.data import ImageSet, Loader, load_images
 from twofold.distributed import World, open_world
 from twofold.errors import DivergedError, NotFiniteError
@@ -23,6 +21,7 @@ from twofold.runtime.console import ProgressLine, say
 from twofold.runtime.device import Hardware, resolve_hardware
 from twofold.runtime.load import save_encoder
 from twofold.runtime.log import build_log
+from twofold.runtime.randomness import forked_random
 from twofold.runtime.record import Run, open_run
 from twofold.runtime.signals import stop_signals
 from twofold.runtime.window import Window
@@ -88,7 +87,7 @@ def pretrain(
         if state.step < plan.steps:
             watching = monitors if world.is_first else ()
             built = [monitor for build in watching if (monitor := build(images, recipe, hardware))]
-            with torch.random.fork_rng():
+            with forked_random(hardware.device):
                 _train(run, state, window, recipe, plan, hardware, images, built, world)
         if world.is_first:
             save_encoder(run.encoder, state.model.encoder, recipe)

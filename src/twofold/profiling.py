@@ -17,6 +17,7 @@ from twofold.recipe import Recipe
 from twofold.runtime.console import console
 from twofold.runtime.device import Hardware
 from twofold.runtime.peak import PeakMemory
+from twofold.runtime.randomness import forked_random
 from twofold.training import TrainState, build_state, train_step
 
 PARTS = ("data wait", "views", "forward", "loss", "backward", "optimizer", "rest")
@@ -124,7 +125,7 @@ def profile_steps(
     totals: list[float] = []
     peak_bytes, begin, waited = None, time.monotonic(), 0.0
     start = begin
-    with torch.random.fork_rng(), closing(iter(loader)) as batches:  # type: ignore[type-var]  # a generator
+    with forked_random(hardware.device), closing(iter(loader)) as batches:  # type: ignore[type-var]  # a generator
         for number, batch in enumerate(batches):
             if measure_memory and number == 1:
                 peak_bytes = _peak(hardware, step, batch)

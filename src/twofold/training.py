@@ -20,6 +20,7 @@ from twofold.model import SimCLR
 from twofold.optim import build_optimizer
 from twofold.recipe import LossRecipe, Recipe, ViewsRecipe
 from twofold.runtime.device import Hardware
+from twofold.runtime.randomness import weights_of_seed
 from twofold.views import Draw, build_policy, sample_views, take_rows, two_views
 
 NEVER = 2**62
@@ -49,7 +50,6 @@ def train_step(
     share: Share,
 ) -> dict[str, Tensor]:
     """One step of Algorithm 1 (paper, section 2.2): n images -> 2n views -> h -> z -> loss -> new weights."""
-    torch.manual_seed((seed * 1_000_003 + state.step * world.size + world.rank) % 2**63)  # dropout, if there is any
     draws = take_rows(sample_views(build_policy(views), share.batch_size, seed=seed, step=state.step), share.positions)
 
     def make_z(part: slice) -> Tensor:  # m of this process' n images
@@ -57,7 +57,8 @@ def train_step(
         with hardware.autocast():
             return state.model(x)[1]  # (2m, p): both views in one pass, so that batch norm cannot tell them apart
 
-    z = forward_chunks(state.model, make_z, share.chunks)  # (n, 2p): both views of an image side by side
+    random = (seed, state.step, world.rank)  # dropout, if there is any
+    z = forward_chunks(state.model, make_z, share.chunks, key=random)  # (n, 2p): both views of an image side by side
     z_a, z_b = world.gather(wide(z)).chunk(2, dim=1)  # (N, p) each: the images of all processes
     value = build_loss(loss)(z_a, z_b, share.anchors)  # (): this process' part
 
@@ -86,15 +87,14 @@ def make_views(batch: ImageBatch, draws: Sequence[Draw], views: ViewsRecipe, har
 
 def require_encoder(recipe: Recipe) -> None:
     """See before anything is decoded that the encoder can be built. Raises TwofoldError where it cannot."""
-    with torch.random.fork_rng(devices=[]):
+    with weights_of_seed(0):
         encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
     require_size(encoder, recipe.views.embedding_px, recipe.data.channels)
 
 
 def build_state(recipe: Recipe, hardware: Hardware, *, peak: float, world: World) -> TrainState:
     """Fresh weights, a function of the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.schedule.seed)
+    with weights_of_seed(recipe.schedule.seed):
         encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
         model = SimCLR(encoder, build_head(recipe.head, dim=encoder.dim))
     hardware.place(model)

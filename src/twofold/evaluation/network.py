@@ -18,6 +18,7 @@ from twofold.errors import DivergedError
 from twofold.evaluation.embed import Hardware
 from twofold.optim import build_optimizer, lr_at, peak_lr
 from twofold.recipe import Op, OptimRecipe, ViewsRecipe
+from twofold.runtime.randomness import forked_random, seed_random
 from twofold.views import one_view, sample_rows
 
 _CLASSIFIER_STD = 0.01
@@ -114,13 +115,13 @@ def fit_network(
     optimizer = build_optimizer(network, schedule.optim, lr=peak)
     batches = Loader(images, rows, batch_size=schedule.batch_size, seed=seed, last_step=schedule.steps)
     bad = torch.zeros((), dtype=torch.bool, device=hardware.device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # dropout, if there is any
+    with forked_random(hardware.device):
         for step, batch in enumerate(batches):
             draws = sample_rows(policy, schedule.batch_size, seed=seed, step=step)
             pixels = batch.images.to(hardware.device, non_blocking=True)
             x = one_view(pixels, batch.sizes, draws, size_px=views.size_px, interpolation=views.interpolation)
             wanted = target_of[rows_of_step(rows, schedule.batch_size, seed, step)]
+            seed_random(hardware.device, seed, step)  # dropout, if there is any
             with hardware.autocast():
                 logits = network(x.contiguous(memory_format=torch.channels_last))  # (n, k)
             loss = functional.cross_entropy(logits.float(), torch.from_numpy(wanted).to(hardware.device))

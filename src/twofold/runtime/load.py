@@ -25,6 +25,7 @@ from twofold.recipe import HardwareRecipe, Recipe
 from twofold.runtime.checkpoint import load_checkpoint
 from twofold.runtime.device import Hardware, resolve_hardware
 from twofold.runtime.inputs import one_by_one, read_image
+from twofold.runtime.randomness import weights_of_seed
 from twofold.runtime.record import Run, require_same_encoder
 from twofold.views import center_view
 
@@ -139,8 +140,7 @@ def save_encoder(path: Path, encoder: nn.Module, recipe: Recipe) -> None:
 
 def build_untrained(recipe: Recipe, seed: int, hardware: Hardware) -> nn.Module:
     """The same encoder with fresh weights: the baseline of every measurement."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with weights_of_seed(seed):
         encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
     return hardware.place(encoder).eval()
 
