@@ -1,4 +1,4 @@
-"""A CUDA device that is not there: tensors that say `cuda:0` and compute on the CPU, and refuse what a real one refuses.
+"""A CUDA device that is not there: its tensors say `cuda:0`, compute on the CPU, and refuse what a real one refuses.
 
 `with pretended_cuda() as device:` gives a device that holds tensors of its own. They refuse to be mixed with the CPU's,
 to become numpy arrays and to be drawn from the CPU's generator; their random numbers come from a generator of the
@@ -297,6 +297,8 @@ def pretended_cuda() -> Iterator[Device]:
         "device_count": lambda: 1,
         "current_device": lambda: 0,
         "set_device": lambda _: None,
+        "_exchange_device": lambda _: 0,
+        "_maybe_exchange_device": lambda _: 0,
         "is_bf16_supported": lambda **_: True,
         "get_device_name": lambda *_: properties.name,
         "get_device_properties": lambda *_: properties,
@@ -325,5 +327,12 @@ def pretended_cuda() -> Iterator[Device]:
             torch.__future__.get_overwrite_module_params_on_conversion(),
         )
         torch.__future__.set_overwrite_module_params_on_conversion(True)  # a new class cannot slip into a parameter
-        stack.enter_context(_Placing(device))
+        placing, run_backward = _Placing(device), torch.autograd._engine_run_backward
+
+        def run_backward_here(*args: Any, **options: Any) -> Any:
+            with placing:  # a call of backward is outside of it, and calls Python code of the package
+                return run_backward(*args, **options)
+
+        stack.enter_context(mock.patch.object(torch.autograd, "_engine_run_backward", run_backward_here))
+        stack.enter_context(placing)
         yield device

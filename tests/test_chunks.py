@@ -157,3 +157,22 @@ def test_one_chunk_goes_through_the_model_once() -> None:
 
     forward_chunks(model, make_z, [slice(0, N)]).sum().backward()
     assert calls == [slice(0, N)]
+
+
+@pytest.mark.parametrize("size", [2, 3])  # 13 chunks, the last one smaller, and nine
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_compiled_model_goes_through_any_number_of_chunks(size: int) -> None:
+    torch._dynamo.reset()
+    a, b = (torch.cat([view, view + 0.1, view[:1] + 0.2]) for view in views())  # 25 images
+    chunks = [slice(start, min(start + size, 25)) for start in range(0, 25, size)]
+    found = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        norms = nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+        encoder = nn.Sequential(nn.Conv2d(3, 8, 3), norms[0], nn.ReLU(), nn.Conv2d(8, 8, 3), norms[1], nn.Flatten())
+        model = nn.Sequential(encoder, nn.Linear(8 * 12 * 12, 4))
+        if compiled:
+            encoder.compile(backend="aot_eager")
+        z = forward_chunks(model, lambda part, model=model: model(torch.cat([a[part], b[part]])), chunks)
+        found.append(gradients(model, z) | {name: value.clone() for name, value in model.named_buffers()})
+    assert difference(*found) < 1e-5

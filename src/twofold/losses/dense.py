@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from twofold.losses.prepare import Anchors, anchor_range, prepare, require_pair, require_temperature, twins
+from twofold.losses.prepare import Anchors, anchor_range, anchor_rows, prepare, require_pair, require_temperature, twins
 
 _LINEAR_ABOVE = 40.0  # log(1 + exp(x)) is x to every digit of float64
 
@@ -28,7 +28,7 @@ def nt_xent_dense(
     start, stop = anchor_range(anchors, n)
     with torch.autocast(z_a.device.type, enabled=False):
         z = prepare(torch.cat([z_a, z_b]), normalize)  # (2n, p)
-        rows = torch.cat([torch.arange(start, stop), torch.arange(n + start, n + stop)]).to(z.device)  # (m,)
+        rows = anchor_rows((start, stop), n, z.device)  # (m,)
         pairs = twins(rows, n)  # (m,)
         twin = (z[rows] * z[pairs]).sum(dim=1) / temperature  # (m,): the twin's logit
         logits = _hide((z[rows] / temperature) @ z.T, rows, pairs)  # (m, 2n)

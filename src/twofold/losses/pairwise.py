@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from twofold.losses.prepare import Anchors, anchor_range, prepare, twins
+from twofold.losses.prepare import Anchors, anchor_range, anchor_rows, prepare, twins
 
 _BLOCK = 2**21  # similarities held at once: 8 MiB in float32, a few times that with what is made of them
 
@@ -37,7 +37,7 @@ def mean_over_anchors(
     start, stop = anchor_range(anchors, n)
     with torch.autocast(z_a.device.type, enabled=False):
         z = prepare(torch.cat([z_a, z_b]), normalize)  # (2n, p)
-        rows = torch.cat([torch.arange(start, stop), torch.arange(n + start, n + stop)]).to(z.device)  # (m,)
+        rows = anchor_rows((start, stop), n, z.device)  # (m,)
         blocks = rows.split(max(1, _BLOCK // (2 * n)))
         if len(blocks) == 1:
             return _sum_over(z, rows, term) / (2 * n)

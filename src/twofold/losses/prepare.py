@@ -47,6 +47,13 @@ def anchor_range(anchors: Anchors | None, n: int) -> Anchors:
     return start, stop
 
 
+def anchor_rows(anchors: Anchors, n: int, device: torch.device) -> Tensor:
+    """(m,): where in [z_a; z_b] the views of these images lie, those of z_a first; made on the device."""
+    start, stop = anchors
+    halves = torch.arange(start, stop, device=device), torch.arange(n + start, n + stop, device=device)
+    return torch.cat(halves)
+
+
 def twins(rows: Tensor, n: int) -> Tensor:
     """(m,): where in [z_a; z_b] the twin of each row lies, n further in the first half and n back in the second."""
     return (rows + n) % (2 * n)

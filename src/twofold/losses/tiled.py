@@ -64,12 +64,13 @@ class _Tiled(torch.autograd.Function):
         tiles = list(_tiles(n, anchors, tile))
         others = (_log_sums if bounded else _shifted_log_sums)(y, tiles)  # (2n,): log R
         twins = (y[:n] * y[n:]).sum(dim=1).repeat(2)  # (2n,): the twin's logit
-        own = torch.zeros_like(others, dtype=torch.bool)
-        for rows in _rows_of(anchors, n):
-            own[rows] = True
-        value = functional.softplus((others - twins)[own], threshold=_LARGEST_LOGIT).sum() / (2 * n)
+        own = _rows_of(anchors, n)
+        gaps = torch.cat([(others - twins)[rows] for rows in own])
+        value = functional.softplus(gaps, threshold=_LARGEST_LOGIT).sum() / (2 * n)
         if any(ctx.needs_input_grad):
-            sums = others.logaddexp(twins).masked_fill_(~own, torch.inf)  # others are nobody's anchor: their P is zero
+            sums = torch.full_like(others, torch.inf)  # others are nobody's anchor: their P is zero
+            for rows in own:
+                torch.logaddexp(others[rows], twins[rows], out=sums[rows])
             ctx.save_for_backward(y, lengths, others, sums)
             ctx.rest = (temperature, normalize, tiles, bounded, z_a.dtype)
         return value
