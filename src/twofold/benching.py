@@ -17,6 +17,7 @@ from twofold.recipe import Recipe
 from twofold.runtime.device import Hardware
 from twofold.runtime.memory import return_freed_memory
 from twofold.runtime.peak import PeakMemory
+from twofold.runtime.randomness import forked_random
 from twofold.training import build_state
 from twofold.trials import Bench, Failure, Trial, trial_line
 
@@ -108,7 +109,8 @@ def matrix_flops(hardware: Hardware) -> float:
     """FLOP/s of a large square matrix product in the run's precision: the median of what fits in a second."""
     size = _MATRIX[hardware.device.type]
     dtype = torch.bfloat16 if hardware.precision == "bf16" else torch.float32
-    a, b = (torch.randn(size, size, device=hardware.device).to(dtype) for _ in range(2))
+    with forked_random(hardware.device):
+        a, b = (torch.randn(size, size, device=hardware.device).to(dtype) for _ in range(2))
     taken: list[float] = []
     begin = time.monotonic()
     while len(taken) < 5 or time.monotonic() - begin < 1.0:
@@ -122,8 +124,8 @@ def flops_per_view(recipe: Recipe, hardware: Hardware) -> int:
     """Multiplications and additions of encoder and head for one view, forward and backward."""
     model = build_state(recipe, hardware, peak=1.0, world=World()).model
     side = recipe.views.size_px
-    x = torch.rand(2, recipe.data.channels, side, side, device=hardware.device)
-    with FlopCounterMode(display=False) as counter:
+    x = torch.zeros(2, recipe.data.channels, side, side, device=hardware.device)
+    with forked_random(hardware.device), FlopCounterMode(display=False) as counter:
         model(x)[1].sum().backward()
     return int(counter.get_total_flops()) // 2
 

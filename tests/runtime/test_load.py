@@ -15,9 +15,10 @@ from torch import nn
 
 from pictures import write_pictures
 from twofold import load
+from twofold.benching import flops_per_view
 from twofold.data import load_images
 from twofold.errors import TwofoldError
-from twofold.evaluation import embed_images
+from twofold.evaluation import build_network, embed_images
 from twofold.heads import build_head, layer_outputs
 from twofold.model import SimCLR
 from twofold.pretraining import pretrain
@@ -268,3 +269,22 @@ def test_a_head_that_does_not_fit_its_recipe_is_refused(copy: Path, settings: di
     kind = settings.get("head", "nonlinear")
     with pytest.raises(TwofoldError, match=f"do not fit the recipe's head '{kind}', which has"):
         load_head(copy, hardware=CPU)
+
+
+def test_random_numbers_of_the_program_around_go_on(folder: Path, run: Path) -> None:
+    """Building a module draws its weights, also where others replace them at once."""
+    loaded = load(run, hardware=CPU)
+    uses: dict[str, Callable[[], Any]] = {
+        "load": lambda: load(run, hardware=CPU),
+        "load_head": lambda: load_head(run, hardware=CPU),
+        "build_untrained": lambda: build_untrained(RECIPE, 1, loaded.hardware),
+        "build_network": lambda: build_network(loaded.encoder, dim=64, classes=3, hardware=loaded.hardware, seed=0),
+        "embed": lambda: loaded.embed(sorted((folder / "bars").iterdir())[:2]),
+        "flops_per_view": lambda: flops_per_view(RECIPE, loaded.hardware),
+    }
+    moved = []
+    for name, use in uses.items():
+        before = torch.get_rng_state()
+        use()
+        moved += [name] if not torch.equal(torch.get_rng_state(), before) else []
+    assert moved == []

@@ -18,7 +18,7 @@ from twofold.errors import DivergedError
 from twofold.evaluation.embed import Hardware
 from twofold.optim import build_optimizer, lr_at, peak_lr
 from twofold.recipe import Op, OptimRecipe, ViewsRecipe
-from twofold.runtime.randomness import forked_random, seed_random
+from twofold.runtime.randomness import forked_random, seed_random, weights_of_seed
 from twofold.views import one_view, sample_rows
 
 _CLASSIFIER_STD = 0.01
@@ -77,7 +77,8 @@ def build_network(
     The classifier starts normal with standard deviation 0.01 and bias 0, a function of the seed (reference 4.2). What
     is handed in is never trained.
     """
-    classifier = nn.Linear(dim, classes)
+    with weights_of_seed(seed):
+        classifier = nn.Linear(dim, classes)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         classifier.weight.normal_(std=_CLASSIFIER_STD, generator=generator)

@@ -12,6 +12,7 @@ from twofold.encoders import build_encoder
 from twofold.errors import TwofoldError
 from twofold.recipe import EncoderRecipe, ViewsRecipe
 from twofold.runtime.load import Loaded, load
+from twofold.runtime.randomness import weights_of_seed
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as the weights of both libraries expect
 _CLASSIFIERS = ("fc.", "classifier.", "head.", "heads.")
@@ -74,7 +75,8 @@ def _foreign(name: str, file: Path, like: Loaded, size_px: int | None) -> Beside
     views = like.recipe.views
     if size_px is not None:
         views = replace(views, size_px=size_px, eval_size_px=None)
-    encoder = build_encoder(EncoderRecipe(encoder=name), channels=3, size_px=views.embedding_px)
+    with weights_of_seed(0):  # which the file's replace
+        encoder = build_encoder(EncoderRecipe(encoder=name), channels=3, size_px=views.embedding_px)
     weights = {key: value for key, value in _read(file).items() if not key.startswith(_CLASSIFIERS)}
     try:
         encoder.module.load_state_dict(weights)  # type: ignore[union-attr]

@@ -124,8 +124,9 @@ def load_head(path: str | Path, *, hardware: HardwareRecipe | None = None) -> nn
     saved = _newest_checkpoint(run)
     if run.encoder.exists():
         _require_twin(run, _weights(saved, "encoder."), _read_file(run.encoder)[1], saved["step"])
-    encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
-    head = build_head(recipe.head, dim=encoder.dim)
+    with weights_of_seed(0):  # which those of the run replace
+        encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
+        head = build_head(recipe.head, dim=encoder.dim)
     _fill(head, _weights(saved, "head."), f"head '{recipe.head.head}'")
     resolve_hardware(hardware or HardwareRecipe()).place(head)
     return head.eval()
@@ -174,7 +175,8 @@ def _read_file(path: Path) -> tuple[Recipe, dict[str, Tensor]]:
 
 def _loaded(recipe: Recipe, weights: dict[str, Tensor], chosen: HardwareRecipe | None, step: int | None) -> Loaded:
     hardware = resolve_hardware(chosen or HardwareRecipe())
-    encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
+    with weights_of_seed(0):  # which those given replace
+        encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
     _fill(encoder, weights, f"encoder '{recipe.encoder.encoder}'")
     hardware.place(encoder).eval()
     return Loaded(encoder, recipe, hardware, step)

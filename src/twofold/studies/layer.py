@@ -1,6 +1,7 @@
 """Which layer holds the representation, and what z has lost (paper, section 4.2 and table 3)."""
 
 from twofold.encoders import build_encoder
+from twofold.runtime.randomness import weights_of_seed
 from twofold.studies.cell import Cell, with_seeds
 from twofold.studies.claim import Claim, Comparison
 from twofold.studies.found import Found
@@ -17,7 +18,8 @@ FIRST = "colour or grey"  # already in the policy; the others are added to it, e
 def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:  # noqa: ARG001
     """One pretraining for each transformation that is told; z is as long as h."""
     base = scale.base
-    dim = build_encoder(base.encoder, channels=base.data.channels, size_px=base.views.size_px).dim
+    with weights_of_seed(0):
+        dim = build_encoder(base.encoder, channels=base.data.channels, size_px=base.views.size_px).dim
     policy = build_policy(base.views)
     return with_seeds(
         [
