@@ -2,7 +2,7 @@
 
 import pytest
 
-from twofold.plan import make_plan
+from twofold.plan import make_plan, most_looks
 from twofold.recipe import OptimRecipe, Recipe, ScheduleRecipe
 
 
@@ -21,6 +21,13 @@ def test_epochs() -> None:
 
 def test_minutes() -> None:
     assert make_plan(recipe(minutes=2.0), images=50_000, step_s=0.5).steps == 240
+
+
+def test_minutes_leave_time_for_the_looks_but_no_more_than_half() -> None:
+    watched = recipe(minutes=2.0).with_settings(monitor_share=0.25)
+    assert most_looks(watched) == 5
+    assert make_plan(watched, images=50_000, step_s=0.5, look_s=2.0).steps == (120 - 5 * 2) / 0.5
+    assert make_plan(watched, images=50_000, step_s=0.5, look_s=90.0).steps == 60 / 0.5
 
 
 def test_at_least_one_step() -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import safetensors.torch
 import torch
 
 from pictures import CLASSES, write_pictures
-from twofold import pretraining
+from twofold import measuring, pretraining
 from twofold.data import ImageSet
 from twofold.errors import TwofoldError
 from twofold.evaluation import build_knn_monitor
@@ -20,6 +21,7 @@ from twofold.losses import build as choosing
 from twofold.pretraining import pretrain
 from twofold.recipe import Recipe
 from twofold.runtime.checkpoint import load_checkpoint
+from twofold.runtime.progress import ProgressLine
 from twofold.runtime.record import Run
 
 TINY = Recipe().with_settings(
@@ -178,12 +180,53 @@ def test_minutes_become_steps_once_and_a_continuation_keeps_them(
     data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = TINY.with_settings(minutes=0.021)
+    monkeypatch.setattr("twofold.startup.measure_look_s", lambda *_a: 0.0)
     monkeypatch.setattr("twofold.startup.measure_step_s", lambda *_a, **_k: 0.1)
     run = pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
     assert run.read_recipe()["steps"] == 12
     monkeypatch.setattr("twofold.startup.measure_step_s", lambda *_a, **_k: 0.001)
     pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
     assert run.read_recipe()["steps"] == 12
+
+
+@pytest.mark.parametrize("read_s", [0.0, 0.15], ids=["computing is the limit", "reading is the limit"])
+def test_minutes_are_held_whatever_the_first_step_takes(
+    data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_s: float
+) -> None:
+    """Naps many times as long as a step, under which what else the machine does hardly shows."""
+    read, step, loop = ImageSet.read, measuring.train_step, pretraining._train
+    loop_s: list[float] = []
+
+    def slow_read(self: ImageSet, rows: Any) -> Any:
+        time.sleep(read_s)
+        return read(self, rows)
+
+    def slow_start(state: Any, *arguments: Any, **options: Any) -> Any:
+        time.sleep(1.0 if state.step == 0 else max(0.0, 0.15 - read_s))
+        return step(state, *arguments, **options)
+
+    def timed(*arguments: Any) -> None:
+        start = time.monotonic()
+        loop(*arguments)
+        loop_s.append(time.monotonic() - start)
+
+    monkeypatch.setattr(ImageSet, "read", slow_read)
+    monkeypatch.setattr(measuring, "train_step", slow_start)
+    monkeypatch.setattr(pretraining, "train_step", slow_start)
+    monkeypatch.setattr(pretraining, "_train", timed)
+    recipe = TINY.with_settings(minutes=0.06, monitor_share=1.0, batch_size=8)
+    pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
+    assert loop_s[0] == pytest.approx(3.6 + 1.0, rel=0.15)  # the start comes on top
+
+
+def test_every_step_is_shown(data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long run logs one step in hundreds; the time left must not wait for that."""
+    shown: list[int] = []
+    monkeypatch.setattr(ProgressLine, "update", lambda _self, done, _text: shown.append(done))
+    monkeypatch.setattr(pretraining, "_METRIC_ROWS", 1)
+    run = pretrain(data, out=tmp_path / "run", recipe=TINY, cache=cache)
+    assert shown == list(range(1, run.read_recipe()["steps"] + 1))
+    assert len([row for row in metrics(run) if "loss" in row]) == 1
 
 
 def test_measuring_does_not_change_the_run(

@@ -85,6 +85,21 @@ def test_what_is_slow_is_seen_and_nothing_else(
     assert max(found.parts_s, key=lambda one: found.parts_s[one]) == part
 
 
+def test_what_was_read_during_a_slow_start_hides_no_waiting(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward, calls = training.SimCLR.forward, [0]
+
+    def slow_first(*arguments: Any, **options: Any) -> Any:
+        calls[0] += 1
+        time.sleep(5 * NAP_S if calls[0] == 1 else 0)
+        return forward(*arguments, **options)
+
+    monkeypatch.setattr(training.SimCLR, "forward", slow_first)
+    monkeypatch.setattr(ImageSet, "read", slowed(ImageSet.read))
+    found = profiled(images)
+    assert found.parts_s["data wait"] > 0.5 * NAP_S
+    assert found.step_s < 3 * NAP_S
+
+
 def test_seconds_end_it_early(images: ImageSet) -> None:
     assert profiled(images, steps=10_000, seconds=0.01).steps == 3
 

@@ -1,51 +1,131 @@
 """Measurements before a run begins, on a state of their own: how long a step takes, and how much memory."""
 
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from statistics import median
 
-from twofold.data import ImageBatch
+import torch
+from torch import Tensor
+
+from twofold.data import ImageBatch, ImageSet
 from twofold.distributed import Share, World
 from twofold.errors import TwofoldError
+from twofold.looking import Monitor, build_look
 from twofold.recipe import Recipe
+from twofold.runtime.console import say
 from twofold.runtime.device import Hardware
-from twofold.runtime.peak import PeakMemory
+from twofold.runtime.memory import return_freed_memory
+from twofold.runtime.peak import PeakMemory, available_memory
 from twofold.runtime.randomness import forked_random
 from twofold.training import TrainState, build_state, train_step
 
 _TRIAL_LR = 1e-9
-_MOST_STEPS = 60
+_ALIKE = 1.25  # two steps agree where the longer takes at most so many times the shorter
+_MOST_WARM_UP = 10
+_FEWEST = 3
+_LONG_LOOK_S = 5.0  # beside which a first look's start does not count
+_BLOCKS, _MOST_IN_BLOCK = 5, 12
+MOST_BATCHES = _FEWEST + _BLOCKS * _MOST_IN_BLOCK + 1  # that a measurement of a step reads
 
 
 def measure_step_s(
-    recipe: Recipe, hardware: Hardware, world: World, share: Share, batch: ImageBatch, *, seconds: float = 6.0
+    recipe: Recipe,
+    hardware: Hardware,
+    world: World,
+    share: Share,
+    batch: ImageBatch,
+    batches: Iterable[ImageBatch],
+    *,
+    seconds: float,
 ) -> float:
-    """Median duration of a training step in seconds, measured for about `seconds`, or by one step if that is longer."""
+    """Median duration of a training step in seconds, waiting for its images included, measured for about `seconds`.
+
+    Steps on `batch` warm up: the first of a process, a compiler or a GPU takes many times as long as the others. Then
+    come at least three, through `batches` (made anew here, so that nothing was read ahead while warming up).
+    """
     state = build_state(recipe, hardware, peak=_TRIAL_LR, world=world)
 
-    def timed() -> float:
-        start = time.monotonic()
-        _step(state, recipe, hardware, world, share, batch)
-        return time.monotonic() - start
+    def step(one: ImageBatch) -> Tensor:
+        return _step(state, recipe, hardware, world, share, one)
 
+    with forked_random(hardware.device), closing(iter(batches)) as source:  # type: ignore[type-var]  # a generator
+        warm_up(lambda: step(batch).item(), world, seconds=seconds)
+        reader = _Paced(step, source)
+        few = [reader.pace_s(1) for _ in range(_FEWEST)]
+        in_block = world.from_first(lambda: min(_MOST_IN_BLOCK, int(seconds / median(few) / _BLOCKS)))
+        paces = [reader.pace_s(in_block) for _ in range(_BLOCKS)] if in_block else few
+    return world.from_first(lambda: median(paces))
+
+
+def warm_up(step: Callable[[], object], world: World, *, seconds: float) -> None:
+    """Take steps until two in a row take about as long; at most ten, and after `seconds` only while they get quicker.
+
+    All processes take as many. `step` waits until the device has done its work.
+    """
+    taken = [_timed(step)]
+    enough = False
+    while not enough and len(taken) < _MOST_WARM_UP:
+        taken.append(_timed(step))
+        agreed = max(taken[-2:]) <= _ALIKE * min(taken[-2:])
+        falling = taken[-1] * _ALIKE < taken[-2]
+        late = len(taken) >= _FEWEST and sum(taken[1:]) > seconds and not falling
+        enough = world.from_first(partial(bool, agreed or late))
+
+
+def _timed(work: Callable[[], object]) -> float:
+    """Seconds that it takes."""
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start
+
+
+class _Paced:
+    """Takes steps on a stream of batches; between the arrival of one and of the next lies a step with its waiting."""
+
+    def __init__(self, step: Callable[[ImageBatch], Tensor], batches: Iterator[ImageBatch]) -> None:
+        self._step, self._batches = step, batches
+        self._batch = next(batches)
+        self._arrived = time.monotonic()
+
+    def pace_s(self, steps: int) -> float:
+        """Seconds a step over the next `steps`; the device is waited for once, at their end, as in training."""
+        begin = self._arrived
+        for number in range(steps):
+            loss = self._step(self._batch)
+            if number == steps - 1:
+                loss.item()
+            self._batch = next(self._batches)
+        self._arrived = time.monotonic()
+        return (self._arrived - begin) / steps
+
+
+def measure_look_s(recipe: Recipe, hardware: Hardware, images: ImageSet, monitors: Sequence[Monitor]) -> float:
+    """Seconds of a look beside the training: of the second, or of the first where that is long and nothing compiles."""
+    state = build_state(recipe, hardware, peak=_TRIAL_LR, world=World())
+    look = build_look(lambda _row: None, recipe, hardware, images, monitors)
     with forked_random(hardware.device):
-        first, rest = timed(), []
-        if world.from_first(lambda: first) <= seconds:
-            second = timed()
-            count = world.from_first(lambda: min(_MOST_STEPS, max(3, round(seconds / second))))
-            rest = sorted(timed() for _ in range(count))
-    return world.from_first(lambda: rest[len(rest) // 2] if rest else first)
+        first = _timed(lambda: look(state))
+        return first if first > _LONG_LOOK_S and not recipe.hardware.compile else _timed(lambda: look(state))
 
 
 def choose_chunk(recipe: Recipe, hardware: Hardware, world: World, batch: ImageBatch, *, memory: int) -> int:
     """The most images of the global batch that can go through the model together in `memory` bytes a process.
 
     Measured with steps of two chunks each, the chunk doubled until the next would not fit: a straight line through the
-    last two peaks tells. `batch` holds this process' images of one step.
+    last two peaks tells. `batch` holds this process' images of one step. On a GPU, no more than is free there.
     Raises TwofoldError where not even the smallest chunk fits.
     """
     whole, unit = recipe.schedule.batch_size, 2 * world.size
-    state, rest = build_state(recipe, hardware, peak=_TRIAL_LR, world=world), _beside_the_chunks(recipe, batch)
+    memory = _limited(memory, hardware.device, world)
+    state, rest = (
+        build_state(recipe, hardware, peak=_TRIAL_LR, world=world),
+        _beside_the_chunks(recipe, hardware, batch),
+    )
     smaller, chunk = (0, 0), unit
     while True:
+        return_freed_memory()  # what the smaller chunks left in pieces
         share = world.share(min(2 * chunk, whole), chunk)
         with forked_random(hardware.device), PeakMemory(hardware.device) as peak:
             _step(state, recipe, hardware, world, share, batch.part(slice(0, len(share.positions))))
@@ -65,14 +145,25 @@ def choose_chunk(recipe: Recipe, hardware: Hardware, world: World, batch: ImageB
     return min(most, whole)
 
 
-def _beside_the_chunks(recipe: Recipe, batch: ImageBatch) -> int:
-    """Bytes that grow with the batch and not with the chunk: pictures read ahead, and z in its stages."""
-    pictures = 3 * batch.images.numel()
+def _limited(memory: int, device: torch.device, world: World) -> int:
+    """`memory`, or what this process can have of the GPU at most, where that is less."""
+    available = available_memory(device)
+    least = memory if available is None else -world.highest(-min(memory, available))
+    if least < memory:
+        say(f"memory: {least / 2**20:,.0f} MiB are free on '{device}', and no more is planned with")
+    return least
+
+
+def _beside_the_chunks(recipe: Recipe, hardware: Hardware, batch: ImageBatch) -> int:
+    """Bytes that grow with the batch and not with the chunk: z in its stages, and images read ahead on the CPU."""
+    images = 3 * batch.images.numel() if hardware.device.type == "cpu" else 0  # a GPU is sent a chunk's at a time
     z = 8 * 2 * recipe.schedule.batch_size * recipe.head.z_dim * 4
-    return pictures + z
+    return images + z
 
 
-def _step(state: TrainState, recipe: Recipe, hardware: Hardware, world: World, share: Share, batch: ImageBatch) -> None:
+def _step(
+    state: TrainState, recipe: Recipe, hardware: Hardware, world: World, share: Share, batch: ImageBatch
+) -> Tensor:
     result = train_step(
         state,
         batch,
@@ -84,4 +175,4 @@ def _step(state: TrainState, recipe: Recipe, hardware: Hardware, world: World, s
         world=world,
         share=share,
     )
-    result["loss"].item()
+    return result["loss"]

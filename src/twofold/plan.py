@@ -27,9 +27,18 @@ class Plan:
     derived: dict[str, str]
 
 
-def make_plan(recipe: Recipe, *, images: int, step_s: float, processes: int = 1, chunk: int | None = None) -> Plan:
+def make_plan(
+    recipe: Recipe,
+    *,
+    images: int,
+    step_s: float,
+    look_s: float = 0.0,
+    processes: int = 1,
+    chunk: int | None = None,
+) -> Plan:
     """Steps, warm-up and learning rate of a run on `images` pictures whose step takes `step_s` seconds.
 
+    A run by minutes leaves time for its looks, of `look_s` seconds each, but no more than half of all.
     `chunk` is the resolved one: the recipe's, or what was found to fit in memory.
     """
     schedule, optim = recipe.schedule, recipe.optim
@@ -38,9 +47,12 @@ def make_plan(recipe: Recipe, *, images: int, step_s: float, processes: int = 1,
         formula = f"{images:,} images x {schedule.epochs:g} epochs / {schedule.batch_size} = {steps:,}"
     else:
         assert schedule.minutes is not None
-        steps = max(1, math.floor(schedule.minutes * 60 / step_s))
+        whole_s = schedule.minutes * 60
+        looks_s = min(most_looks(recipe) * look_s, whole_s / 2)
+        steps = max(1, math.floor((whole_s - looks_s) / step_s))
         epochs = steps * schedule.batch_size / images
-        formula = f"{schedule.minutes:g} min / {step_s:.3g} s a step (measured) = {steps:,} = {epochs:.1f} epochs"
+        time = f"({schedule.minutes:g} min - {looks_s:.2g} s of looks)" if looks_s else f"{schedule.minutes:g} min"
+        formula = f"{time} / {step_s:.3g} s a step (measured) = {steps:,} = {epochs:.1f} epochs"
     warmup = round(steps * optim.warmup_fraction)
     peak = peak_lr(optim, schedule.batch_size)
     return Plan(
@@ -56,6 +68,11 @@ def make_plan(recipe: Recipe, *, images: int, step_s: float, processes: int = 1,
             **_portions(recipe.loss, schedule.batch_size, chunk, processes),
         },
     )
+
+
+def most_looks(recipe: Recipe) -> int:
+    """How often a run with more steps than looks is looked at: before the first step, and after each share of them."""
+    return 1 + math.ceil(1 / recipe.monitor.monitor_share)
 
 
 def _candidates(loss: LossRecipe, batch_size: int) -> dict[str, str]:

@@ -17,10 +17,11 @@ from twofold.plan import Plan, require_enough
 from twofold.profiling import profile_steps, show_profile
 from twofold.recipe import Recipe
 from twofold.runtime.checkpoint import load_checkpoint, save_checkpoint
-from twofold.runtime.console import ProgressLine, say
+from twofold.runtime.console import say
 from twofold.runtime.device import Hardware, resolve_hardware
 from twofold.runtime.load import save_encoder
 from twofold.runtime.log import build_log
+from twofold.runtime.progress import ProgressLine
 from twofold.runtime.randomness import forked_random
 from twofold.runtime.record import Run, open_run
 from twofold.runtime.signals import stop_signals
@@ -76,7 +77,9 @@ def pretrain(
         say_found(images, len(images.rows("train")))
         world.in_turn(lambda: require_enough(images, recipe.schedule.batch_size))
         world.in_turn(lambda: world.share(recipe.schedule.batch_size, recipe.schedule.chunk))
-        plan = resume_plan(run, record, images) if record else begin(run, recipe, hardware, images, world)
+        watching = monitors if world.is_first else ()
+        built = [monitor for build in watching if (monitor := build(images, recipe, hardware))]
+        plan = resume_plan(run, record, images) if record else begin(run, recipe, hardware, images, world, built)
         if profile:
             _profile(run, recipe, hardware, images, world, chunk=plan.chunk, steps=profile)
         state, window = build_state(recipe, hardware, peak=plan.peak, world=world), Window()
@@ -85,8 +88,6 @@ def pretrain(
             window.load_state_dict(saved["window"])
             say(f"Continuing at step {state.step:,} of {plan.steps:,}.")
         if state.step < plan.steps:
-            watching = monitors if world.is_first else ()
-            built = [monitor for build in watching if (monitor := build(images, recipe, hardware))]
             with forked_random(hardware.device):
                 _train(run, state, window, recipe, plan, hardware, images, built, world)
         if world.is_first:
@@ -155,7 +156,7 @@ def _train(
         last_step=plan.steps,
         positions=share.positions.numpy(),
     )
-    saved_s = time.monotonic()
+    saved_s, text = time.monotonic(), ""
     with stop_signals() as stopped, ProgressLine(plan.steps, state.step) as line:
         for batch in loader:
             lr = lr_at(state.step, steps=plan.steps, warmup_steps=plan.warmup_steps, peak=plan.peak)
@@ -179,7 +180,7 @@ def _train(
                 state.elapsed_s += row.pop("window_s")
                 epoch = epochs_of(state.step, recipe, images)
                 log({"step": state.step, "epoch": epoch, **row, "lr": lr, "elapsed_s": state.elapsed_s})
-                line.update(state.step, _progress_text(row))
+                text = _progress_text(row)
             if state.step % look_every == 0 or last:
                 _require_finite(run, state)
                 world.from_first(lambda: _look(look, run, state))
@@ -191,6 +192,7 @@ def _train(
             if due and world.is_first:
                 save_checkpoint(run.checkpoints, state.step, {**state_dict(state), "window": window.state_dict()})
             saved_s = time.monotonic() if due else saved_s
+            line.update(state.step, text)
             if number and not last:
                 _stop(number, state.step, plan.steps)
 

@@ -1,5 +1,6 @@
 """Where the time of a training step goes: its parts, told apart by hooks on the model and the optimizer."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -11,8 +12,9 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from twofold.data import ImageSet, Loader
+from twofold.data import ImageBatch, ImageSet, Loader, rows_of_step
 from twofold.distributed import Share, World
+from twofold.measuring import warm_up
 from twofold.recipe import Recipe
 from twofold.runtime.console import console
 from twofold.runtime.device import Hardware
@@ -30,7 +32,6 @@ _MEANING = {
     "optimizer": "new weights",
     "rest": "contrastive accuracy, sums over processes, bookkeeping",
 }
-_WARM_UP = 2
 _FEWEST = 3
 _TRIAL_LR = 1e-9
 
@@ -88,24 +89,17 @@ def profile_steps(
     seconds: float | None = None,
     measure_memory: bool = False,
 ) -> Profile:
-    """Profile real training steps on a state of their own, after two that warm up; no weight of a run is touched.
+    """Profile real training steps on a state of their own, after some that warm up; no weight of a run is touched.
 
     Parts end where a hook is called, and the device is waited for there, so that a GPU's work counts where it was
     asked for. Where a batch goes through the model in chunks, the loss counts among the views. `seconds` ends it
-    early, after at least three steps (for one process). `measure_memory` takes the peak of the second step.
+    early, after at least three steps (for one process). `measure_memory` takes the peak of a step of its own.
     """
     state, rows = build_state(recipe, hardware, peak=_TRIAL_LR, world=world), images.rows("train")
-    clock = _Clock(state, hardware.device)
-    loader = Loader(
-        images,
-        rows,
-        batch_size=recipe.schedule.batch_size,
-        seed=recipe.schedule.seed,
-        last_step=_WARM_UP + steps,
-        positions=share.positions.numpy(),
-    )
+    clock, own = _Clock(state, hardware.device), share.positions.numpy()
+    size, seed = recipe.schedule.batch_size, recipe.schedule.seed
 
-    def step(batch: Any) -> None:
+    def step(batch: ImageBatch) -> None:
         clock.start()
         result = train_step(
             state,
@@ -123,24 +117,25 @@ def profile_steps(
 
     taken: list[dict[str, float]] = []
     totals: list[float] = []
-    peak_bytes, begin, waited = None, time.monotonic(), 0.0
-    start = begin
-    with forked_random(hardware.device), closing(iter(loader)) as batches:  # type: ignore[type-var]  # a generator
-        for number, batch in enumerate(batches):
-            if measure_memory and number == 1:
-                peak_bytes = _peak(hardware, step, batch)
-            else:
+    warm = images.read(rows_of_step(rows, size, seed, 0)[own])
+    with forked_random(hardware.device):
+        warm_up(lambda: step(warm), world, seconds=math.inf if seconds is None else seconds)
+        peak_bytes = _peak(hardware, step, warm) if measure_memory else None
+        loader = Loader(images, rows, batch_size=size, seed=seed, last_step=steps, positions=own)
+        waited, start = 0.0, time.monotonic()
+        begin = start
+        with closing(iter(loader)) as batches:  # type: ignore[type-var]  # a generator
+            for batch in batches:
                 step(batch)
-            end = time.monotonic()
-            if number >= _WARM_UP:
+                end = time.monotonic()
                 taken.append({**clock.parts, "data wait": loader.wait_s - waited})
                 totals.append(end - begin)
-            begin, waited = end, loader.wait_s
-            if seconds is not None and len(totals) >= _FEWEST and end - start > seconds:
-                break
+                begin, waited = end, loader.wait_s
+                if seconds is not None and len(totals) >= _FEWEST and end - start > seconds:
+                    break
     clock.close()
     return Profile(
-        images=recipe.schedule.batch_size,
+        images=size,
         steps=len(totals),
         step_s=median(totals),
         parts_s={part: median(one[part] for one in taken) for part in PARTS},
@@ -201,7 +196,7 @@ class _Clock:
         return time.monotonic()
 
 
-def _peak(hardware: Hardware, step: Callable[[Any], None], batch: Any) -> int:
+def _peak(hardware: Hardware, step: Callable[[ImageBatch], None], batch: ImageBatch) -> int:
     with PeakMemory(hardware.device) as peak:
         step(batch)
     return peak.bytes

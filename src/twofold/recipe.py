@@ -146,7 +146,11 @@ class ScheduleRecipe:
     batch_size: Annotated[int, Help("images a step (twice as many views), over all processes")] = 256
     epochs: Annotated[float | None, Help("passes over the training images")] = None
     minutes: Annotated[
-        float | None, Help("time to train for; turned into a number of steps by a short measurement")
+        float | None,
+        Help(
+            "time to train for, reading and looks included, turned into a number of steps by a short measurement; "
+            "measuring, compiling and the report come on top"
+        ),
     ] = None
     chunk: Annotated[
         int | None,

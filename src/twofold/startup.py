@@ -1,15 +1,17 @@
 """The start of a run: say what was found and decided, write it down."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from twofold.data import ImageSet, rows_of_step
+from twofold.data import ImageSet, Loader, rows_of_step
 from twofold.distributed import World
 from twofold.errors import TwofoldError
 from twofold.files import write_atomically
-from twofold.measuring import choose_chunk, measure_step_s
-from twofold.plan import Plan, make_plan
+from twofold.looking import Monitor
+from twofold.measuring import MOST_BATCHES, choose_chunk, measure_look_s, measure_step_s
+from twofold.plan import Plan, make_plan, most_looks
 from twofold.recipe import Recipe
 from twofold.runtime.console import duration, say, show_settings
 from twofold.runtime.device import Hardware
@@ -24,6 +26,8 @@ from twofold.runtime.sheet import SHEET_PAIRS, view_sheet
 from twofold.training import make_views
 from twofold.versions import versions
 from twofold.views import build_policy, sample_views, take_rows
+
+_SHORTEST_S, _LONGEST_S, _SHARE_OF_TIME = 0.2, 6.0, 0.05  # of measuring a step; the share is that of --minutes
 
 
 def require_place(data: str | Path, out: str | Path) -> None:
@@ -50,7 +54,9 @@ def resume_plan(run: Run, record: dict[str, Any], images: ImageSet) -> Plan:
     return Plan(**record["plan"], derived=record["derived"])
 
 
-def begin(run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, world: World) -> Plan:
+def begin(
+    run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, world: World, monitors: Sequence[Monitor]
+) -> Plan:
     """Measure a step in all processes; in the first, print what was found and decided, write recipe.json, views.png."""
     rows, schedule = images.rows("train"), recipe.schedule
     own = world.share(schedule.batch_size, schedule.chunk)
@@ -58,18 +64,41 @@ def begin(run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, world:
     chunk = schedule.chunk
     if recipe.hardware.memory_bytes is not None:
         chunk = choose_chunk(recipe, hardware, world, batch, memory=recipe.hardware.memory_bytes)
-    seconds = 0.2 if schedule.minutes is None else 6.0  # only printed, or turned into a number of steps
-    step_s = measure_step_s(recipe, hardware, world, world.share(schedule.batch_size, chunk), batch, seconds=seconds)
-    plan = make_plan(recipe, images=len(rows), step_s=step_s, processes=world.size, chunk=chunk)
-    world.from_first(lambda: _write_down(run, recipe, hardware, images, plan, step_s))
+    share = world.share(schedule.batch_size, chunk)
+    batches = Loader(
+        images,
+        rows,
+        batch_size=schedule.batch_size,
+        seed=schedule.seed,
+        last_step=MOST_BATCHES,
+        positions=share.positions.numpy(),
+    )
+    seconds = _measured_s(schedule.minutes)
+    step_s = measure_step_s(recipe, hardware, world, share, batch, batches, seconds=seconds)
+    look_s = 0.0
+    if schedule.minutes is not None:
+        look_s = world.from_first(lambda: measure_look_s(recipe, hardware, images, monitors))
+    plan = make_plan(recipe, images=len(rows), step_s=step_s, look_s=look_s, processes=world.size, chunk=chunk)
+    world.from_first(lambda: _write_down(run, recipe, hardware, images, plan, step_s, look_s))
     return plan
 
 
-def _write_down(run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, plan: Plan, step_s: float) -> None:
+def _measured_s(minutes: float | None) -> float:
+    """About how long to measure a step: briefly where it is only printed, longer where it decides about the steps."""
+    if minutes is None:
+        return _SHORTEST_S
+    return min(_LONGEST_S, max(_SHORTEST_S, _SHARE_OF_TIME * minutes * 60))
+
+
+def _write_down(
+    run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, plan: Plan, step_s: float, look_s: float
+) -> None:
     settings = {name: value for name, value in recipe.settings().items() if value is not None}
     show_settings(f"\nRecipe {recipe.name}", settings)
     show_settings("\nHardware", dict(hardware.describe()))
-    time = f"{plan.steps:,} steps x {step_s:.3g} s = {duration(plan.steps * step_s)}"
+    looks = min(most_looks(recipe), plan.steps + 1)
+    terms = f"{plan.steps:,} steps x {step_s:.3g} s" + (f" + {looks} looks x {look_s:.2g} s" if look_s else "")
+    time = f"{terms} = {duration(plan.steps * step_s + looks * look_s)}"
     show_settings("\nDerived", {**plan.derived, "expected time": time})
     say("")
     write_atomically(run.views, _first_views(recipe, hardware, images))

@@ -16,8 +16,8 @@ _EVERY_S = 0.002
 class PeakMemory:
     """`with PeakMemory(device) as peak: ...`, then `peak.bytes`: what the process (CPU) or torch (GPU) held at most.
 
-    On the CPU, memory of the process without mapped files, looked at every 2 ms. Raises TwofoldError on systems that
-    do not tell.
+    On a GPU, all that torch had taken from the driver, pieces that it could not use again among it. On the CPU,
+    memory of the process without mapped files, looked at every 2 ms. Raises TwofoldError on systems that do not tell.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -46,7 +46,7 @@ class PeakMemory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._device.type == "cuda":
-            self.bytes = torch.cuda.max_memory_allocated(self._device)
+            self.bytes = torch.cuda.max_memory_reserved(self._device)
         else:
             self._done.set()
             self._watch.join()
@@ -57,3 +57,11 @@ class PeakMemory:
             self.bytes = max(self.bytes, (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE"))
             if self._done.wait(_EVERY_S):
                 return
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Bytes that this process can have at most on a GPU: what is free, and what torch holds already. None elsewhere."""
+    if device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free + torch.cuda.memory_reserved(device))

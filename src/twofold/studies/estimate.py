@@ -9,7 +9,7 @@ from twofold.benching import flops_per_view
 from twofold.data import ImageBatch
 from twofold.distributed import World
 from twofold.evaluation.tuning import MANNERS, make_schedule
-from twofold.measuring import measure_step_s
+from twofold.measuring import MOST_BATCHES, measure_step_s
 from twofold.recipe import Recipe
 from twofold.runtime.device import Hardware
 from twofold.studies.cell import Cell
@@ -31,7 +31,8 @@ def views_per_s(recipe: Recipe, hardware: Hardware, *, seconds: float = 2.0) -> 
         np.random.default_rng(0).integers(0, 256, (size, recipe.data.channels, stored, stored), "uint8")
     )
     batch = ImageBatch(noise, torch.full((size, 2), stored))
-    return 2 * size / measure_step_s(recipe, hardware, world, world.share(size), batch, seconds=seconds)
+    batches = (batch for _ in range(MOST_BATCHES))
+    return 2 * size / measure_step_s(recipe, hardware, world, world.share(size), batch, batches, seconds=seconds)
 
 
 def build_estimate(
