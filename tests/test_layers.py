@@ -11,7 +11,7 @@ import twofold
 ROOT = Path(twofold.__file__).parent
 LAYERS = [
     {"errors", "files", "locks", "versions"},
-    {"op", "setting"},
+    {"op", "setting", "kinds"},
     {"loss_recipe", "hardware_recipe"},
     {"recipe", "finite"},
     {"recipes", "flags", "views", "encoders", "heads", "losses", "health", "sample"},

@@ -16,6 +16,7 @@ from twofold.evaluating import transfer as transfer
 from twofold.evaluation import build_gallery, build_knn_monitor, embed_images, require_parquet, write_embeddings
 from twofold.files import make_folder, write_json
 from twofold.flags import as_flags
+from twofold.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path
 from twofold.pretraining import pretrain as run_pretraining
 from twofold.recipe import Recipe
 from twofold.recipes import Found, build_recipe
@@ -30,11 +31,11 @@ from twofold.versions import versions
 
 
 def pretrain(
-    data: str | Path,
+    data: AnyPath,
     *,
-    out: str | Path,
-    recipe: str | Path | Recipe = "photos",
-    cache: Path | None = None,
+    out: AnyPath,
+    recipe: AnyPath | Recipe = "photos",
+    cache: AnyPath | None = None,
     allow_outside: bool = False,
     profile: int = 0,
     **settings: Any,
@@ -45,13 +46,16 @@ def pretrain(
     `pretrain("photos/", out="run", batch_size=512, epochs=100)`. Everything else is as in
     `twofold.pretraining.pretrain`, with k-NN accuracy watched where the pictures have labels.
     """
+    data, out, cache = as_data(data), as_path("out", out), as_optional_path("cache", cache)
+    profile, allow_outside = as_kind("profile", profile, int), as_kind("allow_outside", allow_outside, bool)
+    name = "" if isinstance(recipe, Recipe) else as_data(recipe, "recipe")
     require(profile >= 0, "profile", profile, "at least 0 steps")
     with open_world(str(settings.get("device") or "auto")) as world:
         if isinstance(recipe, Recipe):
             chosen = recipe.with_settings(**settings)
         else:
             chosen = world.in_turn(
-                lambda: resolve_recipe(str(recipe), data, cache=cache, allow_outside=allow_outside, settings=settings)
+                lambda: resolve_recipe(name, data, cache=cache, allow_outside=allow_outside, settings=settings)
             )
         run = run_pretraining(
             data,
@@ -68,12 +72,12 @@ def pretrain(
 
 
 def bench(
-    data: str | Path,
+    data: AnyPath,
     *,
-    recipe: str = "photos",
-    out: str | Path = "bench.json",
-    seconds: float = 90.0,
-    cache: Path | None = None,
+    recipe: AnyPath = "photos",
+    out: AnyPath = "bench.json",
+    seconds: int | float = 90.0,
+    cache: AnyPath | None = None,
     allow_outside: bool = False,
     **settings: Any,
 ) -> Bench:
@@ -81,10 +85,13 @@ def bench(
 
     The figures go to the file `out` too. Raises TwofoldError for data or settings that cannot work.
     """
+    data, out, cache = as_data(data), as_path("out", out), as_optional_path("cache", cache)
+    seconds, name = as_kind("seconds", seconds, float), as_data(recipe, "recipe")
+    allow_outside = as_kind("allow_outside", allow_outside, bool)
     require(seconds > 0, "seconds", seconds, "above 0")
-    require(Path(out).suffix == ".json", "out", str(out), "a file name that ends in .json")
-    make_folder(Path(out).parent, "--out")
-    chosen = resolve_recipe(recipe, data, cache=cache, allow_outside=allow_outside, settings=settings)
+    require(out.suffix == ".json", "out", str(out), "a file name that ends in .json")
+    make_folder(out.parent, "--out")
+    chosen = resolve_recipe(name, data, cache=cache, allow_outside=allow_outside, settings=settings)
     hardware = resolve_hardware(chosen.hardware)
     images = load_images(
         data,
@@ -103,7 +110,7 @@ def bench(
     for line in found.skipped:
         say(f"Left out for time: {line}")
     choice = found.choice
-    flags = [recipe, f"--encoder {choice.encoder}"]
+    flags = [quote(name), f"--encoder {choice.encoder}"]
     if choice.width != 1 or chosen.encoder.width != 1:
         flags.append(f"--width {choice.width:g}")
     flags.append(f"--batch-size {choice.batch_size}")
@@ -111,16 +118,16 @@ def bench(
         flags.append("--allow-outside")
     others = {name: value for name, value in settings.items() if name not in ("encoder", "width", "batch_size")}
     say(f"Recommended, {found.why}; expect {choice.images_per_s:,.0f} images/s:")
-    say(f"  twofold pretrain {quote(str(data))} --out RUN --recipe {' '.join([*flags, *as_flags(others)])}")
-    write_json(Path(out), {**found.to_dict(), "hardware": hardware.describe(), "versions": versions()})
+    say(f"  twofold pretrain {quote(data)} --out RUN --recipe {' '.join([*flags, *as_flags(others)])}")
+    write_json(out, {**found.to_dict(), "hardware": hardware.describe(), "versions": versions()})
     say(f"Figures: {out}")
     return found
 
 
 def resolve_recipe(
-    name: str, data: str | Path, *, cache: Path | None, settings: dict[str, Any], allow_outside: bool = False
+    name: str, data: str, *, cache: Path | None, settings: dict[str, Any], allow_outside: bool = False
 ) -> Recipe:
-    """The recipe called `name` with `settings` put in; says why where it picked something from the pictures."""
+    """The recipe called `name` or in that file, with `settings` put in; says why it picked what it picked."""
 
     def look() -> Found:
         source = open_source(data, cache=cache, allow_outside=allow_outside)
@@ -132,45 +139,48 @@ def resolve_recipe(
             gpu_gib=gpu_gib(settings.get("device") or "auto"),
         )
 
-    recipe, reasons = build_recipe(name, look)
+    chosen, reasons = build_recipe(name, look)
     if reasons:
         say(f"Recipe {name} picked:")
     for reason in reasons:
         say(f"  {reason}")
-    return recipe.with_settings(**settings)
+    return chosen.with_settings(**settings)
 
 
 def embed(
-    run: str | Path,
-    data: str | Path,
+    run: AnyPath,
+    data: AnyPath,
     *,
-    out: str | Path,
-    cache: Path | None = None,
+    out: AnyPath,
+    cache: AnyPath | None = None,
     allow_outside: bool = False,
 ) -> Path:
     """Write path, label (where known) and embedding h of every picture in `data` to the parquet file `out`."""
-    require_parquet(Path(out))
-    make_folder(Path(out).parent, "--out")
+    run, data, out = as_path("run", run), as_data(data), as_path("out", out)
+    cache, allow_outside = as_optional_path("cache", cache), as_kind("allow_outside", allow_outside, bool)
+    require_parquet(out)
+    make_folder(out.parent, "--out")
     loaded = load(run)
-    own = Run(run).read_recipe()["data"]["fingerprint"] if Path(run).is_dir() else None
+    own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
     images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside)
     embeddings = embed_images(
         loaded.encoder, images, np.arange(len(images)), views=loaded.recipe.views, hardware=loaded.hardware
     )
-    path = write_embeddings(images.paths, images.labels, embeddings, Path(out))
+    path = write_embeddings(images.paths, images.labels, embeddings, out)
     say(f"{len(images):,} embeddings of {embeddings.shape[1]} numbers in {path}, {len(images.quarantine)} unreadable")
     return path
 
 
-def report(run: str | Path) -> Path:
+def report(run: AnyPath) -> Path:
     """Write RUN/report.html anew from the files of the run."""
-    Run(run).read_recipe()
-    path = build_report(Path(run))
+    record = Run(as_path("run", run))
+    record.read_recipe()
+    path = build_report(record.folder)
     say(f"Report: {path}")
     return path
 
 
-def gallery_and_report(run: Path, data: str | Path, *, cache: Path | None, allow_outside: bool = False) -> None:
+def gallery_and_report(run: Path, data: str, *, cache: Path | None, allow_outside: bool = False) -> None:
     """The pictures' part of the report (neighbours and map), then the report itself."""
     record, loaded = Run(run), load(run)
     if not record.gallery.exists():

@@ -1,7 +1,9 @@
 """The programs that measure: a run on labelled pictures, and on other data sets."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from twofold.data import NO_TEST_SPLIT, ImageSet, load_images, look_at, open_source, require_channels
 from twofold.errors import TwofoldError, require
@@ -19,6 +21,7 @@ from twofold.evaluation import (
     transfer_settings,
 )
 from twofold.files import make_folder, write_json
+from twofold.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path, as_several
 from twofold.report import build_report
 from twofold.runtime.beside import Beside, load_beside
 from twofold.runtime.console import console, say
@@ -33,17 +36,17 @@ _SEEN = (
 
 
 def evaluate(
-    run: str | Path,
+    run: AnyPath,
     *,
-    data: str | Path,
-    protocol: Sequence[str] = ("knn", "linear"),
-    label_fraction: Sequence[float] = (),
-    shots: Sequence[int] = (1, 5, 10, 50),
+    data: AnyPath,
+    protocol: str | Sequence[str] = ("knn", "linear"),
+    label_fraction: float | Sequence[float] = (),
+    shots: int | Sequence[int] = (1, 5, 10, 50),
     seeds: int = 5,
     few_seeds: int = 20,
     finetune_from: str = "h",
     finetune_epochs: int | float | None = None,
-    cache: Path | None = None,
+    cache: AnyPath | None = None,
     allow_outside: bool = False,
 ) -> Evaluation:
     """Measure a run on labelled pictures; print the table, write RUN/evaluation.json and the report.
@@ -53,17 +56,22 @@ def evaluate(
     the same encoder untrained and raw pixels; mean and 95 % interval over seeds. The test split is looked at once.
     The same call after an interruption continues.
     """
-    record = Run(run)
+    asked = _asked(protocol, seeds, finetune_epochs)
+    shots, fractions = as_several("shots", shots, int), as_several("label_fraction", label_fraction, float)
+    few_seeds, finetune_from = as_kind("few_seeds", few_seeds, int), as_kind("finetune_from", finetune_from, str)
+    data, cache = as_data(data), as_optional_path("cache", cache)
+    allow_outside = as_kind("allow_outside", allow_outside, bool)
+    record = Run(as_path("run", run))
     begun = record.read_recipe()
     make_folder(record.folder, "RUN")
-    loaded = load(run)
+    loaded = load(record.folder)
     own = begun["data"]["fingerprint"]
     images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside)
     same = images.fingerprint == own
     seen = [] if same else [_SEEN]
     for sentence in (*images.stated, *seen):
         say(f"  {sentence}")
-    needs_head = "layers" in protocol or finetune_from != "h"
+    needs_head = "layers" in asked.protocols or finetune_from != "h"
     with writing_alone(record.evaluation_lock, f"'{record.folder}' is being evaluated by another process", "RUN"):
         evaluation = evaluate_encoder(
             loaded.encoder,
@@ -72,14 +80,14 @@ def evaluate(
             views=loaded.recipe.views,
             data=loaded.recipe.data,
             hardware=loaded.hardware,
-            head=load_head(run) if needs_head else None,
-            protocols=tuple(protocol),
-            seeds=seeds,
+            head=load_head(record.folder) if needs_head else None,
+            protocols=asked.protocols,
+            seeds=asked.seeds,
             few_seeds=few_seeds,
-            shots=tuple(shots),
-            fractions=tuple(label_fraction),
+            shots=shots,
+            fractions=fractions,
             start=finetune_from,
-            epochs=None if finetune_epochs is None else float(finetune_epochs),
+            epochs=asked.epochs,
             keep=record.evaluation_partial,
             say=say,
         )
@@ -96,15 +104,15 @@ def evaluate(
 
 
 def transfer(
-    run: str | Path,
+    run: AnyPath,
     *,
-    to: Sequence[str | Path],
-    protocol: Sequence[str] = ("linear", "finetune"),
+    to: AnyPath | Sequence[AnyPath],
+    protocol: str | Sequence[str] = ("linear", "finetune"),
     seeds: int = 3,
-    beside: Sequence[str] = (),
+    beside: AnyPath | Sequence[AnyPath] = (),
     beside_px: int | None = None,
     finetune_epochs: int | float | None = None,
-    cache: Path | None = None,
+    cache: AnyPath | None = None,
     allow_outside: bool = False,
 ) -> dict[str, Evaluation]:
     """Measure a run on other data sets; print tables, write RUN/transfer.json and the report.
@@ -114,15 +122,18 @@ def transfer(
     `torchvision:NAME=FILE` and `timm:NAME=FILE` at `beside_px`. Data without a test split get one by the run's data
     seed. The same call after an interruption continues.
     """
-    record = Run(run)
+    asked = _asked(protocol, seeds, finetune_epochs)
+    settings = transfer_settings(asked.protocols, asked.seeds, asked.epochs)
+    beside_px, cache = as_kind("beside_px", beside_px, int | None), as_optional_path("cache", cache)
+    allow_outside = as_kind("allow_outside", allow_outside, bool)
+    names, encoders = _places("to", to), _places("beside", beside)
+    record = Run(as_path("run", run))
     record.read_recipe()
     make_folder(record.folder, "RUN")
-    names = [str(target) for target in to]
     require(len(names) > 0 and len(set(names)) == len(names), "to", names, "one or more data sets, each once")
-    loaded = load(run)
-    others = [load_beside(text, loaded, size_px=beside_px) for text in beside]
+    loaded = load(record.folder)
+    others = [load_beside(one, loaded, size_px=beside_px) for one in encoders]
     _require_names([other.name for other in others])
-    settings = transfer_settings(protocol, seeds, None if finetune_epochs is None else float(finetune_epochs))
     found: dict[str, Evaluation] = {}
     targets = {  # all, before hours on one
         name: open_pictures(loaded, name, cache, beside=others, allow_outside=allow_outside) for name in names
@@ -151,9 +162,28 @@ def transfer(
     return found
 
 
+class _Asked(NamedTuple):
+    protocols: tuple[str, ...]
+    seeds: int
+    epochs: float | None
+
+
+def _asked(protocol: object, seeds: object, epochs: object) -> _Asked:
+    """What both programs are asked for, in plain values."""
+    return _Asked(
+        as_several("protocol", protocol, str),
+        as_kind("seeds", seeds, int),
+        as_kind("finetune_epochs", epochs, float | None),
+    )
+
+
+def _places(name: str, values: object) -> list[str]:
+    return [as_data(one, name) for one in as_several(name, values, os.PathLike)]
+
+
 def open_pictures(
     loaded: Loaded,
-    data: str | Path,
+    data: str,
     cache: Path | None,
     *,
     own: str | None = None,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from twofold.errors import require, require_choice
+from twofold.kinds import check_kinds
 from twofold.setting import Help
 
 
@@ -26,6 +27,7 @@ class HardwareRecipe:
     ] = None
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         require(
             re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device) is not None,
             "device",

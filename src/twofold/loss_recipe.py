@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from twofold.errors import TwofoldError, require, require_choice
+from twofold.kinds import check_kinds
 from twofold.setting import Help
 
 LOSSES = ("nt-xent", "nt-logistic", "triplet", "dcl")
@@ -31,6 +32,7 @@ class LossRecipe:
     ] = 1.0
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         require_choice("loss", self.loss, LOSSES)
         require(0 < self.temperature < math.inf, "temperature", self.temperature, "above 0 (0.05 to 1 are usual)")
         require(0 <= self.margin < math.inf, "margin", self.margin, "at least 0")

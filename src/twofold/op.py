@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from twofold.errors import require, require_choice
+from twofold.kinds import check_kinds
 
 OPS: dict[str, int] = {  # name -> how many numbers its range holds
     "crop": 2,  # area fraction: low, high
@@ -33,6 +34,7 @@ class Op:
     branch: str = "each"
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         require_choice("op", self.name, tuple(OPS))
         require_choice("branch", self.branch, BRANCHES)
         require(0.0 <= self.prob <= 1.0, "prob", self.prob, f"a probability in [0, 1] (op '{self.name}')")

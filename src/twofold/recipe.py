@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 from twofold.errors import TwofoldError, require, require_choice, unknown_name
 from twofold.hardware_recipe import HardwareRecipe as HardwareRecipe
+from twofold.kinds import check_kinds
 from twofold.loss_recipe import LossRecipe as LossRecipe
 from twofold.op import OPS as OPS
 from twofold.op import Op as Op
@@ -34,6 +35,7 @@ class DataRecipe:
     data_seed: Annotated[int, Help("seed of the test and selection cuts")] = 0
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
         require(self.store_px is None or self.store_px >= 1, "store_px", self.store_px, "at least 1 pixel")
         for name in ("max_unreadable_fraction", "test_fraction"):
@@ -66,6 +68,7 @@ class ViewsRecipe:
     ] = 0.875
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         require(self.size_px >= 8, "size_px", self.size_px, "at least 8 pixels")
         require(self.eval_size_px is None or self.eval_size_px >= 8, "eval_size_px", self.eval_size_px, "at least 8")
         require_choice("policy", self.policy, ("simclr", "small"))
@@ -95,6 +98,7 @@ class EncoderRecipe:
     zero_init: Annotated[bool, Help("the last batch-norm gamma of each residual block starts at zero")] = True
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         names = tuple(f"resnet{depth}" for depth in DEPTHS)
         if not re.fullmatch(r"(torchvision|timm):\S+", self.encoder):
             require_choice("encoder", self.encoder, (*names, "torchvision:NAME", "timm:NAME"))
@@ -112,6 +116,7 @@ class HeadRecipe:
     z_dim: Annotated[int, Help("dimension of z")] = 128
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         require_choice("head", self.head, ("none", "linear", "nonlinear"))
         require(self.head_layers >= 2, "head_layers", self.head_layers, "at least 2 (1 layer is --head linear)")
         require(self.z_dim >= 1, "z_dim", self.z_dim, "at least 1")
@@ -130,6 +135,7 @@ class OptimRecipe:
     warmup_fraction: Annotated[float, Help("share of the steps over which the learning rate rises linearly")] = 0.1
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         require_choice("optimizer", self.optimizer, ("lars", "sgd", "adamw"))
         require(0 < self.base_lr < math.inf, "base_lr", self.base_lr, "above 0")
         require_choice("lr_scaling", self.lr_scaling, ("linear", "sqrt", "none"))
@@ -162,6 +168,7 @@ class ScheduleRecipe:
     seed: Annotated[int, Help("seed of weights, order and views")] = 0
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         require(self.chunk is None or self.chunk >= 2, "chunk", self.chunk, "at least 2: batch norm needs several")
         require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2: NT-Xent needs negatives")
         if (self.epochs is None) == (self.minutes is None):
@@ -183,6 +190,7 @@ class MonitorRecipe:
     monitor_share: Annotated[float, Help("share of the steps between two looks at the representation's health")] = 0.1
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         require(self.checkpoint_minutes >= 0, "checkpoint_minutes", self.checkpoint_minutes, "at least 0")
         require(0.0 < self.monitor_share <= 1.0, "monitor_share", self.monitor_share, "in (0, 1]")
 
@@ -201,6 +209,9 @@ class Recipe:
     schedule: ScheduleRecipe = field(default_factory=lambda: ScheduleRecipe(epochs=100.0))
     hardware: HardwareRecipe = field(default_factory=HardwareRecipe)
     monitor: MonitorRecipe = field(default_factory=MonitorRecipe)
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
 
     @property
     def stored_px(self) -> int:

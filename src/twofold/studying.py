@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.errors import TwofoldError, require, unknown_name
+from twofold.kinds import AnyPath, as_data, as_kind, as_optional_path
 from twofold.runtime.console import duration, say
 from twofold.runtime.device import resolve_hardware
 from twofold.studies import STUDIES
@@ -19,13 +20,13 @@ _LISTED_IMAGES, _LISTED_ASKED = 50_000, 10_000  # CIFAR-10's
 def study(
     name: str,
     *,
-    data: str | Path | None = None,
+    data: AnyPath | None = None,
     scale: str | Scale = "laptop",
     seeds: int = 3,
-    minutes: float | None = None,
-    out: str | Path | None = None,
+    minutes: int | float | None = None,
+    out: AnyPath | None = None,
     plan: bool = False,
-    cache: Path | None = None,
+    cache: AnyPath | None = None,
     allow_outside: bool = False,
 ) -> dict[str, Any]:
     """Run the study `name` on labelled pictures; return its record, which is also OUT/study.json.
@@ -34,6 +35,11 @@ def study(
     cells; several at once with one `out` share them. `minutes` is how long the base recipe trains, `plan` only prints
     what would be done. Raises TwofoldError for an unknown study and for data or settings that cannot work.
     """
+    name, scale = as_kind("name", name, str), as_kind("scale", scale, str | Scale)
+    seeds, minutes = as_kind("seeds", seeds, int), as_kind("minutes", minutes, float | None)
+    plan, data = as_kind("plan", plan, bool), None if data is None else as_data(data)
+    out, cache = as_optional_path("out", out), as_optional_path("cache", cache)
+    allow_outside = as_kind("allow_outside", allow_outside, bool)
     if name not in STUDIES:
         raise unknown_name("study", name, ("list", *STUDIES))
     require(seeds >= 1, "seeds", seeds, "at least 1 (an interval needs 2, a claim should have 3)")
@@ -44,7 +50,7 @@ def study(
             f"data is None, but the scale {chosen.name} has no pictures of its own. Give --data ILSVRC2012/, a folder "
             "with train/CLASS/ and the official validation pictures as test/CLASS/."
         )
-    place = Path("studies") / name if out is None else Path(out)
+    place = Path("studies") / name if out is None else out
     flags = [f"--data {Path(data).name}" if data else "", f"--scale {chosen.name}" if chosen.name != "laptop" else ""]
     flags += [f"--seeds {seeds}" if seeds != 3 else "", f"--minutes {minutes:g}" if minutes else ""]
     return run_study(

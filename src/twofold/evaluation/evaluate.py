@@ -31,6 +31,7 @@ from twofold.evaluation.stated import protocol_sentences, result_sentences
 from twofold.evaluation.subject import Subject
 from twofold.evaluation.table import ENCODERS, Row
 from twofold.evaluation.training import head_part
+from twofold.kinds import as_kind, as_several
 from twofold.recipe import DataRecipe, ViewsRecipe
 
 Say = Callable[[str], None]
@@ -72,11 +73,11 @@ def evaluate_encoder(
     data: DataRecipe,
     hardware: Hardware,
     head: nn.Sequential | None = None,
-    protocols: Sequence[str] = ("knn", "linear"),
+    protocols: str | Sequence[str] = ("knn", "linear"),
     seeds: int = 5,
     few_seeds: int = 20,
-    shots: Sequence[int] = (1, 5, 10, 50),
-    fractions: Sequence[float] = (),
+    shots: int | Sequence[int] = (1, 5, 10, 50),
+    fractions: float | Sequence[float] = (),
     start: str = "h",
     epochs: float | None = None,
     keep: Path | None = None,
@@ -92,16 +93,16 @@ def evaluate_encoder(
     interruption goes on there and ends in the same rows; the caller has the ledgers forget it.
     Raises TwofoldError for data that cannot be measured on and for embeddings that are not finite.
     """
-    subject = Subject(encoder=encoder, untrained=untrained, views=views, hardware=hardware, head=head)
     settings = Settings(
-        protocols=tuple(protocols),
-        seeds=tuple(range(seeds)),
-        few_seeds=tuple(range(few_seeds)),
-        shots=tuple(shots),
-        fractions=tuple(fractions),
+        protocols=as_several("protocol", protocols, str),
+        seeds=tuple(range(as_kind("seeds", seeds, int))),
+        few_seeds=tuple(range(as_kind("few_seeds", few_seeds, int))),
+        shots=as_several("shots", shots, int),
+        fractions=as_several("label_fraction", fractions, float),
         start=start,
         epochs=epochs,
     )
+    subject = Subject(encoder=encoder, untrained=untrained, views=views, hardware=hardware, head=head)
     if start != "h":
         head_part(head, start)
     scope = find_scope(images, settings, data)

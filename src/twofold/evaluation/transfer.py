@@ -14,16 +14,18 @@ from twofold.evaluation.scope import Settings, find_scope
 from twofold.evaluation.selection import FINE_L2_GRID
 from twofold.evaluation.subject import Subject
 from twofold.evaluation.table import PROTOCOLS
+from twofold.kinds import as_kind, as_several
 from twofold.recipe import DataRecipe
 
 
-def transfer_settings(protocols: Sequence[str], seeds: int, epochs: float | None) -> Settings:
+def transfer_settings(protocols: str | Sequence[str], seeds: int, epochs: float | None) -> Settings:
     """All labels, and L2 among the paper's 45 values (appendix B.8; reference 5.3). The head's layers are left out."""
-    for protocol in protocols:
+    names = as_several("protocol", protocols, str)
+    for protocol in names:
         require_choice("protocol", protocol, tuple(PROTOCOLS))
     return Settings(
-        protocols=tuple(protocols),
-        seeds=tuple(range(seeds)),
+        protocols=names,
+        seeds=tuple(range(as_kind("seeds", seeds, int))),
         few_seeds=(0,),
         shots=(),
         fractions=(1.0,),

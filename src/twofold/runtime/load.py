@@ -21,6 +21,7 @@ from twofold.errors import TwofoldError, require
 from twofold.files import write_atomically
 from twofold.finite import require_finite
 from twofold.heads import build_head
+from twofold.kinds import AnyPath, as_kind, as_path
 from twofold.recipe import HardwareRecipe, Recipe
 from twofold.runtime.checkpoint import load_checkpoint
 from twofold.runtime.device import Hardware, resolve_hardware
@@ -58,6 +59,7 @@ class Loaded:
 
         So it may go on for ever: `for h in encoder.embed_iter(camera()): ...`.
         """
+        batch_size = as_kind("batch_size", batch_size, int)
         require(batch_size >= 1, "batch_size", batch_size, "at least 1")
         return self._parts(one_by_one(images), batch_size)
 
@@ -91,13 +93,13 @@ class Loaded:
         ]
 
 
-def load(path: str | Path, *, hardware: HardwareRecipe | None = None) -> Loaded:
+def load(path: AnyPath, *, hardware: HardwareRecipe | None = None) -> Loaded:
     """The encoder of a run directory (its newest state) or of an exported `encoder.safetensors`.
 
     Raises TwofoldError where there is neither, where the weights do not fit their recipe, and where the recipe.json of
     a run and the recipe in its encoder.safetensors differ in what the encoder is or sees.
     """
-    path = Path(path)
+    path = as_path("run", path)
     if path.is_file():
         return _load_file(path, hardware)
     run = Run(path)
@@ -110,14 +112,14 @@ def load(path: str | Path, *, hardware: HardwareRecipe | None = None) -> Loaded:
     return _loaded(Recipe.from_dict(record["recipe"]), _weights(saved, "encoder."), hardware, saved["step"])
 
 
-def load_head(path: str | Path, *, hardware: HardwareRecipe | None = None) -> nn.Sequential:
+def load_head(path: AnyPath, *, hardware: HardwareRecipe | None = None) -> nn.Sequential:
     """The projection head of a run directory, as in its newest checkpoint, in evaluation mode on the device.
 
     A run of the head none has the one without layers, z = h. See `twofold.heads.layer_outputs` for what is in between.
     Raises TwofoldError where there is no run or no checkpoint, where the weights do not fit the recipe, and where the
     run's encoder.safetensors is not the encoder that this head was trained on.
     """
-    run = Run(path)
+    run = Run(as_path("run", path))
     recipe = Recipe.from_dict(run.read_recipe()["recipe"])
     if recipe.head.head == "none":
         return build_head(recipe.head, dim=1).eval()  # no layer, so no dim

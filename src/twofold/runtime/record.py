@@ -8,6 +8,7 @@ from typing import Any
 
 from twofold.errors import TwofoldError
 from twofold.files import make_folder, write_atomically, write_json
+from twofold.kinds import AnyPath, as_path
 from twofold.locks import Claim, claim
 from twofold.recipe import Recipe
 from twofold.runtime.console import say
@@ -16,8 +17,8 @@ from twofold.runtime.console import say
 class Run:
     """The files of one run, by name."""
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: AnyPath) -> None:
+        self.folder = as_path("run", folder)
         self.recipe = self.folder / "recipe.json"
         self.metrics = self.folder / "metrics.jsonl"
         self.profile = self.folder / "profile.json"
@@ -37,6 +38,13 @@ class Run:
         self.evaluation_lock = self.folder / ".evaluation.lock"
         self.transfer_lock = self.folder / ".transfer.lock"
 
+    def __fspath__(self) -> str:
+        """The folder: a run is taken wherever the path of one is."""
+        return str(self.folder)
+
+    def __repr__(self) -> str:
+        return f"Run('{self.folder}')"
+
     def read_recipe(self) -> dict[str, Any]:
         """The content of recipe.json. Raises TwofoldError where there is no run."""
         if not self.recipe.is_file():
@@ -55,7 +63,7 @@ class Run:
 
 
 @contextmanager
-def open_run(folder: str | Path) -> Iterator[Run]:
+def open_run(folder: AnyPath) -> Iterator[Run]:
     """Create or reopen a run directory for writing, alone.
 
     Raises TwofoldError where it cannot be written, holds something else, or another process writes to it.
