@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import os
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from small_recipe import SMALL
 from twofold.errors import TwofoldError
 from twofold.recipe import HardwareRecipe
 from twofold.runtime.device import resolve_hardware
+from twofold.runtime.inputs import read_image
 from twofold.runtime.load import Loaded, build_untrained
 
 CPU = resolve_hardware(HardwareRecipe(device="cpu", precision="fp32"))
@@ -356,3 +358,11 @@ def test_what_a_generator_raises_is_passed_on() -> None:
 
     with pytest.raises(KeyError, match="mine"):
         ENCODERS[3].embed(failing())
+
+
+@pytest.mark.parametrize("target", ["pipe", "/dev/zero"])
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path, target: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "a.png").symlink_to(target)
+    with pytest.raises(TwofoldError, match="not a regular file"):
+        read_image(tmp_path / "a.png", 0, channels=3, short_px=8)

@@ -1,8 +1,9 @@
 """Images in: sources of pictures, decoded once into a store, cut into splits, read in batches."""
 
-from twofold.data.decode import UnreadableError, decode
+from twofold.data.decode import decode
 from twofold.data.duplicates import Shared, count_shared
 from twofold.data.facts import Facts, look_at, require_channels
+from twofold.data.flatten import UnreadableError
 from twofold.data.image_set import NO_TEST_SPLIT, ImageSet, load_images
 from twofold.data.loader import Loader, rows_of_step
 from twofold.data.pixels import ImageBatch

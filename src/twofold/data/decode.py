@@ -7,13 +7,16 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
+from twofold.data.budget import Budget
+from twofold.data.flatten import GAP, UnreadableError, bytes_needed, flatten
+from twofold.data.parallel import cores
 from twofold.data.quiet import quiet
 from twofold.errors import TwofoldError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 178_956_970  # Pillow's own limit; above it a header is taken to lie
 _LONG_SIDES = 4  # the long side is at most so many short sides of the store
-_GAP = 2.0  # the cheap part of shrinking stops at this multiple of the target, bicubic does the rest
+_MEMORY = Budget(max(2**30, 2**26 * cores()))  # bytes that all threads decode in: a photograph takes 20 to 200 MB
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -26,10 +29,6 @@ _TURNS = {
 }
 
 
-class UnreadableError(TwofoldError):
-    """A picture that cannot be decoded; the message is the reason."""
-
-
 def decode(
     content: bytes | Image.Image, *, channels: int, short_px: int | None = None
 ) -> UInt8[np.ndarray, "H W {channels}"]:
@@ -37,20 +36,21 @@ def decode(
 
     Transparency is laid over white, 16-bit grey scaled by 255/65535, EXIF rotation applied. With `short_px` a larger
     picture shrinks, antialiased, until its short side is at most short_px and its long side at most 4 short_px.
+    Threads share a bound on memory: those that would pass it wait, and a very large picture is decoded alone.
     Raises UnreadableError with the reason.
     """
     with quiet():
         try:
             image = open_image(content)
-            target = stored_size(image.size, short_px)
-            if isinstance(content, bytes) and target != image.size:
-                image.draft(None, (int(target[0] * _GAP), int(target[1] * _GAP)))  # a JPEG can shrink as it decodes
-            image.load()
-            turn = _TURNS.get(_orientation(image))
-            image = _flatten(image, "L" if channels == 1 else "RGB")
-            if image.size != target:
-                image = image.resize(target, Image.Resampling.BICUBIC, reducing_gap=_GAP)
-            pixels = np.asarray(image if turn is None else image.transpose(turn))
+            size = image.size
+            target = stored_size(size, short_px)
+            if isinstance(content, bytes) and target != size:
+                image.draft(None, (int(target[0] * GAP), int(target[1] * GAP)))  # a JPEG can shrink as it decodes
+            with _MEMORY.take(bytes_needed(image, size, target)):
+                image.load()
+                turn = _TURNS.get(_orientation(image))
+                image = flatten(image, "L" if channels == 1 else "RGB", target)
+                pixels = np.asarray(image if turn is None else image.transpose(turn))
         except (TwofoldError, MemoryError):
             raise
         except Exception as error:  # Pillow's readers raise almost anything for a broken file
@@ -96,28 +96,3 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # broken metadata around whole pixels: take them as they are
         return 1
-
-
-def _flatten(image: Image.Image, mode: str) -> Image.Image:
-    """In `mode` L or RGB, 8 bits, without transparency."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        return _from_16_bits(image).convert(mode)
-    if image.mode in ("I", "F"):
-        raise UnreadableError(
-            f"pixels of 32 bits (mode {image.mode}) have no agreed range; convert them to 8 or 16 bits"
-        )
-    if image.has_transparency_data:
-        picture = image.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB").convert(mode)
-    if image.mode == mode:
-        return image
-    if mode == "L" and image.mode not in ("1", "RGB"):
-        image = image.convert("RGB")
-    return image.convert(mode)
-
-
-def _from_16_bits(image: Image.Image) -> Image.Image:
-    """round(255/65535 v)"""
-    wide = np.asarray(image).astype(np.uint32)
-    return Image.fromarray(((wide + 128) // 257).astype(np.uint8))

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from twofold.data import UnreadableError, decode
+from twofold.data.reach import read_regular
 from twofold.errors import TwofoldError
 
 _TAKEN = (
@@ -73,7 +74,7 @@ def _content(image: Any) -> bytes | Image.Image:
         path = Path(os.fsdecode(image))
         if path.is_dir():
             raise UnreadableError("it is a folder; list its files, as in sorted(Path(folder).iterdir())")
-        return path.read_bytes()
+        return read_regular(path)
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
     if hasattr(image, "read"):
