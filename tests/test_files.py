@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,3 +146,43 @@ def test_the_sample_has_the_permissions_of_the_umask(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert modes_below(tmp_path / "sample") == expected_below(tmp_path / "sample", 0o027)
+
+
+_FULL = """
+import resource, sys
+from pathlib import Path
+from twofold.files import append_text, write_atomically
+
+folder = Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # beyond, a write takes what fits, then fails
+for path, write in ((folder / "whole", write_atomically), (folder / "rows", append_text)):
+    content = "x" * 80
+    write(path, content.encode() if write is write_atomically else content)
+    content = "y" * 120
+    try:
+        write(path, content.encode() if write is write_atomically else content)
+    except OSError as error:
+        assert error.filename == str(path), error
+        assert error.strerror, error
+    else:
+        raise AssertionError("it was written")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_write_that_fails_half_way_leaves_what_was_there_and_names_the_file(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", _FULL, str(tmp_path)], check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows", "whole"]
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"x" * 80}
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+def test_whatever_fails_the_error_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error", "some.tmp", None, "another")
+
+    monkeypatch.setattr(*((os, "fsync") if broken == "fsync" else (Path, "replace")), fail)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        write_json(tmp_path / "a.json", [1])
+    assert caught.value.filename == str(tmp_path / "a.json")
+    assert caught.value.filename2 is None

@@ -20,7 +20,8 @@ _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` by `content`; a kill at any moment leaves the old file or the new one, never a part of it.
 
-    A new file gets the permissions of the umask, a replaced one keeps those it had.
+    A new file gets the permissions of the umask, a replaced one keeps those it had. Raises OSError with the name `path`
+    where it cannot be written, on a full disk for example; the old file is then as it was.
     """
     temporary = unused_name(path.parent, f".{path.name}.", ".tmp")
     try:
@@ -31,10 +32,26 @@ def write_atomically(path: Path, content: bytes) -> None:
         with suppress(OSError):  # there was none, or the file system keeps no permissions
             temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         _replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a write that fails names no file, a rename the temporary one
+            error.filename, error.filename2 = str(path), None
         raise
-    sync_folder(path.parent)
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add `text` to the end of a file, all of it or nothing. Raises OSError with the name `path` where that fails."""
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        with suppress(OSError):
+            os.truncate(path, size)
+        error.filename = str(path)
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:

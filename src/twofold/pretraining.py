@@ -9,14 +9,14 @@ from pathlib import Path
 
 from twofold.data import ImageSet, Loader, load_images
 from twofold.distributed import World, open_world
-from twofold.errors import DivergedError, NotFiniteError
+from twofold.errors import DivergedError, NotFiniteError, TwofoldError
 from twofold.files import write_json
 from twofold.looking import Monitor, build_look, epochs_of
 from twofold.optim import lr_at
 from twofold.plan import Plan, require_enough
 from twofold.profiling import profile_steps, show_profile
 from twofold.recipe import Recipe
-from twofold.runtime.checkpoint import load_checkpoint, save_checkpoint
+from twofold.runtime.checkpoint import Saver, load_checkpoint
 from twofold.runtime.console import say
 from twofold.runtime.device import Hardware, resolve_hardware
 from twofold.runtime.load import save_encoder
@@ -26,7 +26,7 @@ from twofold.runtime.randomness import forked_random
 from twofold.runtime.record import Run, open_run
 from twofold.runtime.signals import stop_signals
 from twofold.runtime.window import Window
-from twofold.startup import begin, begun_with, require_place, resume_plan, say_found
+from twofold.startup import begin, begun_with, require_place, require_room, resume_plan, say_found
 from twofold.training import (
     NEVER,
     TrainState,
@@ -71,6 +71,7 @@ def pretrain(
         record = world.from_first(lambda: begun_with(run, recipe))
         hardware = world.in_turn(lambda: resolve_hardware(recipe.hardware))
         world.in_turn(lambda: require_encoder(recipe))
+        world.from_first(lambda: require_room(run, recipe))
         images = world.in_turn(lambda: _open_images(data, recipe, cache, allow_outside, show_progress=world.is_first))
         found = {"precision": hardware.precision, "pictures": images.fingerprint, "profile": profile}
         world.require_same({**recipe.settings(), **found, **{name: versions()[name] for name in ("twofold", "torch")}})
@@ -156,7 +157,7 @@ def _train(
         last_step=plan.steps,
         positions=share.positions.numpy(),
     )
-    saved_s, text = time.monotonic(), ""
+    saved_s, text, saver = time.monotonic(), "", Saver(run.checkpoints)
     with stop_signals() as stopped, ProgressLine(plan.steps, state.step) as line:
         for batch in loader:
             lr = lr_at(state.step, steps=plan.steps, warmup_steps=plan.warmup_steps, peak=plan.peak)
@@ -190,11 +191,13 @@ def _train(
             if due:
                 _require_finite(run, state)  # in all processes, which have the same weights, or in none
             if due and world.is_first:
-                save_checkpoint(run.checkpoints, state.step, {**state_dict(state), "window": window.state_dict()})
+                saver.save(state.step, {**state_dict(state), "window": window.state_dict()})
+            if last and saver.error:
+                raise TwofoldError(f"{saver.describe()}. Free space; the same command then continues.") from saver.error
             saved_s = time.monotonic() if due else saved_s
             line.update(state.step, text)
             if number and not last:
-                _stop(number, state.step, plan.steps)
+                _stop(number, state.step, plan.steps, saver)
 
 
 def _log_nothing(_row: object) -> None:
@@ -235,10 +238,10 @@ def _progress_text(row: dict[str, float]) -> str:
     )
 
 
-def _stop(number: int, step: int, steps: int) -> None:
-    say(
-        f"Stopped by {signal.Signals(number).name} and saved at step {step:,} of {steps:,}. The same command continues."
-    )
+def _stop(number: int, step: int, steps: int, saver: Saver) -> None:
+    stopped, place = f"Stopped by {signal.Signals(number).name}", f"at step {step:,} of {steps:,}"
+    done = f"{stopped} {place}, but {saver.describe()}" if saver.error else f"{stopped} and saved {place}"
+    say(f"{done}. The same command continues.")
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)

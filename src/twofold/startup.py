@@ -1,9 +1,12 @@
 """The start of a run: say what was found and decided, write it down."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from twofold.data import ImageSet, Loader, rows_of_step
 from twofold.distributed import World
@@ -23,11 +26,14 @@ from twofold.runtime.record import (
     write_recipe,
 )
 from twofold.runtime.sheet import SHEET_PAIRS, view_sheet
-from twofold.training import make_views
+from twofold.runtime.space import require_space
+from twofold.training import build_state, make_views
 from twofold.versions import versions
 from twofold.views import build_policy, sample_views, take_rows
 
 _SHORTEST_S, _LONGEST_S, _SHARE_OF_TIME = 0.2, 6.0, 0.05  # of measuring a step; the share is that of --minutes
+
+_MOMENTS = {"lars": 1, "sgd": 1, "adamw": 2}  # that an optimizer keeps for each weight
 
 
 def require_place(data: str | Path, out: str | Path) -> None:
@@ -37,6 +43,18 @@ def require_place(data: str | Path, out: str | Path) -> None:
             f"--out '{out}' lies inside the data '{data}', but a run writes pictures of its own. "
             "Choose a folder outside."
         )
+
+
+def require_room(run: Run, recipe: Recipe) -> None:
+    """Raises TwofoldError where the disk has no room for two checkpoints of the recipe's model and for its encoder."""
+    state = build_state(recipe, Hardware(torch.device("cpu"), "fp32"), peak=1.0, world=World())
+    weights, encoder = (_bytes(module.state_dict().values()) for module in (state.model, state.model.encoder))
+    moments = _MOMENTS[recipe.optim.optimizer] * _bytes(state.model.parameters())
+    require_space(run, checkpoint=weights + moments, encoder=encoder)
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def begun_with(run: Run, recipe: Recipe) -> dict[str, Any] | None:

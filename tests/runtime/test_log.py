@@ -1,5 +1,6 @@
 """The log of a run: rewound on continuation, and to TensorBoard where that is installed."""
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -54,3 +55,44 @@ def test_tensorboard_gets_every_number(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(log_module, "find_spec", lambda name: SimpleNamespace(name=name))
     build_log(Run(tmp_path), 2)({"step": 3, "loss": 1.5, "lr": 0.1})
     assert written == [("loss", 1.5, 3), ("lr", 0.1, 3)]
+
+
+def test_rows_that_cannot_be_written_are_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, append = Run(tmp_path), log_module.append_text
+    log = build_log(run, 0)
+
+    def full(path: Path, _text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    for step in range(6):
+        monkeypatch.setattr(log_module, "append_text", full if 2 <= step < 5 else append)
+        log({"step": step})
+    assert [json.loads(line) for line in run.metrics.read_text().splitlines()] == [{"step": n} for n in range(6)]
+    said = capsys.readouterr().out
+    assert said.count("Warning") == 1
+    assert "No space left on device" in said
+    assert run.metrics.name in said
+    log({"step": 6})
+    assert len(run.metrics.read_text().splitlines()) == 7
+    assert capsys.readouterr().out == ""
+
+
+def test_tensorboard_is_given_up_where_its_file_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[int] = []
+
+    def write(row: dict[str, int]) -> None:
+        calls.append(row["step"])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(log_module, "find_spec", lambda _name: True)
+    monkeypatch.setattr(log_module, "_tensorboard", lambda *_: write)
+    log = build_log(Run(tmp_path), 0)
+    for step in range(3):
+        log({"step": step})
+    assert calls == [0]
+    assert len(Run(tmp_path).metrics.read_text().splitlines()) == 3
+    assert capsys.readouterr().out.count("TensorBoard gets no more rows") == 1

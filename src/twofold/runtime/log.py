@@ -5,7 +5,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from twofold.files import write_atomically
+from twofold.files import append_text, write_atomically
+from twofold.runtime.console import say
 from twofold.runtime.record import Run
 
 Row = dict[str, Any]
@@ -14,16 +15,27 @@ Row = dict[str, Any]
 def build_log(run: Run, step: int) -> Callable[[Row], None]:
     """A function that appends a row, {"step": ..., name: number}, to the run's log from `step` on.
 
-    Rows after `step`, which a continued run writes again, are dropped first; before step 1 all rows are.
+    Rows after `step`, which a continued run writes again, are dropped first; before step 1 all rows are. Rows that
+    cannot be written, on a full disk say, do not end the run: they are written with the next one that can be.
     """
     _rewind(run, step)
-    to_tensorboard = _tensorboard(run, step) if find_spec("tensorboard") else None
+    waiting: list[str] = []
+    writers = [_tensorboard(run, step)] if find_spec("tensorboard") else []
 
     def log(row: Row) -> None:
-        with run.metrics.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        if to_tensorboard:
-            to_tensorboard(row)
+        waiting.append(json.dumps(row) + "\n")
+        try:
+            append_text(run.metrics, "".join(waiting))
+            waiting.clear()
+        except OSError as error:
+            if len(waiting) == 1:  # once for any number of failures in a row
+                say(f"Warning: cannot write to '{run.metrics}' ({error.strerror}). Its rows are kept and tried again.")
+        try:
+            for write in writers:
+                write(row)
+        except OSError as error:
+            writers.clear()
+            say(f"Warning: cannot write to '{run.tensorboard}' ({error.strerror}). TensorBoard gets no more rows.")
 
     return log
 
