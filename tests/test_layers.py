@@ -10,7 +10,7 @@ import twofold
 
 ROOT = Path(twofold.__file__).parent
 LAYERS = [
-    {"errors", "files", "locks", "versions"},
+    {"errors", "escapes", "files", "locks", "versions"},
     {"op", "setting", "kinds"},
     {"loss_recipe", "hardware_recipe"},
     {"recipe", "finite"},

@@ -8,13 +8,14 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from twofold import __version__
 from twofold.errors import TwofoldError, is_out_of_memory
+from twofold.escapes import visible
 from twofold.flags import Settings
 from twofold.runtime.memory import keep_freed_memory
 
@@ -223,7 +224,7 @@ def sample(folder: Annotated[Positional[Path], arg(help="where to put them")], /
     """Write the sample pictures (14,000 photographs of clothes) as a folder of PNG files."""
     from twofold.sample import write_sample
 
-    print(f"Sample pictures in {write_sample(folder)}")
+    print(visible(f"Sample pictures in {write_sample(folder)}"))
 
 
 _COMMANDS: dict[str, Callable[..., None]] = {
@@ -249,18 +250,21 @@ def main() -> None:
     if arguments == ["--version"]:
         print(f"twofold {__version__}")
         return
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what the encoding does not have
     try:
         _parse(arguments)()
     except TwofoldError as error:
-        sys.exit(f"twofold: {error}")
+        _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         said = (str(error).strip() or "out of memory").splitlines()[0][:200]
-        sys.exit(
-            f"twofold: the memory is not enough ({said}). Give --chunk 64 or "
+        _fail(
+            f"the memory is not enough ({said}). Give --chunk 64 or "
             "--memory 8GiB, or a smaller --batch-size, --size-px or --encoder."
         )
     except BrokenPipeError:  # the reader of our output went away, as in `twofold --help | head -1`
@@ -268,10 +272,15 @@ def main() -> None:
         sys.exit(141)
     except OSError as error:
         place = f" '{error.filename}'" if error.filename else ""
-        sys.exit(
-            f"twofold: cannot read or write{place} ({error.strerror or error}). "
+        _fail(
+            f"cannot read or write{place} ({error.strerror or error}). "
             "Free space, mend the permissions or choose another place; the same command then continues."
         )
+
+
+def _fail(text: str) -> NoReturn:
+    """One line on stderr, whatever the names in it hold, and the exit code 1."""
+    sys.exit(f"twofold: {visible(text)}")
 
 
 def _parse(arguments: list[str]) -> Callable[[], None]:
@@ -289,7 +298,8 @@ def _parse(arguments: list[str]) -> Callable[[], None]:
         if not stop.code:
             raise
         lines = (re.sub(r"[╭╮╰╯│─]+( [\w ]+ ─+╮)?", "", line).strip() for line in box.getvalue().splitlines())
-        raise TwofoldError(re.sub(r"\s+", " ", " ".join(line for line in lines if line))) from None
+        text = re.sub(r"\s+", " ", " ".join(line for line in lines if line))
+        raise TwofoldError(re.sub(r"^[\w ]+ -{9,} | -{9,}", "", text)) from None  # the frame where there is only ASCII
 
 
 def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:

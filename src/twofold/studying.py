@@ -75,6 +75,8 @@ def list_studies(scale: str = "laptop", seeds: int = 3) -> None:
     estimate = build_estimate(chosen, hardware, images=_LISTED_IMAGES, asked=_LISTED_ASKED, base_views_per_s=rate)
     for study in STUDIES.values():
         cells = planned_cells(study, chosen, seeds, Found())
-        say(f"{study.name}\n    {study.asks}\n    The paper: {study.paper}")
+        say(study.name)
+        say(f"    {study.asks}")
+        say(f"    The paper: {study.paper}")
         say(f"    {len(cells)} cells with {seeds} seeds, about {duration(estimate(cells))} here for one process\n")
     say(f"Times: scale {chosen.name}, {_LISTED_IMAGES:,} pictures to train on, {rate:,.0f} views/s measured just now.")
