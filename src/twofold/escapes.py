@@ -4,7 +4,7 @@ import re
 
 # control characters, separators of lines, what turns the direction of writing around, halves of characters
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_PLAIN = {"±": "+-", "²": "^2", "×": "x", "−": "-", "–": "-", "…": "..."}  # our own signs
+_PLAIN = {"±": "+-", "²": "^2"}  # our own signs
 
 
 def visible(text: str, encoding: str = "utf-8", keep: str = "") -> str:
