@@ -29,9 +29,9 @@ def effective_rank(h: Float[Tensor, "n d"]) -> float:
     p_k = s_k / sum(s); rank = exp(-sum p_k log p_k). Rows that all coincide have rank 1.
     Source: Roy and Vetterli, EUSIPCO 2007; used as RankMe for representations (arXiv 2210.02885, without centring).
     """
-    require_finite(h)
-    singular = torch.linalg.svdvals(h.double() - h.double().mean(dim=0))
-    if float(singular.sum()) <= 1e-9 * max(1.0, float(h.double().norm())):
+    h = _exact(h)
+    singular = torch.linalg.svdvals(h - h.mean(dim=0))
+    if float(singular.sum()) <= 1e-9 * max(1.0, float(h.norm())):
         return 1.0
     share = singular / singular.sum()
     return float(torch.exp(torch.special.entr(share).sum()))
@@ -56,12 +56,14 @@ def uniformity(z: Float[Tensor, "n d"]) -> float:
 
 def health(h: Float[Tensor, "m d"], z_a: Float[Tensor, "n p"], z_b: Float[Tensor, "n p"]) -> dict[str, float]:
     """The four measures under the names that metrics.jsonl uses. `h` holds both views' rows, m = 2n."""
+    z_a, z_b = z_a.cpu(), z_b.cpu()
+    z = torch.cat([z_a, z_b])
     return {
-        "z_std": spread(torch.cat([z_a, z_b])),
+        "z_std": spread(z),
         "h_effective_rank": effective_rank(h),
-        "z_effective_rank": effective_rank(torch.cat([z_a, z_b])),
+        "z_effective_rank": effective_rank(z),
         "alignment": alignment(z_a, z_b),
-        "uniformity": uniformity(torch.cat([z_a, z_b])),
+        "uniformity": uniformity(z),
     }
 
 
@@ -77,5 +79,11 @@ def collapse_warning(measures: dict[str, float]) -> str | None:
 
 
 def _unit(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    require_finite(z)
-    return functional.normalize(z.double(), dim=1)
+    return functional.normalize(_exact(z), dim=1)
+
+
+def _exact(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """In float64, on the CPU: Apple's GPU has none."""
+    rows = rows.cpu()
+    require_finite(rows)
+    return rows.double()
