@@ -341,7 +341,14 @@ def test_labels_never_train(data: Path, cache: Path, tmp_path: Path) -> None:
         (tmp_path / f"{name}.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
         out = tmp_path / name
         runs.append(
-            pretrain(tmp_path / f"{name}.csv", out=out, recipe=TINY, monitors=(build_knn_monitor,), cache=cache)
+            pretrain(
+                tmp_path / f"{name}.csv",
+                out=out,
+                recipe=TINY,
+                monitors=(build_knn_monitor,),
+                cache=cache,
+                allow_outside=True,
+            )
         )
     assert same(weights(runs[0]), weights(runs[1]))
 

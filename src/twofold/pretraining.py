@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from twofold.data import ImageSet, Loader, load_images
 from twofold.distributed import World, open_world
@@ -18,6 +19,7 @@ from twofold.profiling import profile_steps, show_profile
 from twofold.recipe import Recipe
 from twofold.runtime.checkpoint import Saver, load_checkpoint
 from twofold.runtime.console import say
+from twofold.runtime.continuing import continued_hardware, note_continuation
 from twofold.runtime.device import Hardware, resolve_hardware
 from twofold.runtime.load import save_encoder
 from twofold.runtime.log import build_log
@@ -69,7 +71,7 @@ def pretrain(
         require_place(data, out)
     with open_world(recipe.hardware.device) as world, _open_together(out, world) as run:
         record = world.from_first(lambda: begun_with(run, recipe))
-        hardware = world.in_turn(lambda: resolve_hardware(recipe.hardware))
+        hardware = world.in_turn(lambda: _resolve(run, record, recipe, world))
         world.in_turn(lambda: require_encoder(recipe))
         world.from_first(lambda: require_room(run, recipe))
         images = world.in_turn(lambda: _open_images(data, recipe, cache, allow_outside, show_progress=world.is_first))
@@ -88,12 +90,26 @@ def pretrain(
             load_state_dict(state, saved)
             window.load_state_dict(saved["window"])
             say(f"Continuing at step {state.step:,} of {plan.steps:,}.")
+        if record and state.step < plan.steps:
+            world.from_first(lambda: note_continuation(run, record, hardware, step=state.step, processes=world.size))
         if state.step < plan.steps:
             with forked_random(hardware.device):
                 _train(run, state, window, recipe, plan, hardware, images, built, world)
         if world.is_first:
             save_encoder(run.encoder, state.model.encoder, recipe)
     return run
+
+
+def _resolve(run: Run, record: dict[str, Any] | None, recipe: Recipe, world: World) -> Hardware:
+    """The hardware of a new run, or that of one that was begun. Raises TwofoldError where it cannot be had."""
+    hardware = continued_hardware(run, record, recipe.hardware) if record else resolve_hardware(recipe.hardware)
+    kind = hardware.device.type
+    if world.size > 1 and "cuda" in (kind, world.device.type) and kind != world.device.type:
+        raise TwofoldError(
+            f"the {world.size} processes came together for {world.device.type}, but '{run.folder}' is trained on "
+            f"{kind}. Give --device {kind}."
+        )
+    return hardware
 
 
 def _open_images(

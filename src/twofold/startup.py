@@ -97,7 +97,7 @@ def begin(
     if schedule.minutes is not None:
         look_s = world.from_first(lambda: measure_look_s(recipe, hardware, images, monitors))
     plan = make_plan(recipe, images=len(rows), step_s=step_s, look_s=look_s, processes=world.size, chunk=chunk)
-    world.from_first(lambda: _write_down(run, recipe, hardware, images, plan, step_s, look_s))
+    world.from_first(lambda: _write_down(run, recipe, hardware, images, plan, step_s, look_s, world.size))
     return plan
 
 
@@ -109,7 +109,14 @@ def _measured_s(minutes: float | None) -> float:
 
 
 def _write_down(
-    run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, plan: Plan, step_s: float, look_s: float
+    run: Run,
+    recipe: Recipe,
+    hardware: Hardware,
+    images: ImageSet,
+    plan: Plan,
+    step_s: float,
+    look_s: float,
+    processes: int,
 ) -> None:
     settings = {name: value for name, value in recipe.settings().items() if value is not None}
     show_settings(f"\nRecipe {recipe.name}", settings)
@@ -121,7 +128,7 @@ def _write_down(
     say("")
     write_atomically(run.views, _first_views(recipe, hardware, images))
     write_quarantine(run, [{"path": q.path, "reason": q.reason} for q in images.quarantine])
-    write_recipe(run, _record(recipe, plan, hardware, images))
+    write_recipe(run, _record(recipe, plan, hardware, images, processes))
 
 
 def _first_views(recipe: Recipe, hardware: Hardware, images: ImageSet) -> bytes:
@@ -144,7 +151,7 @@ def say_found(images: ImageSet, rows: int) -> None:
         say(f"  ... and {len(images.quarantine) - 3} more, listed in quarantine.jsonl")
 
 
-def _record(recipe: Recipe, plan: Plan, hardware: Hardware, images: ImageSet) -> dict[str, object]:
+def _record(recipe: Recipe, plan: Plan, hardware: Hardware, images: ImageSet, processes: int) -> dict[str, object]:
     return {
         "recipe": recipe.to_dict(),
         "steps": plan.steps,
@@ -165,5 +172,6 @@ def _record(recipe: Recipe, plan: Plan, hardware: Hardware, images: ImageSet) ->
         },
         "versions": versions(),
         "hardware": hardware.describe(),
+        "processes": processes,
         "started": datetime.now().isoformat(timespec="seconds"),
     }

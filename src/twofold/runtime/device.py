@@ -37,7 +37,7 @@ class Hardware:
     def describe(self) -> dict[str, str | int]:
         """Plain values for the record of a run."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else _processor()
-        return {
+        found: dict[str, str | int] = {
             "device": str(self.device),
             "precision": self.precision,
             "cpu": _processor(),
@@ -45,6 +45,9 @@ class Hardware:
             "cores": os.cpu_count() or 1,
             "threads": torch.get_num_threads(),
         }
+        if self.device.type == "cuda":
+            found |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
+        return found
 
 
 def resolve_hardware(recipe: HardwareRecipe) -> Hardware:

@@ -115,10 +115,16 @@ def write_recipe(run: Run, record: dict[str, Any]) -> None:
 
 
 def require_same_settings(run: Run, record: dict[str, Any], requested: Recipe) -> None:
-    """Refuse to continue a run under another recipe, by name."""
+    """Refuse to continue a run under another recipe, by name.
+
+    The device and the precision are compared elsewhere, by what they were resolved to, where the record holds that.
+    """
+    resolved = record.get("hardware", {})
     before = Recipe.from_dict(record["recipe"]).settings()
     now = Recipe.from_dict(json.loads(json.dumps(requested.to_dict()))).settings()  # lists and tuples are the same
-    changed = [name for name, value in now.items() if before[name] != value]
+    changed = [
+        name for name, value in now.items() if before[name] != value and not (name in _RESOLVED and name in resolved)
+    ]
     if changed:
         name = changed[0]
         raise TwofoldError(
@@ -153,6 +159,7 @@ def _more(names: list[str], how: str = "changed") -> str:
     return f" (also {how}: {', '.join(names[1:])})" if names[1:] else ""
 
 
+_RESOLVED = ("device", "precision")
 _OF_THE_ENCODER = (  # what it is, then what it sees
     "encoder",
     "width",
