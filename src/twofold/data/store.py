@@ -57,7 +57,7 @@ def open_store(source: Source, *, channels: int, short_px: int | None, cache: Pa
     stamp = cache / "stamps" / digest([source.stamp(), settings])
     places = digest([[r.path for r in source.records], settings])[:24]
     with cache_errors(cache):
-        known = stamp.read_text() if stamp.is_file() else ""
+        known = stamp.read_text(encoding="utf-8", errors="replace") if stamp.is_file() else ""
         store = _load(stores / known, channels) if known else None
         if store is None and any(stores.glob(f"{places}-*")):
             contents = _hash(source, show_progress)
@@ -152,7 +152,8 @@ def _write(folder: Path, outcomes: Iterator[_Outcome]) -> list[str]:
                 records.append(index)
     np.save(folder / "sizes.npy", np.array(sizes, np.int64).reshape(-1, 2))
     np.save(folder / "records.npy", np.array(records, np.int64))
-    (folder / "store.json").write_text(json.dumps({"format": FORMAT, "unreadable": unreadable}))
+    about = json.dumps({"format": FORMAT, "unreadable": unreadable})
+    (folder / "store.json").write_text(about, encoding="utf-8")
     for path in folder.iterdir():
         sync_file(path)
     return contents
@@ -165,7 +166,7 @@ def _load(folder: Path, channels: int) -> Store | None:
     """
     try:
         sizes, records = np.load(folder / "sizes.npy"), np.load(folder / "records.npy")
-        reasons = json.loads((folder / "store.json").read_text())["unreadable"]
+        reasons = json.loads((folder / "store.json").read_text(encoding="utf-8"))["unreadable"]
         whole = (folder / "pixels.bin").stat().st_size == int(sizes.prod(axis=1).sum()) * channels
         pixels = Pixels(folder / "pixels.bin", sizes, channels) if whole else None
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, EOFError):

@@ -69,7 +69,7 @@ def build_recipe(name: str, look: Callable[[], Found]) -> tuple[Recipe, list[str
 def load_recipe(path: Path) -> Recipe:
     """The recipe of a run's recipe.json, or a file that holds just a recipe. Raises TwofoldError for anything else."""
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         return Recipe.from_dict(record.get("recipe", record))
     except OSError as error:
         raise TwofoldError(

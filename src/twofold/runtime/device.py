@@ -126,4 +126,4 @@ def _processor_flags() -> list[str]:
 
 def _cpuinfo() -> Iterable[str]:
     path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []

@@ -44,7 +44,7 @@ def _rewind(run: Run, step: int) -> None:
     if not run.metrics.exists():
         return
     kept = []
-    for line in run.metrics.read_text().splitlines():
+    for line in run.metrics.read_text(encoding="utf-8").splitlines():
         try:
             row = json.loads(line)
         except json.JSONDecodeError:  # the last line of a killed run

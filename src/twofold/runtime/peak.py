@@ -53,7 +53,7 @@ class PeakMemory:
 
     def _look(self) -> None:
         while True:
-            resident, shared = _STATM.read_text().split()[1:3]
+            resident, shared = _STATM.read_text(encoding="utf-8").split()[1:3]
             self.bytes = max(self.bytes, (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE"))
             if self._done.wait(_EVERY_S):
                 return

@@ -95,7 +95,7 @@ def _refuse_strangers(folder: Path) -> None:
 
 @cache
 def _record() -> dict[str, Any]:
-    return json.loads(files("twofold.sample").joinpath("labels.json").read_text())
+    return json.loads(files("twofold.sample").joinpath("labels.json").read_text(encoding="utf-8"))
 
 
 def _counts(split: str) -> dict[str, int]:

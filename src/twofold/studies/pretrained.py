@@ -24,7 +24,7 @@ def pretrained(recipe: Recipe, images: ImageSet, folder: StudyFolder, world: Wor
     run, log = folder.runs / name, folder.runs / f"{name}.log"
     lock = folder.runs / f".{name}.lock"
     start = time.monotonic()
-    with _alone_together(lock, world), log.open("a") as file, contextlib.redirect_stdout(file):
+    with _alone_together(lock, world), log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
         waited_s = time.monotonic() - start
         pretrain(images, out=run, recipe=recipe)
     return run, waited_s
