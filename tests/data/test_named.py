@@ -11,7 +11,7 @@ import pytest
 import torchvision.datasets
 from PIL import Image
 
-from twofold.data import load_images, open_source
+from twofold.data import load_images, named, open_source
 from twofold.data.named import NAMES
 from twofold.errors import TwofoldError
 from twofold.recipe import DataRecipe
@@ -111,3 +111,27 @@ def test_a_set_without_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torchvision.datasets, "EuroSAT", Whole)
     records = open_source("EuroSAT", cache=tmp_path).records
     assert [(r.path, r.label, r.split) for r in records[:2]] == [("all/0", "sea", None), ("all/1", "town", None)]
+
+
+def test_a_changed_pixel_in_memory_moves_the_stamp(fashion: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is not among the pictures that are looked at."""
+    monkeypatch.setattr(named, "_SAMPLED", 1)
+    before = open_source(f"FashionMNIST@{fashion}").stamp()
+    raw = fashion / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
+    content = bytearray(raw.read_bytes())
+    content[-1] ^= 1
+    raw.write_bytes(content)
+    assert open_source(f"FashionMNIST@{fashion}").stamp() != before
+
+
+def test_a_changed_file_moves_the_stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(named, "_SAMPLED", 1)
+    for label in ("sea", "town"):
+        for number in range(3):
+            place = tmp_path / "eurosat" / "2750" / label / f"{number}.jpg"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (4, 4), (number, 0, 0)).save(place)
+    before = open_source(f"EuroSAT@{tmp_path}").stamp()
+    assert open_source(f"EuroSAT@{tmp_path}").stamp() == before
+    Image.new("RGB", (5, 4)).save(tmp_path / "eurosat" / "2750" / "town" / "1.jpg")
+    assert open_source(f"EuroSAT@{tmp_path}").stamp() != before

@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import hashlib
 import inspect
 import io
 from collections.abc import Callable
@@ -9,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from twofold.data.quiet import quiet
-from twofold.data.record import Record, digest
+from twofold.data.record import Record, digest, stamp_path
 from twofold.errors import TwofoldError
 
 _BY_FLAG = ("CIFAR10", "CIFAR100", "FashionMNIST", "KMNIST", "MNIST", "USPS")
@@ -35,7 +37,8 @@ _BY_SPLIT: dict[str, tuple[str, ...]] = {  # torchvision's names of the splits
 }
 _WHOLE = ("Caltech101", "Caltech256", "EuroSAT", "SEMEION")
 _OURS = {"trainval": "train", "val": "validation", "valid": "validation"}
-_SAMPLED = 64  # pictures behind a stamp: torchvision checks its downloads, so these only tell versions apart
+_FILES = ("samples", "_samples", "_image_files", "_images")  # where data sets keep their paths, or (path, label)
+_SAMPLED = 64  # pictures behind a stamp, for data sets that keep theirs in no way that is known here
 
 NAMES = (*_BY_FLAG, *_BY_SPLIT, *_WHOLE)
 
@@ -60,10 +63,12 @@ class TorchvisionSource:
             ]
 
     def stamp(self) -> str:
-        """Over the labels and some pictures, evenly spread."""
+        """Over the labels, the pixels in memory, size and times of the files, and some pictures, evenly spread."""
         some = range(0, len(self.records), max(1, len(self.records) // _SAMPLED))
         content = [self.read(i).tobytes().hex() for i in some]
-        return digest([*self._key, [(r.path, r.label) for r in self.records], content])
+        parts = list({id(part): part for part, _ in self._parts}.values())
+        behind = [[_pixels_digest(part), *_file_stamps(part)] for part in parts]
+        return digest([*self._key, [(r.path, r.label) for r in self.records], content, behind])
 
     def open(self, index: int) -> Image.Image:
         """The same as `read`."""
@@ -112,6 +117,19 @@ def _build(dataset: str, root: Path, build: Callable[[], Any]) -> Any:
             f"torchvision's data set '{dataset}' could not be had in '{root}' ({reason[:200]}). Put its files there, "
             f"say where they are with {dataset}@FOLDER, or give a folder of pictures."
         ) from error
+
+
+def _pixels_digest(part: Any) -> str | None:
+    """Of the pixels, where the data set holds them all."""
+    pixels = getattr(part, "data", None)
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest() if hasattr(pixels, "__array__") else None
+
+
+def _file_stamps(part: Any) -> list[tuple[str, tuple[int, int, int] | None]]:
+    """Of the pictures' files, where the data set lists them."""
+    listed: Any = next((getattr(part, name) for name in _FILES if getattr(part, name, None)), [])
+    paths = [one[0] if isinstance(one, tuple) else one for one in listed]
+    return [(str(path), stamp_path(Path(path))) for path in paths if isinstance(path, str | Path)]
 
 
 def _labels(part: Any) -> list[str]:
