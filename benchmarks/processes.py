@@ -9,6 +9,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from results import machine, save
 
 from twofold.data import ImageBatch
 from twofold.distributed import open_world
-from twofold.distributed.launch import free_port
+from twofold.distributed.process import RENDEZVOUS
 from twofold.recipes.cifar10_laptop import RECIPE
 from twofold.runtime.device import resolve_hardware
 from twofold.runtime.memory import keep_freed_memory
@@ -57,7 +58,7 @@ def work() -> None:
 
 
 def group(processes: int, threads: int) -> list[subprocess.Popen[str]]:
-    port = str(free_port())
+    meeting = Path(tempfile.mkdtemp(), "rendezvous").as_uri()
     started = []
     for rank in range(processes):
         environment = os.environ | {
@@ -67,8 +68,7 @@ def group(processes: int, threads: int) -> list[subprocess.Popen[str]]:
             "LOCAL_RANK": str(rank),
             "WORLD_SIZE": str(processes),
             "LOCAL_WORLD_SIZE": str(processes),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": port,
+            RENDEZVOUS: meeting,
         }
         arguments = [sys.executable, __file__, "--work"]
         started.append(

@@ -14,6 +14,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from twofold import __version__
+from twofold.distributed.process import must_start, stop_with_launcher
 from twofold.errors import TwofoldError, is_out_of_memory
 from twofold.escapes import visible
 from twofold.flags import Settings
@@ -47,7 +48,7 @@ def pretrain(
     settings: OmitArgPrefixes[Settings] = Settings(),  # noqa: B008
 ) -> None:
     """Train an encoder on a folder of pictures, without labels."""
-    if processes != 1 and "RANK" not in os.environ:
+    if must_start(processes):
         from twofold.distributed.launch import launch
 
         sys.exit(launch(sys.argv[1:], processes))
@@ -254,6 +255,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # what the encoding does not have
     try:
+        stop_with_launcher()
         _parse(arguments)()
     except TwofoldError as error:
         _fail(str(error))

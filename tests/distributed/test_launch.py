@@ -15,9 +15,9 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+from ports import free_port
 from twofold.data import Loader, load_images
 from twofold.distributed import World
-from twofold.distributed.launch import free_port
 from twofold.pretraining import pretrain
 from twofold.recipe import Recipe
 from twofold.runtime.device import Hardware

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from twofold.distributed.launch import free_port
+from ports import free_port
 
 TASKS = Path("/proc/self/task")
 PROGRAM = """

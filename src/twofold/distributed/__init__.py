@@ -7,14 +7,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from twofold.distributed.alone import Alone as Alone
     from twofold.distributed.batch_norm import global_norm as global_norm
     from twofold.distributed.world import Share as Share
     from twofold.distributed.world import World as World
     from twofold.distributed.world import open_world as open_world
 
-__all__ = ["Share", "World", "global_norm", "open_world"]
+__all__ = ["Alone", "Share", "World", "global_norm", "open_world"]
 
-_HOMES = {"global_norm": "batch_norm", "Share": "world", "World": "world", "open_world": "world"}
+_HOMES = {"Alone": "alone", "global_norm": "batch_norm", "Share": "world", "World": "world", "open_world": "world"}
 
 
 def __getattr__(name: str) -> Any:

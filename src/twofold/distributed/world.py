@@ -20,6 +20,8 @@ from torch import Tensor, distributed, nn
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
+from twofold.distributed.outcome import Outcome, attempt
+from twofold.distributed.process import RENDEZVOUS, group_rank, group_size, local_rank, local_size
 from twofold.distributed.rendezvous import agree_on_name
 from twofold.distributed.shared_memory import Mailbox, can_share, new_mailbox, open_mailbox
 from twofold.errors import TwofoldError
@@ -35,6 +37,7 @@ def _collective(*names: str) -> Callable[..., Any]:
 _all_gather = _collective("all_gather_single", "all_gather_into_tensor")
 _reduce_scatter = _collective("reduce_scatter_single", "reduce_scatter_tensor")
 
+_CPU = torch.device("cpu")
 _PATIENCE = timedelta(hours=6)  # the first process decodes, looks and measures while the others wait
 
 
@@ -55,17 +58,12 @@ class World:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    device: torch.device = _CPU  # where the tensors lie that the group sends
     mailbox: Mailbox | None = field(default=None, repr=False)  # where all share one machine's memory
 
     @property
     def is_first(self) -> bool:
         return self.rank == 0
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors lie that the group sends."""
-        on_gpu = self.size > 1 and distributed.get_backend() == "nccl"
-        return torch.device("cuda" if on_gpu else "cpu")
 
     def share(self, batch_size: int, chunk: int | None = None) -> Share:
         """Divide every chunk of the batch evenly, so that a chunk holds the same images whatever the K.
@@ -131,21 +129,29 @@ class World:
         return int(self.stack(torch.tensor([number], device=self.device)).amax())
 
     def from_first(self, work: Callable[[], T]) -> T:
-        """Do `work` in the first process and hand its result, or its TwofoldError, to all."""
-        box: list[Any] = [_attempt(work) if self.is_first else None]
-        if self.size > 1:
-            distributed.broadcast_object_list(box, src=0)
-        return _opened(box[0])
+        """Do `work` in the first process and hand its result, or its error, to all: see `Outcome.open`."""
+        own = attempt(work, rank=0) if self.is_first else Outcome[T]()
+        if self.size == 1:
+            return own.open(self.rank)
+        box: list[Any] = [own.travels() if self.is_first else None]
+        distributed.broadcast_object_list(box, src=0)
+        return (own if self.is_first else box[0]).open(self.rank)
+
+    def only_first(self, work: Callable[[], T]) -> T | None:
+        """Do `work` in the first process, which keeps the result; None elsewhere. Its error is raised in all."""
+        results: list[T] = []
+        self.from_first(lambda: results.append(work()))
+        return results[0] if results else None
 
     def in_turn(self, work: Callable[[], T]) -> T:
-        """Do `work` in every process, after the first one of the machine is done; its TwofoldError is raised in all."""
-        own: tuple[Any, TwofoldError | None] = (None, None)
+        """Do `work` in every process, after the first one of the machine is done; an error of one is raised in all."""
+        own = Outcome[T]()
         for now in (True, False):
             if (self.local_rank == 0) is now:
-                own = _attempt(work)
-            for _, error in self._exchange((None, own[1])):
-                _opened((None, error))
-        return _opened(own)
+                own = attempt(work, rank=self.rank)
+            for outcome in self._exchange(own.without_value().travels()):
+                (own if outcome.rank == self.rank else outcome).open(self.rank)
+        return own.open(self.rank)
 
     def require_same(self, settings: dict[str, Any]) -> None:
         """Raises TwofoldError, naming the setting, where a process differs from the first."""
@@ -184,42 +190,75 @@ class _Gather(torch.autograd.Function):
 
 @contextmanager
 def open_world(device: str) -> Iterator[World]:
-    """The processes that a launcher started (it sets RANK and WORLD_SIZE), or one process without any.
+    """The processes of a group that the caller made or a launcher started, or one process without either.
 
-    gloo on the CPU, NCCL on GPUs, one GPU a process. A group that the caller made is used and left alone.
-    Raises TwofoldError for one numbered GPU with several processes.
+    device: the recipe's ("auto", "cpu", "cuda", ...). A group that the caller made (torch.distributed is initialized)
+    is used and left alone. A launcher sets RANK and WORLD_SIZE: gloo on the CPU, NCCL on GPUs, one GPU a process.
+    Raises TwofoldError for one numbered GPU with several processes, for less GPUs than processes, and for a group that
+    cannot send what lies on the device.
     """
-    if not distributed.is_available() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    given = distributed.is_available() and distributed.is_initialized()
+    size = distributed.get_world_size() if given else group_size()
+    if size == 1 or not distributed.is_available():
         yield World()
         return
-    if ":" in device:
-        raise TwofoldError(f"device is '{device}', but each process takes a GPU of its own. Choose --device cuda.")
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
-    if on_gpu:
-        torch.cuda.set_device(local_rank)
-    made = not distributed.is_initialized()
-    if made:
-        _join("nccl" if on_gpu else "gloo")
+    own = _own_device(device, given=given)
+    if given:
+        _require_backend(own)
+    else:
+        _join(own)
     try:
         with ExitStack() as stack:
-            world = World(distributed.get_rank(), distributed.get_world_size(), local_rank)
-            yield _with_mailbox(world, stack)
+            rank = distributed.get_rank()
+            yield _with_mailbox(World(rank, size, local_rank(rank), own), stack)
     finally:
-        if made:
+        if not given:
             distributed.destroy_process_group()
 
 
-def _join(backend: str) -> None:
-    store, rank, size = next(rendezvous("env://"))
+def _own_device(device: str, *, given: bool) -> torch.device:
+    """The CPU, or the GPU of this process, which is chosen here where the group is ours."""
+    if ":" in device:
+        raise TwofoldError(f"device is '{device}', but each process takes a GPU of its own. Choose --device cuda.")
+    if not (device == "cuda" or (device == "auto" and torch.cuda.is_available())):
+        return _CPU
+    if not given:
+        count, wanted = torch.cuda.device_count(), local_size(local_rank(0) + 1)
+        if wanted > count:
+            raise TwofoldError(
+                f"each of {wanted} processes takes a GPU of its own, but this machine has {count}. Start "
+                f"{f'{count} processes' if count > 1 else 'one process'} or choose --device cpu."
+            )
+        torch.cuda.set_device(local_rank(0))
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def _require_backend(device: torch.device) -> None:
+    backends = distributed.get_backend_config()  # such as "cpu:gloo,cuda:nccl"
+    if ("cuda:nccl" if device.type == "cuda" else "cpu:") not in backends:
+        raise TwofoldError(
+            f"device is '{device.type}', but the process group was made with '{backends}'. Make it with "
+            f"{'nccl' if device.type == 'cuda' else 'gloo'}, or choose another device."
+        )
+
+
+def _join(device: torch.device) -> None:
+    store, rank, size = next(rendezvous(os.environ.get(RENDEZVOUS, "env://"), group_rank(), group_size()))
     store.set_timeout(_PATIENCE)
-    own = PrefixStore(agree_on_name(store, rank, size), store)
-    distributed.init_process_group(backend, store=own, rank=rank, world_size=size, timeout=_PATIENCE)
+    on_gpu = device.type == "cuda"
+    distributed.init_process_group(
+        "nccl" if on_gpu else "gloo",
+        store=PrefixStore(agree_on_name(store, rank, size), store),
+        rank=rank,
+        world_size=size,
+        timeout=_PATIENCE,
+        device_id=device if on_gpu else None,
+    )
 
 
 def _with_mailbox(world: World, stack: ExitStack) -> World:
     """The same world with shared memory for its messages, where all its processes can have it."""
-    if world.device.type != "cpu" or os.environ.get("LOCAL_WORLD_SIZE") != str(world.size) or not can_share(world.size):
+    if world.device.type != "cpu" or local_size(0) != world.size or not can_share(world.size):
         return world
     path = world.from_first(lambda: new_mailbox(world.size))
     if path is None:
@@ -231,17 +270,3 @@ def _with_mailbox(world: World, stack: ExitStack) -> World:
         if world.is_first:
             path.unlink()
     return replace(world, mailbox=mailbox)
-
-
-def _attempt(work: Callable[[], T]) -> tuple[T | None, TwofoldError | None]:
-    try:
-        return work(), None
-    except TwofoldError as error:
-        return None, type(error)(*error.args)  # without its traceback, which cannot travel
-
-
-def _opened(outcome: tuple[T | None, TwofoldError | None]) -> T:
-    value, error = outcome
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value]
