@@ -100,16 +100,22 @@ def test_a_run_is_a_function_of_its_seed(data: Path, cache: Path, tmp_path: Path
     assert not same(weights(first), weights(other))
 
 
-@pytest.mark.parametrize(("number", "stop"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+@pytest.mark.parametrize(
+    ("name", "stop"),
+    [("SIGINT", KeyboardInterrupt), ("SIGTERM", SystemExit), ("SIGUSR1", SystemExit), ("SIGUSR2", SystemExit)],
+)
 def test_a_stopped_run_continues_to_the_same_weights(
     data: Path,
     cache: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    number: int,
+    name: str,
     stop: type[BaseException],
 ) -> None:
+    if not hasattr(signal, name):
+        pytest.skip(f"this system has no {name}")
+    number = getattr(signal, name)
     calm = pretrain(data, out=tmp_path / "calm", recipe=TINY, cache=cache)
     step = pretraining.train_step
 
@@ -121,9 +127,10 @@ def test_a_stopped_run_continues_to_the_same_weights(
 
     with monkeypatch.context() as patch:
         patch.setattr(pretraining, "train_step", step_and_stop)
-        with pytest.raises(stop):
+        with pytest.raises(stop) as stopped:
             pretrain(data, out=tmp_path / "run", recipe=TINY, cache=cache)
-    assert "saved at step 7" in capsys.readouterr().out
+    assert stopped.value.args == (() if name == "SIGINT" else (128 + number,))
+    assert f"Stopped by {name} and saved at step 7" in capsys.readouterr().out
     saved = load_checkpoint(Run(tmp_path / "run").checkpoints)
     assert saved is not None
     assert saved["step"] == 7

@@ -1,5 +1,6 @@
 """The programs: what the command line calls and `import twofold` offers, under the same names."""
 
+import contextlib
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from twofold.benching import bench_encoders
 from twofold.data import load_images, look_at, open_source
 from twofold.distributed import open_world
-from twofold.errors import require
+from twofold.errors import TwofoldError, require
 from twofold.evaluating import evaluate as evaluate
 from twofold.evaluating import open_pictures
 from twofold.evaluating import transfer as transfer
@@ -50,7 +51,7 @@ def pretrain(
     profile, allow_outside = as_kind("profile", profile, int), as_kind("allow_outside", allow_outside, bool)
     name = "" if isinstance(recipe, Recipe) else as_data(recipe, "recipe")
     require(profile >= 0, "profile", profile, "at least 0 steps")
-    with open_world(str(settings.get("device") or "auto")) as world:
+    with open_world(_device(recipe, settings)) as world:
         if isinstance(recipe, Recipe):
             chosen = recipe.with_settings(**settings)
         else:
@@ -69,6 +70,21 @@ def pretrain(
     if world.is_first:
         gallery_and_report(run.folder, data, cache=cache, allow_outside=allow_outside)
     return run
+
+
+def _device(recipe: AnyPath | Recipe, settings: dict[str, Any]) -> str:
+    """The run's device, before the processes meet; what is wrong with the recipe is said once they have met."""
+    if settings.get("device") is not None:
+        return str(settings["device"])
+    if isinstance(recipe, Recipe):
+        return recipe.hardware.device
+    with contextlib.suppress(TwofoldError):
+        return build_recipe(str(recipe), _look_at_nothing)[0].hardware.device
+    return "auto"
+
+
+def _look_at_nothing() -> Found:
+    raise TwofoldError("a recipe that looks at the pictures leaves the device to the machine")
 
 
 def bench(

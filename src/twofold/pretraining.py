@@ -5,11 +5,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twofold.data import ImageSet, Loader, load_images
-from twofold.distributed import World, open_world
+from twofold.distributed import Alone, World, open_world
 from twofold.errors import DivergedError, NotFiniteError, TwofoldError
 from twofold.files import write_json
 from twofold.looking import Monitor, build_look, epochs_of
@@ -18,7 +19,7 @@ from twofold.plan import Plan, require_enough
 from twofold.profiling import profile_steps, show_profile
 from twofold.recipe import Recipe
 from twofold.runtime.checkpoint import Saver, load_checkpoint
-from twofold.runtime.console import say
+from twofold.runtime.console import console, say
 from twofold.runtime.continuing import continued_hardware, note_continuation
 from twofold.runtime.device import Hardware, resolve_hardware
 from twofold.runtime.load import save_encoder
@@ -43,6 +44,7 @@ from twofold.versions import versions
 BuildMonitor = Callable[[ImageSet, Recipe, Hardware], Monitor | None]
 
 _METRIC_ROWS = 400
+_FAILED = 2**16  # beyond every signal
 
 
 def pretrain(
@@ -65,11 +67,13 @@ def pretrain(
     alone. `profile` steps are taken beforehand on weights of their own, and where their time goes is printed and kept
     in profile.json. Each of `monitors` builds a function `(encoder, step) -> {name: value}` called now and then.
     Raises TwofoldError for data or settings that cannot work, for a continuation under other settings, and for a loss
-    that is not finite; KeyboardInterrupt on Ctrl-C and SystemExit(143) on SIGTERM, after saving.
+    that is not finite. After saving, raises KeyboardInterrupt on Ctrl-C, and SystemExit(128 + n) on SIGTERM, SIGUSR1
+    and SIGUSR2.
     """
     if not isinstance(data, ImageSet):
         require_place(data, out)
     with open_world(recipe.hardware.device) as world, _open_together(out, world) as run:
+        console.quiet = console.quiet or not world.is_first
         record = world.from_first(lambda: begun_with(run, recipe))
         hardware = world.in_turn(lambda: _resolve(run, record, recipe, world))
         world.in_turn(lambda: require_encoder(recipe))
@@ -80,8 +84,8 @@ def pretrain(
         say_found(images, len(images.rows("train")))
         world.in_turn(lambda: require_enough(images, recipe.schedule.batch_size))
         world.in_turn(lambda: world.share(recipe.schedule.batch_size, recipe.schedule.chunk))
-        watching = monitors if world.is_first else ()
-        built = [monitor for build in watching if (monitor := build(images, recipe, hardware))]
+        built: list[Monitor] = []
+        world.from_first(lambda: built.extend(filter(None, (build(images, recipe, hardware) for build in monitors))))
         plan = resume_plan(run, record, images) if record else begin(run, recipe, hardware, images, world, built)
         if profile:
             _profile(run, recipe, hardware, images, world, chunk=plan.chunk, steps=profile)
@@ -95,8 +99,7 @@ def pretrain(
         if state.step < plan.steps:
             with forked_random(hardware.device):
                 _train(run, state, window, recipe, plan, hardware, images, built, world)
-        if world.is_first:
-            save_encoder(run.encoder, state.model.encoder, recipe)
+        world.from_first(lambda: save_encoder(run.encoder, state.model.encoder, recipe))
     return run
 
 
@@ -132,9 +135,8 @@ def _profile(
 ) -> None:
     share = world.share(recipe.schedule.batch_size, chunk)
     found = profile_steps(recipe, hardware, images, world=world, share=share, steps=steps)
-    if world.is_first:
-        show_profile(found)
-        write_json(run.profile, found.to_dict())
+    show_profile(found)
+    world.from_first(lambda: write_json(run.profile, found.to_dict()))
 
 
 @contextmanager
@@ -157,11 +159,12 @@ def _train(
     world: World,
 ) -> None:
     """The loop: a step, and beside it logging, looks and checkpoints, none of which touches the weights."""
-    log = build_log(run, state.step) if world.is_first else _log_nothing
+    log = world.only_first(lambda: build_log(run, state.step)) or _log_nothing
+    alone = Alone(world)
     share = world.share(recipe.schedule.batch_size, plan.chunk)
     schedule, log_every = recipe.schedule, max(1, plan.steps // _METRIC_ROWS)
     look_every = max(1, math.ceil(plan.steps * recipe.monitor.monitor_share))
-    look = build_look(log, recipe, hardware, images, monitors) if world.is_first else _look_at_nothing
+    look = world.only_first(lambda: build_look(log, recipe, hardware, images, monitors)) or _look_at_nothing
     if state.step == 0:
         world.from_first(lambda: _look(look, run, state))
     loader = Loader(
@@ -196,24 +199,30 @@ def _train(
                 row = window.close(loader.wait_s, schedule.batch_size)
                 state.elapsed_s += row.pop("window_s")
                 epoch = epochs_of(state.step, recipe, images)
-                log({"step": state.step, "epoch": epoch, **row, "lr": lr, "elapsed_s": state.elapsed_s})
+                alone.do(log, {"step": state.step, "epoch": epoch, **row, "lr": lr, "elapsed_s": state.elapsed_s})
                 text = _progress_text(row)
             if state.step % look_every == 0 or last:
                 _require_finite(run, state)
                 world.from_first(lambda: _look(look, run, state))
             late = time.monotonic() - saved_s > recipe.monitor.checkpoint_minutes * 60
-            news = world.highest(2 * (stopped() or 0) + late)  # in one message: a signal, and whether to save
+            # in one message: whether the first has failed, a signal, and whether to save
+            news = world.highest(_FAILED if alone.failed else 2 * (stopped() or 0) + late)
+            if news == _FAILED:
+                alone.tell()
             number, due = news // 2, last or news > 0
             if due:
                 _require_finite(run, state)  # in all processes, which have the same weights, or in none
-            if due and world.is_first:
-                saver.save(state.step, {**state_dict(state), "window": window.state_dict()})
-            if last and saver.error:
-                raise TwofoldError(f"{saver.describe()}. Free space; the same command then continues.") from saver.error
+                world.from_first(partial(_save, saver, state, window, last=last))
             saved_s = time.monotonic() if due else saved_s
             line.update(state.step, text)
             if number and not last:
                 _stop(number, state.step, plan.steps, saver)
+
+
+def _save(saver: Saver, state: TrainState, window: Window, *, last: bool) -> None:
+    saver.save(state.step, {**state_dict(state), "window": window.state_dict()})
+    if last and saver.error:
+        raise TwofoldError(f"{saver.describe()}. Free space; the same command then continues.") from saver.error
 
 
 def _log_nothing(_row: object) -> None:

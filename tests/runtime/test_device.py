@@ -41,7 +41,10 @@ def test_only_a_cuda_gpu_has_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=sizes[device.index] * 2**30)
     )
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert [gpu_gib(device) for device in ("auto", "cuda", "cuda:1", "cpu", "mps")] == [16.0, 16.0, 24.0, None, None]
+    with pytest.raises(TwofoldError, match="device is 'cuda:9', but this machine has 2"):
+        gpu_gib("cuda:9")
 
 
 def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,11 +70,13 @@ def resolve_hardware(recipe: HardwareRecipe) -> Hardware:
 def gpu_gib(device: str) -> float | None:
     """GiB of memory of the CUDA GPU that the setting `device` names; None where it is something else.
 
-    Apple's GPU does not count: it computes in float32 and shares its memory with everything else.
+    Apple's GPU does not count: it computes in float32 and shares its memory with everything else. Raises TwofoldError
+    for a number that this machine's GPUs do not have.
     """
     chosen = _best_device() if device == "auto" else device
     if not chosen.startswith("cuda") or not torch.cuda.is_available():
         return None
+    _require_present(torch.device(chosen))
     return float(torch.cuda.get_device_properties(torch.device(chosen)).total_memory / 2**30)
 
 

@@ -1,10 +1,12 @@
-"""Ctrl-C and SIGTERM as a question that the training loop asks, so that it can save first."""
+"""Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 as a question that the training loop asks, so that it can save first."""
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_STOPPING = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")  # Windows lacks the last two; SLURM warns with them
 
 
 @contextmanager
@@ -23,7 +25,8 @@ def stop_signals() -> Iterator[Callable[[], int | None]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]
+    before = {number: signal.signal(number, remember) for number in numbers}
     try:
         yield lambda: received[0] if received else None
     finally:

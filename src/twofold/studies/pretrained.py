@@ -3,9 +3,11 @@
 import contextlib
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from twofold.data import ImageSet
 from twofold.distributed import World
@@ -24,14 +26,14 @@ def pretrained(recipe: Recipe, images: ImageSet, folder: StudyFolder, world: Wor
     run, log = folder.runs / name, folder.runs / f"{name}.log"
     lock = folder.runs / f".{name}.lock"
     start = time.monotonic()
-    with _alone_together(lock, world), log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+    with _alone_together(lock, log, world) as file, contextlib.redirect_stdout(file):
         waited_s = time.monotonic() - start
         pretrain(images, out=run, recipe=recipe)
     return run, waited_s
 
 
 @contextlib.contextmanager
-def _alone_together(path: Path, world: World) -> Iterator[None]:
+def _alone_together(lock: Path, log: Path, world: World) -> Iterator[TextIO]:
     with contextlib.ExitStack() as stack:
-        world.from_first(lambda: stack.enter_context(alone(path)))
-        yield
+        world.from_first(lambda: stack.enter_context(alone(lock)))
+        yield world.only_first(lambda: stack.enter_context(log.open("a", encoding="utf-8"))) or sys.stdout

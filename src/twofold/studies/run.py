@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from twofold.data import ImageSet, load_images
 from twofold.distributed import World, open_world
 from twofold.errors import NotFiniteError
 from twofold.files import write_atomically, write_json
-from twofold.runtime.console import duration, say
+from twofold.runtime.console import console, duration, say
 from twofold.runtime.device import Hardware, resolve_hardware
 from twofold.studies.cell import Cell
 from twofold.studies.estimate import build_estimate, views_per_s
@@ -87,6 +88,7 @@ def run_study(
     cannot be measured on, and for an `out` that was begun with another study, scale, base recipe or other pictures.
     """
     with open_world(scale.base.hardware.device) as world:
+        console.quiet = console.quiet or not world.is_first
         hardware = world.in_turn(lambda: resolve_hardware(scale.base.hardware))
         images = world.in_turn(lambda: _images(scale, data, cache, allow_outside, show_progress=world.is_first))
         folder, given = StudyFolder(out), scale
@@ -155,7 +157,7 @@ def _measure_all(work: Work, command: str, minutes: float | None) -> None:
         tried = ((cell, _measure_claimed(cell, work)) for cell in left)
         measured = next(((cell, values) for cell, values in tried if values is not None), None)
         if measured is None:
-            if not waiting and world.is_first:
+            if not waiting:
                 say(f"Waiting for {len(left)} cells that other processes have.")
             waiting = True
             time.sleep(_POLL_S)
@@ -163,10 +165,13 @@ def _measure_all(work: Work, command: str, minutes: float | None) -> None:
         waiting = False
         cell, values = measured
         expected += work.estimate([cell])
-        if world.is_first:
-            pace = (time.monotonic() - begin) / expected  # of this process, which may share the machine with others
-            _say_measured(cell, values, work, pace)
-            write_json(work.folder.record, work.record(command, minutes))
+        pace = (time.monotonic() - begin) / expected  # of this process, which may share the machine with others
+        world.from_first(partial(_record, cell, values, work, pace, command, minutes))
+
+
+def _record(cell: Cell, values: Values, work: Work, pace: float, command: str, minutes: float | None) -> None:
+    _say_measured(cell, values, work, pace)
+    write_json(work.folder.record, work.record(command, minutes))
 
 
 def _measure_claimed(cell: Cell, work: Work) -> Values | None:
@@ -191,8 +196,7 @@ def _measure_claimed(cell: Cell, work: Work) -> Values | None:
             values = work.world.from_first(lambda: MEASURES[cell.measure](task))
         except NotFiniteError:
             values = {"top1": 1 / len(work.images.classes), "diverged": 1.0}  # what guessing gets
-        if work.world.is_first:
-            work.folder.write(cell, values, time.monotonic() - start - waited_s)
+        work.world.from_first(lambda: work.folder.write(cell, values, time.monotonic() - start - waited_s))
     return values
 
 

@@ -1,0 +1,76 @@
+"""Where one process fails, the others end too, at once and with words; and what a world needs before it opens."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+DRIVER = Path(__file__).parent / "failing_driver.py"
+FULL = "OSError: [Errno 28] No space left on device: 'run/metrics.jsonl'"
+TEXTS = {  # in the process that fails, and in the others
+    "expected": ("DivergedError: the loss is not finite", "DivergedError: the loss is not finite"),
+    "full": (FULL, FULL),
+    "bug": ("KeyError: 'x'", "TwofoldError: process {} failed (KeyError: 'x'), so all stop. See what it said."),
+    "interrupt": ("KeyboardInterrupt: ", "KeyboardInterrupt: "),
+    "exit": ("SystemExit: 143", "SystemExit: 143"),
+}
+WAYS = {"first": 0, "turn": 1, "alone": 0}  # way -> the process that fails
+PLACES = ("build_log", "build_look", "log", "look", "save_checkpoint", "save_encoder", "write_json", "monitor")
+CASES = [
+    *(f"{way}:{which}" for way in WAYS for which in TEXTS),
+    *(f"run:{place}" for place in PLACES),
+    "given:cpu",
+    "given:cuda",
+    "gpus",
+]
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What each process of each case said at its end."""
+    folder = tmp_path_factory.mktemp("failing")
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / "images" / f"{i:02}.png")
+    run = subprocess.run([sys.executable, DRIVER, folder, *CASES], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    ends = {case: [folder / f"{case}-{rank}" for rank in range(2)] for case in CASES}
+    return {case: [file.read_text() if file.exists() else "hung" for file in files] for case, files in ends.items()}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("which", TEXTS)
+def test_an_error_of_one_process_is_raised_in_all(said: dict[str, list[str]], way: str, which: str) -> None:
+    failing = WAYS[way]
+    own, others = TEXTS[which]
+    assert said[f"{way}:{which}"][failing] == own
+    assert said[f"{way}:{which}"][1 - failing] == others.format(failing)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_wherever_the_first_process_fails_in_a_run_all_end(said: dict[str, list[str]], place: str) -> None:
+    own = FULL
+    if place == "save_checkpoint":  # the run went on to its end without one
+        own = "TwofoldError: the checkpoint 'run/metrics.jsonl' cannot be written (No space left on device)"
+    assert [text[: len(own)] for text in said[f"run:{place}"]] == [own, own]
+
+
+def test_a_group_that_the_caller_made_is_used_and_left_alone(said: dict[str, list[str]]) -> None:
+    assert said["given:cpu"] == [f"TwofoldError: rank {rank} of 2, sum 3.0, kept True" for rank in range(2)]
+
+
+def test_a_given_group_that_cannot_send_from_the_device_is_refused(said: dict[str, list[str]]) -> None:
+    for text in said["given:cuda"]:
+        assert text.startswith("TwofoldError: device is 'cuda', but the process group was made with 'cpu:gloo")
+
+
+def test_more_processes_than_gpus_are_refused_before_they_meet(said: dict[str, list[str]]) -> None:
+    words = (
+        "TwofoldError: each of 2 processes takes a GPU of its own, but this machine has 1. Start one process or choose "
+        "--device cpu."
+    )
+    assert said["gpus"] == [words, words]
