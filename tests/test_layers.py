@@ -31,7 +31,7 @@ LAYERS = [
     },
     {"studies", "report"},
     {"api", "evaluating", "studying"},
-    {"cli", "__main__"},
+    {"cli", "__main__", "failures"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 PRETRAINING = {"training", "measuring", "profiling", "benching", "trials", "looking", "startup", "pretraining"}

@@ -12,18 +12,18 @@ from twofold.data import load_images, look_at, open_source
 from twofold.distributed import open_world
 from twofold.errors import TwofoldError, require
 from twofold.evaluating import evaluate as evaluate
-from twofold.evaluating import open_pictures
 from twofold.evaluating import transfer as transfer
 from twofold.evaluation import build_gallery, build_knn_monitor, embed_images, require_parquet, write_embeddings
 from twofold.files import make_folder, write_json
 from twofold.flags import as_flags
 from twofold.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path
 from twofold.pretraining import pretrain as run_pretraining
-from twofold.recipe import Recipe
+from twofold.recipe import HardwareRecipe, Recipe
 from twofold.recipes import Found, build_recipe
 from twofold.report import build_report
 from twofold.runtime.console import console, say, show_settings
 from twofold.runtime.device import gpu_gib, resolve_hardware
+from twofold.runtime.images import as_unreadable_limit, open_pictures
 from twofold.runtime.load import load
 from twofold.runtime.record import Run
 from twofold.startup import say_found
@@ -68,7 +68,7 @@ def pretrain(
             profile=profile,
         )
     if world.is_first:
-        gallery_and_report(run.folder, data, cache=cache, allow_outside=allow_outside)
+        gallery_and_report(run.folder, data, chosen.hardware, cache=cache, allow_outside=allow_outside)
     return run
 
 
@@ -170,15 +170,20 @@ def embed(
     out: AnyPath,
     cache: AnyPath | None = None,
     allow_outside: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    max_unreadable_fraction: int | float | None = None,
 ) -> Path:
     """Write path, label (where known) and embedding h of every picture in `data` to the parquet file `out`."""
     run, data, out = as_path("run", run), as_data(data), as_path("out", out)
     cache, allow_outside = as_optional_path("cache", cache), as_kind("allow_outside", allow_outside, bool)
+    hardware = HardwareRecipe(device=device, precision=precision)
+    limit = as_unreadable_limit(max_unreadable_fraction)
     require_parquet(out)
     make_folder(out.parent, "--out")
-    loaded = load(run)
+    loaded = load(run, hardware=hardware)
     own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
-    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside)
+    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit)
     embeddings = embed_images(
         loaded.encoder, images, np.arange(len(images)), views=loaded.recipe.views, hardware=loaded.hardware
     )
@@ -196,9 +201,11 @@ def report(run: AnyPath) -> Path:
     return path
 
 
-def gallery_and_report(run: Path, data: str, *, cache: Path | None, allow_outside: bool = False) -> None:
+def gallery_and_report(
+    run: Path, data: str, hardware: HardwareRecipe, *, cache: Path | None, allow_outside: bool = False
+) -> None:
     """The pictures' part of the report (neighbours and map), then the report itself."""
-    record, loaded = Run(run), load(run)
+    record, loaded = Run(run), load(run, hardware=hardware)
     if not record.gallery.exists():
         own = record.read_recipe()["data"]["fingerprint"]
         images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside)

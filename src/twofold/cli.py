@@ -8,15 +8,16 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from twofold import __version__
 from twofold.distributed.process import must_start, stop_with_launcher
-from twofold.errors import TwofoldError, is_out_of_memory
+from twofold.errors import TwofoldError
 from twofold.escapes import visible
+from twofold.failures import told
 from twofold.flags import Settings
 from twofold.runtime.memory import keep_freed_memory
 
@@ -32,6 +33,12 @@ Cache = Annotated[
         metavar="PATH",
         help_behavior_hint="(default: $TWOFOLD_CACHE or ~/.cache/twofold)",
     ),
+]
+Device = Annotated[str, arg(help="auto, cpu, cuda, cuda:N or mps")]
+Precision = Annotated[str, arg(help="auto (bf16 where the hardware has it), bf16 or fp32")]
+MaxUnreadable = Annotated[
+    float | None,
+    arg(help="stop when more than this share of the files is unreadable", help_behavior_hint="(default: the run's)"),
 ]
 AllowOutside = Annotated[bool, arg(help="let a CSV manifest or parquet file name pictures outside its own folder")]
 
@@ -94,6 +101,9 @@ def evaluate(
     ] = None,
     cache: Cache = None,
     allow_outside: AllowOutside = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    max_unreadable_fraction: MaxUnreadable = None,
 ) -> None:
     """Measure a run on labelled pictures, with all labels and with few, beside an untrained encoder and raw pixels."""
     from twofold.api import evaluate
@@ -110,6 +120,9 @@ def evaluate(
         finetune_epochs=finetune_epochs,
         cache=cache,
         allow_outside=allow_outside,
+        device=device,
+        precision=precision,
+        max_unreadable_fraction=max_unreadable_fraction,
     )
 
 
@@ -135,6 +148,9 @@ def transfer(
     ] = None,
     cache: Cache = None,
     allow_outside: AllowOutside = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    max_unreadable_fraction: MaxUnreadable = None,
 ) -> None:
     """Measure a run on other data sets, beside an untrained encoder, raw pixels, training from scratch and others."""
     from twofold.api import transfer
@@ -149,6 +165,9 @@ def transfer(
         finetune_epochs=finetune_epochs,
         cache=cache,
         allow_outside=allow_outside,
+        device=device,
+        precision=precision,
+        max_unreadable_fraction=max_unreadable_fraction,
     )
 
 
@@ -199,11 +218,23 @@ def embed(
     out: Annotated[Path, arg(help="file to write: FILE.parquet with path, label and embedding")],
     cache: Cache = None,
     allow_outside: AllowOutside = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    max_unreadable_fraction: MaxUnreadable = None,
 ) -> None:
     """Write the embeddings of pictures to a parquet file."""
     from twofold.api import embed
 
-    embed(run, data, out=out, cache=cache, allow_outside=allow_outside)
+    embed(
+        run,
+        data,
+        out=out,
+        cache=cache,
+        allow_outside=allow_outside,
+        device=device,
+        precision=precision,
+        max_unreadable_fraction=max_unreadable_fraction,
+    )
 
 
 def report(run: Run, /) -> None:
@@ -254,35 +285,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # what the encoding does not have
-    try:
+    with told(None, _COMMANDS):
         stop_with_launcher()
-        _parse(arguments)()
-    except TwofoldError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        said = (str(error).strip() or "out of memory").splitlines()[0][:200]
-        _fail(
-            f"the memory is not enough ({said}). Give --chunk 64 or "
-            "--memory 8GiB, or a smaller --batch-size, --size-px or --encoder."
-        )
-    except BrokenPipeError:  # the reader of our output went away, as in `twofold --help | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except OSError as error:
-        place = f" '{error.filename}'" if error.filename else ""
-        _fail(
-            f"cannot read or write{place} ({error.strerror or error}). "
-            "Free space, mend the permissions or choose another place; the same command then continues."
-        )
-
-
-def _fail(text: str) -> NoReturn:
-    """One line on stderr, whatever the names in it hold, and the exit code 1."""
-    sys.exit(f"twofold: {visible(text)}")
+        call = _parse(arguments)
+    with told(arguments[0], _COMMANDS):
+        call()
 
 
 def _parse(arguments: list[str]) -> Callable[[], None]:

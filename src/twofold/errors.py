@@ -29,10 +29,17 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> TwofoldError:
     return TwofoldError(f"unknown {kind} '{name}'{hint} Choose one of: {', '.join(names)}.")
 
 
-def require(rule_holds: bool, name: str, value: object, rule: str) -> None:
-    """Raises TwofoldError naming the setting, its value, the rule and the flag, unless the rule holds."""
+def require(rule_holds: bool, name: str, value: object, rule: str, *, fix: str | None = None) -> None:
+    """Raises TwofoldError naming the setting, its value, the rule and the fix, unless the rule holds.
+
+    The fix is to change the flag of the setting's name, where no other is given.
+    """
     if not rule_holds:
-        raise TwofoldError(f"{name} is {value!r}, but it must be {rule}. Change --{name.replace('_', '-')}.")
+        raise TwofoldError(f"{name} is {value!r}, but it must be {rule}. {fix or _change(name)}")
+
+
+def _change(name: str) -> str:
+    return f"Change --{name.replace('_', '-')}."
 
 
 def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

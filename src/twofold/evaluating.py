@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from twofold.data import NO_TEST_SPLIT, ImageSet, load_images, look_at, open_source, require_channels
-from twofold.errors import TwofoldError, require
+from twofold.data import NO_TEST_SPLIT, ImageSet
+from twofold.errors import require
 from twofold.evaluation import (
     Evaluation,
     Subject,
@@ -22,9 +21,11 @@ from twofold.evaluation import (
 )
 from twofold.files import make_folder, write_json
 from twofold.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path, as_several
+from twofold.recipe import HardwareRecipe
 from twofold.report import build_report
 from twofold.runtime.beside import Beside, load_beside
 from twofold.runtime.console import console, say
+from twofold.runtime.images import as_unreadable_limit, open_pictures
 from twofold.runtime.load import Loaded, build_untrained, load, load_head
 from twofold.runtime.record import Run, writing_alone
 from twofold.versions import versions
@@ -48,6 +49,9 @@ def evaluate(
     finetune_epochs: int | float | None = None,
     cache: AnyPath | None = None,
     allow_outside: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    max_unreadable_fraction: int | float | None = None,
 ) -> Evaluation:
     """Measure a run on labelled pictures; print the table, write RUN/evaluation.json and the report.
 
@@ -61,12 +65,14 @@ def evaluate(
     few_seeds, finetune_from = as_kind("few_seeds", few_seeds, int), as_kind("finetune_from", finetune_from, str)
     data, cache = as_data(data), as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
+    hardware = HardwareRecipe(device=device, precision=precision)
+    limit = as_unreadable_limit(max_unreadable_fraction)
     record = Run(as_path("run", run))
     begun = record.read_recipe()
     make_folder(record.folder, "RUN")
-    loaded = load(record.folder)
+    loaded = load(record.folder, hardware=hardware)
     own = begun["data"]["fingerprint"]
-    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside)
+    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit)
     same = images.fingerprint == own
     seen = [] if same else [_SEEN]
     for sentence in (*images.stated, *seen):
@@ -80,7 +86,7 @@ def evaluate(
             views=loaded.recipe.views,
             data=loaded.recipe.data,
             hardware=loaded.hardware,
-            head=load_head(record.folder) if needs_head else None,
+            head=load_head(record.folder, hardware=hardware) if needs_head else None,
             protocols=asked.protocols,
             seeds=asked.seeds,
             few_seeds=few_seeds,
@@ -114,6 +120,9 @@ def transfer(
     finetune_epochs: int | float | None = None,
     cache: AnyPath | None = None,
     allow_outside: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    max_unreadable_fraction: int | float | None = None,
 ) -> dict[str, Evaluation]:
     """Measure a run on other data sets; print tables, write RUN/transfer.json and the report.
 
@@ -127,16 +136,19 @@ def transfer(
     beside_px, cache = as_kind("beside_px", beside_px, int | None), as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
     names, encoders = _places("to", to), _places("beside", beside)
+    hardware = HardwareRecipe(device=device, precision=precision)
+    limit = as_unreadable_limit(max_unreadable_fraction)
     record = Run(as_path("run", run))
     record.read_recipe()
     make_folder(record.folder, "RUN")
     require(len(names) > 0 and len(set(names)) == len(names), "to", names, "one or more data sets, each once")
-    loaded = load(record.folder)
+    loaded = load(record.folder, hardware=hardware)
     others = [load_beside(one, loaded, size_px=beside_px) for one in encoders]
     _require_names([other.name for other in others])
     found: dict[str, Evaluation] = {}
     targets = {  # all, before hours on one
-        name: open_pictures(loaded, name, cache, beside=others, allow_outside=allow_outside) for name in names
+        name: open_pictures(loaded, name, cache, beside=others, allow_outside=allow_outside, limit=limit)
+        for name in names
     }
     with writing_alone(record.transfer_lock, f"'{record.folder}' is being transferred by another process", "RUN"):
         for name, images in targets.items():
@@ -179,33 +191,6 @@ def _asked(protocol: object, seeds: object, epochs: object) -> _Asked:
 
 def _places(name: str, values: object) -> list[str]:
     return [as_data(one, name) for one in as_several(name, values, os.PathLike)]
-
-
-def open_pictures(
-    loaded: Loaded,
-    data: str,
-    cache: Path | None,
-    *,
-    own: str | None = None,
-    beside: Sequence[Beside] = (),
-    allow_outside: bool = False,
-) -> ImageSet:
-    """The pictures in `data` as an encoder takes them.
-
-    Raises TwofoldError for colour where it takes grey, unless they are those of the fingerprint `own`, which it was
-    trained on: these it saw in the same way.
-    """
-    recipe = loaded.recipe.data
-    store_px = max(loaded.recipe.stored_px, *(2 * other.views.embedding_px for other in beside), 0)
-    images = load_images(
-        data, recipe=recipe, store_px=store_px, cache=cache, show_progress=True, allow_outside=allow_outside
-    )
-    if len(images) == 0:
-        raise TwofoldError(f"'{data}' holds no readable picture. Give a folder with pictures.")
-    if images.fingerprint != own:
-        source = open_source(data, cache=cache, allow_outside=allow_outside)
-        images.stated.extend(require_channels(look_at(source), recipe, str(data)))
-    return images
 
 
 def _forget(*evaluations: Evaluation) -> None:

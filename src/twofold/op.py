@@ -37,16 +37,20 @@ class Op:
         check_kinds(self)
         require_choice("op", self.name, tuple(OPS))
         require_choice("branch", self.branch, BRANCHES)
-        require(0.0 <= self.prob <= 1.0, "prob", self.prob, f"a probability in [0, 1] (op '{self.name}')")
+        _require(0.0 <= self.prob <= 1.0, "prob", self.prob, f"a probability in [0, 1] (op '{self.name}')")
         count = OPS[self.name]
-        require(len(self.range) == count, "range", self.range, f"{count} numbers for the op '{self.name}'")
+        _require(len(self.range) == count, "range", self.range, f"{count} numbers for the op '{self.name}'")
         if count == 2:
-            require(self.range[0] <= self.range[1], "range", self.range, f"low, high in order (op '{self.name}')")
+            _require(self.range[0] <= self.range[1], "range", self.range, f"low, high in order (op '{self.name}')")
         if self.name in ("crop", "cutout"):
-            require(0 < self.range[0] <= self.range[1] <= 1, "range", self.range, f"in (0, 1] (op '{self.name}')")
+            _require(0 < self.range[0] <= self.range[1] <= 1, "range", self.range, f"in (0, 1] (op '{self.name}')")
         elif self.name == "jitter":
-            require(min(self.range) >= 0 and self.range[3] <= 0.5, "range", self.range, ">= 0, and hue <= 0.5")
+            _require(min(self.range) >= 0 and self.range[3] <= 0.5, "range", self.range, ">= 0, and hue <= 0.5")
         elif self.name == "rotate":
-            require(all(v == int(v) for v in self.range), "range", self.range, "whole quarter turns")
+            _require(all(v == int(v) for v in self.range), "range", self.range, "whole quarter turns")
         elif count == 2:
-            require(self.range[0] >= 0, "range", self.range, f">= 0 (op '{self.name}')")
+            _require(self.range[0] >= 0, "range", self.range, f">= 0 (op '{self.name}')")
+
+
+def _require(rule_holds: bool, name: str, value: object, rule: str) -> None:
+    require(rule_holds, name, value, rule, fix="Change it in the list of ops.")

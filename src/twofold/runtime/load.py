@@ -60,7 +60,7 @@ class Loaded:
         So it may go on for ever: `for h in encoder.embed_iter(camera()): ...`.
         """
         batch_size = as_kind("batch_size", batch_size, int)
-        require(batch_size >= 1, "batch_size", batch_size, "at least 1")
+        require(batch_size >= 1, "batch_size", batch_size, "at least 1", fix="Leave it out for 256.")
         return self._parts(one_by_one(images), batch_size)
 
     def _parts(self, images: Iterator[Any], batch_size: int) -> Iterator[Float[ndarray, "m d"]]:
