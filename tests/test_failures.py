@@ -116,6 +116,7 @@ OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain 
     ("optim.schedules", "warmup-fraction"),
     ("report.headline", "base-lr"),
     ("runtime.device", "compile"),
+    ("distributed.process", "processes"),
     ("runtime.record", "out"),
     # evaluate or transfer alone, which share a module; and writing embeddings
     ("evaluating", "beside"),
