@@ -265,7 +265,12 @@ def test_the_variable_chooses_the_cache(folder: Path, monkeypatch: pytest.Monkey
 @pytest.fixture
 def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """As another user's folder is; root, who may run the tests, could write to a real one."""
-    opening = Path.open
+    opening, opening_low = Path.open, os.open
+
+    def open_to_read_low(path: Any, flags: int, *given: Any, **options: Any) -> int:
+        if flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opening_low(path, flags, *given, **options)
 
     def open_to_read(self: Path, mode: str = "r", *given: Any, **options: Any) -> Any:
         if "r" not in mode or "+" in mode:
@@ -276,6 +281,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
         if not self.is_dir():
             raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
+    monkeypatch.setattr(os, "open", open_to_read_low)
     monkeypatch.setattr(Path, "open", open_to_read)
     monkeypatch.setattr(Path, "mkdir", refuse)
 
@@ -309,7 +315,7 @@ def test_a_store_that_cannot_be_read_is_named_and_stays(
     opening = builtins.open
 
     def fail(path: Any, *given: Any, **options: Any) -> Any:
-        if str(path).endswith(name):
+        if str(path) == str(home / name):
             raise OSError(errno.EIO, "Input/output error", str(path))
         return opening(path, *given, **options)
 
