@@ -21,6 +21,7 @@ from twofold.looking import build_look
 from twofold.losses import build_loss, contrast_measures
 from twofold.pretraining import pretrain
 from twofold.recipe import LossRecipe, Op, Recipe, ViewsRecipe
+from twofold.runtime import checkpoint
 from twofold.runtime.device import Hardware, resolve_hardware
 from twofold.runtime.load import build_untrained, load
 from twofold.runtime.record import Run
@@ -421,9 +422,7 @@ def test_a_run_continues_on_the_device_as_if_nothing_had_happened(
     assert resolve_hardware(recipe.hardware).device.type == "cuda"
     whole = pretrain(data, out=tmp_path / "whole", recipe=recipe, cache=cache)
 
-    from twofold import pretraining
-
-    taken = pretraining.save_checkpoint
+    taken = checkpoint.save_checkpoint
 
     def stopping(folder: Path, step: int, *rest: Any, **more: Any) -> Any:
         path = taken(folder, step, *rest, **more)
@@ -432,7 +431,7 @@ def test_a_run_continues_on_the_device_as_if_nothing_had_happened(
         return path
 
     with monkeypatch.context() as patch:
-        patch.setattr(pretraining, "save_checkpoint", stopping)
+        patch.setattr(checkpoint, "save_checkpoint", stopping)
         with pytest.raises(StopError):
             pretrain(data, out=tmp_path / "parts", recipe=recipe, cache=cache)
     parts = pretrain(data, out=tmp_path / "parts", recipe=recipe, cache=cache)
