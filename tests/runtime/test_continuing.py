@@ -199,8 +199,7 @@ def test_processes_that_came_together_elsewhere_are_told_which_device(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     machine(monkeypatch, gpu=True)
-    monkeypatch.setattr(pretraining.World, "device", torch.device("cuda"))
-    world = pretraining.World(size=2)
+    world = pretraining.World(size=2, device=torch.device("cuda"))
     with pytest.raises(
         TwofoldError, match=r"2 processes came together for cuda, but 'run' is trained on cpu\. Give --device cpu"
     ):
