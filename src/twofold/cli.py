@@ -288,7 +288,7 @@ def main() -> None:
     with told(None, _COMMANDS):
         stop_with_launcher()
         call = _parse(arguments)
-    with told(arguments[0], _COMMANDS):
+    with told(next((word for word in arguments if word in _COMMANDS), None), _COMMANDS):
         call()
 
 

@@ -47,7 +47,8 @@ def require_place(data: str | Path, out: str | Path) -> None:
 
 def require_room(run: Run, recipe: Recipe) -> None:
     """Raises TwofoldError where the disk has no room for two checkpoints of the recipe's model and for its encoder."""
-    state = build_state(recipe, Hardware(torch.device("cpu"), "fp32"), peak=1.0, world=World())
+    plain = recipe.with_settings(compile=False)
+    state = build_state(plain, Hardware(torch.device("cpu"), "fp32"), peak=1.0, world=World())
     weights, encoder = (_bytes(module.state_dict().values()) for module in (state.model, state.model.encoder))
     moments = _MOMENTS[recipe.optim.optimizer] * _bytes(state.model.parameters())
     require_space(run, checkpoint=weights + moments, encoder=encoder)
