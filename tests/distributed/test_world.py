@@ -66,7 +66,7 @@ def require_one(one: dict[str, Any], many: dict[str, Any]) -> None:
     assert difference(one["weights"], many["weights"]) < 1e-6
 
 
-def test_the_twenty_steps_learn(seen: dict[str, Any]) -> None:
+def test_the_steps_learn(seen: dict[str, Any]) -> None:
     losses = seen["1:0:none:memory"]["losses"]
     assert sum(losses[-5:]) < sum(losses[:5])
 
