@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo bench test lint types check clean
+.PHONY: demo bench test versions lint types check clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,10 @@ bench: $(VENV)/.installed
 # Two processes of one thread: the tests' tensors are small, and threads that wait for each other are slower than one.
 test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+# The oldest declared versions, torch 2.11, Python 3.13: each in an environment of its own, with a subset of the tests.
+versions: $(VENV)/.installed
+	$(BIN)/python tools/versions.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ Legend: K processes, N images of the global batch, n = N/K images of this proces
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,7 @@ _all_gather = _collective("all_gather_single", "all_gather_into_tensor")
 _reduce_scatter = _collective("reduce_scatter_single", "reduce_scatter_tensor")
 
 _CPU = torch.device("cpu")
+_LET_GO_S = 0.1  # before torch 2.8 the group's end holds what its thread needs to drop the last message
 _PATIENCE = timedelta(hours=6)  # the first process decodes, looks and measures while the others wait
 
 
@@ -213,6 +215,7 @@ def open_world(device: str) -> Iterator[World]:
             yield _with_mailbox(World(rank, size, local_rank(rank), own), stack)
     finally:
         if not given:
+            time.sleep(_LET_GO_S)
             distributed.destroy_process_group()
 
 
