@@ -286,7 +286,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda tmp: str(tmp / "missing.jpg"), r"missing\.jpg' .*No such file"),
     "folder": (folder_of, r"folder' .*is a folder; list its files"),
     "no image": (text_file, r"text\.jpg' .*not a picture"),
-    "path with a zero": (lambda tmp: "a\0b.png", "null byte"),
+    "path with a zero": (lambda tmp: "a\0b.png", "null (byte|character)"),
     "URL": (lambda tmp: "https://example.org/a.png", "a.png' .*No such file"),
     "bytes": (lambda tmp: b"nothing", "not a picture"),
     "no bytes": (lambda tmp: b"", r"empty \(0 bytes\)"),
