@@ -25,7 +25,7 @@ from twofold.recipe import LossRecipe, Op, Recipe, ViewsRecipe
 from twofold.runtime.device import Hardware
 from twofold.training import TrainState, build_state, train_step
 
-BATCH, STEPS, LR = 24, 10, 0.1
+BATCH, STEPS, LR = 24, 19, 0.1
 RECIPE = Recipe().with_settings(
     size_px=12,
     policy="small",
