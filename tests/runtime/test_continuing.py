@@ -150,7 +150,7 @@ def test_other_versions_threads_and_processes_are_said_once_and_written_down(
     run = stop_at(monkeypatch, 4, resume)
 
     def change(record: dict[str, Any]) -> None:
-        record["versions"]["torch"] = "2.6.0"
+        record["versions"]["torch"] = "2.5.0"
         record["hardware"]["threads"] = 96
         record["processes"] = 4
 
@@ -159,7 +159,7 @@ def test_other_versions_threads_and_processes_are_said_once_and_written_down(
     capsys.readouterr()
     stop_at_7 = stop_at(monkeypatch, 7, resume)
     said = " ".join(capsys.readouterr().out.split())
-    for words in (f"torch {versions()['torch']} (was 2.6.0)", "(was 96)", "processes 1 (was 4)"):
+    for words in (f"torch {versions()['torch']} (was 2.5.0)", "(was 96)", "processes 1 (was 4)"):
         assert said.count(words) == 1
     record = stop_at_7.read_recipe()
     (entry,) = record["continued"]
@@ -177,7 +177,7 @@ def test_a_finished_run_is_not_touched(
 ) -> None:
     machine(monkeypatch)
     run = resume()
-    edit(run, lambda record: record["versions"].update(torch="2.6.0"))
+    edit(run, lambda record: record["versions"].update(torch="2.5.0"))
     before = run.recipe.read_bytes()
     resume()
     assert run.recipe.read_bytes() == before
