@@ -24,6 +24,7 @@ from twofold.recipe import LossRecipe, Op, Recipe, ViewsRecipe
 from twofold.runtime import checkpoint
 from twofold.runtime.device import Hardware, resolve_hardware
 from twofold.runtime.load import build_untrained, load
+from twofold.runtime.randomness import seed_random
 from twofold.runtime.record import Run
 from twofold.training import TrainState, build_state, train_step
 from twofold.views import build_policy, center_view, one_view, sample_rows, sample_views, two_views
@@ -274,6 +275,28 @@ def test_dropout_in_chunks_repeats_on_the_device(gpu: Device) -> None:
     first, second = masks[:4], masks[4:]
     assert [torch.equal(one, other) for one, other in zip(first, reversed(second), strict=True)] == [True] * 4
     assert not torch.equal(first[0], first[1])
+
+
+def test_dropout_whose_model_has_no_weights_repeats_too(gpu: Device) -> None:
+    """What lies on the device, the model cannot tell."""
+    dropout, a, b = nn.Dropout(0.5), torch.rand(N, 12).to(CUDA), torch.rand(N, 12).to(CUDA)
+    weight = torch.rand(12, 4).to(CUDA).requires_grad_()
+    chunks = [slice(start, start + 4) for start in range(0, N, 4)]
+
+    def make_z(part: slice) -> Tensor:
+        return dropout(torch.cat([a[part], b[part]])) @ weight
+
+    z = forward_chunks(dropout, make_z, chunks, key=(1,))
+    z.square().sum().backward()
+    found = host(weight.grad)
+    weight.grad = None
+    outputs = []
+    for number, part in enumerate(chunks):
+        seed_random(CUDA, 1, number)
+        outputs.append(torch.cat(make_z(part).chunk(2), dim=1))
+    torch.cat(outputs).square().sum().backward()
+    torch.testing.assert_close(host(z), host(torch.cat(outputs)), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found, host(weight.grad), rtol=1e-5, atol=1e-6)
 
 
 def test_a_step_with_dropout_is_a_function_of_seed_and_step(gpu: Device) -> None:

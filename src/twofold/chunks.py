@@ -28,9 +28,9 @@ def forward_chunks(
 
     With one chunk the graph is kept as usual. With more, `make_z` is called a second time for each chunk in backward,
     last chunk first, so it must be a function of its argument; the weights' gradients arrive in `.grad`, by
-    `backward()` alone. Random numbers (dropout, stochastic depth) repeat: before every call the generators of the CPU
-    and of the model's device are set by the numbers in `key` and that of the chunk. Running statistics of normalisation
-    move once, to the mean of the chunks' statistics weighted by their sizes.
+    `backward()` alone. Random numbers (dropout, stochastic depth) repeat: before every call all generators in use
+    (`seed_random`) are set by the numbers in `key` and that of the chunk. Running statistics of normalisation move
+    once, to the mean of the chunks' statistics weighted by their sizes.
     """
 
     def of_chunk(number: int) -> Tensor:
