@@ -18,7 +18,7 @@ from twofold.data import ImageBatch, ImageSet, load_images
 from twofold.distributed import World
 from twofold.evaluation import build_knn_monitor, build_network, embed_images, evaluate_encoder, fit_network
 from twofold.looking import build_look
-from twofold.losses import build_loss, contrast_measures
+from twofold.losses import build_loss, choice, contrast_measures, nt_xent, nt_xent_version
 from twofold.pretraining import pretrain
 from twofold.recipe import LossRecipe, Op, Recipe, ViewsRecipe
 from twofold.runtime import checkpoint
@@ -181,13 +181,16 @@ def test_views_are_those_of_the_host(gpu: Device, ops: tuple[Op, ...] | None, ch
 # Losses.
 
 
-@pytest.mark.parametrize("n", [6, 400])  # 400: beyond the dense matrix
+@pytest.mark.parametrize("n", [6, 400])  # 400: beyond the dense matrix of the CPU
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize(
     ("loss", "semi_hard"),
     [("nt-xent", False), ("nt-logistic", False), ("nt-logistic", True), ("triplet", False), ("dcl", False)],
 )
-def test_losses_are_those_of_the_host(gpu: Device, loss: str, semi_hard: bool, normalize: bool, n: int) -> None:
+def test_losses_are_those_of_the_host(
+    gpu: Device, monkeypatch: pytest.MonkeyPatch, loss: str, semi_hard: bool, normalize: bool, n: int
+) -> None:
+    monkeypatch.setattr(choice, "_DENSE_LOGITS_OFF_CPU", choice._DENSE_LOGITS)  # so that bits can be compared
     function = build_loss(LossRecipe(loss=loss, semi_hard=semi_hard, normalize=normalize, temperature=0.5))
     draw = torch.Generator().manual_seed(0)
     z = [torch.randn(n, 8, generator=draw) for _ in range(2)]
@@ -203,6 +206,20 @@ def test_losses_are_those_of_the_host(gpu: Device, loss: str, semi_hard: bool, n
         found.append([host(value), *(host(one.grad) for one in own if one.grad is not None)])
     assert len(found[1]) == 3
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_what_is_dense_on_a_device_is_what_is_tiled_on_the_host(gpu: Device) -> None:
+    n = 400
+    draw = torch.Generator().manual_seed(0)
+    z = [torch.randn(n, 8, generator=draw) for _ in range(2)]
+    assert [nt_xent_version(n, n, device) for device in (CPU, CUDA)] == ["tiled", "dense"]
+    found = []
+    for device in (CPU, CUDA):
+        own = [one.clone().to(device).requires_grad_() for one in z]
+        value = nt_xent(*own, temperature=0.5)
+        found.append([host(one) for one in (value, *torch.autograd.grad(value, own))])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-5, atol=1e-8)
 
 
 # Training.

@@ -3,12 +3,15 @@
 import math
 from dataclasses import dataclass
 
+import torch
+
 from twofold.data import ImageSet
 from twofold.errors import TwofoldError
 from twofold.losses import loss_version
 from twofold.optim import peak_lr
 from twofold.recipe import LossRecipe, Recipe
 
+_CPU = torch.device("cpu")
 _HELD = {
     "dense": "in memory",
     "tiled": "a tile at a time, never in memory as a whole",
@@ -35,11 +38,13 @@ def make_plan(
     look_s: float = 0.0,
     processes: int = 1,
     chunk: int | None = None,
+    device: torch.device = _CPU,
 ) -> Plan:
     """Steps, warm-up and learning rate of a run on `images` pictures whose step takes `step_s` seconds.
 
     A run by minutes leaves time for its looks, of `look_s` seconds each, but no more than half of all.
-    `chunk` is the resolved one: the recipe's, or what was found to fit in memory.
+    `chunk` is the resolved one: the recipe's, or what was found to fit in memory. How the loss is computed depends on
+    the `device`.
     """
     schedule, optim = recipe.schedule, recipe.optim
     if schedule.epochs is not None:
@@ -65,7 +70,7 @@ def make_plan(
             "warm-up": f"{optim.warmup_fraction:g} x {steps:,} steps = {warmup:,}",
             "lr": f"{_lr_formula(recipe)} = {peak:.4g}, cosine to 0",
             **_candidates(recipe.loss, schedule.batch_size),
-            **_portions(recipe.loss, schedule.batch_size, chunk, processes),
+            **_portions(recipe.loss, schedule.batch_size, chunk, processes, device),
         },
     )
 
@@ -85,10 +90,12 @@ def _candidates(loss: LossRecipe, batch_size: int) -> dict[str, str]:
     return lines
 
 
-def _portions(loss: LossRecipe, batch_size: int, chunk: int | None, processes: int) -> dict[str, str]:
+def _portions(
+    loss: LossRecipe, batch_size: int, chunk: int | None, processes: int, device: torch.device
+) -> dict[str, str]:
     """How the batch is divided, and what that means for the gradient."""
     rows, columns = 2 * batch_size // processes, 2 * batch_size
-    version = loss_version(loss, batch_size, batch_size // processes)
+    version = loss_version(loss, batch_size, batch_size // processes, device)
     lines = {"loss": f"{version}: {rows:,} x {columns:,} logits, {_HELD[version]}"}
     if chunk and chunk < batch_size:
         lines["chunks"] = (

@@ -97,7 +97,15 @@ def begin(
     look_s = 0.0
     if schedule.minutes is not None:
         look_s = world.from_first(lambda: measure_look_s(recipe, hardware, images, monitors))
-    plan = make_plan(recipe, images=len(rows), step_s=step_s, look_s=look_s, processes=world.size, chunk=chunk)
+    plan = make_plan(
+        recipe,
+        images=len(rows),
+        step_s=step_s,
+        look_s=look_s,
+        processes=world.size,
+        chunk=chunk,
+        device=hardware.device,
+    )
     world.from_first(lambda: _write_down(run, recipe, hardware, images, plan, step_s, look_s, world.size))
     return plan
 

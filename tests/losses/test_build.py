@@ -58,6 +58,8 @@ def _equally_similar() -> list[tuple[Tensor, Tensor]]:
 
 def test_versions_follow_the_loss_and_the_size() -> None:
     assert [loss_version(LossRecipe(), n, n) for n in (256, 4096)] == ["dense", "tiled"]
+    off_cpu = torch.device("cuda")
+    assert [loss_version(LossRecipe(), n, n, off_cpu) for n in (256, 2048, 4096)] == ["dense", "dense", "tiled"]
     for name in LOSSES[1:]:
         assert [loss_version(LossRecipe(loss=name), n, n) for n in (256, 4096)] == ["dense", "blocks"]
     assert math.isclose(LossRecipe(loss="dcl").chance(512) or 0, math.log(1022))

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from oracles import contrast_entropy_loop, nt_xent_loop
+from pretend_cuda import CUDA, pretended_cuda
 from twofold.errors import TwofoldError
 from twofold.losses import accuracy, contrast_accuracy, contrast_measures, dense, nt_xent
 
@@ -220,6 +221,29 @@ def test_contrast_measures_are_accuracy_and_the_entropy_of_the_loop(
     assert found[1].item() == pytest.approx(contrast_entropy_loop(*z, **options), rel=1e-9, abs=1e-9)
     parts = [contrast_measures(*z, anchors=anchors, **options) for anchors in ((0, 2), (2, 7))]
     torch.testing.assert_close(parts[0] + parts[1], found)
+
+
+def test_more_rows_are_compared_at_once_off_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks: list[int] = []
+    computed = accuracy._sums
+
+    def watched(similarities: Tensor, rows: Tensor, temperature: float) -> Tensor:
+        blocks.append(len(rows))
+        return computed(similarities, rows, temperature)
+
+    assert accuracy._NUMBERS_OFF_CPU == 2**26
+    monkeypatch.setattr(accuracy, "_NUMBERS_OFF_CPU", 2**22)
+    monkeypatch.setattr(accuracy, "_sums", watched)
+    z = tuple(torch.randn(6000, 2, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    with pretended_cuda():
+        for n, expected in ((1500, [1500]), (2500, [1677, 823]), (6000, 5 * [1024] + [880])):  # never fewer than 1024
+            there = contrast_measures(*(one[:n].to(CUDA) for one in z), temperature=0.5).cpu()
+            assert blocks == expected
+            blocks.clear()
+            here = contrast_measures(*(one[:n] for one in z), temperature=0.5)
+            assert blocks == [len(part) for part in torch.arange(n).split(1024)]
+            blocks.clear()
+            torch.testing.assert_close(there, here)
 
 
 def test_contrast_entropy_lies_between_decided_and_undecided() -> None:

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from oracles import nt_xent_anchors, nt_xent_loop
+from pretend_cuda import CUDA, pretended_cuda
 from twofold.errors import TwofoldError
 from twofold.losses import nt_xent, nt_xent_dense, nt_xent_tiled, nt_xent_version, tiled
 
@@ -35,7 +38,7 @@ def require_same(found: tuple[Tensor, ...], expected: tuple[Tensor, ...], relati
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-@pytest.mark.parametrize("tile", [1, 3, 7, 64])
+@pytest.mark.parametrize("tile", [1, 3, 7, 64, 768, 4096])  # the last ones larger than 2n
 @pytest.mark.parametrize(("n", "p", "temperature"), SHORT)
 def test_is_the_loop_over_algorithm_1(n: int, p: int, temperature: float, tile: int, normalize: bool) -> None:
     z, options = pair(n, p), {"temperature": temperature, "normalize": normalize}
@@ -67,7 +70,8 @@ def test_both_versions_are_a_loop_over_the_anchors(n: int, p: int, temperature: 
     z = pair(n, p, dtype)
     exact = tuple(part.detach().double().requires_grad_() for part in z)
     expected = outcome(nt_xent_anchors, exact, temperature=temperature)  # type: ignore[arg-type]
-    for loss, options in ((nt_xent_dense, {}), (nt_xent_tiled, {"tile": 257}), (nt_xent_tiled, {"tile": 33})):
+    versions = [(nt_xent_tiled, {"tile": tile}) for tile in (33, 257, 768, 4096)]
+    for loss, options in ((nt_xent_dense, {}), *versions):
         found = outcome(loss, z, temperature=temperature, **options)
         require_same(found, expected, 1e-6 if dtype == torch.float64 else 1e-5)
 
@@ -179,6 +183,53 @@ def test_size_decides_which_version_runs(monkeypatch: pytest.MonkeyPatch) -> Non
         nt_xent(torch.zeros(n, 2), torch.zeros(n, 2), temperature=0.5)
         assert calls[-1] == nt_xent_version(n, n)
     assert calls == ["dense", "dense", "tiled", "tiled"]
+
+
+def test_size_and_device_decide_which_version_and_tile_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def watched(_z_a: Any, _z_b: Any, *_rest: Any) -> Tensor:
+        seen.append(_rest[-1])
+        return torch.zeros(())
+
+    monkeypatch.setattr(tiled._Tiled, "apply", watched)
+    monkeypatch.setattr("twofold.losses.choice.nt_xent_dense", lambda *_z, **_: watched(*_z, "dense"))
+    with pretended_cuda():
+        for device, sizes in ((torch.device("cpu"), (362, 363, 8192)), (CUDA, (363, 2048, 2049, 65536))):
+            for n in sizes:
+                nt_xent(torch.zeros(n, 2, device=device), torch.zeros(n, 2, device=device), temperature=0.5)
+                assert (seen[-1] == "dense") is (nt_xent_version(n, n, device) == "dense")
+    assert seen == ["dense", 768, 768, "dense", "dense", 4096, 4096]
+    assert nt_xent_version(4096, 4096 // 8, CUDA) == "dense", "an eighth of the anchors"
+
+
+class Largest(TorchDispatchMode):
+    """The numbers of the largest tensor that is made."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for one in tree_leaves(found):
+            if isinstance(one, Tensor):
+                self.numbers = max(self.numbers, one.untyped_storage().nbytes() // one.element_size())
+        return found
+
+
+@pytest.mark.parametrize("tile", [None, 100])
+def test_no_tensor_on_the_cpu_is_larger_than_a_tile(tile: int | None) -> None:
+    n, p = 2000, 16
+    z = pair(n, p, torch.float32)
+    with Largest() as seen:
+        value = nt_xent_tiled(*z, temperature=0.5, tile=tile)
+        torch.autograd.grad(value, z)
+    assert seen.numbers == max((tile or 768) ** 2, 2 * n * p)
+    with Largest() as seen:
+        nt_xent(*z, temperature=0.5)
+    assert seen.numbers == 768**2, "as the public function, too"
+    with Largest() as seen:
+        nt_xent_dense(*z, temperature=0.5)
+    assert seen.numbers == (2 * n) ** 2, "the whole matrix would be seen"
 
 
 @pytest.mark.parametrize("anchors", [(0, 0), (3, 2), (-1, 2), (0, 6)])

@@ -10,6 +10,7 @@ from torch import Tensor
 from twofold.losses.prepare import Anchors, anchor_range, prepare, require_pair, require_temperature
 
 _ROWS = 1024  # compared at once, so that memory grows with n alone
+_NUMBERS_OFF_CPU = 2**26  # compared at once where rows are cheap and launches are not: 256 MiB
 
 
 def contrast_accuracy(
@@ -46,8 +47,12 @@ def contrast_measures(
     with torch.no_grad(), torch.autocast(z_a.device.type, enabled=False):
         a, b = prepare(z_a, normalize), prepare(z_b, normalize)
         rows = torch.arange(start, stop, device=a.device)
-        sums = [_sums(a[part] @ b.T, part, temperature) for part in rows.split(_ROWS)]
+        sums = [_sums(a[part] @ b.T, part, temperature) for part in rows.split(_rows_at_once(a))]
         return torch.stack(sums).sum(dim=0) / len(a)
+
+
+def _rows_at_once(z: Tensor) -> int:
+    return _ROWS if z.device.type == "cpu" else max(_ROWS, _NUMBERS_OFF_CPU // len(z))
 
 
 def _sums(similarities: Tensor, rows: Tensor, temperature: float) -> Tensor:

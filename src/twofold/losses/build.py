@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from twofold.loss_recipe import LossRecipe
@@ -13,6 +14,8 @@ from twofold.losses.pairwise import pairwise_version
 from twofold.losses.prepare import Anchors
 
 Loss = Callable[[Tensor, Tensor, Anchors], Tensor]
+
+_CPU = torch.device("cpu")
 
 
 def build_loss(recipe: LossRecipe) -> Loss:
@@ -32,7 +35,8 @@ def build_loss(recipe: LossRecipe) -> Loss:
     return losses[recipe.loss]
 
 
-def loss_version(recipe: LossRecipe, n: int, anchor_images: int) -> str:
+def loss_version(recipe: LossRecipe, n: int, anchor_images: int, device: torch.device = _CPU) -> str:
     """How the similarities of `anchor_images` of n images are held: "dense" as a whole, "tiled" or in "blocks"."""
-    version = nt_xent_version if recipe.loss == "nt-xent" else pairwise_version
-    return version(n, anchor_images)
+    if recipe.loss == "nt-xent":
+        return nt_xent_version(n, anchor_images, device)
+    return pairwise_version(n, anchor_images)

@@ -3,6 +3,7 @@
 Legend: n images, p = dim of z, m anchors.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -10,7 +11,12 @@ from twofold.losses.dense import nt_xent_dense
 from twofold.losses.prepare import Anchors, anchor_range, require_pair
 from twofold.losses.tiled import nt_xent_tiled
 
-_DENSE_LOGITS = 2**19  # 2 MiB in float32: up to here one product is faster than tiles (benchmarks/RESULTS.md)
+# Up to so many logits one product is faster than tiles. On a CPU: benchmarks/RESULTS.md. On a GPU (H200, p = 128, ms
+# forward and backward, dense beside tiles of 4,096): n = 2,048 2.4, 2.9 with tiles of 2,048; 4,096 2.9, 3.0 in a
+# quarter of the memory; 8,192 9.5, 6.5 in a sixteenth. docs/notebook.md, 2026-11-26.
+_DENSE_LOGITS = 2**19  # 2 MiB in float32
+_DENSE_LOGITS_OFF_CPU = 2**24  # 64 MiB
+_CPU = torch.device("cpu")
 
 
 def nt_xent(
@@ -38,11 +44,12 @@ def nt_xent(
     """
     require_pair(z_a, z_b)
     start, stop = anchor_range(anchors, len(z_a))
-    if nt_xent_version(len(z_a), stop - start) == "dense":
+    if nt_xent_version(len(z_a), stop - start, z_a.device) == "dense":
         return nt_xent_dense(z_a, z_b, temperature=temperature, normalize=normalize, anchors=anchors)
     return nt_xent_tiled(z_a, z_b, temperature=temperature, normalize=normalize, anchors=anchors)
 
 
-def nt_xent_version(n: int, anchor_images: int) -> str:
-    """ "dense" or "tiled": which computation runs for n images, `anchor_images` of them anchors."""
-    return "dense" if 2 * anchor_images * 2 * n <= _DENSE_LOGITS else "tiled"
+def nt_xent_version(n: int, anchor_images: int, device: torch.device = _CPU) -> str:
+    """ "dense" or "tiled": which computation runs for n images, `anchor_images` of them anchors, on this device."""
+    most = _DENSE_LOGITS if device.type == "cpu" else _DENSE_LOGITS_OFF_CPU
+    return "dense" if 2 * anchor_images * 2 * n <= most else "tiled"
