@@ -15,6 +15,7 @@ from pictures import write_pictures
 from small_recipe import SMALL
 from twofold import api, health, pretraining
 from twofold.data import ImageSet, load_images
+from twofold.distributed import World
 from twofold.errors import DivergedError, NotFiniteError
 from twofold.evaluation import (
     build_gallery,
@@ -37,6 +38,7 @@ from twofold.runtime.device import resolve_hardware
 from twofold.runtime.load import load, save_encoder
 from twofold.runtime.record import Run
 from twofold.studies.layers import head_features
+from twofold.training import build_state
 
 CPU = resolve_hardware(HardwareRecipe(device="cpu", precision="fp32"))
 GOOD = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
@@ -185,6 +187,24 @@ def test_training_that_overflows_is_named_with_its_step_and_its_checkpoint(
     assert "embeddings" in str(caught.value)
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "h_effective_rank" in row] == [0]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("place", ["encoder.conv1.weight", "encoder.bn1.running_var", "head.0.norm.bias", "loss"])
+def test_one_number_that_is_not_finite_is_found_wherever_it_is(tmp_path: Path, place: str, value: float) -> None:
+    state = build_state(SMALL, CPU, peak=0.1, world=World())
+    state.step = 7
+    with torch.no_grad():
+        for tensor in state.model.parameters():
+            tensor.mul_(1e30)  # a large number is finite
+    pretraining._require_finite(Run(tmp_path), state)
+    if place == "loss":
+        state.first_bad_step = torch.tensor(3)
+    else:
+        spoilt = state.model.state_dict()[place]
+        spoilt[(-1,) * spoilt.ndim] = value
+    with pytest.raises(DivergedError, match=f"weights at step {3 if place == 'loss' else 7} are not finite"):
+        pretraining._require_finite(Run(tmp_path), state)
 
 
 @pytest.mark.parametrize("place", ["monitor", "running statistics"])

@@ -1,5 +1,6 @@
 """Whatever computes on a device computes the same on a pretended GPU, mixes nothing with the host, and seldom waits."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from networks import schedule
 from pictures import write_pictures
 from pretend_cuda import CUDA, Device, OnDevice, pretended_cuda
 from small_recipe import SMALL
+from twofold import pretraining
 from twofold.chunks import forward_chunks
 from twofold.data import ImageBatch, ImageSet, load_images
 from twofold.distributed import World
@@ -24,6 +26,7 @@ from twofold.recipe import LossRecipe, Op, Recipe, ViewsRecipe
 from twofold.runtime import checkpoint
 from twofold.runtime.device import Hardware, resolve_hardware
 from twofold.runtime.load import build_untrained, load
+from twofold.runtime.progress import ProgressLine
 from twofold.runtime.randomness import seed_random
 from twofold.runtime.record import Run
 from twofold.training import TrainState, build_state, train_step
@@ -453,6 +456,31 @@ def test_every_protocol_gives_the_figures_of_the_host(gpu: Device, images: Image
 
 
 # A whole run, interrupted and continued.
+
+
+def test_a_run_asks_the_device_twice_for_a_row_of_its_log_and_else_never(
+    gpu: Device, data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the pictures and views, which the step asks for."""
+    asked: dict[int, int] = {}
+
+    def update(_line: ProgressLine, step: int, text: str) -> None:
+        asked[step] = gpu.count(without=("training.py", "views/"))
+        gpu.waits.clear()
+
+    monkeypatch.setattr(ProgressLine, "update", update)
+    monkeypatch.setattr(pretraining, "_METRIC_ROWS", 3)
+    recipe = SMALL.with_settings(device="cuda", optimizer="sgd", epochs=2.0, monitor_share=1.0, checkpoint_minutes=60.0)
+    run = pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
+    steps = run.read_recipe()["steps"]
+    rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    logged = {row["step"] for row in rows if "loss" in row} - {steps}
+    quiet = {*range(2, steps)} - logged  # before the first one the device is looked at
+    assert logged
+    assert quiet
+    assert {asked[step] for step in quiet} == {0}, asked
+    assert all(0 < asked[step] <= 2 for step in logged), asked
+    assert asked[steps] > 2, "what is asked for is seen"
 
 
 class StopError(Exception):

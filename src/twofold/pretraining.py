@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from twofold.data import ImageSet, Loader, load_images
 from twofold.distributed import Alone, World, open_world
 from twofold.errors import DivergedError, NotFiniteError, TwofoldError
@@ -242,8 +244,12 @@ def _look(look: Callable[[TrainState], object], run: Run, state: TrainState) -> 
 
 
 def _require_finite(run: Run, state: TrainState) -> None:
-    bad = int(state.first_bad_step)
-    if bad != NEVER or not all(bool(weight.isfinite().all()) for weight in state.model.state_dict().values()):
+    """Asks the device once. Raises DivergedError where a loss so far, a weight or a buffer is not finite."""
+    tensors = [tensor for tensor in state.model.state_dict().values() if tensor.is_floating_point() and tensor.numel()]
+    largest = torch._foreach_norm(tensors, math.inf)  # of each its largest number, or nan: one kernel for all
+    finite = torch.stack(largest).isfinite().all()
+    bad, good = torch.stack([state.first_bad_step, finite.long()]).tolist()
+    if bad != NEVER or not good:
         raise _diverged(run, min(bad, state.step), "loss or the weights")
 
 

@@ -19,6 +19,13 @@ def test_means_over_the_steps_and_a_fresh_start() -> None:
     assert window.close(0.0, 8)["loss"] == 5.0
 
 
+def test_means_are_those_of_each_number_to_the_bit() -> None:
+    window = Window()
+    window.add({"loss": torch.tensor(1 / 3), "contrast_entropy": torch.tensor(1 / 7, dtype=torch.float64)})
+    row = window.close(0.0, 8)
+    assert (row["loss"], row["contrast_entropy"]) == (float(torch.tensor(1 / 3)), 1 / 7)
+
+
 def test_a_name_that_came_later_waits_for_the_next_window() -> None:
     window = Window()
     window.load_state_dict({"sums": scalars(loss=1.0), "steps": 1, "elapsed_s": 0.5})
