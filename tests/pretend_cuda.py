@@ -41,9 +41,11 @@ _CROSSING = {_ATEN.copy_.default, _ATEN._to_copy.default, *_INDEXING}  # may hav
 
 @dataclass
 class Device:
-    """What the pretended device has seen; `waits` counts by (kind, line of the source)."""
+    """What the pretended device has seen; `waits` counts by (kind, line of the source), `launches` by line."""
 
     waits: Counter[tuple[str, str]] = field(default_factory=Counter)
+    launches: Counter[str] = field(default_factory=Counter)  # operations that a GPU does some work for
+    pinned: list[Tensor] = field(default_factory=list)  # host memory that is page-locked
     generator: torch.Generator = field(default_factory=torch.Generator)
 
     def note(self, kind: str) -> None:
@@ -57,6 +59,19 @@ class Device:
             for (_, line), number in self.waits.items()
             if (not folders or line.startswith(folders)) and not (without and line.startswith(without))
         )
+
+    def is_pinned(self, tensor: Tensor) -> bool:
+        """Whether the host can go on while this memory of it is copied."""
+        place = tensor.untyped_storage().data_ptr()
+        return any(one.untyped_storage().data_ptr() == place for one in self.pinned)
+
+    def pin(self, tensor: Tensor) -> Tensor:
+        """A copy in page-locked memory."""
+        if isinstance(tensor, OnDevice):
+            raise RuntimeError("cannot pin 'torch.cuda.FloatTensor' only dense CPU tensors can be pinned")
+        copy = tensor.clone(memory_format=torch.preserve_format)
+        self.pinned.append(copy)
+        return copy
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
@@ -143,6 +158,8 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], seen: Device)
     _require_together(func, leaves, kwargs)
     _count(func, args, leaves, seen)
     inner_args, inner_kwargs = tree_map(_inside, (args, kwargs))
+    if not _is_free(func):
+        seen.launches[_line()] += 1
     if torch.Tag.nondeterministic_seeded in func.tags:
         with seen.drawing():
             found = func(*inner_args, **inner_kwargs)
@@ -156,6 +173,13 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], seen: Device)
         return outer[id(one)] if id(one) in outer else OnDevice(one) if isinstance(one, Tensor) else one
 
     return tree_map(wrapped, found)
+
+
+def _is_free(func: Any) -> bool:
+    """Whether a GPU does nothing for it: views of memory that is there, and memory that nothing is written to."""
+    returned = [one.alias_info for one in func._schema.returns]
+    is_view = any(alias is not None and not alias.is_write for alias in returned)
+    return is_view or func.name().startswith(("aten::empty", "aten::new_empty", "aten::_unsafe_view"))
 
 
 def _require_together(func: Any, leaves: list[Tensor], kwargs: dict[str, Any]) -> None:
@@ -204,7 +228,9 @@ class _Placing(TorchFunctionMode):
         if func is Tensor.cuda:
             return self._moved(args[0], CUDA)
         if func is Tensor.pin_memory:
-            return args[0]
+            return self.seen.pin(args[0])
+        if func is Tensor.is_pinned:
+            return not isinstance(args[0], OnDevice) and self.seen.is_pinned(args[0])
         if func is Tensor.new_tensor and isinstance(args[0], OnDevice):
             options = {"dtype": args[0].dtype} | kwargs
             return self._moved(torch.tensor(*args[1:], **options), CUDA)
@@ -241,15 +267,19 @@ class _Placing(TorchFunctionMode):
         if options.get("device") is not None:
             wanted = torch.device(options["device"])
         options.pop("device", None)
-        moved = tensor if wanted is None else self._moved(tensor, wanted)
-        options.pop("non_blocking", None)  # of ordinary memory it waits all the same
+        goes_on = (
+            options.pop("non_blocking", False) and not isinstance(tensor, OnDevice) and self.seen.is_pinned(tensor)
+        )
+        moved = tensor if wanted is None else self._moved(tensor, wanted, waits=not goes_on)
         return moved.to(**options) if options else moved
 
-    def _moved(self, tensor: Tensor, device: torch.device) -> Tensor:
+    def _moved(self, tensor: Tensor, device: torch.device, *, waits: bool = True) -> Tensor:
+        """On that device; of ordinary memory the host waits, asked to or not."""
         if isinstance(tensor, OnDevice) == _is_cuda(device):
             return tensor
         moved: Tensor = (_Off if isinstance(tensor, OnDevice) else _On).apply(tensor)
-        self.seen.note("upload" if _is_cuda(device) else "read")
+        if waits:
+            self.seen.note("upload" if _is_cuda(device) else "read")
         return moved
 
 

@@ -15,6 +15,7 @@ from twofold.views.geometry import two_sided
 _WORD = 0xFFFFFFFF
 _LARGE_PX = 96  # from this size on a blur on a CPU goes block by block
 _BLOCK_PX = 16
+_kept: dict[tuple[int, int, str], Tensor] = {}  # made once: ten small steps on a GPU
 
 
 def blur_taps(size_px: int) -> int:
@@ -37,7 +38,7 @@ def blur(images: Float[Tensor, "n c h w"], sigma: Float[Tensor, "n"]) -> Float[T
     if w >= _LARGE_PX and images.device.type == "cpu":
         weights = weights[:, weights.amax(dim=0) > 0]
         return _blur_in_blocks(images, weights).clamp_(0, 1)
-    return two_sided(_band(weights, h), images, _band(weights, w)).clamp_(0, 1)
+    return two_sided(band(weights, h), images, band(weights, w)).clamp_(0, 1)
 
 
 def sobel(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -86,15 +87,29 @@ def cutout(
     return images.masked_fill((in_rows[:, :, None] & in_columns[:, None, :])[:, None], 0.0)
 
 
-def _band(weights: Tensor, size: int) -> Tensor:
-    """The (n, size, size) matrices that apply kernels (n, taps) along a line with reflected ends."""
+def band(weights: Float[Tensor, "n taps"], size: int) -> Float[Tensor, "n {size} {size}"]:
+    """The matrices that apply kernels along a line with reflected ends."""
     taps = weights.shape[1]
-    line = torch.arange(size, device=weights.device)
-    source = (line[:, None] + torch.arange(taps, device=weights.device) - taps // 2).abs()
-    source = torch.minimum(source, 2 * (size - 1) - source)
+    source = _sources(size, taps, weights.device)
     shape = (len(weights), size, taps)
-    band = weights.new_zeros(len(weights), size, size)
-    return band.scatter_add_(2, source.expand(shape), weights[:, None].expand(shape))
+    empty = weights.new_zeros(len(weights), size, size)
+    return empty.scatter_add_(2, source.expand(shape), weights[:, None].expand(shape))
+
+
+def _sources(size: int, taps: int, device: torch.device) -> Tensor:
+    """(size, taps): the pixel of a line of `size` that each tap of a kernel at each pixel meets."""
+    if torch.compiler.is_compiling():
+        return _reflected(size, taps, device)
+    key = size, taps, str(device)
+    if key not in _kept:
+        _kept[key] = _reflected(size, taps, device)
+    return _kept[key]
+
+
+def _reflected(size: int, taps: int, device: torch.device) -> Tensor:
+    line = torch.arange(size, device=device)
+    source = (line[:, None] + torch.arange(taps, device=device) - taps // 2).abs()
+    return torch.minimum(source, 2 * (size - 1) - source)
 
 
 def _blur_in_blocks(images: Tensor, weights: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 _FAR = 1e6  # a distance at which every kernel is zero
+_MOST_ELEMENTS = 2**28  # of canvases in float32 at once on a device: bounds the memory
+LINE = 5  # numbers of a line
 LARGE_PX = 96  # views from this size on are cropped one by one on a CPU: products of mostly zero weights cost more
 
 
@@ -30,12 +32,40 @@ def crop(
     to [0, 1] (bicubic overshoots). `interpolation` is bilinear or bicubic. Equals torchvision's resized_crop. On a CPU
     bilinear views of 96 px and more are made of uint8 pictures in 8 bits, as in Pillow: rounded to whole 255ths.
     """
-    if size_px >= LARGE_PX and images.device.type == "cpu":
+    if images.device.type != "cpu":
+        down, across = resize_lines(boxes, size_px=size_px, flipped=flipped)
+        there = sent(torch.cat([down, across], dim=1), images.device)
+        return crop_alike(images, there[:, :LINE], there[:, LINE:], size_px=size_px, interpolation=interpolation)
+    if size_px >= LARGE_PX:
         return _one_by_one(images, boxes, flipped, size_px, interpolation)
     views = _all_at_once(images, boxes, flipped, size_px, interpolation)
     if images.dtype == torch.uint8:
         views.div_(255)
     return views.clamp_(0, 1)
+
+
+def crop_alike(
+    images: UInt8[Tensor, "n c H W"] | Float[Tensor, "n c H W"],
+    down: Float[Tensor, "m 5"],
+    across: Float[Tensor, "m 5"],
+    *,
+    size_px: int,
+    interpolation: str,
+) -> Float[Tensor, "m c {size_px} {size_px}"]:
+    """`crop` by numbers of `resize_lines` on the images' device: m / n views of each image (all a, then all b).
+
+    No shape depends on the boxes, and the host waits for nothing.
+    """
+    n, each = len(images), len(down) // len(images)
+    at_once = max(1, _MOST_ELEMENTS // images[0].numel())
+    if n <= at_once:
+        return _alike(images, down, across, size_px, interpolation)
+    parts = []
+    for start in range(0, n, at_once):
+        part = slice(start, start + at_once)
+        lines = [drawn.unflatten(0, (each, n))[:, part].flatten(0, 1) for drawn in (down, across)]
+        parts.append(_alike(images[part], lines[0], lines[1], size_px, interpolation).unflatten(0, (each, -1)))
+    return torch.cat(parts, dim=1).flatten(0, 1)
 
 
 def crop_into(
@@ -69,11 +99,61 @@ def _all_at_once(images: Tensor, boxes: Tensor, flipped: Tensor | None, size_px:
     top, left = boxes[:, :2].amin(dim=0).tolist()
     bottom, right = (boxes[:, :2] + boxes[:, 2:]).amax(dim=0).tolist()
     region = images[:, :, top:bottom, left:right].to(torch.float32)
-    boxes = boxes.to(images.device)
     weights = partial(resize_weights, size_px=size_px, interpolation=interpolation)
     A = weights(boxes[:, 0] - top, boxes[:, 2], extent_px=bottom - top)
     B = weights(boxes[:, 1] - left, boxes[:, 3], extent_px=right - left, flipped=flipped)
     return two_sided(A, region, B)
+
+
+def _alike(images: Tensor, down: Tensor, across: Tensor, size_px: int, interpolation: str) -> Tensor:
+    n, c, H, W = images.shape
+    m = len(down)
+    lines = torch.cat([down, across])
+    A, B = line_weights(lines, extent_px=max(H, W), size_px=size_px, interpolation=interpolation).chunk(2)
+    pixels = images.reshape(n, c * H, W).to(torch.float32)
+    both = B[..., :W].unflatten(0, (m // n, n)).movedim(0, 1).flatten(1, 2)  # (n, s of a, s of b; W)
+    columns = torch.bmm(pixels, both.transpose(1, 2)).view(n, c, H, m // n, size_px)
+    rows = torch.bmm(A[..., :H], columns.permute(3, 0, 2, 1, 4).reshape(m, H, c * size_px))
+    views = torch.empty(m, c, size_px, size_px, device=images.device)
+    torch.div(rows.view(m, size_px, c, size_px).movedim(2, 1), 255 if images.dtype == torch.uint8 else 1, out=views)
+    return views.clamp_(0, 1)
+
+
+def resize_lines(
+    boxes: Int64[Tensor, "m 4"], *, size_px: int, flipped: Bool[Tensor, "m"] | None = None
+) -> tuple[Float[Tensor, "m 5"], Float[Tensor, "m 5"]]:
+    """What `line_weights` needs to know of each box (top, left, height, width): down the image, and across it.
+
+    Of a line: its first pixel, half its length, the scale r = length / s, the factor 1 / max(r, 1) on distances, and s
+    where it runs backwards, else 0.
+    """
+    found = []
+    for start, length in ((boxes[:, 0], boxes[:, 2]), (boxes[:, 1], boxes[:, 3])):
+        scale = length.to(torch.float32) / size_px
+        shrink = 1 / scale.clamp(min=1)
+        found.append(torch.stack([start, length / 2, scale, shrink, torch.zeros_like(scale)], dim=1))
+    if flipped is not None:
+        found[1][:, 4] = flipped * size_px
+    return found[0], found[1]
+
+
+def line_weights(
+    lines: Float[Tensor, "m 5"], *, extent_px: int, size_px: int, interpolation: str
+) -> Float[Tensor, "m {size_px} {extent_px}"]:
+    """`resize_weights` in few operations, from the numbers of `resize_lines`."""
+    start, half, scale, shrink, backwards = lines[:, :, None].unbind(dim=1)
+    i = (torch.arange(0.5, size_px, device=lines.device) - backwards).abs_()
+    j = torch.arange(0.5, extent_px, device=lines.device) - start
+    taps = torch.where((j - half).abs_() < half, j * shrink, _FAR)
+    distance = (taps[:, None, :] - i.mul_(scale).mul_(shrink)[:, :, None]).abs_()
+    weights = _KERNELS[interpolation](distance)
+    return weights.div_(weights.sum(dim=2, keepdim=True))
+
+
+def sent(numbers: Tensor, device: torch.device) -> Tensor:
+    """On the device; a GPU copies them from page-locked memory, for which the host does not wait."""
+    source = numbers.pin_memory() if device.type == "cuda" else numbers
+    return source.to(device, non_blocking=True)
 
 
 def resize_weights(
@@ -94,7 +174,7 @@ def resize_weights(
     scale = (length.to(torch.float32) / size_px)[:, None]
     i = torch.arange(size_px, device=device, dtype=torch.float32).expand(len(start), -1)
     if flipped is not None:
-        i = torch.where(flipped.to(device)[:, None], size_px - 1 - i, i)
+        i = torch.where(flipped[:, None], size_px - 1 - i, i)
     j = torch.arange(extent_px, device=device) - start[:, None]
     inside = (j >= 0) & (j < length[:, None])
     shrink = 1 / scale.clamp(min=1)

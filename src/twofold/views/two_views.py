@@ -11,11 +11,11 @@ from torch import Tensor
 
 from twofold.views import geometry
 from twofold.views.apply import apply, apply_in_place
-from twofold.views.boxes import central_boxes, crop_boxes
+from twofold.views.packed import framing, pack
 from twofold.views.sample import Draw
+from twofold.views.uniform import uniform_views
 
-_CACHED_ELEMENTS = 2**20  # pixels handled at once on a CPU: enough to keep it busy, few enough for its cache
-_DEVICE_ELEMENTS = 2**26  # the same elsewhere: bounds the memory
+_CACHED_ELEMENTS = 2**20  # pixels handled at once: enough to keep a CPU busy, few enough for its cache
 
 
 def two_views(
@@ -32,7 +32,9 @@ def two_views(
     `draws` is what `sample_views` drew for these images. Where no crop acts, the view shows the central square.
     """
     n, c = images.shape[:2]
-    views = torch.empty(2 * n, c, size_px, size_px, device=images.device)
+    if images.device.type != "cpu":
+        return _on_device(images, sizes.repeat(2, 1), draws, size_px, interpolation)
+    views = torch.empty(2 * n, c, size_px, size_px)
     for rows in (slice(0, n), slice(n, 2 * n)):
         drawn = [Draw(draw.op, draw.active[rows], draw.values[rows]) for draw in draws]
         _fill(views[rows], images, sizes, drawn, interpolation)
@@ -48,17 +50,25 @@ def one_view(
     interpolation: str,
 ) -> Float[Tensor, "n c {size_px} {size_px}"]:
     """A single random view of every image, as `two_views` makes each of its two; `draws` is from `sample_rows`."""
-    views = torch.empty(len(images), images.shape[1], size_px, size_px, device=images.device)
+    if images.device.type != "cpu":
+        return _on_device(images, sizes, draws, size_px, interpolation)
+    views = torch.empty(len(images), images.shape[1], size_px, size_px)
     _fill(views, images, sizes, draws, interpolation)
     return views
 
 
-def _fill(views: Tensor, images: Tensor, sizes: Tensor, draws: Sequence[Draw], interpolation: str) -> None:
-    """One view of each image into `views`: some images at a time, or one where that is faster."""
-    size_px = views.shape[3]
-    sizes = sizes.cpu()
+def _on_device(images: Tensor, sizes: Tensor, draws: Sequence[Draw], size_px: int, interpolation: str) -> Tensor:
+    """One copy of what was drawn, and then nothing that the host would wait for; `sizes` has a row for each view."""
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-        if images.device.type == "cpu" and size_px >= geometry.LARGE_PX:
+        packed = pack(draws, sizes.cpu(), size_px=size_px).to(images.device)
+        return uniform_views(images, packed, size_px=size_px, interpolation=interpolation)
+
+
+def _fill(views: Tensor, images: Tensor, sizes: Tensor, draws: Sequence[Draw], interpolation: str) -> None:
+    """On a CPU, one view of each image into `views`: some images at a time, or one where that is faster."""
+    size_px = views.shape[3]
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        if size_px >= geometry.LARGE_PX:
             _one_by_one(views, images, sizes, draws, interpolation)
             return
         chunk = _chunk_images(images, size_px)
@@ -70,7 +80,7 @@ def _fill(views: Tensor, images: Tensor, sizes: Tensor, draws: Sequence[Draw], i
 
 def _one_by_one(views: Tensor, images: Tensor, sizes: Tensor, draws: Sequence[Draw], interpolation: str) -> None:
     """Each view from crop to last op before the next: a large one then stays in the processor's cache."""
-    boxes, flipped, draws = _framing(sizes, draws)
+    boxes, flipped, draws = framing(draws, sizes)
     acting = [(draw, draw.active.tolist()) for draw in draws]
     mirrored = [False] * len(images) if flipped is None else flipped.tolist()
     for row, box in enumerate(boxes.tolist()):
@@ -83,23 +93,13 @@ def _one_by_one(views: Tensor, images: Tensor, sizes: Tensor, draws: Sequence[Dr
 
 def _chunk_images(images: Tensor, size_px: int) -> int:
     elements = images.shape[1] * max(size_px**2, images.shape[2] * images.shape[3])
-    return max(1, (_CACHED_ELEMENTS if images.device.type == "cpu" else _DEVICE_ELEMENTS) // elements)
+    return max(1, _CACHED_ELEMENTS // elements)
 
 
 def _views(images: Tensor, sizes: Tensor, draws: Sequence[Draw], *, size_px: int, interpolation: str) -> Tensor:
     """One view of each image."""
-    boxes, flipped, draws = _framing(sizes, draws)
+    boxes, flipped, draws = framing(draws, sizes)
     views = geometry.crop(images, boxes, size_px=size_px, interpolation=interpolation, flipped=flipped)
     for draw in draws:
         views = apply(draw, views, interpolation)
     return views
-
-
-def _framing(sizes: Tensor, draws: Sequence[Draw]) -> tuple[Tensor, Tensor | None, list[Draw]]:
-    """The box of each picture, which of them are flipped, and the ops that are left after crop and flip."""
-    boxes, rest = central_boxes(sizes), list(draws)
-    if rest and rest[0].op.name == "crop":
-        crop = rest.pop(0)
-        boxes = torch.where(crop.active[:, None], crop_boxes(crop.values, sizes), boxes)
-    flipped = rest.pop(0).active if rest and rest[0].op.name == "flip" else None
-    return boxes, flipped, rest
