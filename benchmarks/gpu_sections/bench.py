@@ -3,7 +3,6 @@
 import contextlib
 import gc
 import json
-import math
 import signal
 import statistics
 import time
@@ -16,7 +15,8 @@ from typing import Any, TypeVar
 import torch
 
 T = TypeVar("T")
-_SHORTEST_SECTION_S = 8.0
+_SPARE_S = 3.0  # of the budget, for what comes after the last section
+_SHORTEST_SECTION_S = 8.0  # with less it is left out
 
 
 class OutOfTimeError(BaseException):
@@ -51,14 +51,14 @@ class Bench:
     def run(self, section: str, work: Callable[["Bench"], None], *, limit_s: float) -> None:
         """One section, for at most `limit_s`. What goes wrong in it is a result too."""
         self._section, self._section_end = section, self._end
-        limit_s = min(limit_s, self.left_s() - 3)
+        limit_s = min(limit_s, self.left_s() - _SPARE_S)
         if limit_s < _SHORTEST_SECTION_S:
             self.put("left out", "no time left")
             return
-        began = time.monotonic()
+        began, rounding = time.monotonic(), float32_products()
         self._section_end = began + limit_s
         signal.signal(signal.SIGALRM, _late)
-        signal.alarm(math.ceil(limit_s))
+        signal.setitimer(signal.ITIMER_REAL, limit_s)
         try:
             work(self)
         except OutOfTimeError:
@@ -66,9 +66,9 @@ class Bench:
         except Exception as error:
             self.put("failed", _described(error))
         finally:
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
         with contextlib.suppress(Exception):
-            float32_products(tf32=False)
+            set_float32_products(*rounding)
             self.free()
         self.put("seconds", round(time.monotonic() - began, 1))
 
@@ -166,10 +166,14 @@ class Bench:
         return torch.cuda.max_memory_allocated() / 2**30 if self.on_gpu else None
 
 
-def float32_products(*, tf32: bool) -> None:
-    """Whether products and convolutions of float32 numbers may be rounded to TF32."""
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    torch.backends.cudnn.allow_tf32 = tf32
+def float32_products() -> tuple[bool, bool]:
+    """Whether products, and convolutions, of float32 numbers are rounded to TF32."""
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+def set_float32_products(products: bool, convolutions: bool) -> None:
+    """Round the numbers of products, and of convolutions, to TF32 or not."""
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = products, convolutions
 
 
 def difference(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gpu_sections.bench import Bench, difference, float32_products
+from gpu_sections.bench import Bench, difference, set_float32_products
 from gpu_sections.parity_training import training_parity
 from gpu_sections.pictures import batch_of
 from gpu_sections.trainer import draws_of, hardware_of, recipe_of
@@ -24,7 +24,7 @@ _OPS = {
     "cutout": Op(name="cutout", prob=0.7, range=(0.1, 0.4)),
     "sobel": Op(name="sobel", prob=0.5),
     "noise": Op(name="noise", prob=0.6, range=(0.05, 0.2)),
-    "rotate": Op(name="rotate", prob=0.8, range=(0, 3)),
+    "rotate": Op(name="rotate", prob=0.8, range=(0.0, 3.0)),
     "solarise": Op(name="solarise", prob=0.5, range=(0.3, 0.7)),
     "blur": Op(name="blur", prob=0.5, range=(0.1, 2.0)),
     "second crop": Op(name="crop", branch="b", range=(0.3, 0.8)),
@@ -32,7 +32,7 @@ _OPS = {
 
 
 def parity(bench: Bench) -> None:
-    float32_products(tf32=False)
+    set_float32_products(False, False)
     bench.measure("views simclr 224 bicubic mixed", lambda: _views(bench, 320, size_px=224))
     bench.measure("views small 32", lambda: _views(bench, 32, size_px=32, policy="small"))
     model_parity(bench)
@@ -93,7 +93,7 @@ def loss_parity(bench: Bench) -> None:
         "dense t=0.1": lambda a, b: losses.nt_xent_dense(a, b, temperature=0.1),
         "tiled t=0.1": lambda a, b: losses.nt_xent_tiled(a, b, temperature=0.1, tile=tile),
         "tiled t=0.01 (shifted)": lambda a, b: losses.nt_xent_tiled(a, b, temperature=0.01, tile=tile),
-        "tiled plain products": lambda a, b: losses.nt_xent_tiled(a, b, temperature=10, normalize=False, tile=tile),
+        "tiled plain products": lambda a, b: losses.nt_xent_tiled(a, b, temperature=10.0, normalize=False, tile=tile),
         "tiled anchors": lambda a, b: losses.nt_xent_tiled(a, b, temperature=0.1, anchors=(n // 4, n // 2), tile=tile),
         "dcl": lambda a, b: losses.dcl(a, b, temperature=0.1),
         "nt-logistic": lambda a, b: losses.nt_logistic(a, b, temperature=0.5),

@@ -1,24 +1,26 @@
 """Two processes on one device beside one process: the same losses and weights? Then NCCL's calls in a group of one.
 
-As a program it is one of the two:  python -m gpu_sections.two RANK FOLDER DEVICE
+As a program it is the other of the two:  python -m gpu_sections.two 1 FOLDER DEVICE
 """
 
 import os
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, distributed
 
-from gpu_sections.bench import Bench, difference, float32_products
+from gpu_sections.bench import Bench, difference, set_float32_products
 from gpu_sections.pictures import batch_of
 from gpu_sections.trainer import SMALL, Trainer, hardware_of, recipe_of
 from twofold.data import ImageBatch
 from twofold.distributed import World
 
+_PATIENCE = timedelta(seconds=45)  # less than the section has, as an alarm does not end this kind of waiting
 _BATCH, _CHUNK, _SIDE_PX = 32, 16, 16
 
 
@@ -45,7 +47,7 @@ def two(bench: Bench) -> None:
 
 
 def _beside_one(bench: Bench) -> dict[str, Any]:
-    found = _two_processes(bench)
+    found = _as_two(bench)
     alone = _steps(str(bench.device), World())
     weights = {name: value for name, value in alone["weights"].items() if value.norm() > 1e-3}
     return {
@@ -55,37 +57,30 @@ def _beside_one(bench: Bench) -> dict[str, Any]:
     }
 
 
-def _two_processes(bench: Bench) -> dict[str, Any]:
-    """What the first of them found."""
-    for name in ("meeting", "two.pt"):
-        (bench.work / name).unlink(missing_ok=True)
+def _as_two(bench: Bench) -> dict[str, Any]:
+    """The steps by this process and another one."""
+    (bench.work / "meeting").unlink(missing_ok=True)
     path = os.pathsep.join(str(Path(place).resolve()) for place in sys.path if place)
-    command = [sys.executable, "-m", "gpu_sections.two"]
-    group = [
-        subprocess.Popen(
-            [*command, str(rank), str(bench.work.resolve()), str(bench.device)],
-            env=os.environ | {"PYTHONPATH": path},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+    arguments = ["1", str(bench.work.resolve()), str(bench.device)]
+    other = subprocess.Popen(
+        [sys.executable, "-m", "gpu_sections.two", *arguments],
+        env=os.environ | {"PYTHONPATH": path},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
-        errors = [process.communicate(timeout=max(20.0, bench.left_s() - 5))[1] for process in group]
+        return _one_of_two(0, bench.work.resolve(), str(bench.device))
+    except RuntimeError as error:
+        other.kill()
+        raise RuntimeError(f"{error}; the other process: {other.communicate()[1][-400:]}") from error
     finally:
-        for process in group:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    for process, error in zip(group, errors, strict=True):
-        if process.returncode:
-            raise RuntimeError(error[-500:])
-    return torch.load(bench.work / "two.pt")
+        other.kill()  # nothing is left to do for it
+        other.communicate()
 
 
 def _steps(device: str, world: World) -> dict[str, Any]:
     """Three steps in chunks; batch norm's statistics are over the chunk's images of all processes."""
-    float32_products(tf32=False)
+    set_float32_products(False, False)
     settings = SMALL | {"size_px": _SIDE_PX, "temperature": 0.5, "chunk": _CHUNK}
     trainer = Trainer(recipe_of(_BATCH, **settings), hardware_of(device, "fp32"), world)
     whole, own = batch_of(_BATCH, _SIDE_PX), trainer.share.positions
@@ -95,15 +90,16 @@ def _steps(device: str, world: World) -> dict[str, Any]:
     return {"losses": losses, "ms": (time.perf_counter() - start) / 3 * 1e3, "weights": trainer.weights()}
 
 
-def _one_of_two(rank: int, folder: Path, device: str) -> None:
+def _one_of_two(rank: int, folder: Path, device: str) -> dict[str, Any]:
     meeting = (folder / "meeting").as_uri()
-    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2, timeout=_PATIENCE)
     mailbox: Any = ThroughHost()
-    found = _steps(device, World(rank, 2, rank, torch.device(device), mailbox))
-    if rank == 0:
-        torch.save(found, folder / "two.pt")
-    distributed.barrier()
-    distributed.destroy_process_group()
+    try:
+        found = _steps(device, World(rank, 2, rank, torch.device(device), mailbox))
+        distributed.barrier()
+        return found
+    finally:
+        distributed.destroy_process_group()
 
 
 def _nccl(bench: Bench) -> dict[str, Any]:
