@@ -227,8 +227,6 @@ class _Placing(TorchFunctionMode):
             return self._moved(args[0], _CPU)
         if func is Tensor.cuda:
             return self._moved(args[0], CUDA)
-        if func is Tensor.pin_memory:
-            return self.seen.pin(args[0])
         if func is Tensor.is_pinned:
             return not isinstance(args[0], OnDevice) and self.seen.is_pinned(args[0])
         if func is Tensor.new_tensor and isinstance(args[0], OnDevice):
@@ -351,6 +349,8 @@ def pretended_cuda() -> Iterator[Device]:
         for name in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):
             if hasattr(torch.optim.Optimizer, name):  # they ask the driver
                 stack.enter_context(mock.patch.object(torch.optim.Optimizer, name))
+        # the mode below acts in this thread alone, and a loader pins in one of its own
+        stack.enter_context(mock.patch.object(Tensor, "pin_memory", lambda tensor: device.pin(tensor)))
         stack.enter_context(mock.patch.object(torch, "autocast", _autocast(torch.autocast)))
         stack.callback(
             torch.__future__.set_overwrite_module_params_on_conversion,

@@ -16,12 +16,13 @@ from pretend_cuda import CUDA, Device, OnDevice, pretended_cuda
 from small_recipe import SMALL
 from twofold import pretraining
 from twofold.chunks import forward_chunks
-from twofold.data import ImageBatch, ImageSet, load_images
+from twofold.data import ImageBatch, ImageSet, Loader, load_images
 from twofold.distributed import World
 from twofold.evaluation import build_knn_monitor, build_network, embed_images, evaluate_encoder, fit_network
 from twofold.looking import build_look
 from twofold.losses import build_loss, choice, contrast_measures, nt_xent, nt_xent_version
 from twofold.pretraining import pretrain
+from twofold.profiling import profile_steps
 from twofold.recipe import LossRecipe, Op, Recipe, ViewsRecipe
 from twofold.runtime import checkpoint
 from twofold.runtime.device import Hardware, resolve_hardware
@@ -494,11 +495,11 @@ def test_every_protocol_gives_the_figures_of_the_host(gpu: Device, images: Image
 def test_a_run_asks_the_device_twice_for_a_row_of_its_log_and_else_never(
     gpu: Device, data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside the pictures and views, which the step asks for."""
+    """Steps, their pictures and views included: the loader pins what it reads."""
     asked: dict[int, int] = {}
 
     def update(_line: ProgressLine, step: int, text: str) -> None:
-        asked[step] = gpu.count(without=("training.py", "views/"))
+        asked[step] = gpu.count()
         gpu.waits.clear()
 
     monkeypatch.setattr(ProgressLine, "update", update)
@@ -514,6 +515,44 @@ def test_a_run_asks_the_device_twice_for_a_row_of_its_log_and_else_never(
     assert {asked[step] for step in quiet} == {0}, asked
     assert all(0 < asked[step] <= 2 for step in logged), asked
     assert asked[steps] > 2, "what is asked for is seen"
+
+
+def test_pictures_from_ordinary_memory_are_seen_to_make_each_step_wait(
+    gpu: Device, data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageBatch, "pinned", lambda batch: batch)
+    with pytest.raises(AssertionError, match=": 1, "):
+        test_a_run_asks_the_device_twice_for_a_row_of_its_log_and_else_never(gpu, data, cache, tmp_path, monkeypatch)
+
+
+def test_all_that_trains_from_a_loader_pins_its_pictures(
+    gpu: Device, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    init = Loader.__init__
+
+    def watched(loader: Loader, *arguments: Any, **options: Any) -> None:
+        asked.append(options.get("pinned", False))
+        init(loader, *arguments, **options)
+
+    monkeypatch.setattr(Loader, "__init__", watched)
+    rows = images.rows("train")
+    for device in (CPU, CUDA):
+        hardware, world = on(device), World()
+        encoder = build_untrained(SMALL, 0, hardware)
+        network = build_network(encoder, dim=encoder.dim, classes=3, hardware=hardware, seed=1)
+        fit_network(
+            network,
+            images,
+            rows,
+            images.class_ids[rows],
+            views=SMALL.views,
+            hardware=hardware,
+            schedule=schedule(1),
+            seed=2,
+        )
+        profile_steps(SMALL, hardware, images, world=world, share=world.share(N), steps=1)
+    assert asked == [False, False, True, True]
 
 
 class StopError(Exception):

@@ -177,6 +177,7 @@ def _train(
         first_step=state.step,
         last_step=plan.steps,
         positions=share.positions.numpy(),
+        pinned=hardware.device.type == "cuda",
     )
     saved_s, text, saver = time.monotonic(), "", Saver(run.checkpoints)
     with stop_signals() as stopped, ProgressLine(plan.steps, state.step) as line:

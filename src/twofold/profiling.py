@@ -121,7 +121,8 @@ def profile_steps(
     with forked_random(hardware.device):
         warm_up(lambda: step(warm), world, seconds=math.inf if seconds is None else seconds)
         peak_bytes = _peak(hardware, step, warm) if measure_memory else None
-        loader = Loader(images, rows, batch_size=size, seed=seed, last_step=steps, positions=own)
+        pinned = hardware.device.type == "cuda"
+        loader = Loader(images, rows, batch_size=size, seed=seed, last_step=steps, positions=own, pinned=pinned)
         waited, start = 0.0, time.monotonic()
         begin = start
         with closing(iter(loader)) as batches:  # type: ignore[type-var]  # a generator

@@ -91,6 +91,7 @@ def begin(
         seed=schedule.seed,
         last_step=MOST_BATCHES,
         positions=share.positions.numpy(),
+        pinned=hardware.device.type == "cuda",
     )
     seconds = _measured_s(schedule.minutes)
     step_s = measure_step_s(recipe, hardware, world, share, batch, batches, seconds=seconds)

@@ -72,6 +72,33 @@ def test_the_loader_gives_the_pictures_of_the_steps(images: ImageSet) -> None:
     assert len(loader) == 13
 
 
+@pytest.mark.parametrize("pinned", [True, False])
+def test_the_thread_pins_what_is_for_a_gpu(images: ImageSet, monkeypatch: pytest.MonkeyPatch, pinned: bool) -> None:
+    made: list[torch.Tensor] = []
+    by: set[str] = set()
+
+    def pin(tensor: torch.Tensor) -> torch.Tensor:
+        by.add(threading.current_thread().name.partition("_")[0])
+        made.append(tensor.clone())
+        return made[-1]
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    rows = images.rows("train")
+    plain = [numbers(batch) for batch in Loader(images, rows, batch_size=8, seed=0, last_step=9)]
+    assert not made
+    batches = [*Loader(images, rows, batch_size=8, seed=0, last_step=9, pinned=pinned)]
+    assert [numbers(batch) for batch in batches] == plain
+    assert by == ({"twofold-loader"} if pinned else set())
+    given = [batch.images.data_ptr() for batch in batches]
+    assert [one.data_ptr() for one in made] == (given if pinned else [])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_pinning_without_cuda_is_an_error_and_not_silently_left_out(images: ImageSet) -> None:
+    with pytest.raises(RuntimeError, match=r"(?i)pin|cuda|accelerator|driver"):
+        next(iter(Loader(images, images.rows("train"), batch_size=8, seed=0, last_step=1, pinned=True)))
+
+
 @pytest.mark.parametrize("first", [0, 1, 6, 9, 12])
 def test_starting_at_a_step_equals_skipping(images: ImageSet, first: int) -> None:
     rows = images.rows("train")

@@ -42,8 +42,10 @@ class Loader:
         first_step: int = 0,
         last_step: int,
         positions: Int64[np.ndarray, " m"] | None = None,
+        pinned: bool = False,
     ) -> None:
-        """`positions`: the places in each batch to read; all of them for None.
+        """`positions`: the places in each batch to read; all of them for None. `pinned`: for a CUDA device, whose
+        copies then wait for nothing (`ImageBatch.pinned`); the thread does it.
 
         Raises TwofoldError where there are fewer rows than a batch holds.
         """
@@ -52,6 +54,7 @@ class Loader:
         self._image_set, self._rows = image_set, rows
         self._batch_size, self._seed = batch_size, seed
         self._steps = range(first_step, last_step)
+        self._pinned = pinned
         self._positions = slice(None) if positions is None else positions
 
     def __len__(self) -> int:
@@ -74,7 +77,8 @@ class Loader:
 
     def _read(self, step: int) -> ImageBatch:
         rows = rows_of_step(self._rows, self._batch_size, self._seed, step)
-        return self._image_set.read(rows[self._positions])
+        batch = self._image_set.read(rows[self._positions])
+        return batch.pinned() if self._pinned else batch
 
     def _wait(self, batch: Future[ImageBatch]) -> ImageBatch:
         start = time.perf_counter()

@@ -20,6 +20,13 @@ class ImageBatch:
         """Some of the pictures, on the same canvas."""
         return ImageBatch(self.images[images], self.sizes[images])
 
+    def pinned(self) -> "ImageBatch":
+        """The pictures in page-locked memory: copies of them to a GPU are several times as fast, and nobody waits.
+
+        Raises RuntimeError, torch's, where there is no CUDA.
+        """
+        return ImageBatch(self.images.pin_memory(), self.sizes)
+
 
 class Pixels:
     """Pictures (c, height, width), one after the other in a file of bytes."""

@@ -114,7 +114,8 @@ def fit_network(
     warmup = round(schedule.steps * schedule.optim.warmup_fraction)
     network.train()
     optimizer = build_optimizer(network, schedule.optim, lr=peak)
-    batches = Loader(images, rows, batch_size=schedule.batch_size, seed=seed, last_step=schedule.steps)
+    size, pinned = schedule.batch_size, hardware.device.type == "cuda"
+    batches = Loader(images, rows, batch_size=size, seed=seed, last_step=schedule.steps, pinned=pinned)
     bad = torch.zeros((), dtype=torch.bool, device=hardware.device)
     with forked_random(hardware.device):
         for step, batch in enumerate(batches):
