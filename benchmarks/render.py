@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import render_gpu
 from results import load
 
 HERE = Path(__file__).parent
@@ -187,9 +188,13 @@ def speedrun(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def gpu(result: dict[str, Any]) -> list[str]:
+    return render_gpu.gpu(result, load("gpu-before"))
+
+
 def main() -> None:
     lines = ["# What was measured", "", "Written by `python benchmarks/render.py` from `benchmarks/results/`."]
-    for render in (loss, batch, processes, views, endtoend, compiled, speedrun):
+    for render in (loss, batch, processes, views, endtoend, compiled, speedrun, gpu):
         result = load(render.__name__)
         if result:
             lines += ["", *render(result)]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+from twofold import training
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="the program's limits of time need SIGALRM")
 HOME = Path(__file__).parents[1]
@@ -112,6 +115,14 @@ def test_a_device_that_is_the_cpu_does_what_the_cpu_does(results: Results) -> No
     assert results["misc"]["checkpoint"]["a step after loading differs by"] == 0.0
 
 
+def test_the_page_can_show_a_rehearsal(rehearsal: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    page = "\n".join(importlib.import_module("render_gpu").gpu(rehearsal))
+    shown = ("training loop", "it goes", "both views", "NT-Xent", "large batches", "by `pretrain`", "beside one")
+    assert [name for name in shown if name not in page] == []
+    assert "Went wrong" not in page
+
+
 def test_views_that_differ_on_the_device_are_seen(bench: Any, module: Module, monkeypatch: pytest.MonkeyPatch) -> None:
     parity, calls = module("parity"), []
 
@@ -132,6 +143,27 @@ def test_dropout_that_does_not_repeat_is_seen(
     assert dropout_in_chunks(bench, weighted=weighted) < 1e-6
     monkeypatch.setattr("twofold.chunks.seed_random", lambda *_, **__: None)
     assert dropout_in_chunks(bench, weighted=weighted) > 0.1
+
+
+def test_waits_are_told_by_the_line_that_asks(bench: Any, module: Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, modes = module("trainer"), []
+
+    def build_loss(recipe: Any) -> Any:
+        for _ in range(3 if modes == ["warn"] else 0):
+            warnings.warn("called a synchronizing CUDA operation", UserWarning, stacklevel=1)
+        return real(recipe)
+
+    real = training.build_loss
+    monkeypatch.setattr(training, "build_loss", build_loss)
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
+    recipe = trainer.recipe_of(4, **trainer.SMALL, size_px=8)
+    found = module("machine")._waits(bench, recipe, module("pictures").batch_of(4, 8))
+    assert modes == ["warn", "default"]
+    assert found["a step"] == 3
+    (place,) = found["by line"]
+    file, line = place.split(":")
+    assert file == "training.py"
+    assert "build_loss(" in Path(str(training.__file__)).read_text(encoding="utf-8").splitlines()[int(line) - 1]
 
 
 def test_a_fault_is_a_result_and_the_next_measurement_is_taken(bench: Any) -> None:
