@@ -16,7 +16,7 @@ import torch
 import twofold
 from gpu_sections.bench import Bench
 from gpu_sections.pictures import batch_of
-from gpu_sections.trainer import Trainer, big_recipe, cifar_recipe, hardware_of
+from gpu_sections.trainer import Trainer, as_loaded, big_recipe, cifar_recipe, hardware_of
 from twofold.data import ImageBatch
 from twofold.recipe import HardwareRecipe, Recipe
 from twofold.runtime.device import resolve_hardware
@@ -127,7 +127,7 @@ def syncs(bench: Bench) -> None:
 
 
 def _waits(bench: Bench, recipe: Recipe, batch: ImageBatch) -> dict[str, Any]:
-    trainer = Trainer(recipe, hardware_of(bench.device))
+    trainer, batch = Trainer(recipe, hardware_of(bench.device)), as_loaded(bench, batch)
     for _ in range(2):
         trainer.step(batch)
     bench.sync()

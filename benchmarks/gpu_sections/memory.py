@@ -7,7 +7,7 @@ import torch
 
 from gpu_sections.bench import Bench
 from gpu_sections.pictures import batch_of
-from gpu_sections.trainer import Trainer, big_recipe, cifar_recipe, hardware_of
+from gpu_sections.trainer import Trainer, as_loaded, big_recipe, cifar_recipe, hardware_of
 from twofold.distributed import World
 from twofold.measuring import choose_chunk
 from twofold.recipe import Recipe
@@ -37,7 +37,7 @@ def memory(bench: Bench) -> None:
 def _second_step(bench: Bench, recipe: Recipe, side_px: int) -> dict[str, float]:
     bench.free()
     trainer = Trainer(recipe, hardware_of(bench.device))
-    batch = batch_of(recipe.schedule.batch_size, side_px)
+    batch = as_loaded(bench, batch_of(recipe.schedule.batch_size, side_px))
     for _ in range(2):
         bench.sync()
         start = time.perf_counter()

@@ -10,7 +10,7 @@ from torch import Tensor
 from gpu_sections.bench import Bench
 from gpu_sections.machine import matrix_rate
 from gpu_sections.pictures import synthetic
-from gpu_sections.trainer import Trainer, big_recipe, cifar_recipe, draws_of, hardware_of, loop
+from gpu_sections.trainer import Trainer, as_loaded, big_recipe, cifar_recipe, draws_of, hardware_of, loop
 from twofold.benching import flops_per_view
 from twofold.data import ImageSet
 from twofold.distributed import World
@@ -54,7 +54,7 @@ def _whole(bench: Bench, recipe: Recipe, images: ImageSet, label: str, *, with_l
     if with_loop:
         bench.measure(f"{label}: the loop", lambda: _loop(bench, recipe, images, 5))
     trainer = Trainer(recipe, hardware_of(bench.device))
-    batch = images.read(images.rows("train")[: recipe.schedule.batch_size])
+    batch = as_loaded(bench, images.read(images.rows("train")[: recipe.schedule.batch_size]))
     draws = draws_of(recipe)
     bench.measure(f"{label}: parts", lambda: _parts(recipe, trainer, images, bench.pick(12, 3)))
     bench.measure(
@@ -109,10 +109,11 @@ def _alone(bench: Bench, trainer: Trainer, views: Tensor) -> dict[str, float]:
 def _batch(bench: Bench, recipe: Recipe, images: ImageSet) -> dict[str, Any]:
     """What it takes to read a batch of pictures of mixed sizes and to make its views."""
     rows, hardware = images.rows("train")[: recipe.schedule.batch_size], hardware_of(bench.device)
-    batch, draws = images.read(rows), draws_of(recipe)
+    batch, draws = as_loaded(bench, images.read(rows)), draws_of(recipe)
     return {
         "canvas": list(batch.images.shape),
         "read ms": 1e3 * bench.median_s(lambda: images.read(rows), 3, 1),
+        "read, as loaded, ms": 1e3 * bench.median_s(lambda: as_loaded(bench, images.read(rows)), 3, 1),
         "to the device ms": 1e3 * bench.median_s(lambda: batch.images.to(bench.device), 3, 1),
         "views ms": 1e3 * bench.wall_s(lambda: make_views(batch, draws, recipe.views, hardware), 3, 1),
     }

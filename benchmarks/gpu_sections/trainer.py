@@ -58,6 +58,11 @@ def hardware_of(device: str | torch.device, precision: str = "bf16") -> Hardware
     return Hardware(torch.device(device), precision)
 
 
+def as_loaded(bench: Bench, batch: ImageBatch) -> ImageBatch:
+    """A batch in the memory into which the loader of a training run reads."""
+    return batch.pinned() if bench.on_gpu else batch
+
+
 def draws_of(recipe: Recipe, *, seed: int = 0, step: int = 0) -> Sequence[Draw]:
     """What `train_step` draws for the views of a step in one process."""
     return sample_views(build_policy(recipe.views), recipe.schedule.batch_size, seed=seed, step=step)
@@ -115,6 +120,7 @@ def loop(bench: Bench, trainer: Trainer, images: ImageSet, seconds: float) -> di
         seed=0,
         last_step=10**6,
         positions=trainer.share.positions.numpy(),
+        pinned=bench.on_gpu,
     )
     window, batches = Window(), iter(loader)
     for _ in range(bench.pick(5, 1)):
