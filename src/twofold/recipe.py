@@ -5,6 +5,7 @@ keyword in Python (`twofold.pretrain(..., batch_size=512)`) and a flag on the co
 """
 
 import dataclasses
+import functools
 import math
 import re
 from dataclasses import dataclass, field
@@ -277,16 +278,19 @@ def _op(values: dict[str, Any]) -> Op:
     return Op(name=values["name"], prob=values["prob"], range=tuple(float(x) for x in values["range"]), branch=branch)
 
 
+@functools.cache
 def _stage_types() -> dict[str, type]:
     hints = get_type_hints(Recipe)
     return {f.name: hints[f.name] for f in dataclasses.fields(Recipe) if f.name != "name"}
 
 
+@functools.cache
 def setting_owners() -> dict[str, str]:
     """Every setting's name -> the stage of the recipe that holds it."""
     return {f.name: stage for stage, kind in _stage_types().items() for f in dataclasses.fields(kind)}
 
 
+@functools.cache
 def optional_settings() -> tuple[str, ...]:
     """The names of the settings that can be None."""
     hints = {stage: get_type_hints(kind) for stage, kind in _stage_types().items()}

@@ -1,5 +1,6 @@
 """What software a result was made with."""
 
+import functools
 import platform
 from importlib import metadata
 
@@ -12,5 +13,10 @@ def versions() -> dict[str, str]:
     return {
         "twofold": twofold.__version__,
         "python": platform.python_version(),
-        **{name: metadata.version(name) for name in names},
+        **{name: _version(name) for name in names},
     }
+
+
+@functools.cache
+def _version(name: str) -> str:
+    return metadata.version(name)

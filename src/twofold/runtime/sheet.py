@@ -25,7 +25,7 @@ def view_sheet(views: Float[Tensor, "m c s s"]) -> bytes:
     sheet = torch.cat([functional.pad(row, (0, width - row.shape[-1], 0, 0), value=1.0) for row in rows], dim=1)
     pixels = sheet.expand(3, -1, -1).mul(255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
+    Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
