@@ -50,12 +50,12 @@ class Blind(nn.Module):
         return x.flatten(1) @ self.weight
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def machine() -> Machine:
     return Machine()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def views() -> ViewsRecipe:
     """The central view is the picture itself."""
     return ViewsRecipe(size_px=SIDE, policy="small", eval_crop_fraction=1.0)
@@ -64,10 +64,14 @@ def views() -> ViewsRecipe:
 @pytest.fixture
 def make_images(tmp_path: Path) -> Callable[..., ImageSet]:
     """pictures (n, c, h, w) uint8, labels, splits -> ImageSet."""
+    return maker(tmp_path)
+
+
+def maker(folder: Path) -> Callable[..., ImageSet]:
     made: list[Path] = []
 
     def make(pictures: np.ndarray, labels: Sequence[str | None], splits: Sequence[str]) -> ImageSet:
-        path = tmp_path / f"pixels{len(made)}"
+        path = folder / f"pixels{len(made)}"
         made.append(path)
         path.write_bytes(np.ascontiguousarray(pictures).tobytes())
         n, channels, height, width = pictures.shape
@@ -86,9 +90,10 @@ def make_images(tmp_path: Path) -> Callable[..., ImageSet]:
     return make
 
 
-@pytest.fixture
-def separable(make_images: Callable[..., ImageSet]) -> ImageSet:
+@pytest.fixture(scope="session")
+def separable(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
     """3 classes, 60 train and 30 test pictures; a class is a bright row of its own; classes and splits interleaved."""
+    make_images = maker(tmp_path_factory.mktemp("separable"))
     return make_images(*bright_rows(90), ["test" if row % 3 == 1 else "train" for row in range(90)])
 
 
@@ -108,11 +113,16 @@ def bright_rows(n: int) -> tuple[np.ndarray, list[str]]:
     return pictures, [("cherry", "apple", "banana")[i] for i in ids]
 
 
+@pytest.fixture(scope="session")
+def new_flat() -> Callable[[], Flat]:
+    return Flat
+
+
 @pytest.fixture
 def flat() -> Flat:
     return Flat()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def blind() -> Callable[[int], nn.Module]:
     return Blind

@@ -15,19 +15,23 @@ from twofold.evaluation.subject import Subject
 from twofold.recipe import DataRecipe
 
 LINEAR = ("linear", "trained", "all", "top1")
+LEAST = {"seeds": 1, "few_seeds": 1, "shots": (1,)}
 
 
 @pytest.fixture
 def measure(flat, blind, views, machine):
+    return _measuring(flat, blind, views, machine)
+
+
+def _measuring(encoder, untrained, views, machine):
     def run(images, **settings):
         options = {"seeds": 2, "few_seeds": 2, "shots": (1, 5), "data": DataRecipe(), **settings}
-        return evaluate_encoder(flat, untrained=blind, images=images, views=views, hardware=machine, **options)
+        return evaluate_encoder(encoder, untrained=untrained, images=images, views=views, hardware=machine, **options)
 
     return run
 
 
-@pytest.fixture
-def kept_attempts(monkeypatch):
+def _attempts_seen(patch):
     """Every prediction that is handed to the counting."""
     seen = []
 
@@ -36,8 +40,49 @@ def kept_attempts(monkeypatch):
         return real(attempts, truth, classes)
 
     real = evaluate.count_right
-    monkeypatch.setattr(evaluate, "count_right", count_right)
+    patch.setattr(evaluate, "count_right", count_right)
     return seen
+
+
+@pytest.fixture
+def kept_attempts(monkeypatch):
+    return _attempts_seen(monkeypatch)
+
+
+@dataclasses.dataclass(frozen=True)
+class Once:
+    """One evaluation that several tests read: its encoder, with its weights before; its predictions; fresh weights."""
+
+    evaluation: object
+    encoder: nn.Module
+    before: dict
+    attempts: list
+    built: list
+
+
+def _measured_once(new_flat, blind, views, machine, images, **settings):
+    encoder, built = new_flat().train(), []
+
+    def untrained(seed):
+        built.append(seed)
+        return blind(seed)
+
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    with pytest.MonkeyPatch.context() as patch:
+        seen = _attempts_seen(patch)
+        evaluation = _measuring(encoder, untrained, views, machine)(images, **settings)
+    return Once(evaluation, encoder, before, seen[0], built)
+
+
+@pytest.fixture(scope="module")
+def once(new_flat, blind, views, machine, separable):
+    return _measured_once(new_flat, blind, views, machine, separable)
+
+
+@pytest.fixture(scope="module")
+def five(new_flat, blind, views, machine, separable):
+    """With five draws of few labels on two sets of fresh weights."""
+    return _measured_once(new_flat, blind, views, machine, separable, few_seeds=5, shots=(1,))
 
 
 def _means(evaluation, metric="top1"):
@@ -55,21 +100,21 @@ def _shuffled(images, split, seed=0):
     return _relabelled(images, labels)
 
 
-def test_separable_pictures_are_all_right(separable, measure):
-    means = _means(measure(separable))
+def test_separable_pictures_are_all_right(once):
+    means = _means(once.evaluation)
     assert means["linear", "trained", "all"] == means["knn", "trained", "all"] == 1.0
     assert means["linear", "trained", 5] == 1.0
     assert means["linear", "pixels", "all"] == 1.0
 
 
 def test_shuffled_labels_are_chance(plenty, measure):
-    before = _means(measure(plenty))
+    before = _means(measure(plenty, seeds=1, few_seeds=1))
     assert min(mean for (_, encoder, labels), mean in before.items() if (encoder, labels) == ("trained", "all")) > 0.9
     assert before["linear", "pixels", 5] > 0.9
     shuffled = _shuffled(_shuffled(plenty, "train", seed=1), "test", seed=2)
     # 450 flips of chance 1/3: five deviations are 0.11. Shuffling train alone would not do: each of the three clusters
     # of pictures would fall to one class, three flips in all
-    assert all(abs(mean - 1 / 3) < 0.11 for mean in _means(measure(shuffled)).values())
+    assert all(abs(mean - 1 / 3) < 0.11 for mean in _means(measure(shuffled, seeds=1, few_seeds=1)).values())
 
 
 def test_a_peek_at_the_labels_of_test_would_be_seen_in_that_figure(plenty, measure, monkeypatch):
@@ -83,11 +128,11 @@ def test_a_peek_at_the_labels_of_test_would_be_seen_in_that_figure(plenty, measu
         return votes
 
     monkeypatch.setattr(probing, "knn_votes", faulty)
-    assert _means(measure(shuffled))["knn", "trained", "all"] > 1 / 3 + 0.11
+    assert _means(measure(shuffled, **LEAST))["knn", "trained", "all"] > 1 / 3 + 0.11
 
 
-def test_one_row_per_way_of_measuring_with_its_seeds(separable, measure):
-    rows = measure(separable).rows
+def test_one_row_per_way_of_measuring_with_its_seeds(once):
+    rows = once.evaluation.rows
     assert len(rows) == 2 * 3 * 3 * 3  # protocols, encoders, labels, metrics (no top-5 among three classes)
     seeds = {(r.protocol, r.encoder, r.labels): r.seeds for r in rows}
     assert seeds["linear", "trained", "all"] == seeds["linear", "pixels", "all"] == 2
@@ -99,35 +144,17 @@ def test_one_row_per_way_of_measuring_with_its_seeds(separable, measure):
     assert all((row.low is None) == (row.seeds == 1) for row in rows)
 
 
-def test_untrained_weights_are_those_of_the_seed_embedded_once_each(separable, flat, blind, views, machine):
-    built = []
-
-    def untrained(seed):
-        built.append(seed)
-        return blind(seed)
-
-    evaluate_encoder(
-        flat,
-        untrained=untrained,
-        images=separable,
-        views=views,
-        data=DataRecipe(),
-        hardware=machine,
-        seeds=2,
-        few_seeds=5,
-        shots=(1,),
-    )
-    assert built == [0, 1]
+def test_untrained_weights_are_those_of_the_seed_embedded_once_each(five):
+    assert five.built == [0, 1]
 
 
-def test_untrained_figures_on_the_same_weights_count_as_one(separable, measure, kept_attempts):
-    evaluation = measure(separable, seeds=2, few_seeds=5, shots=(1,))
+def test_untrained_figures_on_the_same_weights_count_as_one(separable, five):
     truth = labelled_module.read_truth(separable, find_labelled(separable))
     for protocol in ("linear", "knn"):
-        rows = {r.encoder: r for r in evaluation.rows if (r.protocol, r.labels, r.metric) == (protocol, 1, "top1")}
+        rows = {r.encoder: r for r in five.evaluation.rows if (r.protocol, r.labels, r.metric) == (protocol, 1, "top1")}
         shares = {
             seed: float((np.array(predicted) == truth).mean())
-            for p, encoder, labels, seed, _, predicted in kept_attempts[0]
+            for p, encoder, labels, seed, _, predicted in five.attempts
             if (p, encoder, labels) == (protocol, "untrained", 1)
         }
         means = [np.mean([shares[s] for s in (0, 2, 4)]), np.mean([shares[s] for s in (1, 3)])]
@@ -144,8 +171,8 @@ def test_one_set_of_untrained_weights_has_no_interval(separable, measure):
     assert few["trained"].seeds == 3
 
 
-def test_the_intervals_are_explained(separable, measure):
-    evaluation = measure(separable, seeds=2, few_seeds=5)
+def test_the_intervals_are_explained(five):
+    evaluation = five.evaluation
     (row,) = [r for r in evaluation.rows if (r.protocol, r.encoder, r.labels, r.metric) == LINEAR]
     half = 100 * binomial_half_width(row.mean, 30)
     text = " ".join(evaluation.details["stated"])
@@ -168,30 +195,25 @@ def test_probes_that_did_not_converge_are_counted_and_said(separable, measure, m
     assert any("6 of 18 probes stopped at 1,000 iterations" in line for line in stated)
 
 
-def test_the_same_call_gives_the_same_figures(separable, measure):
-    first, second = measure(separable), measure(separable)
+def test_the_same_call_gives_the_same_figures(separable, measure, once):
+    first, second = once.evaluation, measure(separable)
     assert first.rows == second.rows
     assert first.details["chosen_l2"] == second.details["chosen_l2"]
 
 
-def test_the_encoder_is_as_before(separable, measure, flat):
-    before = {name: tensor.clone() for name, tensor in flat.state_dict().items()}
-    flat.train()
-    measure(separable)
-    assert flat.training
-    assert all((before[name] == tensor).all() for name, tensor in flat.state_dict().items())
+def test_the_encoder_is_as_before(once):
+    assert once.encoder.training
+    assert all((once.before[name] == tensor).all() for name, tensor in once.encoder.state_dict().items())
 
 
-def test_no_prediction_and_no_choice_depends_on_the_labels_of_test(separable, measure, kept_attempts):
-    measure(separable)
+def test_no_prediction_and_no_choice_depends_on_the_labels_of_test(separable, measure, once, kept_attempts):
     measure(_shuffled(separable, "test"))
-    assert kept_attempts[0] == kept_attempts[1]
+    assert kept_attempts == [once.attempts]
 
 
-def test_that_comparison_sees_the_labels_of_train(separable, measure, kept_attempts):
-    measure(separable)
+def test_that_comparison_sees_the_labels_of_train(separable, measure, once, kept_attempts):
     measure(_shuffled(separable, "train"))
-    assert kept_attempts[0] != kept_attempts[1]
+    assert kept_attempts[0] != once.attempts
 
 
 def _watch_fitting(monkeypatch):
@@ -234,7 +256,7 @@ def alone(measure, monkeypatch):
 
 def test_no_test_picture_is_handed_to_what_fits(marked, alone, monkeypatch):
     leaks = _watch_fitting(monkeypatch)
-    alone(marked)
+    alone(marked, **LEAST)
     assert leaks == []
 
 
@@ -250,7 +272,7 @@ def test_choosing_on_test_would_be_seen(marked, alone, monkeypatch):
 
     monkeypatch.setattr(plan, "linear_attempts", faulty)
     leaks = _watch_fitting(monkeypatch)
-    alone(marked)
+    alone(marked, **LEAST)
     assert set(leaks) == {"fit_probes"}
 
 
@@ -265,7 +287,7 @@ def test_fitting_on_train_and_test_together_would_be_seen(marked, alone, monkeyp
 
     monkeypatch.setattr(scope, "find_labelled", faulty)
     leaks = _watch_fitting(monkeypatch)
-    alone(marked)
+    alone(marked, **LEAST)
     assert {"knn_votes", "fit_scaling"} <= set(leaks)
 
 
@@ -278,7 +300,7 @@ def test_train_test_and_selection_are_disjoint(separable, measure, monkeypatch):
         return cuts[-1]
 
     monkeypatch.setattr(scope, "selection_folds", watched)
-    details = measure(separable).details
+    details = measure(separable, few_seeds=1, shots=(1,)).details
     labelled = find_labelled(separable)
     assert not set(labelled.train.tolist()) & set(labelled.test.tolist())
     for kept, cut in (pair for pairs in cuts for pair in pairs):
@@ -307,11 +329,11 @@ def test_one_picture_of_each_class_leaves_nothing_to_choose_on(make_images, meas
 def test_two_pictures_of_each_class_are_enough(make_images, measure):
     pictures = np.random.default_rng(0).integers(0, 256, (6, 1, 8, 8)).astype(np.uint8)
     images = make_images(pictures, ["a", "b"] * 3, ["train"] * 4 + ["test"] * 2)
-    assert measure(images).details["train"] == 4
+    assert measure(images, **LEAST).details["train"] == 4
 
 
-def test_classes_keep_their_names_and_order(separable, measure):
-    details = measure(separable).details
+def test_classes_keep_their_names_and_order(separable, once):
+    details = once.evaluation.details
     assert details["classes"] == ["apple", "banana", "cherry"]
     truth = [separable.labels[row] for row in separable.rows("test")]
     counts = np.array(details["confusion"])
@@ -319,8 +341,8 @@ def test_classes_keep_their_names_and_order(separable, measure):
     np.testing.assert_array_equal(counts, np.diag(np.diag(counts)))
 
 
-def test_numbers_are_plain_json(separable, measure):
-    evaluation = measure(separable)
+def test_numbers_are_plain_json(once):
+    evaluation = once.evaluation
     text = json.dumps({"rows": [r.to_dict() for r in evaluation.rows], **evaluation.details}, allow_nan=False)
     back = json.loads(text)
     assert len(back["chosen_l2"]["trained"]) == len(back["chosen_l2"]["untrained"]) == 2
@@ -330,14 +352,14 @@ def test_numbers_are_plain_json(separable, measure):
 
 def test_more_shots_than_pictures_are_left_out_and_said(separable, measure):
     lines = []
-    evaluation = measure(separable, shots=(5, 1, 21), say=lines.append)
+    evaluation = measure(separable, seeds=1, few_seeds=1, shots=(5, 1, 21), say=lines.append)
     assert {row.labels for row in evaluation.rows} == {"all", 1, 5}
     assert any("21 labels per class left out" in line and "has 20 in train" in line for line in lines)
     assert any("21 labels per class left out" in line for line in evaluation.details["stated"])
 
 
 def test_without_any_few_labels_only_all_remain(separable, measure):
-    evaluation = measure(separable, shots=(500,))
+    evaluation = measure(separable, seeds=1, few_seeds=1, shots=(500,))
     assert {row.labels for row in evaluation.rows} == {"all"}
     assert not any(line.startswith("few labels") for line in evaluation.details["stated"])
 
@@ -373,7 +395,7 @@ def _cut(make_images, labels):
 def test_a_single_picture_that_our_own_cut_could_not_halve_is_left_out_and_said(make_images, measure):
     images = _cut(make_images, ["a", "b"] * 20 + ["lone"])
     lines = []
-    details = measure(images, say=lines.append).details
+    details = measure(images, say=lines.append, **LEAST).details
     assert details["classes"] == ["a", "b"]
     assert (details["train"], details["test"]) == (32, 8)
     sentence = "the class 'lone' has 1 picture, too few for both train and test: left out"
@@ -408,7 +430,7 @@ def test_no_test_split_is_refused(separable, measure):
 def test_unlabelled_test_pictures_are_left_out_and_said(separable, measure):
     labels = list(separable.labels)
     labels[separable.rows("test")[0]] = None
-    details = measure(_relabelled(separable, labels)).details
+    details = measure(_relabelled(separable, labels), **LEAST).details
     assert details["test"] == 29
     assert "1 test pictures without a label are left out" in details["stated"]
 
@@ -416,7 +438,7 @@ def test_unlabelled_test_pictures_are_left_out_and_said(separable, measure):
 def test_validation_pictures_are_not_used_and_that_is_said(separable, measure):
     splits = list(separable.splits)
     splits[0] = "validation"
-    details = measure(dataclasses.replace(separable, splits=splits)).details
+    details = measure(dataclasses.replace(separable, splits=splits), **LEAST).details
     assert details["train"] == 59
     assert "the 1 pictures of the validation split are not used" in details["stated"]
 
@@ -434,8 +456,7 @@ def test_counts_below_one_are_refused(separable, measure, setting):
 
 
 def test_the_same_call_after_an_interruption_ends_in_the_same_rows(separable, alone, tmp_path, monkeypatch):
-    settings = {"shots": (1,), "seeds": 1, "few_seeds": 1}
-    expected = alone(separable, **settings).rows
+    expected = alone(separable, **LEAST).rows
     real = plan.linear_attempts
 
     def interrupted(features, labelled, draws, **options):
@@ -445,10 +466,10 @@ def test_the_same_call_after_an_interruption_ends_in_the_same_rows(separable, al
 
     monkeypatch.setattr(plan, "linear_attempts", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        alone(separable, keep=tmp_path / "kept", **settings)
+        alone(separable, keep=tmp_path / "kept", **LEAST)
     monkeypatch.setattr(plan, "linear_attempts", real)
     lines = []
-    assert alone(separable, keep=tmp_path / "kept", say=lines.append, **settings).rows == expected
+    assert alone(separable, keep=tmp_path / "kept", say=lines.append, **LEAST).rows == expected
     assert any("6 measurements, 2 of them made before an interruption" in line for line in lines)
 
 

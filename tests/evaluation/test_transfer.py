@@ -23,48 +23,60 @@ class Sized(nn.Module):
         return self.inner(x)
 
 
-@pytest.fixture
-def measure(flat, blind, views, machine, separable, tmp_path):
-    subject = Subject(encoder=flat, untrained=lambda seed: Sized(blind(seed), 5), views=views, hardware=machine)
+@pytest.fixture(scope="module")
+def subjects(new_flat, blind, views, machine):
+    subject = Subject(encoder=new_flat(), untrained=lambda seed: Sized(blind(seed), 5), views=views, hardware=machine)
     other = Subject(name="other", encoder=Sized(blind(7), 5), untrained=None, views=views, hardware=machine)
+    return subject, other
 
-    def run(protocols, seeds=2, said=lambda line: None):
-        settings = transfer_settings(protocols, seeds, 1.0)
-        return evaluate_target(
-            subject, [other], separable, settings, data=DataRecipe(), keep=tmp_path / "kept", say=said
-        )
+
+@pytest.fixture(scope="module")
+def measure(subjects, separable):
+    def run(keep, protocols=("linear",), said=lambda line: None):
+        subject, other = subjects
+        settings = transfer_settings(protocols, 2, 1.0)
+        return evaluate_target(subject, [other], separable, settings, data=DataRecipe(), keep=keep, say=said)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("transfer") / "kept"
+
+
+@pytest.fixture(scope="module")
+def evaluation(measure, kept):
+    """By linear probes, measured once; what was measured is in `kept`."""
+    return measure(kept)
 
 
 def ways(evaluation):
     return {(row.protocol, row.encoder) for row in evaluation.rows}
 
 
-def test_baselines_are_measured_once_and_others_beside_them(measure):
-    evaluation = measure(("linear",))
+def test_baselines_are_measured_once_and_others_beside_them(evaluation):
     assert ways(evaluation) == {("linear", name) for name in ("trained", "untrained", "pixels", "other")}
     assert {row.labels for row in evaluation.rows} == {"all"}
     assert all(row.seeds == 2 for row in evaluation.rows)
 
 
-def test_l2_is_chosen_among_the_papers_45_values(measure):
-    grid = measure(("linear",)).details["l2_grid"]
+def test_l2_is_chosen_among_the_papers_45_values(evaluation):
+    grid = evaluation.details["l2_grid"]
     assert len(grid) == len(FINE_L2_GRID) == 45
     assert (max(grid), min(grid)) == pytest.approx((1e5, 1e-6))
     ratios = [a / b for a, b in itertools.pairwise(grid)]
     assert ratios == pytest.approx([ratios[0]] * 44)
 
 
-def test_the_subject_is_compared_with_its_baselines_and_with_the_others(measure):
-    evaluation = measure(("linear",))
+def test_the_subject_is_compared_with_its_baselines_and_with_the_others(evaluation):
     truth = {row.encoder: row.mean for row in evaluation.rows if (row.protocol, row.metric) == ("linear", "top1")}
     found = {one.against_encoder: one.mean for one in evaluation.differences if one.protocol == "linear"}
     assert found.keys() == {"untrained", "pixels", "other"}
     assert found == pytest.approx({name: truth["trained"] - truth[name] for name in found})
 
 
-def test_training_from_scratch_belongs_to_the_subject_alone(measure, monkeypatch):
+def test_training_from_scratch_belongs_to_the_subject_alone(measure, evaluation, kept, monkeypatch):
     asked = []
     real = transfer_module.make_attempts
 
@@ -73,7 +85,7 @@ def test_training_from_scratch_belongs_to_the_subject_alone(measure, monkeypatch
         return real(subject, _without_networks(scope), **options)
 
     monkeypatch.setattr(transfer_module, "make_attempts", watched)
-    measure(("linear", "finetune", "supervised"))
+    measure(kept, ("linear", "finetune", "supervised"))
     assert asked == [("trained", ("finetune", "supervised")), ("other", ("finetune",))]
 
 
@@ -81,9 +93,9 @@ def _without_networks(scope):
     return dataclasses.replace(scope, settings=dataclasses.replace(scope.settings, protocols=("linear",)))
 
 
-def test_the_same_call_goes_on_from_what_is_kept(measure):
-    first, said = measure(("linear",)), []
-    second = measure(("linear",), said=said.append)
-    assert first.rows == second.rows
+def test_the_same_call_goes_on_from_what_is_kept(measure, evaluation, kept):
+    said = []
+    second = measure(kept, said=said.append)
+    assert evaluation.rows == second.rows
     assert sum("made before an interruption" in line for line in said) == 2  # the subject and the other
     assert not any(line.startswith("[") for line in said)
