@@ -17,6 +17,7 @@ from twofold.losses import nt_xent, nt_xent_dense, nt_xent_tiled, nt_xent_versio
 SHORT = [(n, p, t) for n, p in ((1, 3), (2, 1), (3, 5), (7, 4), (20, 8)) for t in (0.05, 0.2, 1.0, 10.0)]
 ZERO = 1e-8  # below it a number is zero: one image, or rows of one number, have no gradient
 LONG = [(64, 33), (333, 128), (1000, 16)]
+LONG_FOR_A_LOOP = [*LONG[:2], (520, 16)]
 
 
 def pair(n: int, p: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -65,7 +66,7 @@ def test_float32_is_the_loop_in_float64(n: int, p: int, temperature: float, loss
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("temperature", [0.05, 0.2, 1.0, 10.0])
-@pytest.mark.parametrize(("n", "p"), LONG)
+@pytest.mark.parametrize(("n", "p"), LONG_FOR_A_LOOP)
 def test_both_versions_are_a_loop_over_the_anchors(n: int, p: int, temperature: float, dtype: torch.dtype) -> None:
     z = pair(n, p, dtype)
     exact = tuple(part.detach().double().requires_grad_() for part in z)
