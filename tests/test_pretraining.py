@@ -1,12 +1,14 @@
 """A whole run on small pictures: it learns, it is a function of its seed, it stops and goes on as it should."""
 
+import contextlib
 import json
 import math
 import os
-import re
+import shutil
 import signal
-import time
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,12 +17,13 @@ import torch
 
 from pictures import CLASSES, write_pictures
 from twofold import measuring, pretraining
-from twofold.data import ImageSet
+from twofold.data import ImageSet, loader
 from twofold.errors import TwofoldError
 from twofold.evaluation import build_knn_monitor
 from twofold.losses import build as choosing
 from twofold.pretraining import pretrain
 from twofold.recipe import Recipe
+from twofold.runtime import progress, window
 from twofold.runtime.checkpoint import load_checkpoint
 from twofold.runtime.progress import ProgressLine
 from twofold.runtime.record import Run
@@ -53,6 +56,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def calm(data: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The undisturbed run."""
+    torch.manual_seed(1)
+    return pretrain(data, out=tmp_path_factory.mktemp("calm") / "run", recipe=TINY, cache=cache)
+
+
+@pytest.fixture
+def finished(calm: Run, tmp_path: Path) -> Run:
+    """A copy of it to begin again."""
+    return Run(Path(shutil.copytree(calm.folder, tmp_path / "run")))
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
@@ -91,14 +107,12 @@ def test_wrongly_paired_views_teach_nothing(
     assert sum(row["loss"] for row in rows[-5:]) / 5 > 0.9 * torch.log(torch.tensor(63.0)).item()
 
 
-def test_a_run_is_a_function_of_its_seed(data: Path, cache: Path, tmp_path: Path) -> None:
-    torch.manual_seed(1)
-    first = pretrain(data, out=tmp_path / "a", recipe=TINY, cache=cache)
+def test_a_run_is_a_function_of_its_seed(data: Path, cache: Path, tmp_path: Path, calm: Run) -> None:
     torch.manual_seed(2)
     again = pretrain(data, out=tmp_path / "b", recipe=TINY, cache=cache)
     other = pretrain(data, out=tmp_path / "c", recipe=TINY.with_settings(seed=1), cache=cache)
-    assert same(weights(first), weights(again))
-    assert not same(weights(first), weights(other))
+    assert same(weights(calm), weights(again))
+    assert not same(weights(calm), weights(other))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +123,7 @@ def test_a_stopped_run_continues_to_the_same_weights(
     data: Path,
     cache: Path,
     tmp_path: Path,
+    calm: Run,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     name: str,
@@ -117,7 +132,6 @@ def test_a_stopped_run_continues_to_the_same_weights(
     if not hasattr(signal, name):
         pytest.skip(f"this system has no {name}")
     number = getattr(signal, name)
-    calm = pretrain(data, out=tmp_path / "calm", recipe=TINY, cache=cache)
     step = pretraining.train_step
 
     def step_and_stop(state: Any, *arguments: Any, **options: Any) -> Any:
@@ -140,26 +154,25 @@ def test_a_stopped_run_continues_to_the_same_weights(
     assert [r["step"] for r in metrics(calm)] == [r["step"] for r in metrics(run)]
 
 
-def test_a_finished_run_is_left_alone(data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = pretrain(data, out=tmp_path / "run", recipe=TINY, cache=cache)
+def test_a_finished_run_is_left_alone(data: Path, cache: Path, finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = finished
     before = run.metrics.read_bytes(), weights(run)
 
     def never(*_arguments: Any, **_options: Any) -> None:
         raise AssertionError("no step is left")
 
     monkeypatch.setattr(pretraining, "train_step", never)
-    pretrain(data, out=tmp_path / "run", recipe=TINY, cache=cache)
+    pretrain(data, out=run.folder, recipe=TINY, cache=cache)
     assert run.metrics.read_bytes() == before[0]
     assert same(weights(run), before[1])
 
 
-def test_other_settings_or_pictures_are_refused(data: Path, cache: Path, tmp_path: Path) -> None:
-    pretrain(data, out=tmp_path / "run", recipe=TINY, cache=cache)
+def test_other_settings_or_pictures_are_refused(data: Path, cache: Path, tmp_path: Path, finished: Run) -> None:
     with pytest.raises(TwofoldError, match="base_lr"):
-        pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(base_lr=0.1), cache=cache)
+        pretrain(data, out=finished.folder, recipe=TINY.with_settings(base_lr=0.1), cache=cache)
     others = write_pictures(tmp_path / "others", per_class=45)
     with pytest.raises(TwofoldError, match="pictures differ"):
-        pretrain(others, out=tmp_path / "run", recipe=TINY, cache=cache)
+        pretrain(others, out=finished.folder, recipe=TINY, cache=cache)
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
@@ -197,30 +210,97 @@ def test_minutes_become_steps_once_and_a_continuation_keeps_them(
     assert run.read_recipe()["steps"] == 12
 
 
-@pytest.mark.parametrize("read_s", [0.0, 0.15], ids=["computing is the limit", "reading is the limit"])
-def test_minutes_are_planned_from_steps_with_their_reading_and_without_the_first(
-    data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_s: float
+class Virtual:
+    """A clock that stands still but for what costs time: a step, the first ten times as much, a read, and a look.
+
+    Batches are read ahead as by the loader's thread: one after the other, from when they are asked for.
+    """
+
+    FIRST = 10
+
+    def __init__(self, patch: pytest.MonkeyPatch, *, step_s: float, read_s: float, look_s: float) -> None:
+        self.now, self.look_s, self.trained_s = 0.0, look_s, 0.0
+        read, step, train = ImageSet.read, pretraining.train_step, pretraining._train
+        clock = SimpleNamespace(monotonic=lambda: self.now, perf_counter=lambda: self.now)
+        for module in (loader, measuring, pretraining, progress, window):
+            patch.setattr(module, "time", clock)
+
+        def slow_read(image_set: ImageSet, rows: Any) -> Any:
+            self.now += read_s
+            return read(image_set, rows)
+
+        def slow_step(state: Any, *arguments: Any, **options: Any) -> Any:
+            self.now += step_s * (self.FIRST if state.step == 0 else 1)
+            return step(state, *arguments, **options)
+
+        def timed_train(*arguments: Any) -> None:
+            begin = self.now
+            train(*arguments)
+            self.trained_s = self.now - begin
+
+        patch.setattr(ImageSet, "read", slow_read)
+        for module in (measuring, pretraining):
+            patch.setattr(module, "train_step", slow_step)
+        patch.setattr(pretraining, "_train", timed_train)
+        patch.setattr(loader, "ThreadPoolExecutor", lambda *_, **__: contextlib.nullcontext(Reader(self)))
+
+    def monitor(self, *_: Any) -> Any:
+        def look(_encoder: torch.nn.Module, _step: int) -> dict[str, float]:
+            self.now += self.look_s
+            return {}
+
+        return look
+
+
+class Reader:
+    """In place of the loader's thread."""
+
+    def __init__(self, virtual: Virtual) -> None:
+        self._virtual, self._free = virtual, 0.0
+
+    def submit(self, work: Any, *arguments: Any) -> Any:
+        asked = self._virtual.now
+        self._virtual.now = max(asked, self._free)
+        done = work(*arguments)
+        self._free, self._virtual.now = self._virtual.now, asked
+        return Batch(self._virtual, done, self._free)
+
+
+class Batch(Future[Any]):
+    def __init__(self, virtual: Virtual, done: Any, ready: float) -> None:
+        super().__init__()
+        self.set_result(done)
+        self._virtual, self._ready = virtual, ready
+
+    def result(self, timeout: float | None = None) -> Any:
+        self._virtual.now = max(self._virtual.now, self._ready)
+        return super().result(timeout)
+
+
+MINUTES = TINY.with_settings(stages=1, batch_size=8, minutes=1.0, monitor_share=0.25)
+
+
+@pytest.mark.parametrize(
+    ("step_s", "read_s"), [(0.4, 0.1), (0.1, 0.4)], ids=["computing is the limit", "reading is the limit"]
+)
+def test_a_run_takes_the_minutes_that_it_was_given(
+    data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step_s: float, read_s: float
 ) -> None:
-    """A nap of 0.15 s is in every step, one of 1 s in the first: a busy machine adds to both, and never takes away."""
-    read, step = ImageSet.read, measuring.train_step
+    """Its looks, the reading of its pictures and a slow first step included."""
+    virtual = Virtual(monkeypatch, step_s=step_s, read_s=read_s, look_s=2.0)
+    run = pretrain(data, out=tmp_path / "run", recipe=MINUTES, monitors=(virtual.monitor,), cache=cache)
+    assert 0.85 < virtual.trained_s / 60 < 1.15
+    assert "- 10 s of looks) / 0.4 s a step (measured)" in run.read_recipe()["derived"]["steps"]
+    assert metrics(run)[-1]["step"] == run.read_recipe()["steps"]
 
-    def slow_read(self: ImageSet, rows: Any) -> Any:
-        time.sleep(read_s)
-        return read(self, rows)
 
-    def slow_start(state: Any, *arguments: Any, **options: Any) -> Any:
-        time.sleep(1.0 if state.step == 0 else max(0.0, 0.15 - read_s))
-        return step(state, *arguments, **options)
-
-    monkeypatch.setattr(ImageSet, "read", slow_read)
-    monkeypatch.setattr(measuring, "train_step", slow_start)
-    recipe = TINY.with_settings(minutes=0.06, monitor_share=1.0, batch_size=8)
-    record = pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache).read_recipe()
-    found = re.search(r"([\d.]+) s of looks\) / ([\d.]+) s a step", record["derived"]["steps"])
-    assert found is not None
-    looks_s, step_s = map(float, found.groups())
-    assert 0.12 < step_s < 0.8
-    assert (record["steps"] + 1) * step_s == pytest.approx(3.6 - looks_s, abs=1.05 * step_s)
+def test_a_plan_by_the_first_step_would_miss_them(
+    data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    virtual = Virtual(monkeypatch, step_s=0.4, read_s=0.1, look_s=2.0)
+    monkeypatch.setattr("twofold.startup.measure_step_s", lambda *_a, **_k: 0.4 * virtual.FIRST)
+    pretrain(data, out=tmp_path / "run", recipe=MINUTES, monitors=(virtual.monitor,), cache=cache)
+    assert virtual.trained_s / 60 < 0.5
 
 
 def test_every_step_is_shown(data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,21 +308,20 @@ def test_every_step_is_shown(data: Path, cache: Path, tmp_path: Path, monkeypatc
     shown: list[int] = []
     monkeypatch.setattr(ProgressLine, "update", lambda _self, done, _text: shown.append(done))
     monkeypatch.setattr(pretraining, "_METRIC_ROWS", 1)
-    run = pretrain(data, out=tmp_path / "run", recipe=TINY, cache=cache)
+    run = pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=2.0), cache=cache)
     assert shown == list(range(1, run.read_recipe()["steps"] + 1))
     assert len([row for row in metrics(run) if "loss" in row]) == 1
 
 
 def test_measuring_does_not_change_the_run(
-    data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, cache: Path, tmp_path: Path, calm: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured = pretrain(data, out=tmp_path / "a", recipe=TINY, cache=cache)
     monkeypatch.setattr("twofold.startup.measure_step_s", lambda *_a, **_k: 0.1)
     unmeasured = pretrain(data, out=tmp_path / "b", recipe=TINY, cache=cache)
-    assert same(weights(measured), weights(unmeasured))
+    assert same(weights(calm), weights(unmeasured))
 
 
-def test_monitors_are_asked_and_change_nothing(data: Path, cache: Path, tmp_path: Path) -> None:
+def test_monitors_are_asked_and_change_nothing(data: Path, cache: Path, tmp_path: Path, calm: Run) -> None:
     asked: list[int] = []
 
     def build(*_arguments: Any) -> Any:
@@ -253,9 +332,8 @@ def test_monitors_are_asked_and_change_nothing(data: Path, cache: Path, tmp_path
 
         return monitor
 
-    plain = pretrain(data, out=tmp_path / "a", recipe=TINY, cache=cache)
     watched = pretrain(data, out=tmp_path / "b", recipe=TINY, monitors=(build, lambda *_: None), cache=cache)
-    assert same(weights(plain), weights(watched))
+    assert same(weights(calm), weights(watched))
     assert asked == [row["step"] for row in metrics(watched) if "knn_top1" in row]
     assert len(asked) >= 5
     assert asked[0] == 0
@@ -279,17 +357,17 @@ def test_every_loss_trains_and_is_watched_alike(
     assert all(value.isfinite().all() for value in weights(run).values())
 
 
-def test_a_run_of_an_older_version_is_continued(data: Path, cache: Path, tmp_path: Path) -> None:
+def test_a_run_of_an_older_version_is_continued(data: Path, cache: Path, finished: Run) -> None:
     """Its recipe.json does not hold the settings that came later."""
-    run = pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=1.0), cache=cache)
+    run = finished
     record = json.loads(run.recipe.read_text())
     for stage, name in (("loss", "loss"), ("loss", "margin"), ("loss", "semi_hard"), ("loss", "normalize")):
         del record["recipe"][stage][name]
     del record["recipe"]["views"]["one_branch"]
     run.recipe.write_text(json.dumps(record))
-    pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=1.0), cache=cache)
+    pretrain(data, out=run.folder, recipe=TINY, cache=cache)
     with pytest.raises(TwofoldError, match="loss is 'dcl', but the run"):
-        pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=1.0, loss="dcl"), cache=cache)
+        pretrain(data, out=run.folder, recipe=TINY.with_settings(loss="dcl"), cache=cache)
 
 
 @pytest.mark.parametrize("optimizer", ["lars", "adamw"])
@@ -304,11 +382,11 @@ def test_a_batch_larger_than_the_data_is_refused(data: Path, cache: Path, tmp_pa
         pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(batch_size=4096), cache=cache)
 
 
-def test_the_settings_are_refused_before_anything_is_overwritten(data: Path, cache: Path, tmp_path: Path) -> None:
-    run = pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=1.0), cache=cache)
+def test_the_settings_are_refused_before_anything_is_overwritten(data: Path, cache: Path, finished: Run) -> None:
+    run = finished
     before = {path: path.read_bytes() for path in run.folder.iterdir() if path.is_file()}
     with pytest.raises(TwofoldError, match="size_px"):
-        pretrain(data, out=tmp_path / "run", recipe=TINY.with_settings(epochs=1.0, size_px=20), cache=cache)
+        pretrain(data, out=run.folder, recipe=TINY.with_settings(size_px=20), cache=cache)
     assert before == {path: path.read_bytes() for path in run.folder.iterdir() if path.is_file()}
 
 
@@ -348,7 +426,7 @@ def test_labels_never_train(data: Path, cache: Path, tmp_path: Path) -> None:
             pretrain(
                 tmp_path / f"{name}.csv",
                 out=out,
-                recipe=TINY,
+                recipe=TINY.with_settings(epochs=2.0),
                 monitors=(build_knn_monitor,),
                 cache=cache,
                 allow_outside=True,
