@@ -116,6 +116,8 @@ OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain 
     ("optim.schedules", "warmup-fraction"),
     ("report.headline", "base-lr"),
     ("runtime.device", "compile"),
+    ("runtime.arithmetic", "deterministic"),
+    ("runtime.arithmetic", "encoder"),
     ("distributed.process", "processes"),
     ("runtime.record", "out"),
     # evaluate or transfer alone, which share a module; and writing embeddings

@@ -364,10 +364,30 @@ def test_a_run_of_an_older_version_is_continued(data: Path, cache: Path, finishe
     for stage, name in (("loss", "loss"), ("loss", "margin"), ("loss", "semi_hard"), ("loss", "normalize")):
         del record["recipe"][stage][name]
     del record["recipe"]["views"]["one_branch"]
+    del record["recipe"]["hardware"]["deterministic"]
     run.recipe.write_text(json.dumps(record))
     pretrain(data, out=run.folder, recipe=TINY, cache=cache)
     with pytest.raises(TwofoldError, match="loss is 'dcl', but the run"):
         pretrain(data, out=run.folder, recipe=TINY.with_settings(loss="dcl"), cache=cache)
+    with pytest.raises(TwofoldError, match=r"deterministic is True, but the run .* was begun with False"):
+        pretrain(data, out=run.folder, recipe=TINY.with_settings(deterministic=True), cache=cache)
+
+
+def test_a_deterministic_run_says_so_and_gives_the_same_weights_again(
+    data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, step, seen = TINY.with_settings(epochs=1.0, deterministic=True), pretraining.train_step, set[bool]()
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        seen.add(torch.are_deterministic_algorithms_enabled())
+        return step(*arguments, **options)
+
+    monkeypatch.setattr(pretraining, "train_step", watched)
+    runs = [pretrain(data, out=tmp_path / name, recipe=recipe, cache=cache) for name in "ab"]
+    assert same(*(weights(run) for run in runs))
+    assert runs[0].read_recipe()["recipe"]["hardware"]["deterministic"] is True
+    assert seen == {True}
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 @pytest.mark.parametrize("optimizer", ["lars", "adamw"])

@@ -119,7 +119,8 @@ def bench(
     )
     say_found(images, len(images.rows("train")))
     show_settings("\nHardware", dict(hardware.describe()))
-    found = bench_encoders(chosen, hardware, images, seconds=seconds, say=say)
+    with hardware.arithmetic():
+        found = bench_encoders(chosen, hardware, images, seconds=seconds, say=say)
     console.print(bench_table(found))
     for one in found.failed:
         say(trial_line(one).strip())
@@ -184,9 +185,10 @@ def embed(
     loaded = load(run, hardware=hardware)
     own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
     images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit)
-    embeddings = embed_images(
-        loaded.encoder, images, np.arange(len(images)), views=loaded.recipe.views, hardware=loaded.hardware
-    )
+    with loaded.hardware.arithmetic():
+        embeddings = embed_images(
+            loaded.encoder, images, np.arange(len(images)), views=loaded.recipe.views, hardware=loaded.hardware
+        )
     path = write_embeddings(images.paths, images.labels, embeddings, out)
     say(f"{len(images):,} embeddings of {embeddings.shape[1]} numbers in {path}, {len(images.quarantine)} unreadable")
     return path
@@ -209,6 +211,8 @@ def gallery_and_report(
     if not record.gallery.exists():
         own = record.read_recipe()["data"]["fingerprint"]
         images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside)
-        build_gallery(loaded.encoder, images, views=loaded.recipe.views, hardware=loaded.hardware, out=record.gallery)
+        views, used = loaded.recipe.views, loaded.hardware
+        with used.arithmetic():
+            build_gallery(loaded.encoder, images, views=views, hardware=used, out=record.gallery)
     say(f"Encoder: {record.encoder}")
     report(run)

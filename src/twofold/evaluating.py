@@ -78,7 +78,10 @@ def evaluate(
     for sentence in (*images.stated, *seen):
         say(f"  {sentence}")
     needs_head = "layers" in asked.protocols or finetune_from != "h"
-    with writing_alone(record.evaluation_lock, f"'{record.folder}' is being evaluated by another process", "RUN"):
+    with (
+        writing_alone(record.evaluation_lock, f"'{record.folder}' is being evaluated by another process", "RUN"),
+        loaded.hardware.arithmetic(),
+    ):
         evaluation = evaluate_encoder(
             loaded.encoder,
             untrained=lambda seed: build_untrained(loaded.recipe, seed, loaded.hardware),
@@ -150,7 +153,10 @@ def transfer(
         name: open_pictures(loaded, name, cache, beside=others, allow_outside=allow_outside, limit=limit)
         for name in names
     }
-    with writing_alone(record.transfer_lock, f"'{record.folder}' is being transferred by another process", "RUN"):
+    with (
+        writing_alone(record.transfer_lock, f"'{record.folder}' is being transferred by another process", "RUN"),
+        loaded.hardware.arithmetic(),
+    ):
         for name, images in targets.items():
             say(f"\n{name}: {len(images):,} pictures")
             for sentence in images.stated:

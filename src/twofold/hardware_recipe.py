@@ -14,11 +14,18 @@ class HardwareRecipe:
     """What to run on. `auto` is resolved at the start and printed."""
 
     device: Annotated[str, Help("auto, cpu, cuda, cuda:N or mps")] = "auto"
-    precision: Annotated[str, Help("auto (bf16 where the hardware has it), bf16 or fp32")] = "auto"
+    precision: Annotated[str, Help("auto (bf16 where the hardware has it), bf16 or fp32 (in full: no TF32)")] = "auto"
     compile: Annotated[
         bool,
         Help(
             "compile the encoder by torch.compile: first steps take minutes, rounding differs; slower on the CPU tried"
+        ),
+    ] = False
+    deterministic: Annotated[
+        bool,
+        Help(
+            "the same bits from every run on one kind of GPU: slower algorithms where torch has them, an error where "
+            "it has none"
         ),
     ] = False
     memory: Annotated[

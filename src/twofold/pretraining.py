@@ -74,10 +74,11 @@ def pretrain(
     """
     if not isinstance(data, ImageSet):
         require_place(data, out)
-    with open_world(recipe.hardware.device) as world, _open_together(out, world) as run:
+    with open_world(recipe.hardware.device) as world, _open_together(out, world) as run, ExitStack() as stack:
         console.quiet = console.quiet or not world.is_first
         record = world.from_first(lambda: begun_with(run, recipe))
         hardware = world.in_turn(lambda: _resolve(run, record, recipe, world))
+        stack.enter_context(hardware.arithmetic())
         world.in_turn(lambda: require_encoder(recipe))
         world.from_first(lambda: require_room(run, recipe))
         images = world.in_turn(lambda: _open_images(data, recipe, cache, allow_outside, show_progress=world.is_first))

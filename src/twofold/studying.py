@@ -71,7 +71,8 @@ def list_studies(scale: str = "laptop", seeds: int = 3) -> None:
     """Print what each study asks, what the paper found, and how long it takes on this machine, which is measured."""
     chosen = get_scale(scale)
     hardware = resolve_hardware(chosen.base.hardware)
-    rate = views_per_s(chosen.base, hardware)
+    with hardware.arithmetic():
+        rate = views_per_s(chosen.base, hardware)
     estimate = build_estimate(chosen, hardware, images=_LISTED_IMAGES, asked=_LISTED_ASKED, base_views_per_s=rate)
     for study in STUDIES.values():
         cells = planned_cells(study, chosen, seeds, Found())

@@ -19,12 +19,21 @@ from pictures import write_pictures
 from tiny_study import CELLS, TUNED, run_tiny
 from twofold import startup
 from twofold.errors import DivergedError, TwofoldError
+from twofold.recipe import Recipe
 from twofold.studies import STUDIES, run
 from twofold.studies.cell import Cell
+from twofold.studies.pretrained import run_name
 from twofold.studies.scale import PAPER
 from twofold.studying import list_studies, study
 
 DRIVER = Path(tiny_study.__file__)
+
+
+def test_a_setting_that_came_later_leaves_the_names_of_runs_as_they_were() -> None:
+    """The name that the version before `deterministic` gave."""
+    assert run_name(Recipe()) == "b0d3e147acac4d23"
+    others = [Recipe().with_settings(**{name: value}) for name, value in (("deterministic", True), ("seed", 1))]
+    assert len({run_name(recipe) for recipe in (Recipe(), *others)}) == 3
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import contextlib
 import os
 import platform
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from torch import nn
 
 from twofold.errors import TwofoldError
 from twofold.recipe import HardwareRecipe
+from twofold.runtime.arithmetic import full_float32, same_bits
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,21 @@ class Hardware:
 
     device: torch.device
     precision: str
+    deterministic: bool = False  # the same bits from every run
+
+    @contextlib.contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """The context of all that is computed here, backward passes too: fp32 is in full also on a GPU.
+
+        Changes torch's settings for the whole process, and puts them back. Raises TwofoldError where `deterministic` is
+        not to be had.
+        """
+        with contextlib.ExitStack() as stack:
+            if self.deterministic:
+                stack.enter_context(same_bits())
+            if self.device.type == "cuda" and self.precision == "fp32":
+                stack.enter_context(full_float32())
+            yield
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which the encoder runs: bf16 needs no gradient scaler, fp32 needs nothing at all."""
@@ -64,7 +80,7 @@ def resolve_hardware(recipe: HardwareRecipe) -> Hardware:
     precision = recipe.precision
     if precision == "auto":
         precision = "bf16" if _has_fast_bf16(device) else "fp32"
-    return Hardware(device, precision)
+    return Hardware(device, precision, recipe.deterministic)
 
 
 def gpu_gib(device: str) -> float | None:

@@ -68,7 +68,7 @@ class Loaded:
         while batch := list(islice(images, batch_size)):
             x = torch.cat(self._views(batch, place))
             self.encoder.eval()
-            with torch.inference_mode(), self.hardware.autocast():
+            with torch.inference_mode(), self.hardware.arithmetic(), self.hardware.autocast():
                 h = self.encoder(x.to(self.hardware.device)).float().cpu().numpy()
             require_finite(h)
             yield h

@@ -15,6 +15,8 @@ from twofold.pretraining import pretrain
 from twofold.recipe import Recipe
 from twofold.studies.folder import StudyFolder, alone
 
+_LATER = (("hardware", "deterministic", False),)
+
 
 def pretrained(recipe: Recipe, images: ImageSet, folder: StudyFolder, world: World) -> tuple[Path, float]:
     """The run directory of a recipe in a study's folder, and the seconds that this process waited for another's.
@@ -22,7 +24,7 @@ def pretrained(recipe: Recipe, images: ImageSet, folder: StudyFolder, world: Wor
     An interrupted run is continued, a finished one taken; where another process is training it, this one waits. What
     the run prints goes to a log beside it. Raises DivergedError for numbers that are not finite.
     """
-    name = hashlib.sha256(json.dumps(recipe.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
+    name = run_name(recipe)
     run, log = folder.runs / name, folder.runs / f"{name}.log"
     lock = folder.runs / f".{name}.lock"
     start = time.monotonic()
@@ -30,6 +32,18 @@ def pretrained(recipe: Recipe, images: ImageSet, folder: StudyFolder, world: Wor
         waited_s = time.monotonic() - start
         pretrain(images, out=run, recipe=recipe)
     return run, waited_s
+
+
+def run_name(recipe: Recipe) -> str:
+    """A name for the recipe's run. Settings that came later do not change it while they have their default.
+
+    So an encoder that an older version trained is found.
+    """
+    values = recipe.to_dict()
+    for part, setting, default in _LATER:
+        if values[part][setting] == default:
+            del values[part][setting]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager

@@ -87,9 +87,10 @@ def run_study(
     when `out` is begun, and kept. `plan_only` prints the plan and measures nothing. Raises TwofoldError for data that
     cannot be measured on, and for an `out` that was begun with another study, scale, base recipe or other pictures.
     """
-    with open_world(scale.base.hardware.device) as world:
+    with open_world(scale.base.hardware.device) as world, ExitStack() as stack:
         console.quiet = console.quiet or not world.is_first
         hardware = world.in_turn(lambda: resolve_hardware(scale.base.hardware))
+        stack.enter_context(hardware.arithmetic())
         images = world.in_turn(lambda: _images(scale, data, cache, allow_outside, show_progress=world.is_first))
         folder, given = StudyFolder(out), scale
         rate = world.from_first(lambda: views_per_s(scale.base, hardware))
