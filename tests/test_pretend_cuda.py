@@ -235,9 +235,9 @@ def test_what_is_dense_on_a_device_is_what_is_tiled_on_the_host(gpu: Device) -> 
 def same_views(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host makes views as a device does, so that nothing but the steps can differ."""
 
-    def made(images: Tensor, sizes: Tensor, draws: Sequence[Draw], *, size_px: int, interpolation: str) -> Tensor:
-        packed = pack(draws, sizes.repeat(2, 1), size_px=size_px).to(images.device)
-        return uniform_views(images, packed, size_px=size_px, interpolation=interpolation)
+    def made(images: Tensor, sizes: Tensor, draws: Sequence[Draw], *, compiled: bool, **how: Any) -> Tensor:
+        packed = pack(draws, sizes.repeat(2, 1), size_px=how["size_px"]).to(images.device)
+        return uniform_views(images, packed, compiled=compiled, **how)
 
     monkeypatch.setattr("twofold.training.two_views", made)
 

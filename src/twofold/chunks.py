@@ -22,19 +22,20 @@ MakeZ = Callable[[slice], Tensor]
 
 
 def forward_chunks(
-    model: nn.Module, make_z: MakeZ, chunks: Sequence[slice], *, key: Sequence[int] = ()
+    model: nn.Module, make_z: MakeZ, chunks: Sequence[slice], *, key: Sequence[int] | None = ()
 ) -> Float[Tensor, "n k"]:
     """z of both views of each image side by side, (n, 2p), from `make_z(images) -> all a, then all b`.
 
     With one chunk the graph is kept as usual. With more, `make_z` is called a second time for each chunk in backward,
     last chunk first, so it must be a function of its argument; the weights' gradients arrive in `.grad`, by
     `backward()` alone. Random numbers (dropout, stochastic depth) repeat: before every call all generators in use
-    (`seed_random`) are set by the numbers in `key` and that of the chunk. Running statistics of normalisation move
-    once, to the mean of the chunks' statistics weighted by their sizes.
+    (`seed_random`) are set by the numbers in `key` and that of the chunk; None leaves them as they are. Running
+    statistics of normalisation move once, to the mean of the chunks' statistics weighted by their sizes.
     """
 
     def of_chunk(number: int) -> Tensor:
-        seed_random(_device(model), *key, number)
+        if key is not None:
+            seed_random(_device(model), *key, number)
         z_a, z_b = make_z(chunks[number]).chunk(2)
         return torch.cat([z_a, z_b], dim=1)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from twofold.data import ImageBatch, ImageSet
 from twofold.distributed import Share, World
 from twofold.errors import TwofoldError
+from twofold.graphed import build_step
 from twofold.looking import Monitor, build_look
 from twofold.recipe import Recipe
 from twofold.runtime.console import say
@@ -19,7 +20,7 @@ from twofold.runtime.device import Hardware
 from twofold.runtime.memory import return_freed_memory
 from twofold.runtime.peak import PeakMemory, available_memory
 from twofold.runtime.randomness import forked_random
-from twofold.training import TrainState, build_state, train_step
+from twofold.training import build_state, train_step
 
 _TRIAL_LR = 1e-9
 _ALIKE = 1.25  # two steps agree where the longer takes at most so many times the shorter
@@ -47,8 +48,10 @@ def measure_step_s(
     """
     state = build_state(recipe, hardware, peak=_TRIAL_LR, world=world)
 
+    train = build_step(train_step, state, recipe, hardware, world, share)
+
     def step(one: ImageBatch) -> Tensor:
-        return _step(state, recipe, hardware, world, share, one)
+        return train(one, lr=_TRIAL_LR)["loss"]
 
     with forked_random(hardware.device), closing(iter(batches)) as source:  # type: ignore[type-var]  # a generator
         warm_up(lambda: step(batch).item(), world, seconds=seconds)
@@ -128,7 +131,8 @@ def choose_chunk(recipe: Recipe, hardware: Hardware, world: World, batch: ImageB
         return_freed_memory()  # what the smaller chunks left in pieces
         share = world.share(min(2 * chunk, whole), chunk)
         with forked_random(hardware.device), PeakMemory(hardware.device) as peak:
-            _step(state, recipe, hardware, world, share, batch.part(slice(0, len(share.positions))))
+            step = build_step(train_step, state, recipe, hardware, world, share)
+            step(batch.part(slice(0, len(share.positions))), lr=_TRIAL_LR)
         taken = world.highest(peak.bytes + rest)
         slope = (taken - smaller[1]) / (chunk - smaller[0])
         if smaller[0] and (2 * chunk >= whole or taken + slope * chunk > memory):
@@ -159,20 +163,3 @@ def _beside_the_chunks(recipe: Recipe, hardware: Hardware, batch: ImageBatch) ->
     images = 3 * batch.images.numel() if hardware.device.type == "cpu" else 0  # a GPU is sent a chunk's at a time
     z = 8 * 2 * recipe.schedule.batch_size * recipe.head.z_dim * 4
     return images + z
-
-
-def _step(
-    state: TrainState, recipe: Recipe, hardware: Hardware, world: World, share: Share, batch: ImageBatch
-) -> Tensor:
-    result = train_step(
-        state,
-        batch,
-        lr=_TRIAL_LR,
-        views=recipe.views,
-        loss=recipe.loss,
-        seed=recipe.schedule.seed,
-        hardware=hardware,
-        world=world,
-        share=share,
-    )
-    return result["loss"]

@@ -15,6 +15,7 @@ from twofold.data import ImageSet, Loader, load_images
 from twofold.distributed import Alone, World, open_world
 from twofold.errors import DivergedError, NotFiniteError, TwofoldError
 from twofold.files import write_json
+from twofold.graphed import build_step
 from twofold.looking import Monitor, build_look, epochs_of
 from twofold.optim import lr_at
 from twofold.plan import Plan, require_enough
@@ -180,23 +181,12 @@ def _train(
         positions=share.positions.numpy(),
         pinned=hardware.device.type == "cuda",
     )
+    step = build_step(train_step, state, recipe, hardware, world, share)
     saved_s, text, saver = time.monotonic(), "", Saver(run.checkpoints)
     with stop_signals() as stopped, ProgressLine(plan.steps, state.step) as line:
         for batch in loader:
             lr = lr_at(state.step, steps=plan.steps, warmup_steps=plan.warmup_steps, peak=plan.peak)
-            window.add(
-                train_step(
-                    state,
-                    batch,
-                    lr=lr,
-                    views=recipe.views,
-                    loss=recipe.loss,
-                    seed=schedule.seed,
-                    hardware=hardware,
-                    world=world,
-                    share=share,
-                )
-            )
+            window.add(step(batch, lr=lr))
             last = state.step == plan.steps
             if state.step % log_every == 0 or last:
                 _require_finite(run, state)

@@ -3,7 +3,7 @@
 Legend: N images a step, n of them in this process, 2n views, s pixels a side, c channels, d = dim of h, p = dim of z.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,13 +52,36 @@ def train_step(
     """One step of Algorithm 1 (paper, section 2.2): n images -> 2n views -> h -> z -> loss -> new weights."""
     draws = take_rows(sample_views(build_policy(views), share.batch_size, seed=seed, step=state.step), share.positions)
 
-    def make_z(part: slice) -> Tensor:  # m of this process' n images
-        x = make_views(batch.part(part), take_rows(draws, part), views, hardware)  # (2m, c, s, s): all a, then all b
-        with hardware.autocast():
-            return state.model(x)[1]  # (2m, p): both views in one pass, so that batch norm cannot tell them apart
+    def make_x(part: slice) -> Tensor:  # (2m, c, s, s) for m of this process' n images: all a, then all b
+        return make_views(batch.part(part), take_rows(draws, part), views, hardware)
 
-    random = (seed, state.step, world.rank)  # dropout, if there is any
-    z = forward_chunks(state.model, make_z, share.chunks, key=random)  # (n, 2p): both views of an image side by side
+    key = (seed, state.step, world.rank)  # of dropout, if there is any
+    found = learn(
+        state, make_x, lr=lr, step=state.step, loss=loss, key=key, hardware=hardware, world=world, share=share
+    )
+    state.step += 1
+    return found
+
+
+def learn(
+    state: TrainState,
+    make_x: Callable[[slice], Tensor],
+    *,
+    lr: float | Tensor,
+    step: int | Tensor,
+    loss: LossRecipe,
+    key: Sequence[int] | None,
+    hardware: Hardware,
+    world: World,
+    share: Share,
+) -> dict[str, Tensor]:
+    """The part of a step that computes: what lies on the device stays in its place, so that a graph can hold it."""
+
+    def make_z(part: slice) -> Tensor:
+        with hardware.autocast():
+            return state.model(make_x(part))[1]  # (2m, p): both views in one pass: batch norm cannot tell them apart
+
+    z = forward_chunks(state.model, make_z, share.chunks, key=key)  # (n, 2p): both views of an image side by side
     z_a, z_b = world.gather(wide(z)).chunk(2, dim=1)  # (N, p) each: the images of all processes
     value = build_loss(loss)(z_a, z_b, share.anchors)  # (): this process' part
 
@@ -73,15 +96,15 @@ def train_step(
         z_a, z_b, temperature=loss.temperature, normalize=loss.normalize, anchors=share.anchors
     )
     whole, accuracy, entropy = world.sum(torch.stack([value.detach(), *measures]))
-    state.first_bad_step = state.first_bad_step.minimum(torch.where(whole.isfinite(), NEVER, state.step))
-    state.step += 1
+    state.first_bad_step.copy_(state.first_bad_step.minimum(torch.where(whole.isfinite(), NEVER, step)))
     return {"loss": whole, "contrast_accuracy": accuracy, "contrast_entropy": entropy}
 
 
 def make_views(batch: ImageBatch, draws: Sequence[Draw], views: ViewsRecipe, hardware: Hardware) -> Tensor:
     """Both views of a batch on the device, channels-last: (2n, c, s, s) in [0, 1]."""
     images = batch.images.to(hardware.device, non_blocking=True)
-    x = two_views(images, batch.sizes, draws, size_px=views.size_px, interpolation=views.interpolation)
+    how: dict[str, Any] = {"size_px": views.size_px, "interpolation": views.interpolation}
+    x = two_views(images, batch.sizes, draws, compiled=hardware.compiled, **how)
     return x.contiguous(memory_format=torch.channels_last)
 
 
@@ -102,15 +125,18 @@ def build_state(recipe: Recipe, hardware: Hardware, *, peak: float, world: World
     model.train()
     if recipe.hardware.compile:
         model.encoder.compile()  # in place: names of weights, and whatever reads them, stay
-    optimizer = build_optimizer(model, recipe.optim, lr=peak)
+    optimizer = build_optimizer(model, recipe.optim, lr=peak, capturable=hardware.compiled)
     return TrainState(model, optimizer, torch.tensor(NEVER, device=hardware.device))
 
 
 def state_dict(state: TrainState) -> dict[str, Any]:
     """What a checkpoint holds."""
+    optimizer = state.optimizer.state_dict()
+    for group in optimizer["param_groups"]:
+        group["lr"] = float(group["lr"])  # a CUDA graph reads it from the device
     return {
         "model": state.model.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
+        "optimizer": optimizer,
         "step": state.step,
         "elapsed_s": state.elapsed_s,
     }

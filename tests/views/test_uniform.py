@@ -1,5 +1,7 @@
 """Views of a device, where every image takes the same way, are those of the CPU, where each takes its own."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -153,3 +155,32 @@ def test_a_crop_on_a_device_is_asked_for_by_lines() -> None:
     found = geometry_module.crop_alike(images, down, across, size_px=16, interpolation="bicubic")
     expected = crop(images, boxes, size_px=16, interpolation="bicubic")
     torch.testing.assert_close(found, expected, rtol=0, atol=CLOSE)
+
+
+# In a process of its own: here every function is wrapped by checks of its types, which a compiler cannot see through.
+_TRACED = """
+import torch
+import torch._dynamo.testing
+from twofold.recipe import Op, ViewsRecipe
+from twofold.views import build_policy, sample_views, uniform
+from twofold.views.packed import pack
+
+images = torch.randint(0, 256, (6, 3, 40, 56), dtype=torch.uint8)
+sizes = torch.tensor([[40, 56], [20, 30]]).repeat(3, 1)
+seen = torch._dynamo.testing.CompileCounter()
+made = torch.compile(uniform._changed, dynamic=False, fullgraph=True, backend=seen)
+for step in range(3):
+    ops = (*build_policy(ViewsRecipe()), Op(name="cutout", prob=0.5, range=(0.1, 0.3)))
+    draws = sample_views(ops, 6, seed=0, step=step)
+    packed = pack(draws, sizes.repeat(2, 1), size_px=24)
+    plain = uniform.uniform_views(images, packed, size_px=24, interpolation="bicubic")
+    found = made(uniform._crop(images, packed.frame(), 24, "bicubic"), packed.each(), 24, "bicubic")
+    torch.testing.assert_close(found, plain)
+print("graphs", seen.frame_count)
+"""
+
+
+def test_a_compiler_sees_one_graph() -> None:
+    """Traced whole, without a break, and once for all draws."""
+    done = subprocess.run([sys.executable, "-c", _TRACED], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["graphs", "1"], done.stderr

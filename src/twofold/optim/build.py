@@ -8,11 +8,14 @@ from twofold.optim.lars import LARS
 from twofold.recipe import OptimRecipe
 
 
-def build_optimizer(model: nn.Module, recipe: OptimRecipe, *, lr: float) -> torch.optim.Optimizer:
+def build_optimizer(
+    model: nn.Module, recipe: OptimRecipe, *, lr: float, capturable: bool = False
+) -> torch.optim.Optimizer:
     """LARS, SGD with Nesterov momentum or AdamW over the trainable parameters of a model.
 
     Norms and biases get neither weight decay nor LARS's trust ratio (`param_groups`). SGD's decay is L2 in the
     gradient, AdamW's is decoupled; `momentum` is AdamW's first beta. (The official SGD decays biases too.)
+    `capturable` is for steps that a CUDA graph holds: nothing that changes from step to step is a number of the host.
     Source: reference 3.1.
     """
     groups = param_groups(model, recipe.weight_decay)
@@ -21,7 +24,8 @@ def build_optimizer(model: nn.Module, recipe: OptimRecipe, *, lr: float) -> torc
     if recipe.optimizer == "sgd":
         nesterov = recipe.momentum > 0  # PyTorch refuses Nesterov's step without momentum
         return torch.optim.SGD(groups, lr=lr, momentum=recipe.momentum, nesterov=nesterov, fused=_has_fused(model))
-    return torch.optim.AdamW(groups, lr=lr, betas=(recipe.momentum, 0.999), fused=_has_fused(model))
+    betas = (recipe.momentum, 0.999)
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=_has_fused(model), capturable=capturable)
 
 
 def _has_fused(model: nn.Module) -> bool | None:

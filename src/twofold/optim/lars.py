@@ -24,7 +24,8 @@ class LARS(torch.optim.Optimizer):
     The learning rate is inside the buffer, so a change of it acts on new gradients only; adaptation also happens
     without weight decay; there is no epsilon and no clipping. Set `adapt` and `weight_decay` for each group
     (`param_groups` does). foreach: all tensors at once or one after the other, with the same result; by default the
-    latter on a CPU, where it is nearly twice as fast. Raises TwofoldError for settings out of range.
+    latter on a CPU, where it is nearly twice as fast. With all at once a group's `lr` may be set to a tensor () of the
+    device. Raises TwofoldError for settings out of range.
     Source: You et al. 2017 (arXiv 1708.03888) in the form of reference 3.1.
     """
 
@@ -91,12 +92,19 @@ def _step_together(w: list[Tensor], g: list[Tensor], v: list[Tensor], group: dic
     if group["weight_decay"] != 0:
         g = list(torch._foreach_add(g, w, alpha=group["weight_decay"]))
     torch._foreach_mul_(v, group["momentum"])
+    lr = group["lr"]
+    on_device = isinstance(lr, Tensor)  # as in a CUDA graph
     if group["adapt"]:
         w_norm, g_norm = torch.stack(torch._foreach_norm(w)), torch.stack(torch._foreach_norm(g))
-        trust = _trust(w_norm, g_norm, group["trust_coefficient"]).unbind()
-        torch._foreach_addcmul_(v, g, trust, value=group["lr"])
+        trust = _trust(w_norm, g_norm, group["trust_coefficient"])
+        if on_device:
+            torch._foreach_addcmul_(v, g, (trust * lr).unbind())
+        else:
+            torch._foreach_addcmul_(v, g, trust.unbind(), value=lr)
+    elif on_device:
+        torch._foreach_add_(v, torch._foreach_mul(g, lr))
     else:
-        torch._foreach_add_(v, g, alpha=group["lr"])
+        torch._foreach_add_(v, g, alpha=lr)
     torch._foreach_sub_(w, v)
 
 

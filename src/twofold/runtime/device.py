@@ -24,6 +24,7 @@ class Hardware:
     device: torch.device
     precision: str
     deterministic: bool = False  # the same bits from every run
+    compiled: bool = False  # on a GPU: views are compiled, and steps may be one CUDA graph
 
     @contextlib.contextmanager
     def arithmetic(self) -> Iterator[None]:
@@ -80,7 +81,8 @@ def resolve_hardware(recipe: HardwareRecipe) -> Hardware:
     precision = recipe.precision
     if precision == "auto":
         precision = "bf16" if _has_fast_bf16(device) else "fp32"
-    return Hardware(device, precision, recipe.deterministic)
+    compiled = recipe.compile and device.type == "cuda"
+    return Hardware(device, precision, recipe.deterministic, compiled)
 
 
 def gpu_gib(device: str) -> float | None:

@@ -25,15 +25,17 @@ def two_views(
     *,
     size_px: int,
     interpolation: str,
+    compiled: bool = False,
 ) -> Float[Tensor, "2*n c {size_px} {size_px}"]:
     """Both views of every image: float32 in [0, 1], all a, then all b; a pure function without gradients.
 
     `sizes` holds (height, width) of each picture, which lies at the top left of its canvas; the rest is never read.
     `draws` is what `sample_views` drew for these images. Where no crop acts, the view shows the central square.
+    On a device the ops may be `compiled`; the first call then takes long.
     """
     n, c = images.shape[:2]
     if images.device.type != "cpu":
-        return _on_device(images, sizes.repeat(2, 1), draws, size_px, interpolation)
+        return _on_device(images, sizes.repeat(2, 1), draws, size_px, interpolation, compiled)
     views = torch.empty(2 * n, c, size_px, size_px)
     for rows in (slice(0, n), slice(n, 2 * n)):
         drawn = [Draw(draw.op, draw.active[rows], draw.values[rows]) for draw in draws]
@@ -57,11 +59,12 @@ def one_view(
     return views
 
 
-def _on_device(images: Tensor, sizes: Tensor, draws: Sequence[Draw], size_px: int, interpolation: str) -> Tensor:
+def _on_device(
+    images: Tensor, sizes: Tensor, draws: Sequence[Draw], size_px: int, interpolation: str, compiled: bool = False
+) -> Tensor:
     """One copy of what was drawn, and then nothing that the host would wait for; `sizes` has a row for each view."""
-    with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-        packed = pack(draws, sizes.cpu(), size_px=size_px).to(images.device)
-        return uniform_views(images, packed, size_px=size_px, interpolation=interpolation)
+    packed = pack(draws, sizes.cpu(), size_px=size_px).to(images.device)
+    return uniform_views(images, packed, size_px=size_px, interpolation=interpolation, compiled=compiled)
 
 
 def _fill(views: Tensor, images: Tensor, sizes: Tensor, draws: Sequence[Draw], interpolation: str) -> None:

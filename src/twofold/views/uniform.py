@@ -8,6 +8,7 @@ Legend: n images, m views (n, or 2n: all a, then all b), c channels, H x W pixel
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from jaxtyping import Float, UInt8
@@ -19,11 +20,25 @@ from twofold.views.packed import Packed
 
 
 def uniform_views(
-    images: UInt8[Tensor, "n c H W"], packed: Packed, *, size_px: int, interpolation: str
+    images: UInt8[Tensor, "n c H W"], packed: Packed, *, size_px: int, interpolation: str, compiled: bool = False
 ) -> Float[Tensor, "m c {size_px} {size_px}"]:
-    """The views that `packed`, on the device of the images, describes: float32 in [0, 1]."""
-    views = _crop(images, packed.frame(), size_px, interpolation)
-    for name, values in packed.each():
+    """The views that `packed`, on the device of the images, describes: float32 in [0, 1].
+
+    `compiled`: what comes after the first crop, whose shapes depend on the canvas, by torch.compile.
+    """
+    with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+        views = _crop(images, packed.frame(), size_px, interpolation)
+        change = _compiled() if compiled else _changed
+        return change(views, packed.each(), size_px, interpolation)
+
+
+@cache
+def _compiled() -> Callable[..., Tensor]:
+    return torch.compile(_changed, dynamic=False)
+
+
+def _changed(views: Tensor, ops: list[tuple[str, Tensor]], size_px: int, interpolation: str) -> Tensor:
+    for name, values in ops:
         views = _crop(views, values, size_px, interpolation) if name == "crop" else _OPS[name](views, values)
     return views
 

@@ -1,0 +1,210 @@
+"""A step that is recorded once and started again does what the queued step does, and to the same state."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import tape
+from small_recipe import SMALL
+from twofold.data import ImageBatch
+from twofold.distributed import World
+from twofold.graphed import GraphedStep, build_step
+from twofold.recipe import Recipe
+from twofold.runtime.console import console
+from twofold.runtime.device import Hardware
+from twofold.training import NEVER, TrainState, build_state, load_state_dict, state_dict, train_step
+from twofold.views.packed import pack
+from twofold.views.uniform import uniform_views
+
+N = 12
+CPU = Hardware(torch.device("cpu"), "fp32")
+
+
+def pictures(seed: int, side: int = 20) -> ImageBatch:
+    draw = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (N, 3, side, side), generator=draw, dtype=torch.uint8)
+    return ImageBatch(images, torch.randint(side // 2, side + 1, (N, 2), generator=draw))
+
+
+@pytest.fixture(autouse=True)
+def same_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queued steps make views as a device does, so that nothing else can differ."""
+
+    def made(images: Tensor, sizes: Tensor, draws: Any, *, size_px: int, interpolation: str, compiled: bool) -> Tensor:
+        packed = pack(draws, sizes.repeat(2, 1), size_px=size_px)
+        return uniform_views(images, packed, size_px=size_px, interpolation=interpolation)
+
+    monkeypatch.setattr("twofold.training.two_views", made)
+
+
+def step_of(state: TrainState, recipe: Recipe, *, as_graph: bool, record: Any = tape.record) -> Callable[..., Any]:
+    world = World()
+    share = world.share(N, None)
+    queued = build_step(train_step, state, recipe, CPU, world, share)
+    return GraphedStep(queued, state, recipe, CPU, world, share, record=record) if as_graph else queued
+
+
+def began(recipe: Recipe, *, dropout: bool = False) -> TrainState:
+    state = build_state(recipe, CPU, peak=0.05, world=World())
+    if recipe.optim.optimizer == "lars":
+        state.optimizer.defaults["foreach"] = True  # as on a GPU, where rates may lie on the device
+        for group in state.optimizer.param_groups:
+            group["foreach"] = True
+    if dropout:
+        state.model.encoder.layer1.append(nn.Dropout(0.3))
+    return state
+
+
+def trained(recipe: Recipe, *, as_graph: bool, dropout: bool = False, record: Any = tape.record) -> Any:
+    """The state after four steps with other images and another rate each, and what they found."""
+    state = began(recipe, dropout=dropout)
+    step = step_of(state, recipe, as_graph=as_graph, record=record)
+    return state, [step(pictures(number), lr=0.02 * (number + 1)) for number in range(4)]
+
+
+def require_alike(one: TrainState, other: TrainState, tolerance: float = 5e-6) -> None:
+    for (name, tensor), (_, there) in zip(
+        one.model.state_dict().items(), other.model.state_dict().items(), strict=True
+    ):
+        torch.testing.assert_close(there, tensor, rtol=tolerance, atol=tolerance, msg=name)
+    assert one.step == other.step
+
+
+RECIPES = {
+    "sgd": SMALL.with_settings(optimizer="sgd"),
+    "sgd without momentum": SMALL.with_settings(optimizer="sgd", momentum=0.0),
+    "lars": SMALL.with_settings(optimizer="lars"),
+    "triplet": SMALL.with_settings(optimizer="sgd", loss="triplet", semi_hard=True),
+    "simclr": SMALL.with_settings(optimizer="sgd", policy="simclr"),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recorded_step_is_the_queued_step(name: str) -> None:
+    recipe = RECIPES[name]
+    (queued, expected), (recorded, found) = (trained(recipe, as_graph=which) for which in (False, True))
+    require_alike(queued, recorded)
+    assert [set(row) for row in found] == [set(row) for row in expected]
+    for row, other in zip(expected, found, strict=True):
+        for key, value in row.items():
+            assert float(other[key]) == pytest.approx(float(value), rel=1e-5), key
+    assert len({float(row["loss"]) for row in found}) == 4, "every step keeps its own results"
+    assert int(recorded.first_bad_step) == NEVER
+
+
+def test_dropout_is_drawn_anew_in_each_step_and_as_in_a_queued_one() -> None:
+    recipe = RECIPES["sgd"]
+    (queued, _), (recorded, _) = (trained(recipe, as_graph=which, dropout=True) for which in (False, True))
+    require_alike(queued, recorded)
+    assert not torch.equal(
+        recorded.model.encoder.conv1.weight, trained(recipe, as_graph=True)[0].model.encoder.conv1.weight
+    )
+
+
+def test_recording_in_the_middle_of_a_run_changes_nothing() -> None:
+    """Momentum, running statistics and the step that was found bad are put back."""
+    recipe = RECIPES["sgd"]
+    whole, _ = trained(recipe, as_graph=False)
+    state = began(recipe)
+    queued = step_of(state, recipe, as_graph=False)
+    for number in range(2):
+        queued(pictures(number), lr=0.02 * (number + 1))
+    state.first_bad_step.fill_(NEVER - 5)
+    saved = state_dict(state)
+    again = began(recipe)
+    load_state_dict(again, saved)
+    again.first_bad_step.fill_(NEVER - 5)
+    step = step_of(again, recipe, as_graph=True)
+    for number in range(2, 4):
+        step(pictures(number), lr=0.02 * (number + 1))
+    require_alike(whole, again)
+    assert int(again.first_bad_step) == NEVER - 5
+
+
+def test_a_loss_that_is_not_finite_is_noted_with_its_step() -> None:
+    state = began(RECIPES["sgd"])
+    step = step_of(state, RECIPES["sgd"], as_graph=True)
+    step(pictures(0), lr=0.1)
+    with torch.no_grad():
+        state.model.encoder.conv1.weight.fill_(torch.nan)
+    step(pictures(1), lr=0.1)
+    step(pictures(2), lr=0.1)
+    assert int(state.first_bad_step) == 1
+
+
+def test_a_batch_on_another_canvas_is_queued() -> None:
+    recipe = RECIPES["sgd"]
+    states = [began(recipe), began(recipe)]
+    for state, as_graph in zip(states, (False, True), strict=True):
+        step = step_of(state, recipe, as_graph=as_graph)
+        for number, side in enumerate((20, 24, 20, 28)):
+            step(pictures(number, side), lr=0.05)
+    require_alike(*states)
+
+
+def test_what_cannot_be_recorded_is_queued_and_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """A model that asks the device for a number cannot be part of a graph."""
+    recipe, forward = RECIPES["sgd"], nn.Linear.forward
+
+    class Asking(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            assert float(x.detach().square().sum()) >= 0
+            return forward(self, x)
+
+    states = [began(recipe), began(recipe)]
+    for state, as_graph in zip(states, (False, True), strict=True):
+        for module in state.model.head.modules():
+            if type(module) is nn.Linear:
+                module.__class__ = Asking
+        step = step_of(state, recipe, as_graph=as_graph)
+        for number in range(2):
+            step(pictures(number), lr=0.05)
+    require_alike(*states)
+    said = " ".join((capsys.readouterr().out + capsys.readouterr().err).split())
+    assert console.quiet or "cannot be one CUDA graph (operation not permitted when stream is capturing)" in said
+
+
+def test_out_of_memory_is_not_taken_for_a_step_that_cannot_be_recorded() -> None:
+    def full(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("no room")
+
+    step = step_of(began(RECIPES["sgd"]), RECIPES["sgd"], as_graph=True, record=full)
+    with pytest.raises(torch.OutOfMemoryError):
+        step(pictures(0), lr=0.05)
+
+
+@pytest.mark.parametrize(
+    ("compiled", "chunk", "is_graph"), [(True, None, True), (True, N // 2, False), (False, None, False)]
+)
+def test_where_a_graph_is_recorded(compiled: bool, chunk: int | None, is_graph: bool) -> None:
+    hardware, world = Hardware(torch.device("cpu"), "fp32", compiled=compiled), World()
+    recipe = RECIPES["sgd"].with_settings(chunk=chunk)
+    step = build_step(train_step, began(recipe), recipe, hardware, world, world.share(N, chunk))
+    assert isinstance(step, GraphedStep) is is_graph
+    assert isinstance(step, partial) is not is_graph
+
+
+@pytest.mark.parametrize("broken", ["rate", "step", "images", "drawn"])
+def test_what_stays_as_recorded_is_seen(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison fails where one of the buffers keeps what it held when the step was recorded."""
+    name = {"rate": "_lr", "step": "_step", "images": "_images", "drawn": "_drawn"}[broken]
+    begin = GraphedStep._begin
+
+    def begin_and_forget(self: GraphedStep, batch: ImageBatch, drawn: Any) -> None:
+        begin(self, batch, drawn)
+        held = getattr(self, name)
+        copy = type(held)(held.ops, held.widths, held.columns.clone()) if name == "_drawn" else held.clone()
+        setattr(self, name, copy)
+
+    monkeypatch.setattr(GraphedStep, "_begin", begin_and_forget)
+    test = (
+        test_a_loss_that_is_not_finite_is_noted_with_its_step
+        if broken == "step"
+        else partial(test_a_recorded_step_is_the_queued_step, "sgd")
+    )
+    with pytest.raises(AssertionError):
+        test()
