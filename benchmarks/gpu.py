@@ -30,15 +30,15 @@ from gpu_sections.two import two
 SECTIONS = {  # in this order: what it does, and how many seconds it may take
     "env": (env, 25),
     "syncs": (syncs, 30),
-    "cifar": (cifar, 60),
-    "parity": (parity, 70),
-    "big": (big, 60),
-    "train": (train, 120),
-    "loss": (loss, 45),
+    "compile": (compiled, 120),
+    "cifar": (cifar, 45),
+    "big": (big, 45),
+    "loss": (loss, 40),
     "memory": (memory, 70),
+    "parity": (parity, 60),
+    "train": (train, 600),
     "misc": (misc, 35),
     "two": (two, 60),
-    "compile": (compiled, 120),
 }
 
 

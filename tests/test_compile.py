@@ -8,9 +8,15 @@ import torch
 
 from pictures import write_pictures
 from small_recipe import SMALL
+from twofold.data import load_images
+from twofold.distributed import World
+from twofold.looking import build_look
 from twofold.pretraining import pretrain
+from twofold.runtime.device import Hardware
 from twofold.runtime.load import load
+from twofold.training import build_state
 
+VIEWS = torch.rand(2, 3, 16, 16)
 RECIPE = SMALL.with_settings(optimizer="sgd", base_lr=0.01, batch_size=8, epochs=2.0)
 
 
@@ -37,3 +43,23 @@ def test_a_compiled_encoder_learns_the_same(tmp_path: Path, monkeypatch: pytest.
     assert found[0].keys() == found[1].keys()
     for name, weights in found[0].items():
         torch.testing.assert_close(found[1][name], weights, rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_look_compiles_nothing(tmp_path: Path) -> None:
+    """Its batches have other sizes, for each of which a compiler would begin anew."""
+    data = write_pictures(tmp_path / "data", per_class=8, side=16)
+    seen: list[str] = []
+
+    def backend(graph: torch.fx.GraphModule, _inputs: object) -> object:
+        seen.append("compiled")
+        return graph.forward
+
+    recipe, hardware = RECIPE.with_settings(compile=True), Hardware(torch.device("cpu"), "fp32")
+    images = load_images(data, recipe=recipe.data, store_px=recipe.stored_px, cache=tmp_path / "cache")
+    state = build_state(RECIPE, hardware, peak=0.1, world=World())
+    state.model.encoder.compile(backend=backend)
+    build_look(lambda _: None, recipe, hardware, images, [lambda encoder, _: {"h": float(encoder(VIEWS).sum())}])(state)
+    assert seen == []
+    state.model(VIEWS)
+    assert seen

@@ -25,7 +25,7 @@ from twofold import training
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="the program's limits of time need SIGALRM")
 HOME = Path(__file__).parents[1]
 BENCHMARKS = HOME / "benchmarks"
-SECTIONS = ("env", "syncs", "cifar", "parity", "big", "train", "loss", "memory", "misc", "two", "compile")
+SECTIONS = ("env", "syncs", "compile", "cifar", "big", "loss", "memory", "parity", "train", "misc", "two")
 WITHOUT_THESE = "import sys\nsys.modules['tyro'] = sys.modules['plotly'] = None\n"  # where it is to run they are not
 
 Results = dict[str, dict[str, Any]]

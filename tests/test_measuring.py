@@ -32,6 +32,11 @@ def pictures(n: int) -> ImageBatch:
     return ImageBatch(torch.zeros(n, 3, 16, 16, dtype=torch.uint8), torch.full((n, 2), 16))
 
 
+def stepping(step: Callable[..., torch.Tensor]) -> Callable[..., Any]:
+    """A `build_step` whose steps are calls of `step`."""
+    return lambda _train, *given: lambda batch, *, lr: {"loss": step(*given, batch)}
+
+
 def chosen(monkeypatch: pytest.MonkeyPatch, memory: str, *, batch_size: int = 1000, bend: int = 0) -> int:
     """`choose_chunk` on a machine where a chunk of c images takes 100 MiB + c MiB, and `bend` more above 64 images."""
     last = SimpleNamespace(chunk=0)
@@ -52,7 +57,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch, memory: str, *, batch_size: int = 10
         return torch.zeros(())
 
     monkeypatch.setattr(measuring, "PeakMemory", Peak)
-    monkeypatch.setattr(measuring, "_step", step)
+    monkeypatch.setattr(measuring, "build_step", stepping(step))
     recipe = TINY.with_settings(batch_size=batch_size, memory=memory)
     memory_bytes = recipe.hardware.memory_bytes
     assert memory_bytes is not None
@@ -163,7 +168,7 @@ def measured(
 
     with monkeypatch.context() as patch:
         patch.setattr(measuring, "time", clock)
-        patch.setattr(measuring, "_step", step)
+        patch.setattr(measuring, "build_step", stepping(step))
         recipe, share = TINY.with_settings(batch_size=8), World().share(8)
         found = measure_step_s(
             recipe, CPU, world or World(), share, pictures(8), read_ahead(clock, read_s), seconds=seconds

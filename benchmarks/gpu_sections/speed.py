@@ -14,6 +14,7 @@ from gpu_sections.trainer import Trainer, as_loaded, big_recipe, cifar_recipe, d
 from twofold.benching import flops_per_view
 from twofold.data import ImageSet
 from twofold.distributed import World
+from twofold.graphed import record_graph
 from twofold.losses import contrast_measures, nt_xent, nt_xent_dense, nt_xent_tiled
 from twofold.profiling import profile_steps
 from twofold.recipe import Recipe
@@ -120,22 +121,39 @@ def _batch(bench: Bench, recipe: Recipe, images: ImageSet) -> dict[str, Any]:
 
 
 def compiled(bench: Bench) -> None:
-    """`--compile True` beside the encoder as it is, in the training loop."""
+    """`--compile True` beside the step as it is, in the training loop: encoder and views compiled, one CUDA graph."""
     for name, recipe, images, needs_s in (
         ("resnet18 small, 512", cifar_recipe(bench), synthetic(bench.work, bench.pick(20000, 100), 32), 0.0),
         ("resnet50 224, 256", big_recipe(bench), synthetic(bench.work, bench.pick(400, 40), bench.pick(256, 40)), 50.0),
     ):
         if bench.tiny and needs_s:
             return
-        bench.measure(f"{name}: as it is", lambda r=recipe, i=images: _loop(bench, r, i, 4), needs_s=needs_s)
-        bench.measure(
-            f"{name}: compiled", lambda r=recipe, i=images: loop(bench, _compiled(bench, r), i, 4), needs_s=needs_s
-        )
+        bench.measure(f"{name}: compiled", lambda r=recipe, i=images: _beside(bench, r, i), needs_s=needs_s)
+
+
+def _beside(bench: Bench, recipe: Recipe, images: ImageSet) -> dict[str, Any]:
+    trainer = _compiled(bench, recipe)
+    batch = as_loaded(bench, images.read(images.rows("train")[: recipe.schedule.batch_size]))
+    found = loop(bench, trainer, images, 4) | {"one step profiled": bench.kernels(lambda: trainer.step(batch))}
+    if bench.on_gpu:
+        found["ms of encoder and head alone, as a graph"] = _alone_as_graph(bench, trainer, trainer.views(batch))
+    del trainer
+    bench.free()
+    return {"compiled": found, "as it is": loop(bench, Trainer(recipe, hardware_of(bench.device)), images, 3)}
+
+
+def _alone_as_graph(bench: Bench, trainer: Trainer, views: Tensor) -> float:
+    def work() -> Tensor:
+        trainer.pass_through(views)
+        return views
+
+    replay, _ = record_graph(work, bench.device)
+    return 1e3 * bench.wall_s(replay, 20)
 
 
 def _compiled(bench: Bench, recipe: Recipe) -> Trainer:
     if not bench.tiny:
-        return Trainer(recipe.with_settings(compile=True), hardware_of(bench.device))
+        return Trainer(recipe.with_settings(compile=True), hardware_of(bench.device, compiled=True))
     trainer = Trainer(recipe, hardware_of(bench.device))
     trainer.state.model.encoder.compile(backend="eager")  # without a compiler, and within seconds
     return trainer

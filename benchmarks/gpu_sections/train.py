@@ -25,7 +25,7 @@ from twofold.runtime.load import load
 def train(bench: Bench) -> None:
     """`--train-seconds` of CIFAR-10, or of synthetic pictures where `--data` was not given."""
     name = "cifar10" if bench.data else "synthetic"
-    bench.measure(f"{name}: run", lambda: _run(bench, _images(bench)))
+    bench.measure(f"{name}: run", lambda: _run(bench, _images(bench), compile=bench.on_gpu))
     bench.measure(f"{name}: k-NN on test, all labels", lambda: _knn(bench, _images(bench)))
 
 
@@ -35,12 +35,12 @@ def _images(bench: Bench) -> ImageSet:
     return synthetic(bench.work, bench.pick(20000, 200), 32, seed=3)
 
 
-def _run(bench: Bench, images: ImageSet) -> dict[str, Any]:
+def _run(bench: Bench, images: ImageSet, *, compile: bool) -> dict[str, Any]:
     out = _folder(bench)
     shutil.rmtree(out, ignore_errors=True)
     seconds = bench.pick(min(bench.train_s, bench.left_s() - 25), 0.5)
-    recipe = cifar_recipe(bench, base_lr=0.06, warmup_fraction=0.02).with_settings(
-        minutes=seconds / 60, device=str(bench.device), precision=bench.pick("bf16", "fp32")
+    recipe = cifar_recipe(bench, base_lr=0.1, warmup_fraction=0.02).with_settings(
+        minutes=seconds / 60, device=str(bench.device), precision=bench.pick("bf16", "fp32"), compile=compile
     )
     before, console.quiet = console.quiet, True
     start = time.perf_counter()

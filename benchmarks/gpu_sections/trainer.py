@@ -10,6 +10,7 @@ from torch import Tensor
 from gpu_sections.bench import Bench
 from twofold.data import ImageBatch, ImageSet, Loader
 from twofold.distributed import World
+from twofold.graphed import build_step
 from twofold.recipe import Recipe, ScheduleRecipe
 from twofold.runtime.device import Hardware
 from twofold.runtime.window import Window
@@ -53,9 +54,9 @@ def big_recipe(bench: Bench, batch_size: int = 256, **more: Any) -> Recipe:
     return recipe_of(batch_size, **(settings | more))
 
 
-def hardware_of(device: str | torch.device, precision: str = "bf16") -> Hardware:
-    """A device with its precision."""
-    return Hardware(torch.device(device), precision)
+def hardware_of(device: str | torch.device, precision: str = "bf16", *, compiled: bool = False) -> Hardware:
+    """A device with its precision; compiled: as `--compile True` resolves it on a GPU."""
+    return Hardware(torch.device(device), precision, compiled=compiled)
 
 
 def as_loaded(bench: Bench, batch: ImageBatch) -> ImageBatch:
@@ -75,20 +76,11 @@ class Trainer:
         self.recipe, self.hardware, self.world = recipe, hardware, world or World()
         self.share = self.world.share(recipe.schedule.batch_size, recipe.schedule.chunk)
         self.state = build_state(recipe, hardware, peak=0.1, world=self.world)
+        self._step = build_step(train_step, self.state, recipe, hardware, self.world, self.share)
 
     def step(self, batch: ImageBatch, lr: float = 1e-3) -> dict[str, Tensor]:
         """One step; `batch` holds this process' images."""
-        return train_step(
-            self.state,
-            batch,
-            lr=lr,
-            views=self.recipe.views,
-            loss=self.recipe.loss,
-            seed=self.recipe.schedule.seed,
-            hardware=self.hardware,
-            world=self.world,
-            share=self.share,
-        )
+        return self._step(batch, lr=lr)
 
     def views(self, batch: ImageBatch) -> Tensor:
         """Both views of a batch of pictures, as the first step makes them."""

@@ -73,7 +73,7 @@ class GraphedStep:
     ) -> None:
         self._state, self._recipe, self._hardware = state, recipe, hardware
         self._world, self._share, self._queued = world, share, queued
-        self._record = record or _record
+        self._record = record or record_graph
         self._policy = build_policy(recipe.views)
         self._shape: torch.Size | None = None  # of the batch that was recorded
         self._replay: Callable[[], object] | None = None
@@ -175,8 +175,8 @@ def _ready(numbers: Tensor, device: torch.device) -> Tensor:
     return numbers.pin_memory() if device.type == "cuda" else numbers
 
 
-def _record(work: Callable[[], Tensor], device: torch.device) -> tuple[Callable[[], object], Tensor]:
-    """What starts the recorded `work` again, and where it leaves its result."""
+def record_graph(work: Callable[[], Tensor], device: torch.device) -> tuple[Callable[[], object], Tensor]:
+    """A CUDA graph of `work`: what starts it again, and where it leaves its result."""
     with torch.cuda.device(device):
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
@@ -186,6 +186,6 @@ def _record(work: Callable[[], Tensor], device: torch.device) -> tuple[Callable[
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
         # the thread that reads images goes on allocating page-locked memory meanwhile
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
             found = work()
     return graph.replay, found

@@ -1,6 +1,7 @@
 """Looks at a model in training: health of the representation, and whatever monitors were handed in."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 
@@ -34,6 +35,11 @@ def build_look(
     draws = sample_views(build_policy(recipe.views), len(batch.images), seed=recipe.schedule.seed, step=_STEP)
 
     def look(state: TrainState) -> dict[str, float]:
+        # a compiler would begin anew for every size of batch, and save less than that takes
+        with torch.compiler.set_stance("force_eager") if recipe.hardware.compile else nullcontext():
+            return measure(state)
+
+    def measure(state: TrainState) -> dict[str, float]:
         model = state.model
         model.eval()
         with torch.inference_mode(), hardware.autocast():

@@ -105,12 +105,12 @@ class _Paced:
 
 
 def measure_look_s(recipe: Recipe, hardware: Hardware, images: ImageSet, monitors: Sequence[Monitor]) -> float:
-    """Seconds of a look beside the training: of the second, or of the first where that is long and nothing compiles."""
+    """Seconds of a look beside the training: of the second, or of the first where that is long."""
     state = build_state(recipe, hardware, peak=_TRIAL_LR, world=World())
     look = build_look(lambda _row: None, recipe, hardware, images, monitors)
     with forked_random(hardware.device):
         first = _timed(lambda: look(state))
-        return first if first > _LONG_LOOK_S and not recipe.hardware.compile else _timed(lambda: look(state))
+        return first if first > _LONG_LOOK_S else _timed(lambda: look(state))
 
 
 def choose_chunk(recipe: Recipe, hardware: Hardware, world: World, batch: ImageBatch, *, memory: int) -> int:
