@@ -2,21 +2,25 @@
 
 import ast
 import functools
+import json
 import re
 import sys
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import torch
 
 import twofold
 from pictures import write_pictures
 from small_recipe import SMALL
 from test_layers import file_edges
 from twofold import api, cli
-from twofold.errors import TwofoldError, require
+from twofold.errors import TwofoldError, enough_memory, require
 from twofold.failures import flags_of, own_flags_only
+from twofold.runtime.load import load
 
 ROOT = Path(twofold.__file__).parent
 COMMANDS = cli._COMMANDS
@@ -266,3 +270,76 @@ def test_too_little_memory_is_told_with_flags_of_the_command(
 def test_a_study_shows_whose_flag_it_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = str(call(home, monkeypatch, "study loss --data broken --plan"))
     assert "or raise 'twofold pretrain --max-unreadable-fraction'." in code
+
+
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.\nSee the documentation"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"),
+    MemoryError("Unable to allocate 9 GiB"),
+]
+WHERE = {  # command, what fails in it, what the error says
+    "a step": ("pretrain data --out OUT", "twofold.pretraining.train_step", "--chunk 64"),
+    "measuring": ("pretrain data --out OUT", "twofold.measuring.train_step", "--memory 8GiB"),
+    "measuring the chunk": (
+        "pretrain data --out OUT --memory 9GiB",
+        "twofold.measuring.train_step",
+        "smaller --batch-size",
+    ),
+    "profiling": ("pretrain data --out OUT --profile 1", "twofold.profiling.train_step", "smaller --batch-size"),
+    "the gallery": ("pretrain data --out OUT", "twofold.api.build_gallery", "--device cpu"),
+    "embed": ("embed run data --out OUT.parquet", "twofold.evaluation.embed._encode", "--device cpu"),
+    "evaluate": ("evaluate run --data data", "twofold.evaluation.embed._encode", "--device cpu"),
+    "transfer": ("transfer run --to data", "twofold.evaluation.embed._encode", "out of --protocol"),
+}
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["allocator", "library", "host"])
+@pytest.mark.parametrize("place", WHERE)
+def test_too_little_memory_is_one_error_of_ours_wherever_it_happens(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, error: Exception
+) -> None:
+    """Of ours: so that who calls from Python reads what the command line shows."""
+    command, function, says = WHERE[place]
+    raised: list[BaseException] = []
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    def told(text: str) -> NoReturn:
+        raised.append(sys.exc_info()[1] or KeyError())
+        sys.exit(text)
+
+    monkeypatch.setattr("twofold.failures._fail", told)
+    monkeypatch.setattr(function, fail)
+    if command.startswith("pretrain"):
+        recipe = tmp_path / "recipe.json"
+        recipe.write_text(json.dumps({"recipe": SMALL.to_dict()}))
+        command += f" --recipe {recipe}"
+    code = str(call(home, monkeypatch, command.replace("OUT", str(tmp_path / "out"))))
+    assert [type(one) for one in raised] == [TwofoldError]
+    assert raised[0].__cause__ is error
+    assert str(error).splitlines()[0] in code
+    assert says in code
+    assert "documentation" not in code
+    assert not wrong_flags(code, flags_of(COMMANDS[command.split()[0]]))
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["allocator", "library", "host"])
+def test_images_that_are_too_many_at_once_are_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    loaded = load(home / "run")
+    images = sorted((home / "data").rglob("*.png"))[:3]
+    monkeypatch.setattr(loaded.encoder, "forward", fail)
+    with pytest.raises(TwofoldError, match=r"memory is not enough for 3 images at a time .*smaller batch_size"):
+        loaded.embed(images)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a fault"), KeyError("a fault")])
+def test_what_is_no_want_of_memory_passes_unchanged(error: Exception) -> None:
+    with pytest.raises(type(error), match="a fault") as caught, enough_memory("nothing", "Nothing."):
+        raise error
+    assert caught.value is error

@@ -10,7 +10,7 @@ import numpy as np
 from twofold.benching import bench_encoders
 from twofold.data import load_images, look_at, open_source
 from twofold.distributed import open_world
-from twofold.errors import TwofoldError, require
+from twofold.errors import TwofoldError, enough_memory, require
 from twofold.evaluating import evaluate as evaluate
 from twofold.evaluating import transfer as transfer
 from twofold.evaluation import build_gallery, build_knn_monitor, embed_images, require_parquet, write_embeddings
@@ -29,6 +29,8 @@ from twofold.runtime.record import Run
 from twofold.startup import say_found
 from twofold.trials import Bench, bench_table, trial_line
 from twofold.versions import versions
+
+_LESS_MEMORY = "Close other programs, or compute with --device cpu."
 
 
 def pretrain(
@@ -185,7 +187,7 @@ def embed(
     loaded = load(run, hardware=hardware)
     own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
     images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit)
-    with loaded.hardware.arithmetic():
+    with loaded.hardware.arithmetic(), enough_memory("embedding", _LESS_MEMORY):
         embeddings = embed_images(
             loaded.encoder, images, np.arange(len(images)), views=loaded.recipe.views, hardware=loaded.hardware
         )
@@ -212,7 +214,7 @@ def gallery_and_report(
         own = record.read_recipe()["data"]["fingerprint"]
         images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside)
         views, used = loaded.recipe.views, loaded.hardware
-        with used.arithmetic():
+        with used.arithmetic(), enough_memory("the report's pictures", _LESS_MEMORY):
             build_gallery(loaded.encoder, images, views=views, hardware=used, out=record.gallery)
     say(f"Encoder: {record.encoder}")
     report(run)

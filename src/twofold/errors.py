@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class TwofoldError(ValueError):
@@ -54,3 +55,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and re.search(words, str(error), re.IGNORECASE) is not None
     )
+
+
+@contextmanager
+def enough_memory(work: str, fix: str) -> Iterator[None]:
+    """Raises TwofoldError with the `work` that was being done and the `fix`, where memory is not enough inside."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TwofoldError(f"the memory is not enough for {work} ({said_of(error)}). {fix}") from error
+
+
+def said_of(error: BaseException) -> str:
+    """The first line of what it says, where that is not long."""
+    return (str(error).strip() or "out of memory").splitlines()[0][:200]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from twofold.data import NO_TEST_SPLIT, ImageSet
-from twofold.errors import require
+from twofold.errors import enough_memory, require
 from twofold.evaluation import (
     Evaluation,
     Subject,
@@ -33,6 +33,10 @@ from twofold.versions import versions
 _SEEN = (
     "pretraining read other pictures or other splits than these: some of the test pictures may have been among its "
     "unlabelled ones"
+)
+_LESS_MEMORY = (
+    "Close other programs, compute with --device cpu, or leave finetune and supervised, which take most, out of "
+    "--protocol."
 )
 
 
@@ -80,6 +84,7 @@ def evaluate(
     needs_head = "layers" in asked.protocols or finetune_from != "h"
     with (
         writing_alone(record.evaluation_lock, f"'{record.folder}' is being evaluated by another process", "RUN"),
+        enough_memory("the evaluation", _LESS_MEMORY),
         loaded.hardware.arithmetic(),
     ):
         evaluation = evaluate_encoder(
@@ -155,6 +160,7 @@ def transfer(
     }
     with (
         writing_alone(record.transfer_lock, f"'{record.folder}' is being transferred by another process", "RUN"),
+        enough_memory("the transfer", _LESS_MEMORY),
         loaded.hardware.arithmetic(),
     ):
         for name, images in targets.items():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NoReturn
 
-from twofold.errors import TwofoldError, is_out_of_memory
+from twofold.errors import TwofoldError, is_out_of_memory, said_of
 from twofold.escapes import visible
 from twofold.flags import Settings
 
@@ -32,9 +32,8 @@ def told(command: str | None, commands: Commands) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        said = (str(error).strip() or "out of memory").splitlines()[0][:200]
         flags = flags_of(commands[command]) if command else frozenset()
-        _fail(f"the memory is not enough ({said}). {_less_memory(flags)}")
+        _fail(f"the memory is not enough ({said_of(error)}). {_less_memory(flags)}")
     except BrokenPipeError:  # the reader of our output went away, as in `twofold --help | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

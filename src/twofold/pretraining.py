@@ -13,7 +13,7 @@ import torch
 
 from twofold.data import ImageSet, Loader, load_images
 from twofold.distributed import Alone, World, open_world
-from twofold.errors import DivergedError, NotFiniteError, TwofoldError
+from twofold.errors import DivergedError, NotFiniteError, TwofoldError, enough_memory
 from twofold.files import write_json
 from twofold.graphed import build_step
 from twofold.looking import Monitor, build_look, epochs_of
@@ -47,6 +47,7 @@ from twofold.versions import versions
 BuildMonitor = Callable[[ImageSet, Recipe, Hardware], Monitor | None]
 
 _METRIC_ROWS = 400
+_LESS_MEMORY = "Give --chunk 64 or --memory 8GiB, or a smaller --batch-size, --size-px or --encoder."
 _FAILED = 2**16  # beyond every signal
 
 
@@ -80,6 +81,7 @@ def pretrain(
         record = world.from_first(lambda: begun_with(run, recipe))
         hardware = world.in_turn(lambda: _resolve(run, record, recipe, world))
         stack.enter_context(hardware.arithmetic())
+        stack.enter_context(enough_memory(_work(recipe), _LESS_MEMORY))
         world.in_turn(lambda: require_encoder(recipe))
         world.from_first(lambda: require_room(run, recipe))
         images = world.in_turn(lambda: _open_images(data, recipe, cache, allow_outside, show_progress=world.is_first))
@@ -117,6 +119,12 @@ def _resolve(run: Run, record: dict[str, Any] | None, recipe: Recipe, world: Wor
             f"{kind}. Give --device {kind}."
         )
     return hardware
+
+
+def _work(recipe: Recipe) -> str:
+    schedule, encoder = recipe.schedule, recipe.encoder.encoder
+    chunks = f" in chunks of {schedule.chunk:,}" if schedule.chunk else ""
+    return f"training {encoder} on {schedule.batch_size:,} images of {recipe.views.size_px} px a step{chunks}"
 
 
 def _open_images(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from twofold.data.parallel import in_order
 from twofold.encoders import build_encoder
-from twofold.errors import TwofoldError, require
+from twofold.errors import TwofoldError, enough_memory, require
 from twofold.files import write_atomically
 from twofold.finite import require_finite
 from twofold.heads import build_head
@@ -66,10 +66,11 @@ class Loaded:
     def _parts(self, images: Iterator[Any], batch_size: int) -> Iterator[Float[ndarray, "m d"]]:
         place = 0
         while batch := list(islice(images, batch_size)):
-            x = torch.cat(self._views(batch, place))
-            self.encoder.eval()
-            with torch.inference_mode(), self.hardware.arithmetic(), self.hardware.autocast():
-                h = self.encoder(x.to(self.hardware.device)).float().cpu().numpy()
+            with enough_memory(f"{len(batch)} images at a time", "Give a smaller batch_size."):
+                x = torch.cat(self._views(batch, place))
+                self.encoder.eval()
+                with torch.inference_mode(), self.hardware.arithmetic(), self.hardware.autocast():
+                    h = self.encoder(x.to(self.hardware.device)).float().cpu().numpy()
             require_finite(h)
             yield h
             place += len(batch)
