@@ -17,8 +17,7 @@ from twofold.recipe import Recipe
 from twofold.runtime.console import console
 from twofold.runtime.device import Hardware
 from twofold.training import NEVER, TrainState, build_state, load_state_dict, state_dict, train_step
-from twofold.views.packed import pack
-from twofold.views.uniform import uniform_views
+from twofold.views import geometry
 
 N = 12
 CPU = Hardware(torch.device("cpu"), "fp32")
@@ -33,12 +32,7 @@ def pictures(seed: int, side: int = 20) -> ImageBatch:
 @pytest.fixture(autouse=True)
 def same_views(monkeypatch: pytest.MonkeyPatch) -> None:
     """Queued steps make views as a device does, so that nothing else can differ."""
-
-    def made(images: Tensor, sizes: Tensor, draws: Any, *, size_px: int, interpolation: str, compiled: bool) -> Tensor:
-        packed = pack(draws, sizes.repeat(2, 1), size_px=size_px)
-        return uniform_views(images, packed, size_px=size_px, interpolation=interpolation)
-
-    monkeypatch.setattr("twofold.training.two_views", made)
+    monkeypatch.setattr(geometry, "on_device", lambda _: True)
 
 
 def step_of(state: TrainState, recipe: Recipe, *, as_graph: bool, record: Any = tape.record) -> Callable[..., Any]:

@@ -1,7 +1,7 @@
 """Whatever computes on a device computes the same on a pretended GPU, mixes nothing with the host, and seldom waits."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,7 @@ from twofold.runtime.progress import ProgressLine
 from twofold.runtime.randomness import seed_random
 from twofold.runtime.record import Run
 from twofold.training import TrainState, build_state, train_step
-from twofold.views import Draw, build_policy, center_view, one_view, sample_rows, sample_views, two_views
-from twofold.views.packed import pack
-from twofold.views.uniform import uniform_views
+from twofold.views import build_policy, center_view, geometry, one_view, sample_rows, sample_views, two_views
 
 CPU = torch.device("cpu")
 N = 16
@@ -234,12 +232,7 @@ def test_what_is_dense_on_a_device_is_what_is_tiled_on_the_host(gpu: Device) -> 
 @pytest.fixture
 def same_views(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host makes views as a device does, so that nothing but the steps can differ."""
-
-    def made(images: Tensor, sizes: Tensor, draws: Sequence[Draw], *, compiled: bool, **how: Any) -> Tensor:
-        packed = pack(draws, sizes.repeat(2, 1), size_px=how["size_px"]).to(images.device)
-        return uniform_views(images, packed, compiled=compiled, **how)
-
-    monkeypatch.setattr("twofold.training.two_views", made)
+    monkeypatch.setattr(geometry, "on_device", lambda _: True)
 
 
 def trained(

@@ -33,7 +33,7 @@ def crop_boxes(values: Float[Tensor, "n 22"], sizes: Int64[Tensor, "n 2"]) -> In
 def central_boxes(sizes: Int64[Tensor, "n 2"], crop_fraction: float = 1.0) -> Int64[Tensor, "n 4"]:
     """The central square of each picture whose side is `crop_fraction`, in (0, 1], of the picture's short side."""
     full = sizes.cpu()
-    side = (full.amin(dim=1, keepdim=True) * crop_fraction).round().long().clamp(min=1).expand(-1, 2)
+    side = (torch.minimum(full[:, :1], full[:, 1:]) * crop_fraction).round().long().clamp(min=1).expand(-1, 2)
     corner = ((full - side) / 2).round().long()
     return torch.cat([corner, side], dim=1)
 

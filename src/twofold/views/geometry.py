@@ -32,7 +32,7 @@ def crop(
     to [0, 1] (bicubic overshoots). `interpolation` is bilinear or bicubic. Equals torchvision's resized_crop. On a CPU
     bilinear views of 96 px and more are made of uint8 pictures in 8 bits, as in Pillow: rounded to whole 255ths.
     """
-    if images.device.type != "cpu":
+    if on_device(images):
         down, across = resize_lines(boxes, size_px=size_px, flipped=flipped)
         there = sent(torch.cat([down, across], dim=1), images.device)
         return crop_alike(images, there[:, :LINE], there[:, LINE:], size_px=size_px, interpolation=interpolation)
@@ -42,6 +42,11 @@ def crop(
     if images.dtype == torch.uint8:
         views.div_(255)
     return views.clamp_(0, 1)
+
+
+def on_device(images: Tensor) -> bool:
+    """Whether every image takes the same way; on a CPU, which waits for nothing, what is not due is left out."""
+    return images.device.type != "cpu"
 
 
 def crop_alike(

@@ -28,7 +28,6 @@ from twofold.views.sample import Draw
 FRAME = 2 * LINE
 _SHARP = 1e12  # a kernel of one tap
 _BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = range(4)
-_STEPS = 3  # of brightness, contrast and saturation: before the change of hue at most so many, and after it
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,14 @@ def framing(
     draws: Sequence[Draw], sizes: Int64[Tensor, "m 2"]
 ) -> tuple[Int64[Tensor, "m 4"], Bool[Tensor, "m"] | None, list[Draw]]:
     """The box of each view, which of them are flipped (None: none), and the draws left after crop and flip."""
-    boxes, rest = central_boxes(sizes), list(draws)
-    if rest and rest[0].op.name == "crop":
-        crop = rest.pop(0)
-        boxes = torch.where(crop.active[:, None], crop_boxes(crop.values, sizes), boxes)
+    rest = list(draws)
+    crop = rest.pop(0) if rest and rest[0].op.name == "crop" else None
+    if crop is None:
+        boxes = central_boxes(sizes)
+    else:
+        boxes = crop_boxes(crop.values, sizes)
+        if not crop.active.all():
+            boxes = torch.where(crop.active[:, None], boxes, central_boxes(sizes))
     flipped = rest.pop(0).active if rest and rest[0].op.name == "flip" else None
     return boxes, flipped, rest
 
@@ -109,17 +112,16 @@ def _jitter(draw: Draw, _size_px: int) -> Tensor:
     An image's hue comes at one of four places, so its order is at most three such steps, hue, and three more; the steps
     that it has not got have f = 1.
     """
-    factors, order = draw.values[:, :4], draw.values[:, 4:].long()
-    hue_at = (order == _HUE).float().argmax(dim=1, keepdim=True)
-    columns = [6 * torch.where(draw.active, factors[:, _HUE], 0.0)[:, None]]
-    for first in (0, 1):  # the steps before the change of hue hold the places 0, 1, 2, those after it 1, 2, 3
-        for place in range(first, first + _STEPS):
-            op = order[:, place : place + 1]
-            due = draw.active[:, None] & ((place > hue_at) if first else (place < hue_at))
-            factor = torch.where(due, factors.gather(1, op), 1.0)
-            rest = 1 - factor
-            columns += [factor, torch.where(op == _CONTRAST, rest, 0.0), torch.where(op == _SATURATION, rest, 0.0)]
-    return torch.cat(columns, dim=1)
+    order = draw.values[:, 4:].long()
+    place = torch.arange(4)
+    hue_at = (order == _HUE).long() @ place
+    due = torch.stack([place[:-1] < hue_at[:, None], place[1:] > hue_at[:, None]], dim=1) & draw.active[:, None, None]
+    op = torch.stack([order[:, :-1], order[:, 1:]], dim=1)  # (m, 2, 3): before the change of hue, and after it
+    factor = torch.where(due, draw.values[:, :4].gather(1, op.flatten(1)).view(op.shape), 1.0)
+    rest = 1 - factor
+    steps = torch.stack([factor, rest * (op == _CONTRAST), rest * (op == _SATURATION)], dim=3)
+    hue = 6 * draw.values[:, _HUE] * draw.active
+    return torch.cat([hue[:, None], steps.flatten(1)], dim=1)
 
 
 _COLUMNS: dict[str, Callable[[Draw, int], Tensor]] = {

@@ -34,7 +34,7 @@ def two_views(
     On a device the ops may be `compiled`; the first call then takes long.
     """
     n, c = images.shape[:2]
-    if images.device.type != "cpu":
+    if geometry.on_device(images):
         return _on_device(images, sizes.repeat(2, 1), draws, size_px, interpolation, compiled)
     views = torch.empty(2 * n, c, size_px, size_px)
     for rows in (slice(0, n), slice(n, 2 * n)):
@@ -52,7 +52,7 @@ def one_view(
     interpolation: str,
 ) -> Float[Tensor, "n c {size_px} {size_px}"]:
     """A single random view of every image, as `two_views` makes each of its two; `draws` is from `sample_rows`."""
-    if images.device.type != "cpu":
+    if geometry.on_device(images):
         return _on_device(images, sizes, draws, size_px, interpolation)
     views = torch.empty(len(images), images.shape[1], size_px, size_px)
     _fill(views, images, sizes, draws, interpolation)
