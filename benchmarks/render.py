@@ -188,13 +188,28 @@ def speedrun(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def host(result: dict[str, Any]) -> list[str]:
+    lines = [
+        "## The host's share of a step on a GPU (`benchmarks/host.py`)",
+        "",
+        f"Drawing, packing and starting a recorded step of 512 images at 32 px, the device left out; CPU time of one "
+        f"thread, median of {result['rounds']} rounds. {_where(result)}",
+        "",
+        "| policy | ms a step (lowest to highest) |",
+        "|---|---|",
+    ]
+    for name, row in result["policies"].items():
+        lines.append(f"| {name} | {row['ms']:.2f} ({row['low']:.2f} to {row['high']:.2f}) |")
+    return lines
+
+
 def gpu(result: dict[str, Any]) -> list[str]:
     return render_gpu.gpu(result, load("gpu-before"))
 
 
 def main() -> None:
     lines = ["# What was measured", "", "Written by `python benchmarks/render.py` from `benchmarks/results/`."]
-    for render in (loss, batch, processes, views, endtoend, compiled, speedrun, gpu):
+    for render in (loss, batch, processes, views, endtoend, compiled, speedrun, host, gpu):
         result = load(render.__name__)
         if result:
             lines += ["", *render(result)]
