@@ -20,6 +20,7 @@ PYTHONS = {"oldest": "3.11", "torch211": "3.12", "python313": "3.13"}
 TESTS = [
     *(f"tests/distributed/test_{name}.py" for name in ("batch_norm", "failing", "launcher", "process", "rendezvous")),
     *("tests/losses", "tests/optim", "tests/views", "tests/encoders", "tests/test_model.py", "tests/test_chunks.py"),
+    *("tests/test_graphed.py", "tests/test_pretend_cuda.py"),
     *("tests/test_health.py", "tests/test_pretraining.py", "tests/data/test_tables.py", "tests/runtime"),
     *("tests/test_evaluating.py", "tests/test_cli.py"),  # nothing beside a conftest.py: the oldest jaxtyping refuses it
 ]

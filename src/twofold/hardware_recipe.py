@@ -18,8 +18,8 @@ class HardwareRecipe:
     compile: Annotated[
         bool,
         Help(
-            "compile the encoder by torch.compile, on a GPU the views too, and record a step as one CUDA graph: 2.4 times "
-            "as fast on the H200 tried, slower on the CPU tried; the first step takes a minute, rounding differs"
+            "compile the encoder by torch.compile, on a GPU the views too, and record a step as one CUDA graph: the "
+            "first step takes a minute, rounding differs; 2.4 times as fast on the H200 tried, slower on the CPU tried"
         ),
     ] = False
     deterministic: Annotated[
