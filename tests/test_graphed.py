@@ -1,5 +1,6 @@
 """A step that is recorded once and started again does what the queued step does, and to the same state."""
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -72,6 +73,7 @@ RECIPES = {
     "sgd": SMALL.with_settings(optimizer="sgd"),
     "sgd without momentum": SMALL.with_settings(optimizer="sgd", momentum=0.0),
     "lars": SMALL.with_settings(optimizer="lars"),
+    "adamw": SMALL.with_settings(optimizer="adamw"),
     "triplet": SMALL.with_settings(optimizer="sgd", loss="triplet", semi_hard=True),
     "simclr": SMALL.with_settings(optimizer="sgd", policy="simclr"),
 }
@@ -117,6 +119,40 @@ def test_recording_in_the_middle_of_a_run_changes_nothing() -> None:
         step(pictures(number), lr=0.02 * (number + 1))
     require_alike(whole, again)
     assert int(again.first_bad_step) == NEVER - 5
+
+
+@pytest.mark.parametrize("name", ["adamw", "lars"])
+def test_a_run_goes_on_in_a_graph_where_a_checkpoint_ended(name: str) -> None:
+    recipe = RECIPES[name]
+    whole, _ = trained(recipe, as_graph=True)
+    state = began(recipe)
+    step = step_of(state, recipe, as_graph=True)
+    for number in range(2):
+        step(pictures(number), lr=0.02 * (number + 1))
+    saved = copy.deepcopy(state_dict(state))
+    assert all(type(group["lr"]) is float for group in saved["optimizer"]["param_groups"])
+    again = began(recipe)
+    load_state_dict(again, saved)
+    step = step_of(again, recipe, as_graph=True)
+    for number in range(2, 4):
+        step(pictures(number), lr=0.02 * (number + 1))
+    require_alike(whole, again)
+
+
+def test_the_way_an_optimizer_computes_is_not_that_of_a_checkpoint() -> None:
+    """One written where no graph was recorded would keep an optimizer from being in one."""
+    recipe, world = RECIPES["adamw"], World()
+    hardware = Hardware(torch.device("cpu"), "fp32", compiled=True)
+    saved = state_dict(build_state(recipe, CPU, peak=0.1, world=world))
+    state = build_state(recipe, hardware, peak=0.1, world=world)
+    groups = [dict(group, params=None) for group in state.optimizer.param_groups]
+    assert all(group["capturable"] for group in groups)
+    assert not any(group["capturable"] for group in saved["optimizer"]["param_groups"])
+    load_state_dict(state, saved)
+    assert [dict(group, params=None) for group in state.optimizer.param_groups] == groups
+    saved["optimizer"]["param_groups"][0]["weight_decay"] = 0.25  # what it computes is
+    load_state_dict(state, saved)
+    assert state.optimizer.param_groups[0]["weight_decay"] == 0.25
 
 
 def test_a_loss_that_is_not_finite_is_noted_with_its_step() -> None:

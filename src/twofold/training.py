@@ -24,6 +24,7 @@ from twofold.runtime.randomness import weights_of_seed
 from twofold.views import Draw, build_policy, sample_views, take_rows, two_views
 
 NEVER = 2**62
+_WAYS = ("foreach", "fused", "capturable")  # of an optimizer to compute the same
 
 
 @dataclass
@@ -143,7 +144,14 @@ def state_dict(state: TrainState) -> dict[str, Any]:
 
 
 def load_state_dict(state: TrainState, values: dict[str, Any]) -> None:
-    """Put a checkpoint's values into a state that was built from the same recipe."""
+    """Put a checkpoint's values into a state that was built from the same recipe.
+
+    How the optimizer computes stays as built here: the checkpoint may be of a version or a flag that chose another way.
+    Not while a step of this state is a CUDA graph, which goes on with the tensors that it was recorded with.
+    """
     state.model.load_state_dict(values["model"])
-    state.optimizer.load_state_dict(values["optimizer"])
+    ways = [{name: group[name] for name in _WAYS if name in group} for group in state.optimizer.param_groups]
+    optimizer = {**values["optimizer"]}
+    optimizer["param_groups"] = [{**group, **way} for group, way in zip(optimizer["param_groups"], ways, strict=True)]
+    state.optimizer.load_state_dict(optimizer)
     state.step, state.elapsed_s = values["step"], values["elapsed_s"]
