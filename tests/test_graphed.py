@@ -1,6 +1,7 @@
 """A step that is recorded once and started again does what the queued step does, and to the same state."""
 
 import copy
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 import tape
 from small_recipe import SMALL
+from twofold import graphed
 from twofold.data import ImageBatch
 from twofold.distributed import World
 from twofold.graphed import GraphedStep, build_step
@@ -24,10 +26,11 @@ N = 12
 CPU = Hardware(torch.device("cpu"), "fp32")
 
 
-def pictures(seed: int, side: int = 20) -> ImageBatch:
+def pictures(seed: int, side: int = 20, *, mixed: bool = False) -> ImageBatch:
     draw = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (N, 3, side, side), generator=draw, dtype=torch.uint8)
-    return ImageBatch(images, torch.randint(side // 2, side + 1, (N, 2), generator=draw))
+    sizes = torch.randint(side // 2, side + 1, (N, 2), generator=draw)
+    return ImageBatch(images, sizes if mixed else torch.full_like(sizes, side))
 
 
 @pytest.fixture(autouse=True)
@@ -166,14 +169,77 @@ def test_a_loss_that_is_not_finite_is_noted_with_its_step() -> None:
     assert int(state.first_bad_step) == 1
 
 
-def test_a_batch_on_another_canvas_is_queued() -> None:
-    recipe = RECIPES["sgd"]
+class Tapes:
+    """Recordings; of each the number of times it was started again."""
+
+    def __init__(self) -> None:
+        self.started: list[int] = []
+        self.kept: list[weakref.ref[Any]] = []  # their results
+
+    def __call__(self, work: Callable[[], Tensor], device: torch.device) -> tuple[Callable[[], object], Tensor]:
+        assert not any(found() is not None for found in self.kept), "two recordings at once take twice the memory"
+        replay, found = tape.record(work, device)
+        number = len(self.started)
+        self.started.append(0)
+        self.kept.append(weakref.ref(found))
+
+        def counted() -> None:
+            self.started[number] += 1
+            replay()
+
+        return counted, found
+
+
+@pytest.mark.parametrize("name", ["sgd", "simclr"])
+@pytest.mark.parametrize(
+    ("first_is_mixed", "started"),
+    [(True, [4]), (False, [1, 3])],
+    ids=["every batch is mixed", "the first fills its canvas"],
+)
+def test_pictures_of_several_sizes_need_one_recording(name: str, first_is_mixed: bool, started: list[int]) -> None:
+    """Every batch has a canvas of its own. None of them may be left to the host, and no recording kept beside."""
+    recipe, tapes = RECIPES[name], Tapes()
     states = [began(recipe), began(recipe)]
     for state, as_graph in zip(states, (False, True), strict=True):
-        step = step_of(state, recipe, as_graph=as_graph)
+        step = step_of(state, recipe, as_graph=as_graph, record=tapes)
         for number, side in enumerate((20, 24, 20, 28)):
-            step(pictures(number, side), lr=0.05)
+            step(pictures(number, side, mixed=first_is_mixed or number > 0), lr=0.05)
     require_alike(*states)
+    assert tapes.started == started
+
+
+def test_pictures_of_one_size_are_in_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, tapes = RECIPES["sgd"], Tapes()
+    step = step_of(began(recipe), recipe, as_graph=True, record=tapes)
+    step(pictures(0), lr=0.05)
+    monkeypatch.setattr(graphed, "uniform_views", None)  # the host makes no views any more
+    monkeypatch.setattr(graphed, "make_views", None)
+    step(pictures(1), lr=0.05)
+    assert tapes.started == [2]
+
+
+def test_what_a_checkpoint_leaves_out_is_put_back_after_the_recording_too() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("passes", torch.zeros(()), persistent=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.passes += 1
+            return x
+
+        def get_extra_state(self) -> Any:
+            return {"no": "tensor"}
+
+        def set_extra_state(self, state: Any) -> None:
+            pass
+
+    state = began(RECIPES["sgd"])
+    state.model.encoder.layer1.append(Counting())
+    step = step_of(state, RECIPES["sgd"], as_graph=True)
+    for number in range(3):
+        step(pictures(number), lr=0.05)
+    assert float(state.model.encoder.layer1[-1].passes) == 3
 
 
 def test_what_cannot_be_recorded_is_queued_and_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,13 +264,68 @@ def test_what_cannot_be_recorded_is_queued_and_said(capsys: pytest.CaptureFixtur
     assert console.quiet or "cannot be one CUDA graph (operation not permitted when stream is capturing)" in said
 
 
-def test_out_of_memory_is_not_taken_for_a_step_that_cannot_be_recorded() -> None:
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("no room: out of memory"), RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")]
+)
+def test_out_of_memory_is_not_taken_for_a_step_that_cannot_be_recorded(error: RuntimeError) -> None:
     def full(*_: Any) -> Any:
-        raise torch.OutOfMemoryError("no room")
+        raise error
 
     step = step_of(began(RECIPES["sgd"]), RECIPES["sgd"], as_graph=True, record=full)
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(type(error), match=str(error)):
         step(pictures(0), lr=0.05)
+
+
+def test_an_error_without_words_is_said_by_its_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(*_: Any) -> Any:
+        raise NotImplementedError
+
+    step = step_of(began(RECIPES["sgd"]), RECIPES["sgd"], as_graph=True, record=refuse)
+    for number in range(2):
+        step(pictures(number), lr=0.05)
+    assert console.quiet or capsys.readouterr().out.count("CUDA graph (NotImplementedError)") == 1
+
+
+class _Plain:
+    """A device, a stream or a graph."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        pass
+
+    def wait_stream(self, _: Any) -> None:
+        pass
+
+
+class _Ending(_Plain):
+    """A recording in which something goes wrong cannot be ended either, as CUDA says."""
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is not None:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+
+@pytest.mark.parametrize("reason", [KeyboardInterrupt, torch.OutOfMemoryError, ZeroDivisionError])
+def test_the_end_of_a_broken_recording_does_not_hide_what_broke_it(
+    reason: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("device", "Stream", "current_stream", "stream", "CUDAGraph"):
+        monkeypatch.setattr(torch.cuda, name, _Plain)
+    monkeypatch.setattr(torch.cuda, "graph", _Ending)
+    passes = iter([None, None, None, reason])
+
+    def work() -> Tensor:
+        if (error := next(passes)) is not None:
+            raise error
+        return torch.zeros(())
+
+    with pytest.raises(reason):
+        graphed.record_graph(work, torch.device("cuda", 0))
 
 
 @pytest.mark.parametrize(
@@ -218,23 +339,24 @@ def test_where_a_graph_is_recorded(compiled: bool, chunk: int | None, is_graph: 
     assert isinstance(step, partial) is not is_graph
 
 
-@pytest.mark.parametrize("broken", ["rate", "step", "images", "drawn"])
+@pytest.mark.parametrize("broken", ["rate", "step", "images", "drawn", "x"])
 def test_what_stays_as_recorded_is_seen(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison fails where one of the buffers keeps what it held when the step was recorded."""
-    name = {"rate": "_lr", "step": "_step", "images": "_images", "drawn": "_drawn"}[broken]
     begin = GraphedStep._begin
 
-    def begin_and_forget(self: GraphedStep, batch: ImageBatch, drawn: Any) -> None:
-        begin(self, batch, drawn)
-        held = getattr(self, name)
-        copy = type(held)(held.ops, held.widths, held.columns.clone()) if name == "_drawn" else held.clone()
-        setattr(self, name, copy)
+    def begin_and_forget(self: GraphedStep, batch: ImageBatch, draws: Any) -> None:
+        begin(self, batch, draws)
+        if broken in ("rate", "step"):
+            name = {"rate": "_lr", "step": "_step"}[broken]
+            setattr(self, name, getattr(self, name).clone())
+        else:
+            held: Any = self._input
+            setattr(held, f"_{broken}", copy.deepcopy(getattr(held, f"_{broken}")))
 
     monkeypatch.setattr(GraphedStep, "_begin", begin_and_forget)
-    test = (
-        test_a_loss_that_is_not_finite_is_noted_with_its_step
-        if broken == "step"
-        else partial(test_a_recorded_step_is_the_queued_step, "sgd")
-    )
+    test = {
+        "step": test_a_loss_that_is_not_finite_is_noted_with_its_step,
+        "x": partial(test_pictures_of_several_sizes_need_one_recording, "sgd", True, [4]),
+    }.get(broken, partial(test_a_recorded_step_is_the_queued_step, "sgd"))
     with pytest.raises(AssertionError):
         test()

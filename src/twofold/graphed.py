@@ -3,7 +3,7 @@
 Legend: n images of a step, k columns of what is drawn for a view.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,12 +12,13 @@ from torch import Tensor
 
 from twofold.data import ImageBatch
 from twofold.distributed import Share, World
-from twofold.recipe import Recipe
+from twofold.errors import is_out_of_memory
+from twofold.recipe import Recipe, ViewsRecipe
 from twofold.runtime.console import say
 from twofold.runtime.device import Hardware
 from twofold.runtime.randomness import seed_random
-from twofold.training import TrainState, learn
-from twofold.views import build_policy, sample_views
+from twofold.training import TrainState, learn, make_views
+from twofold.views import Draw, build_policy, sample_views
 from twofold.views.packed import Packed, pack
 from twofold.views.uniform import uniform_views
 
@@ -55,9 +56,11 @@ def build_step(
 
 
 class GraphedStep:
-    """Does what `queued` does, with one launch; batches on another canvas than the first are queued.
+    """Does what `queued` does, with one launch.
 
-    What changes from step to step lies in buffers of the device: images, what was drawn, the rate, the step's number.
+    What changes from step to step lies in buffers of the device: images and what was drawn, the rate, the step's
+    number. Where the pictures have several sizes, and with them the canvases, the recording begins at the views, which
+    are queued: a graph holds one shape, and another one for each canvas would hold the memory of a step once more.
     """
 
     def __init__(
@@ -75,54 +78,55 @@ class GraphedStep:
         self._world, self._share, self._queued = world, share, queued
         self._record = record or record_graph
         self._policy = build_policy(recipe.views)
-        self._shape: torch.Size | None = None  # of the batch that was recorded
-        self._replay: Callable[[], object] | None = None
+        self._input: _Images | _Views | None = None  # of what is recorded
+        self._recorded: tuple[Callable[[], object], Tensor] | None = None
+        self._cannot = False
 
     def __call__(self, batch: ImageBatch, *, lr: float) -> dict[str, Tensor]:
-        state = self._state
-        drawn = self._draw(batch)
-        if self._shape is None:
-            self._begin(batch, drawn)
-        if self._replay is None or batch.images.shape != self._shape:
+        if self._cannot:
             return self._queued(batch, lr=lr)
-        self._images.copy_(batch.images, non_blocking=True)
-        self._drawn.columns.copy_(_ready(drawn.columns, self._hardware.device), non_blocking=True)
+        state, seed = self._state, self._recipe.schedule.seed
+        draws = sample_views(self._policy, self._share.batch_size, seed=seed, step=state.step)
+        if self._input is None or not self._input.fits(batch):
+            self._begin(batch, draws)
+        if self._input is None or self._recorded is None:
+            return self._queued(batch, lr=lr)
+        self._input.put(batch, draws)
         self._lr.fill_(lr)
         self._step.fill_(state.step)
-        seed_random(self._hardware.device, self._recipe.schedule.seed, state.step, self._world.rank, 0)
-        self._replay()
+        seed_random(self._hardware.device, seed, state.step, self._world.rank, 0)
+        replay, found = self._recorded
+        replay()
         state.step += 1
-        loss, accuracy, entropy = self._found.clone().unbind()  # the next step overwrites what this one found
+        loss, accuracy, entropy = found.clone().unbind()  # the next step overwrites what this one found
         return {"loss": loss, "contrast_accuracy": accuracy, "contrast_entropy": entropy}
 
-    def _draw(self, batch: ImageBatch) -> Packed:
-        seed, size_px = self._recipe.schedule.seed, self._recipe.views.size_px
-        draws = sample_views(self._policy, self._share.batch_size, seed=seed, step=self._state.step)
-        return pack(draws, batch.sizes.repeat(2, 1), size_px=size_px)
-
-    def _begin(self, batch: ImageBatch, drawn: Packed) -> None:
+    def _begin(self, batch: ImageBatch, draws: Sequence[Draw]) -> None:
         """Record a step on this batch; the state is afterwards what it was."""
         device = self._hardware.device
-        self._shape = batch.images.shape
-        self._images, self._drawn = batch.images.to(device, copy=True), drawn.to(device)
+        mixed = self._input is not None or not batch.is_filled()
+        self._input = self._recorded = None  # what an earlier recording holds is free again
         self._lr = torch.zeros((), device=device)
         self._step = torch.zeros((), dtype=torch.int64, device=device)
+        self._input = (_Views if mixed else _Images)(batch, draws, self._recipe.views, self._hardware)
         before = _Kept(self._state)
         try:
-            self._replay, self._found = self._record(self._work, device)
-        except torch.OutOfMemoryError:
-            raise
+            self._recorded = self._record(self._work, device)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
+            if is_out_of_memory(error):
+                raise
+            self._cannot, self._input = True, None
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             say(f"compile: this step cannot be one CUDA graph ({reason}); the host queues its operations one by one.")
         finally:
             before.put_back()
 
     def _work(self) -> Tensor:
-        """All of a step that the device does."""
+        """All of a step that is recorded."""
+        assert self._input is not None
         found = learn(
             self._state,
-            self._make_x,
+            self._input.make_x,
             lr=self._lr,
             step=self._step,
             loss=self._recipe.loss,
@@ -133,11 +137,47 @@ class GraphedStep:
         )
         return torch.stack([found["loss"], found["contrast_accuracy"], found["contrast_entropy"]])
 
-    def _make_x(self, _whole: slice) -> Tensor:
-        views = self._recipe.views
-        how: dict[str, Any] = {"size_px": views.size_px, "interpolation": views.interpolation}
+
+class _Images:
+    """What a recording that begins at the images of one canvas reads."""
+
+    def __init__(self, batch: ImageBatch, draws: Sequence[Draw], views: ViewsRecipe, hardware: Hardware) -> None:
+        self._recipe, self._hardware = views, hardware
+        self._images = batch.images.to(hardware.device, copy=True)
+        self._drawn = self._packed(batch, draws).to(hardware.device)
+
+    def fits(self, batch: ImageBatch) -> bool:
+        return batch.images.shape == self._images.shape
+
+    def put(self, batch: ImageBatch, draws: Sequence[Draw]) -> None:
+        self._images.copy_(batch.images, non_blocking=True)
+        columns = self._packed(batch, draws).columns
+        self._drawn.columns.copy_(_ready(columns, self._hardware.device), non_blocking=True)
+
+    def make_x(self, _whole: slice) -> Tensor:
+        how: dict[str, Any] = {"size_px": self._recipe.size_px, "interpolation": self._recipe.interpolation}
         x = uniform_views(self._images, self._drawn, compiled=self._hardware.compiled, **how)
         return x.contiguous(memory_format=torch.channels_last)
+
+    def _packed(self, batch: ImageBatch, draws: Sequence[Draw]) -> Packed:
+        return pack(draws, batch.sizes.repeat(2, 1), size_px=self._recipe.size_px)
+
+
+class _Views:
+    """What a recording that begins at the views reads."""
+
+    def __init__(self, batch: ImageBatch, draws: Sequence[Draw], views: ViewsRecipe, hardware: Hardware) -> None:
+        self._recipe, self._hardware = views, hardware
+        self._x = make_views(batch, draws, views, hardware)
+
+    def fits(self, _batch: ImageBatch) -> bool:
+        return True
+
+    def put(self, batch: ImageBatch, draws: Sequence[Draw]) -> None:
+        self._x.copy_(make_views(batch, draws, self._recipe, self._hardware))
+
+    def make_x(self, _whole: slice) -> Tensor:
+        return self._x
 
 
 class _Kept:
@@ -145,14 +185,14 @@ class _Kept:
 
     def __init__(self, state: TrainState) -> None:
         self._state = state
-        self._model = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+        self._model = {name: tensor.clone() for name, tensor in _held(state.model)}
         self._bad = state.first_bad_step.clone()
         self._optimizer = {place: tensor.clone() for place, tensor in _moments(state.optimizer)}
 
     @torch.no_grad()
     def put_back(self) -> None:
         """What the optimizer had not got yet becomes zero: as it begins."""
-        for name, tensor in self._state.model.state_dict().items():
+        for name, tensor in _held(self._state.model):
             tensor.copy_(self._model[name])
         self._state.first_bad_step.copy_(self._bad)
         for place, tensor in _moments(self._state.optimizer):
@@ -160,6 +200,12 @@ class _Kept:
                 tensor.copy_(self._optimizer[place])
             else:
                 tensor.zero_()
+
+
+def _held(model: torch.nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Weights and buffers, those among them that a checkpoint leaves out."""
+    yield from model.named_parameters()
+    yield from model.named_buffers()
 
 
 def _moments(optimizer: torch.optim.Optimizer) -> list[tuple[tuple[int, str], Tensor]]:
@@ -185,7 +231,17 @@ def record_graph(work: Callable[[], Tensor], device: torch.device) -> tuple[Call
                 work()
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        # the thread that reads images goes on allocating page-locked memory meanwhile
-        with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
-            found = work()
+        first: list[BaseException] = []
+        try:
+            # the thread that reads images goes on allocating page-locked memory meanwhile
+            with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
+                try:
+                    found = work()
+                except BaseException as error:
+                    first.append(error)
+                    raise
+        except RuntimeError as error:
+            if first and first[0] is not error:  # the end of a broken recording fails too, and would hide the reason
+                raise first.pop() from None
+            raise
     return graph.replay, found

@@ -20,6 +20,10 @@ class ImageBatch:
         """Some of the pictures, on the same canvas."""
         return ImageBatch(self.images[images], self.sizes[images])
 
+    def is_filled(self) -> bool:
+        """Whether every picture fills the canvas."""
+        return bool((self.sizes == torch.tensor(self.images.shape[2:])).all())
+
     def pinned(self) -> "ImageBatch":
         """The pictures in page-locked memory: copies of them to a GPU are several times as fast, and nobody waits.
 
