@@ -15,7 +15,9 @@ import torch
 from pictures import write_pictures
 from twofold import api, benching
 from twofold.benching import flops_per_view, matrix_flops, recommend
+from twofold.data import load_images
 from twofold.errors import TwofoldError
+from twofold.profiling import PARTS, Profile
 from twofold.recipe import Recipe
 from twofold.runtime.device import Hardware
 from twofold.runtime.memory import return_freed_memory
@@ -69,6 +71,32 @@ def test_multiplications_are_counted_as_by_hand() -> None:
     stem, block, head = pixels * 64 * 27, 2 * pixels * 64 * 576, 64 * 64 + 64 * 8
     forward, backward = stem + block + head, stem + 2 * (block + head)  # the pictures get no gradient
     assert flops_per_view(recipe, CPU) == 2 * (forward + backward)
+
+
+def test_multiplications_are_counted_without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda _: pytest.fail("compiled"))
+    recipe = Recipe().with_settings(size_px=16, encoder="resnet10", stages=1, width=0.25, stem="small")
+    assert flops_per_view(recipe.with_settings(compile=True), CPU) == flops_per_view(recipe, CPU)
+
+
+@pytest.mark.parametrize("compile", [True, False])
+def test_each_trial_is_compiled_anew(
+    compile: bool, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the second size would be compiled for any, and torch would compile none after the eighth."""
+    seen: list[str] = []
+
+    def profile(*_: Any, **__: Any) -> Profile:
+        seen.append("measured")
+        return Profile(images=8, steps=1, step_s=1.0, parts_s=dict.fromkeys(PARTS, 0.1))
+
+    monkeypatch.setattr(torch.compiler, "reset", lambda: seen.append("reset"))
+    monkeypatch.setattr(benching, "profile_steps", profile)
+    recipe = Recipe().with_settings(batch_size=8, compile=compile)
+    images = load_images(data, recipe=recipe.data, store_px=24, cache=tmp_path, show_progress=False)
+    for _ in range(2):
+        benching._try(recipe, CPU, images, 1, 1.0, 1.0)
+    assert seen == (["reset", "measured"] if compile else ["measured"]) * 2
 
 
 def test_the_matrix_rate_is_that_of_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:

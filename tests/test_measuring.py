@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -86,6 +87,23 @@ def test_too_little_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_memory_without_a_proper_unit_is_refused(memory: str) -> None:
     with pytest.raises(TwofoldError, match="MiB or GiB, as 4GiB"):
         HardwareRecipe(memory=memory)
+
+
+def test_a_chunk_is_chosen_without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine sizes: beyond eight torch compiles no more, and a run would go on uncompiled."""
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda _: pytest.fail("compiled"))
+    seen: list[Hardware] = []
+
+    def step(_state: Any, recipe: Recipe, hardware: Hardware, *_: Any) -> torch.Tensor:
+        assert not recipe.hardware.compile
+        seen.append(hardware)
+        return torch.zeros(())
+
+    monkeypatch.setattr(measuring, "build_step", stepping(step))
+    recipe = TINY.with_settings(batch_size=64, memory="64GiB", compile=True)
+    choose_chunk(recipe, replace(CPU, compiled=True), World(), pictures(64), memory=2**36)
+    assert seen
+    assert not any(hardware.compiled for hardware in seen)
 
 
 _PEAK = """

@@ -1,8 +1,10 @@
 """The parts of a step: they add up, and what is slowed is what is seen."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -12,8 +14,9 @@ from twofold import profiling, training
 from twofold.data import ImageSet, load_images
 from twofold.distributed import World
 from twofold.losses import build as choosing
-from twofold.profiling import PARTS, Profile, profile_steps
+from twofold.profiling import PARTS, Profile, profile_steps, show_profile
 from twofold.recipe import Recipe
+from twofold.runtime.console import console
 from twofold.runtime.device import Hardware
 
 CPU = Hardware(torch.device("cpu"), "fp32")
@@ -124,3 +127,17 @@ def test_the_peak_is_measured_on_request(images: ImageSet, tmp_path: Path) -> No
     peak = profiled(images, measure_memory=True).peak_bytes
     assert peak is not None
     assert peak > 2**20
+
+
+def test_a_step_that_training_does_as_one_graph_is_told_apart(
+    images: ImageSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its parts are measured one by one, so the table is not about the speed of the run."""
+    share, hardware = World().share(8, None), replace(CPU, compiled=True)
+    plain, graph = (profile_steps(TINY, one, images, world=World(), share=share, steps=3) for one in (CPU, hardware))
+    assert (plain.trained_as_graph, graph.trained_as_graph) == (False, True)
+    assert graph.to_dict()["trained_as_graph"] is True
+    with mock.patch.object(console, "quiet", False):
+        for profile, said in ((plain, False), (graph, True)):
+            show_profile(profile)
+            assert ("as one CUDA graph" in " ".join(capsys.readouterr().out.split())) is said

@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from twofold.data import ImageSet
 from twofold.distributed import World
 from twofold.errors import TwofoldError, is_out_of_memory
-from twofold.profiling import profile_steps
+from twofold.graphed import is_recorded
+from twofold.profiling import GRAPH_NOTE, profile_steps
 from twofold.recipe import Recipe
 from twofold.runtime.device import Hardware
 from twofold.runtime.memory import return_freed_memory
@@ -49,6 +50,8 @@ def bench_encoders(
         raise TwofoldError(f"the data hold {count} training pictures, but a benchmark needs at least 8. Give more.")
     rate = matrix_flops(hardware)
     say(f"A matrix product in {hardware.precision}: {rate / 1e9:,.0f} GFLOP/s")
+    if is_recorded(hardware, World(), World().share(sizes[0], recipe.schedule.chunk)):
+        say(GRAPH_NOTE.replace("this step", "a step"))
     encoders = list(_encoders(recipe))
     tried: list[Trial | Failure] = []
     skipped: list[str] = []
@@ -122,7 +125,7 @@ def matrix_flops(hardware: Hardware) -> float:
 
 def flops_per_view(recipe: Recipe, hardware: Hardware) -> int:
     """Multiplications and additions of encoder and head for one view, forward and backward."""
-    model = build_state(recipe, hardware, peak=1.0, world=World()).model
+    model = build_state(recipe.with_settings(compile=False), hardware, peak=1.0, world=World()).model
     side = recipe.views.size_px
     x = torch.zeros(2, recipe.data.channels, side, side, device=hardware.device)
     with forked_random(hardware.device), FlopCounterMode(display=False) as counter:
@@ -139,6 +142,8 @@ def _encoders(recipe: Recipe) -> Iterator[tuple[str, float]]:
 
 def _try(recipe: Recipe, hardware: Hardware, images: ImageSet, flops: int, rate: float, seconds: float) -> Trial:
     return_freed_memory()
+    if recipe.hardware.compile:
+        torch.compiler.reset()  # for one size, as in training; beyond eight in all torch would compile nothing more
     size = recipe.schedule.batch_size
     profile = profile_steps(
         recipe,

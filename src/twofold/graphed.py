@@ -50,9 +50,14 @@ def build_step(
         world=world,
         share=share,
     )
-    if hardware.compiled and world.size == 1 and len(share.chunks) == 1:
+    if is_recorded(hardware, world, share):
         return GraphedStep(queued, state, recipe, hardware, world, share)
     return queued
+
+
+def is_recorded(hardware: Hardware, world: World, share: Share) -> bool:
+    """Whether training starts each step as one CUDA graph."""
+    return hardware.compiled and world.size == 1 and len(share.chunks) == 1
 
 
 class GraphedStep:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from statistics import median
 
@@ -118,8 +119,11 @@ def choose_chunk(recipe: Recipe, hardware: Hardware, world: World, batch: ImageB
 
     Measured with steps of two chunks each, the chunk doubled until the next would not fit: a straight line through the
     last two peaks tells. `batch` holds this process' images of one step. On a GPU, no more than is free there.
+    Nothing is compiled: each size would be compiled anew, and after eight of them torch gives up and compiles no more,
+    the run's own step neither. What is compiled needs as much memory or less, since fewer results are kept.
     Raises TwofoldError where not even the smallest chunk fits.
     """
+    recipe, hardware = recipe.with_settings(compile=False), replace(hardware, compiled=False)
     whole, unit = recipe.schedule.batch_size, 2 * world.size
     memory = _limited(memory, hardware.device, world)
     state, rest = (

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from twofold.data import ImageBatch, ImageSet, Loader, rows_of_step
 from twofold.distributed import Share, World
+from twofold.graphed import is_recorded
 from twofold.measuring import warm_up
 from twofold.recipe import Recipe
 from twofold.runtime.console import console
@@ -32,6 +33,10 @@ _MEANING = {
     "optimizer": "new weights",
     "rest": "contrastive accuracy, sums over processes, bookkeeping",
 }
+GRAPH_NOTE = (
+    "Measured with each operation queued by the host. Training starts this step as one CUDA graph, which is faster: "
+    "its speed is the images/s of the run."
+)
 _FEWEST = 3
 _TRIAL_LR = 1e-9
 
@@ -45,6 +50,7 @@ class Profile:
     step_s: float
     parts_s: dict[str, float]
     peak_bytes: int | None = None
+    trained_as_graph: bool = False  # measured part by part, which training does not wait for
 
     @property
     def images_per_s(self) -> float:
@@ -75,6 +81,7 @@ class Profile:
             "images_per_s": self.images_per_s,
             "encoder_share": self.encoder_share,
             "parts_s": self.parts_s,
+            "trained_as_graph": self.trained_as_graph,
         }
 
 
@@ -92,8 +99,9 @@ def profile_steps(
     """Profile real training steps on a state of their own, after some that warm up; no weight of a run is touched.
 
     Parts end where a hook is called, and the device is waited for there, so that a GPU's work counts where it was
-    asked for. Where a batch goes through the model in chunks, the loss counts among the views. `seconds` ends it
-    early, after at least three steps (for one process). `measure_memory` takes the peak of a step of its own.
+    asked for. So a step that training starts as one CUDA graph is queued here. Where a batch goes through the model in
+    chunks, the loss counts among the views. `seconds` ends it early, after at least three steps (for one process).
+    `measure_memory` takes the peak of a step of its own.
     """
     state, rows = build_state(recipe, hardware, peak=_TRIAL_LR, world=world), images.rows("train")
     clock, own = _Clock(state, hardware.device), share.positions.numpy()
@@ -141,6 +149,7 @@ def profile_steps(
         step_s=median(totals),
         parts_s={part: median(one[part] for one in taken) for part in PARTS},
         peak_bytes=peak_bytes,
+        trained_as_graph=is_recorded(hardware, world, share),
     )
 
 
@@ -157,7 +166,10 @@ def show_profile(profile: Profile) -> None:
         table.add_row(part, f"{seconds * 1e3:,.1f}", f"{seconds / profile.step_s:.1%}", _MEANING[part])
     table.add_row("step", f"{profile.step_s * 1e3:,.1f}", "", f"{profile.images_per_s:,.0f} images/s")
     console.print(table)
-    console.print(f"Encoder and head: {profile.encoder_share:.1%} of a step.\n", markup=False)
+    console.print(f"Encoder and head: {profile.encoder_share:.1%} of a step.", markup=False)
+    if profile.trained_as_graph:
+        console.print(GRAPH_NOTE, markup=False)
+    console.print()
 
 
 class _Clock:

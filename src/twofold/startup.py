@@ -1,6 +1,7 @@
 """The start of a run: say what was found and decided, write it down."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,8 @@ def _first_views(recipe: Recipe, hardware: Hardware, images: ImageSet) -> bytes:
     shown = slice(0, SHEET_PAIRS)
     batch = images.read(rows_of_step(images.rows("train"), size, seed, 0)[shown])
     draws = take_rows(sample_views(build_policy(recipe.views), size, seed=seed, step=0), shown)
-    return view_sheet(make_views(batch, draws, recipe.views, hardware))
+    plain = replace(hardware, compiled=False)  # compiling for so few takes longer than it saves
+    return view_sheet(make_views(batch, draws, recipe.views, plain))
 
 
 def say_found(images: ImageSet, rows: int) -> None:
