@@ -11,7 +11,7 @@ from PIL import Image
 
 from twofold.recipe import EncoderRecipe, Recipe, ScheduleRecipe
 
-HOSTILE = '</script><script>alert("1")</script><b>&amp;'
+HOSTILE = '\x1b[2J\u202e</script><script>alert("1")</script><b>&amp;'
 CLASSES = ["heron", "stork", HOSTILE]
 COUNTS = [[8, 2, 0], [1, 9, 0], [4, 1, 5]]
 ROWS = [

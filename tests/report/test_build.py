@@ -1,15 +1,19 @@
 """The page as a whole: complete, self-contained, safe, and with sections only for what the run holds."""
 
 import re
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pytest
 
-from report.conftest import CLASSES, HOSTILE, ROWS, write_gallery, write_record
+from report.conftest import HOSTILE, ROWS, write_gallery, write_record
 from report.page import Page
 from twofold.errors import TwofoldError
-from twofold.report import build, build_report
+from twofold.escapes import visible
+from twofold.report import build, build_report, charts, template
 from twofold.report.build import offline
 from twofold.report.wording import data_name
 
@@ -27,6 +31,7 @@ ALL = {
 }
 LATER = {"transfer", "classes", "mistakes", "look-alikes"}
 LOADING = {"src", "href", "srcset", "poster", "action", "formaction", "background", "xlink:href"}
+SPELT = visible(HOSTILE)
 
 
 @pytest.fixture
@@ -64,11 +69,11 @@ def test_names_of_strangers_stay_text(run: Path) -> None:
     assert len(page.scripts) == 4  # figures, gallery, plotly, ours
     assert not any("alert" in text for attributes, text in page.scripts if attributes.get("type") is None)
     assert not [tag for tag, _ in page.elements if tag == "b"]
-    for place in (f"{HOSTILE}-0.png", f"truncated {HOSTILE}", f"test cut from {HOSTILE}", f"once {HOSTILE}"):
+    for place in (f"{SPELT}-0.png", f"truncated {SPELT}", f"test cut from {SPELT}", f"once {SPELT}"):
         assert place in page.text
     gallery = page.island("gallery")
-    assert set(gallery["labels"]) == set(CLASSES)
-    assert gallery["paths"][3] == f"test/{HOSTILE}/3.png"
+    assert set(gallery["labels"]) == {"heron", "stork", SPELT}
+    assert gallery["paths"][3] == f"test/{SPELT}/3.png"
 
 
 @pytest.mark.usefixtures("light")
@@ -77,11 +82,40 @@ def test_without_escaping_the_test_above_would_fail(run: Path, monkeypatch: pyte
         def __init__(self, **options: object) -> None:
             super().__init__(**(options | {"autoescape": False}))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(build, "Environment", Careless)
+    monkeypatch.setattr(template, "Environment", Careless)
     build._template.cache_clear()
     page = Page(build_report(run))
     build._template.cache_clear()
     assert [tag for tag, _ in page.elements if tag == "b"]
+
+
+def harmful(page: Page) -> int:
+    """How many control characters a reader of the page meets: in texts, in attributes, in what the scripts are given.
+
+    Among them is what turns the direction of writing around, so that a name's ending seems to be another.
+    """
+    attributes = [value or "" for _, found in page.elements for value in found.values()]
+    told = [*page.texts, *attributes, *strings(page.island("figures")), *strings(page.island("gallery"))]
+    return sum(unicodedata.category(one) in ("Cc", "Cf") for text in told for one in text)
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from strings(one)
+
+
+@pytest.mark.usefixtures("light")
+def test_control_characters_in_names_are_spelt_out(rich: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert SPELT.startswith(r"\x1b[2J\u202e<")
+    assert harmful(Page(build_report(rich))) == 0
+    for module in (template, charts):
+        monkeypatch.setattr(module, "visible", lambda text, **_: text)
+    build._template.cache_clear()
+    assert harmful(Page(build_report(rich))) > 100  # the count can be something else
+    build._template.cache_clear()
 
 
 @pytest.mark.usefixtures("light")
@@ -148,11 +182,11 @@ def test_what_came_later_is_escaped_and_fetches_nothing(rich: Path) -> None:
     assert len(page.scripts) == 4
     assert not [tag for tag, _ in page.elements if tag == "b"]
     assert all(address.startswith("data:") for address in loads(page))
-    hostile = data_name(HOSTILE)  # a target is called by the last part of its path
-    for place in (f"taken for {HOSTILE}", f"measured on {HOSTILE}", f"{hostile}: 900 pictures"):
+    hostile = data_name(SPELT)  # a target is called by the last part of its path
+    for place in (f"taken for {SPELT}", f"measured on {SPELT}", f"{hostile}: 900 pictures"):
         assert place in page.text
     titles = {found.get("title") for tag, found in page.elements if tag == "img"}
-    assert {f"test/{HOSTILE}/m0.png", f"test/{HOSTILE}/b2.png"} <= titles
+    assert {f"test/{SPELT}/m0.png", f"test/{SPELT}/b2.png"} <= titles
 
 
 @pytest.mark.usefixtures("light")
@@ -240,8 +274,8 @@ def test_unlabelled_pictures_have_no_frames(run: Path) -> None:
 def test_fifty_of_the_quarantined_files_are_listed(run: Path) -> None:
     page = Page(build_report(run))
     assert "60 files could not be read" in page.text
-    assert f"{HOSTILE}-49.png" in page.texts
-    assert f"{HOSTILE}-50.png" not in page.texts
+    assert f"{SPELT}-49.png" in page.texts
+    assert f"{SPELT}-50.png" not in page.texts
 
 
 @pytest.mark.usefixtures("light")

@@ -5,7 +5,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly import offline
 
@@ -20,6 +19,7 @@ from twofold.report.curve import label_curve
 from twofold.report.pictures import build_sprite, picture_uri, sheet_uri
 from twofold.report.read import read_run
 from twofold.report.settings import grouped_settings
+from twofold.report.template import load_template
 from twofold.report.transfer import target_facts, transfer_dots
 from twofold.report.wording import in_words, loss_name, loss_unit, percent
 
@@ -84,15 +84,9 @@ def build_report(run: Path) -> Path:
 
 @cache
 def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("twofold.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return load_template(
+        "report.html.j2", "twofold.report", percent=percent, in_words=in_words, picture_uri=picture_uri
     )
-    environment.filters |= {"percent": percent, "in_words": in_words, "picture_uri": picture_uri}
-    return environment.get_template("report.html.j2")
 
 
 def _context(run: RunContent) -> dict[str, Any]:

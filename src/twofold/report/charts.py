@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from twofold.escapes import visible
 from twofold.report.content import ClassShare, Details, Gallery
 from twofold.report.wording import with_interval
 
@@ -24,8 +25,8 @@ MOST_CLASSES = 40
 
 
 def plain(text: str) -> str:
-    """Text that plotly shows letter by letter."""
-    return html.escape(text, quote=False)
+    """Text that plotly shows letter by letter, control characters spelt out."""
+    return html.escape(visible(text), quote=False)
 
 
 def short(text: str, letters: int = 18) -> str:

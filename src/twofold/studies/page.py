@@ -4,11 +4,11 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from twofold import __version__
 from twofold.report.settings import grouped_settings
+from twofold.report.template import load_template
 from twofold.report.wording import duration, hardware_name, setting_value
 from twofold.studies.claim import CONTRADICTED, REPRODUCED, UNDECIDED
 from twofold.studies.places import Record, by_place
@@ -25,24 +25,19 @@ def build_page(record: Record, svg: bytes) -> bytes:
 
 @cache
 def _template() -> Any:
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("twofold.studies"), PackageLoader("twofold.report")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return load_template(
+        "study.html.j2",
+        "twofold.studies",
+        "twofold.report",
+        here=here,
+        interval=interval,
+        half_width=half_width,
+        number=number,
+        printed=printed,
+        reading=reading,
+        duration=duration,
+        setting_value=setting_value,
     )
-    environment.filters |= {
-        "here": here,
-        "interval": interval,
-        "half_width": half_width,
-        "number": number,
-        "printed": printed,
-        "reading": reading,
-        "duration": duration,
-        "setting_value": setting_value,
-    }
-    return environment.get_template("study.html.j2")
 
 
 def _context(record: Record, svg: bytes) -> dict[str, Any]:
