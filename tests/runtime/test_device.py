@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from pretend_cuda import pretended_cuda
 from twofold.errors import TwofoldError
 from twofold.recipe import HardwareRecipe
 from twofold.runtime.device import gpu_gib, resolve_hardware
@@ -45,6 +46,18 @@ def test_only_a_cuda_gpu_has_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     assert [gpu_gib(device) for device in ("auto", "cuda", "cuda:1", "cpu", "mps")] == [16.0, 16.0, 24.0, None, None]
     with pytest.raises(TwofoldError, match="device is 'cuda:9', but this machine has 2"):
         gpu_gib("cuda:9")
+
+
+def test_compiling_for_a_gpu_without_triton_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where torch's own error would come in the first step, and look like one of Twofold."""
+    there = {"triton": object()}
+    monkeypatch.setattr("twofold.runtime.device.find_spec", there.get)
+    with pretended_cuda():
+        assert resolve_hardware(HardwareRecipe(device="cuda", compile=True)).compiled
+        there.clear()
+        assert not resolve_hardware(HardwareRecipe(device="cuda")).compiled
+        with pytest.raises(TwofoldError, match=r"triton, which is not there.*--compile False"):
+            resolve_hardware(HardwareRecipe(device="cuda", compile=True))
 
 
 def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -71,13 +72,15 @@ def resolve_hardware(recipe: HardwareRecipe) -> Hardware:
     """Turn `auto` into what this machine has.
 
     Raises TwofoldError for a device that is not there, and where compiling is asked for on a CPU without a C++
-    compiler. bf16 is taken on its own only where it is fast: on GPUs that
-    support it and on processors with bf16 matrix instructions.
+    compiler or on a GPU without Triton. bf16 is taken on its own only where it is fast: on GPUs that support it and on
+    processors with bf16 matrix instructions.
     """
     device = torch.device(_best_device() if recipe.device == "auto" else recipe.device)
     _require_present(device)
     if recipe.compile and device.type == "cpu":
         _require_compiler()
+    if recipe.compile and device.type == "cuda":
+        _require_triton()
     precision = recipe.precision
     if precision == "auto":
         precision = "bf16" if _has_fast_bf16(device) else "fp32"
@@ -119,6 +122,14 @@ def _require_compiler() -> None:
         raise TwofoldError(
             f"compile is True, but compiling for the CPU needs a C++ compiler and '{wanted}' is not there. Install one "
             "or set --compile False."
+        )
+
+
+def _require_triton() -> None:
+    if find_spec("triton") is None:  # torch brings it along, but not on Windows
+        raise TwofoldError(
+            "compile is True, but compiling for a GPU needs the package triton, which is not there. Install it (on "
+            "Windows: pip install triton-windows) or set --compile False."
         )
 
 
