@@ -9,25 +9,15 @@ import random
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+from forked import forked
+from small_recipe import SMALL
 from twofold import files
 from twofold.pretraining import pretrain
-from twofold.recipe import Recipe
 
-RECIPE = Recipe().with_settings(
-    size_px=16,
-    policy="small",
-    encoder="resnet10",
-    stages=2,
-    width=0.25,
-    stem="strided",
-    batch_size=16,
-    epochs=24,
-    precision="fp32",
-    device="cpu",
-    checkpoint_minutes=0.0,
-)
+RECIPE = SMALL.with_settings(stages=2, epochs=24.0, checkpoint_minutes=0.0)
 
 
 def run(data: Path, out: Path, cache: Path, kill_at_sync: int | None) -> None:
@@ -45,25 +35,13 @@ def run(data: Path, out: Path, cache: Path, kill_at_sync: int | None) -> None:
     pretrain(data, out=out, recipe=RECIPE, cache=cache)
 
 
-def child(data: Path, out: Path, cache: Path, kill_at_sync: int | None) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            run(data, out, cache, kill_at_sync)
-        except BaseException as error:
-            print(f"child failed: {error!r}", file=sys.stderr, flush=True)
-            os._exit(3)
-        os._exit(0)
-    return pid
-
-
 def main() -> None:
     data, out, cache = (Path(argument) for argument in sys.argv[1:4])
     random_kills, write_kills = int(sys.argv[4]), int(sys.argv[5])
     draw, killed = random.Random(0), 0
     for number in range(random_kills + write_kills):
         in_write = number >= random_kills
-        pid = child(data, out, cache, draw.randrange(4, 20) * 2 - 1 if in_write else None)
+        pid = forked(partial(run, data, out, cache, draw.randrange(4, 20) * 2 - 1 if in_write else None))
         if not in_write:
             time.sleep(draw.uniform(0.3, 1.0))
             os.kill(pid, signal.SIGKILL)
@@ -71,7 +49,7 @@ def main() -> None:
         killed += os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         if os.WIFEXITED(status) and os.WEXITSTATUS(status):
             sys.exit(3)
-    _, status = os.waitpid(child(data, out, cache, None), 0)
+    _, status = os.waitpid(forked(partial(run, data, out, cache, None)), 0)
     print(killed, os.waitstatus_to_exitcode(status))
 
 

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from forked import forked
 from twofold import files
 from twofold.evaluating import evaluate, transfer
 
@@ -42,19 +43,15 @@ def die_in_write(part: str, number: int) -> None:
 def child(program: str, options: dict[str, Any], plan: str) -> tuple[int, int]:
     """(pid, a handle to read its output from)."""
     reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.dup2(writing, 1)
-            if plan.startswith("write:"):
-                _, part, number = plan.split(":")
-                die_in_write(part, int(number))
-            PROGRAMS[program](**options)
-            sys.stdout.flush()
-        except BaseException as error:
-            print(f"child failed: {error!r}", file=sys.stderr, flush=True)
-            os._exit(3)
-        os._exit(0)
+
+    def work() -> None:
+        os.dup2(writing, 1)
+        if plan.startswith("write:"):
+            _, part, number = plan.split(":")
+            die_in_write(part, int(number))
+        PROGRAMS[program](**options)
+
+    pid = forked(work)
     os.close(writing)
     return pid, reading
 

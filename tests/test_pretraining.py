@@ -16,35 +16,28 @@ import safetensors.torch
 import torch
 
 from pictures import CLASSES, write_pictures
+from small_recipe import SMALL
 from twofold import measuring, pretraining
 from twofold.data import ImageSet, loader
 from twofold.errors import TwofoldError
 from twofold.evaluation import build_knn_monitor
 from twofold.losses import build as choosing
 from twofold.pretraining import pretrain
-from twofold.recipe import Recipe
 from twofold.runtime import progress, window
 from twofold.runtime.checkpoint import load_checkpoint
 from twofold.runtime.progress import ProgressLine
 from twofold.runtime.record import Run
 
-TINY = Recipe().with_settings(
-    size_px=16,
-    policy="small",
+TINY = SMALL.with_settings(
     strength=0.5,
     crop_area=(0.3, 1.0),
-    encoder="resnet10",
     stages=2,
-    width=0.25,
-    stem="strided",
     z_dim=32,
     temperature=0.2,
     optimizer="sgd",
     base_lr=0.5,
     batch_size=32,
     epochs=6.0,
-    precision="fp32",
-    device="cpu",
 )
 
 

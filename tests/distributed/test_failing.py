@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-DRIVER = Path(__file__).parent / "failing_driver.py"
+DRIVER = Path(__file__).parents[1] / "failing_driver.py"
 FULL = "OSError: [Errno 28] No space left on device: 'run/metrics.jsonl'"
 TEXTS = {  # in the process that fails, and in the others
     "expected": ("DivergedError: the loss is not finite", "DivergedError: the loss is not finite"),

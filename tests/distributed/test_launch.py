@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from ports import free_port
+from small_recipe import SMALL
 from twofold.data import Loader, load_images
 from twofold.distributed import World
 from twofold.pretraining import pretrain
@@ -24,13 +25,8 @@ from twofold.runtime.device import Hardware
 from twofold.runtime.record import Run
 from twofold.training import build_state
 
-TINY = Recipe().with_settings(
-    size_px=16,
-    policy="small",
-    encoder="resnet10",
+TINY = SMALL.with_settings(
     stages=2,
-    width=0.25,
-    stem="strided",
     zero_init=False,
     z_dim=16,
     temperature=0.2,
@@ -41,8 +37,6 @@ TINY = Recipe().with_settings(
     batch_size=24,
     chunk=12,
     epochs=8.0,
-    precision="fp32",
-    device="cpu",
     checkpoint_minutes=0.0,
 )
 
@@ -174,14 +168,18 @@ def test_a_killed_process_ends_the_group_with_one_line(data: Path, cache: Path, 
 @pytest.mark.parametrize(
     ("settings", "processes", "words"),
     [
-        ({}, 5, "batch_size is 24, but 5 processes must share it evenly. Choose --batch-size 20 or 25"),
+        (
+            {"batch_size": 25, "chunk": None},
+            2,
+            "batch_size is 25, but 2 processes must share it evenly. Choose --batch-size 24 or 26",
+        ),
         ({"chunk": 7}, 2, "chunk is 7, but 2 processes"),
         ({"batch_size": 4000}, 2, "batch_size is 4000, but there are"),
         ({}, 0, "processes is 0"),
     ],
 )
 def test_one_line_for_what_cannot_work(
-    data: Path, cache: Path, tmp_path: Path, settings: dict[str, int], processes: int, words: str
+    data: Path, cache: Path, tmp_path: Path, settings: dict[str, int | None], processes: int, words: str
 ) -> None:
     arguments = command(data, tmp_path / "run", cache, TINY.with_settings(**settings))
     process = start([*arguments, "--processes", str(processes)])

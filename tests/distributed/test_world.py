@@ -11,7 +11,7 @@ import torch
 from twofold.distributed import World
 from twofold.errors import TwofoldError
 
-DRIVER = Path(__file__).parent / "world_driver.py"
+DRIVER = Path(__file__).parents[1] / "world_driver.py"
 FAULTS = ("local_negatives", "wrong_positive", "dropped_gradient", "local_norm")
 CHUNKS = (0, 12)
 GROUPS = [(2, "memory"), (3, "memory"), (4, "memory"), (2, "sockets"), (3, "sockets")]
@@ -67,7 +67,7 @@ def require_one(one: dict[str, Any], many: dict[str, Any]) -> None:
 
 
 def test_the_steps_learn(seen: dict[str, Any]) -> None:
-    losses = seen["1:0:none:memory"]["losses"]
+    losses = seen["1:0:none:memory"]["learning"]
     assert sum(losses[-5:]) < sum(losses[:5])
 
 

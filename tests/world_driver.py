@@ -6,33 +6,33 @@ way "memory" or "sockets": how messages travel), with ":loss" at the end for ano
 """
 
 import os
-import socket
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from forked import forked
+from ports import free_port
+from small_recipe import SMALL
 from twofold import training
 from twofold.data import ImageBatch
 from twofold.distributed import World, open_world
 from twofold.distributed.world import _Gather
 from twofold.losses import build as choosing
 from twofold.losses import nt_xent
-from twofold.recipe import LossRecipe, Op, Recipe, ViewsRecipe
+from twofold.recipe import LossRecipe, Op, ViewsRecipe
 from twofold.runtime.device import Hardware
 from twofold.training import TrainState, build_state, train_step
 
-BATCH, STEPS, LR = 24, 19, 0.1
-RECIPE = Recipe().with_settings(
+BATCH, LR = 24, 0.1
+STEPS, TO_LEARN = 8, 19  # that groups are compared over, and that one process takes to learn
+RECIPE = SMALL.with_settings(
     size_px=12,
-    policy="small",
-    encoder="resnet10",
     stages=2,
-    width=0.25,
-    stem="strided",
     zero_init=False,
     z_dim=16,
     temperature=0.2,
@@ -131,34 +131,29 @@ def run(out: Path, chunk: int | None, way: str, loss: str, steps: int) -> None:
         }
         state, results = take(steps, world, chunk, loss, double=True)
         seen |= {"losses": [result["loss"] for result in results], "weights": state.model.state_dict()}
+        if world.size == 1 and chunk is None:
+            _, results = take(TO_LEARN, world, chunk, loss, double=True)
+            seen["learning"] = [result["loss"] for result in results]
         if world.is_first:
             torch.save(seen, out)
 
 
 def group(processes: int, out: Path, chunk: int | None, fault: str, way: str, loss: str = "nt-xent") -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    children = []
-    for rank in range(processes):
-        pid = os.fork()
-        if pid == 0:
-            os.environ |= {
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": str(processes),
-                "LOCAL_WORLD_SIZE": str(processes if way == "memory" else 1),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-            }
-            try:
-                put_in(fault)
-                run(out, chunk, way, loss, STEPS if fault == "none" else 0)  # a fault shows in the first gradient
-            except BaseException as error:
-                print(f"process {rank} failed: {error!r}", file=sys.stderr, flush=True)
-                os._exit(3)
-            os._exit(0)
-        children.append(pid)
+    port = free_port()
+
+    def work(rank: int) -> None:
+        os.environ |= {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(processes),
+            "LOCAL_WORLD_SIZE": str(processes if way == "memory" else 1),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
+        put_in(fault)
+        run(out, chunk, way, loss, STEPS if fault == "none" else 0)  # a fault shows in the first gradient
+
+    children = [forked(partial(work, rank), f"process {rank}") for rank in range(processes)]
     codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
     if any(codes):
         sys.exit(f"{processes} processes, chunk {chunk}, fault {fault}: exit codes {codes}")

@@ -9,18 +9,20 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import distributed
 
+from forked import forked
+from small_recipe import SMALL
 from twofold import pretraining
 from twofold.distributed import Alone, World, open_world
 from twofold.distributed.process import RENDEZVOUS
 from twofold.errors import DivergedError, TwofoldError
 from twofold.pretraining import pretrain
-from twofold.recipe import Recipe
 from twofold.runtime import checkpoint
 
 PATIENCE_S = 60
@@ -31,21 +33,7 @@ ERRORS: dict[str, BaseException] = {
     "interrupt": KeyboardInterrupt(),
     "exit": SystemExit(143),
 }
-TINY = Recipe().with_settings(
-    size_px=8,
-    policy="small",
-    encoder="resnet10",
-    stages=1,
-    width=0.25,
-    stem="small",
-    z_dim=8,
-    temperature=0.5,
-    batch_size=8,
-    epochs=4.0,
-    precision="fp32",
-    device="cpu",
-    optimizer="sgd",
-)
+TINY = SMALL.with_settings(size_px=8, stem="small", z_dim=8, temperature=0.5, batch_size=8, epochs=4.0, optimizer="sgd")
 PLACES = ("build_log", "build_look", "log", "look", "save_checkpoint", "save_encoder", "write_json", "monitor")
 
 
@@ -127,20 +115,17 @@ def use_given(which: str, folder: Path, rank: int) -> None:
 
 
 def group(case: str, folder: Path) -> None:
-    children = []
-    for rank in range(2):
-        pid = os.fork()
-        if pid == 0:
-            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-            os.environ[RENDEZVOUS] = (folder / f"{case}-meeting").as_uri()
-            said = "no error"
-            try:
-                work(case, folder, rank)
-            except BaseException as error:
-                said = f"{type(error).__name__}: {error}"
-            (folder / f"{case}-{rank}").write_text(said)
-            os._exit(0)
-        children.append(pid)
+    def say(rank: int) -> None:
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+        os.environ[RENDEZVOUS] = (folder / f"{case}-meeting").as_uri()
+        said = "no error"
+        try:
+            work(case, folder, rank)
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        (folder / f"{case}-{rank}").write_text(said)
+
+    children = [forked(partial(say, rank)) for rank in range(2)]
     deadline = time.monotonic() + PATIENCE_S
     while children:
         children = [pid for pid in children if os.waitpid(pid, os.WNOHANG) == (0, 0)]
