@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold import startup
+from twofold.studies import run
 from twofold.studies.scale import LAPTOP
 from twofold.studying import study
 
@@ -60,6 +61,7 @@ def run_tiny(name: str, data: Path, out: Path, cache: Path, **options: Any) -> d
 
 if __name__ == "__main__":
     startup.measure_step_s = lambda *arguments, **options: 0.01  # for each cell, and only printed
+    run.views_per_s = lambda *arguments, **options: 1000.0  # for each study, and only printed
     given, kept = map(Path, sys.argv[1:3])
     for study_out in sys.argv[3:]:
         wanted, folder = study_out.split("=")

@@ -46,9 +46,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[None]:
-    """How long a step takes is not measured for each cell: it is only printed."""
+    """How long a step takes is not measured for each cell, nor for each study: it is only printed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(startup, "measure_step_s", lambda *arguments, **options: 0.01)
+        patch.setattr(run, "views_per_s", lambda *arguments, **options: 1000.0)
         yield
 
 
