@@ -1,0 +1,37 @@
+"""The longest files first, so that no process is left alone with one of them at the end."""
+
+import pytest
+
+LONGEST = (
+    "studies/test_run.py",
+    "distributed/test_world.py",
+    "distributed/test_launch.py",
+    "evaluation/test_evaluate.py",
+    "test_pretend_cuda.py",
+    "test_kill_evaluation.py",
+    "evaluation/test_training.py",
+    "test_compile.py",
+    "distributed/test_failing.py",
+    "test_pretraining.py",
+    "losses/test_tiled.py",
+    "test_kill.py",
+    "data/test_flatten.py",
+    "test_cli.py",
+    "test_evaluating.py",
+    "test_windows.py",
+    "test_measuring.py",
+    "test_at_once.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False  # xdist would begin with the files of the most tests
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        name = item.path.as_posix()
+        return next((number for number, file in enumerate(LONGEST) if name.endswith(f"tests/{file}")), len(LONGEST))
+
+    items.sort(key=place)
