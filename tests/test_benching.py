@@ -127,6 +127,7 @@ def test_bench_measures_recommends_and_writes(
     assert written["choice"]["batch_size"] == found.choice.batch_size
     assert len(written["trials"]) == len(found.trials)
     said = capsys.readouterr().out.replace("\n", " ")
+    assert "in place of" not in said
     assert f"--batch-size {found.choice.batch_size}" in said
     assert f"--encoder {found.choice.encoder}" in said
 
@@ -267,6 +268,29 @@ def test_bench_refuses_what_cannot_work(data: Path, tmp_path: Path) -> None:
         api.bench(data, out=tmp_path / "b.json", seconds=0.0)
     with pytest.raises(TwofoldError, match=r"out is .*b\.txt.* ends in \.json"):
         api.bench(data, out=tmp_path / "b.txt")
+    with pytest.raises(TwofoldError, match=r"seconds is inf.* finite"):
+        api.bench(data, out=tmp_path / "b.json", seconds=float("inf"))
     few = write_pictures(tmp_path / "few", per_class=1)
     with pytest.raises(TwofoldError, match="needs at least 8"):
         api.bench(few, out=tmp_path / "b.json", cache=tmp_path, device="cpu", batch_size=2)
+
+
+@pytest.mark.parametrize("mine", ["[1]", "mine", '{"choice": 1}', "\xff"])
+def test_a_file_that_is_no_benchmark_stays(data: Path, tmp_path: Path, mine: str) -> None:
+    out = tmp_path / "bench.json"
+    out.write_text(mine, encoding="latin-1")
+    with pytest.raises(TwofoldError, match=r"--out '.*bench\.json' is there already.* nothing of yours is overwritten"):
+        api.bench(data, out=out, cache=tmp_path)
+    assert out.read_text(encoding="latin-1") == mine
+    assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]  # before any picture was read
+
+
+def test_earlier_figures_are_replaced_and_that_is_said(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twofold.benching._MATRIX", {"cpu": 64})
+    said = []
+    for _ in range(2):
+        api.bench(data, out=tmp_path / "bench.json", seconds=0.1, cache=tmp_path, **TINY)
+        said.append("in place of earlier ones" in capsys.readouterr().out)
+    assert said == [False, True]

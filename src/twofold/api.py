@@ -1,6 +1,7 @@
 """The programs: what the command line calls and `import twofold` offers, under the same names."""
 
 import contextlib
+import math
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -13,8 +14,14 @@ from twofold.distributed import open_world
 from twofold.errors import TwofoldError, enough_memory, require
 from twofold.evaluating import evaluate as evaluate
 from twofold.evaluating import transfer as transfer
-from twofold.evaluation import build_gallery, build_knn_monitor, embed_images, require_parquet, write_embeddings
-from twofold.files import make_folder, write_json
+from twofold.evaluation import (
+    build_gallery,
+    build_knn_monitor,
+    embed_images,
+    require_place_for_embeddings,
+    write_embeddings,
+)
+from twofold.files import make_folder, require_free, write_json
 from twofold.flags import as_flags
 from twofold.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path
 from twofold.pretraining import pretrain as run_pretraining
@@ -27,7 +34,7 @@ from twofold.runtime.images import as_unreadable_limit, open_pictures
 from twofold.runtime.load import load
 from twofold.runtime.record import Run
 from twofold.startup import say_found
-from twofold.trials import Bench, bench_table, trial_line
+from twofold.trials import Bench, bench_table, is_bench, trial_line
 from twofold.versions import versions
 
 _LESS_MEMORY = "Close other programs, or compute with --device cpu."
@@ -101,13 +108,15 @@ def bench(
 ) -> Bench:
     """Measure encoders and batch sizes on `data` in about `seconds`; print a table and a recommended command.
 
-    The figures go to the file `out` too. Raises TwofoldError for data or settings that cannot work.
+    The figures go to the file `out` too, in place of earlier ones. Raises TwofoldError for data or settings that cannot
+    work, and where `out` holds something else.
     """
     data, out, cache = as_data(data), as_path("out", out), as_optional_path("cache", cache)
     seconds, name = as_kind("seconds", seconds, float), as_data(recipe, "recipe")
     allow_outside = as_kind("allow_outside", allow_outside, bool)
-    require(seconds > 0, "seconds", seconds, "above 0")
+    require(0 < seconds < math.inf, "seconds", seconds, "above 0 and finite")
     require(out.suffix == ".json", "out", str(out), "a file name that ends in .json")
+    require_free(out, "--out", is_own=is_bench)
     make_folder(out.parent, "--out")
     chosen = resolve_recipe(name, data, cache=cache, allow_outside=allow_outside, settings=settings)
     hardware = resolve_hardware(chosen.hardware)
@@ -138,8 +147,9 @@ def bench(
     others = {name: value for name, value in settings.items() if name not in ("encoder", "width", "batch_size")}
     say(f"Recommended, {found.why}; expect {choice.images_per_s:,.0f} images/s:")
     say(f"  twofold pretrain {quote(data)} --out RUN --recipe {' '.join([*flags, *as_flags(others)])}")
+    replaced = ", in place of earlier ones" if out.exists() else ""
     write_json(out, {**found.to_dict(), "hardware": hardware.describe(), "versions": versions()})
-    say(f"Figures: {out}")
+    say(f"Figures: {out}{replaced}")
     return found
 
 
@@ -177,12 +187,15 @@ def embed(
     precision: str = "auto",
     max_unreadable_fraction: int | float | None = None,
 ) -> Path:
-    """Write path, label (where known) and embedding h of every picture in `data` to the parquet file `out`."""
+    """Write path, label (where known) and embedding h of every picture in `data` to the parquet file `out`.
+
+    Earlier embeddings there are replaced. Raises TwofoldError where `out` holds anything else, before any work.
+    """
     run, data, out = as_path("run", run), as_data(data), as_path("out", out)
     cache, allow_outside = as_optional_path("cache", cache), as_kind("allow_outside", allow_outside, bool)
     hardware = HardwareRecipe(device=device, precision=precision)
     limit = as_unreadable_limit(max_unreadable_fraction)
-    require_parquet(out)
+    require_place_for_embeddings(out)
     make_folder(out.parent, "--out")
     loaded = load(run, hardware=hardware)
     own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
@@ -191,8 +204,10 @@ def embed(
         embeddings = embed_images(
             loaded.encoder, images, np.arange(len(images)), views=loaded.recipe.views, hardware=loaded.hardware
         )
+    replaced = ", in place of earlier ones" if out.exists() else ""
     path = write_embeddings(images.paths, images.labels, embeddings, out)
-    say(f"{len(images):,} embeddings of {embeddings.shape[1]} numbers in {path}, {len(images.quarantine)} unreadable")
+    unreadable = f"{len(images.quarantine)} unreadable{replaced}"
+    say(f"{len(images):,} embeddings of {embeddings.shape[1]} numbers in {path}, {unreadable}")
     return path
 
 

@@ -7,6 +7,7 @@ import secrets
 import stat
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,22 @@ def make_folder(folder: Path, flag: str) -> None:
         raise TwofoldError(
             f"cannot write to '{folder}' ({error.strerror}); a folder that can be written is needed. Change {flag}."
         ) from error
+
+
+def require_free(path: Path, flag: str, *, is_own: Callable[[Path], bool]) -> None:
+    """Raises TwofoldError naming `flag` where `path` is there already and is no file of the kind that is to be written.
+
+    `is_own` looks into a file. To be asked before the work: nothing of the user's is overwritten.
+    """
+    if not os.path.lexists(path):
+        return
+    if not path.is_file():
+        raise TwofoldError(f"{flag} '{path}' is no file. Choose another name for {flag}.")
+    if not is_own(path):
+        raise TwofoldError(
+            f"{flag} '{path}' is there already and holds something else than this command writes; nothing of yours is "
+            f"overwritten. Move it away or choose another name for {flag}."
+        )
 
 
 def _replace(temporary: Path, path: Path) -> None:

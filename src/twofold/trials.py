@@ -1,9 +1,13 @@
 """What was tried on a machine: encoders at batch sizes, those that failed among them, and the table of all."""
 
+import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+
+_KEYS = {"trials", "failed", "matrix_flops", "choice", "why", "skipped"}  # of its JSON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +82,15 @@ class Bench:
             "why": self.why,
             "skipped": self.skipped,
         }
+
+
+def is_bench(path: Path) -> bool:
+    """Whether a file holds the figures of a benchmark."""
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and values.keys() >= _KEYS
 
 
 def bench_table(found: Bench) -> Table:

@@ -60,3 +60,29 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.undo()
     _check(path)
     assert [p.name for p in tmp_path.iterdir()] == ["h.parquet"]
+
+
+def test_what_is_not_ours_is_refused_and_stays(tmp_path):
+    table = pa.table({"path": PATHS, "label": LABELS, "embedding": [[1.0]] * 5})  # the same columns
+    pq.write_table(table, tmp_path / "data.parquet")
+    (tmp_path / "text.parquet").write_text("mine")
+    (tmp_path / "folder.parquet").mkdir()
+    (tmp_path / "lost.parquet").symlink_to(tmp_path / "nowhere")
+    write_embeddings(PATHS, LABELS, H, tmp_path / "more.parquet")
+    own = pq.read_table(tmp_path / "more.parquet")
+    pq.write_table(own.append_column("mine", pa.array(range(5))), tmp_path / "more.parquet")
+    assert b"twofold" in pq.read_schema(tmp_path / "more.parquet").metadata
+    for name in ("data", "text", "folder", "lost", "more"):
+        path = tmp_path / f"{name}.parquet"
+        before = path.read_bytes() if path.is_file() else None
+        with pytest.raises(TwofoldError, match=rf"--out '.*{name}.parquet' is .*[Cc]hoose another name for --out"):
+            write_embeddings(PATHS, LABELS, H, path)
+        assert (path.read_bytes() if path.is_file() else None) == before
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{name}.parquet" for name in ("data", "text", "folder", "lost", "more")
+    }
+
+
+def test_earlier_embeddings_are_replaced(tmp_path):
+    write_embeddings(PATHS[:2], LABELS[:2], H[:2], tmp_path / "h.parquet")
+    _check(write_embeddings(PATHS, LABELS, H, tmp_path / "h.parquet"))

@@ -3,7 +3,7 @@
 from twofold.evaluation.comparing import Difference, difference_sentence
 from twofold.evaluation.embed import Hardware, embed_images, frozen, pixels
 from twofold.evaluation.evaluate import Answers, Evaluation, evaluate_encoder
-from twofold.evaluation.export import require_parquet, write_embeddings
+from twofold.evaluation.export import require_place_for_embeddings, write_embeddings
 from twofold.evaluation.gallery import build_gallery
 from twofold.evaluation.knn import predict_knn
 from twofold.evaluation.labelled import find_labelled
@@ -52,7 +52,7 @@ __all__ = [
     "mean_per_class",
     "pixels",
     "predict_knn",
-    "require_parquet",
+    "require_place_for_embeddings",
     "results_table",
     "text_curve",
     "top1",

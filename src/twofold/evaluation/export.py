@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32
 
 from twofold.errors import TwofoldError
-from twofold.files import write_atomically
+from twofold.files import require_free, write_atomically
 
+_COLUMNS = ("path", "label", "embedding")
+_MADE_BY = {b"twofold": b"embeddings"}  # in the file's metadata
 _CHUNK = 65_536  # rows whose numbers are counted in 32 bits
 
 
@@ -20,11 +22,11 @@ def write_embeddings(
 ) -> Path:
     """Write a parquet file with the columns path, label (null where unknown) and embedding (list of float32).
 
-    Whole or not at all; parent folders are created. Raises TwofoldError for an ending other than .parquet and for a
-    place that cannot be written.
+    Whole or not at all; parent folders are created, an earlier file of embeddings is replaced. Raises TwofoldError for
+    an ending other than .parquet, for a file that holds anything else, and for a place that cannot be written.
     """
     out = Path(out)
-    require_parquet(out)
+    require_place_for_embeddings(out)
     content = _parquet(paths, labels, embeddings)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -36,12 +38,22 @@ def write_embeddings(
     return out
 
 
-def require_parquet(out: Path) -> None:
-    """Raises TwofoldError for another ending: to be asked before the work, not after it."""
+def require_place_for_embeddings(out: Path) -> None:
+    """Raises TwofoldError for another ending, and for what is there and not ours: to be asked before the work."""
     if out.suffix.lower() != ".parquet":
         raise TwofoldError(
             f"--out is '{out}', but embeddings are written as .parquet. Give '{out.with_suffix('.parquet')}'."
         )
+    require_free(out, "--out", is_own=_is_own)
+
+
+def _is_own(path: Path) -> bool:
+    """Whether `write_embeddings` wrote it. Where somebody added to it later, the metadata may stay, not the columns."""
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return tuple(schema.names) == _COLUMNS and _MADE_BY.items() <= (schema.metadata or {}).items()
 
 
 def _parquet(paths: Sequence[str], labels: Sequence[str | None], embeddings: Float32[np.ndarray, "n d"]) -> bytes:
@@ -52,7 +64,7 @@ def _parquet(paths: Sequence[str], labels: Sequence[str | None], embeddings: Flo
         "embedding": pa.chunked_array(lists, pa.list_(pa.float32())),
     }
     stream = io.BytesIO()
-    pq.write_table(pa.table(columns), stream)
+    pq.write_table(pa.table(columns, metadata=_MADE_BY), stream)
     return stream.getvalue()
 
 
