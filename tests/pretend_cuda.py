@@ -22,6 +22,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from twofold.data import pixels
+
 CUDA = torch.device("cuda", 0)
 _CPU = torch.device("cpu")
 _SOURCE = str(Path(__file__).parent.parent / "src" / "twofold")
@@ -72,6 +74,10 @@ class Device:
         copy = tensor.clone(memory_format=torch.preserve_format)
         self.pinned.append(copy)
         return copy
+
+    def page_locked(self, shape: tuple[int, ...]) -> Tensor:
+        """Page-locked memory with anything in it."""
+        return self.pin(torch.full(shape, 0xAB, dtype=torch.uint8))
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
@@ -351,6 +357,7 @@ def pretended_cuda() -> Iterator[Device]:
                 stack.enter_context(mock.patch.object(torch.optim.Optimizer, name))
         # the mode below acts in this thread alone, and a loader pins in one of its own
         stack.enter_context(mock.patch.object(Tensor, "pin_memory", lambda tensor: device.pin(tensor)))
+        stack.enter_context(mock.patch.object(pixels, "page_locked", device.page_locked))
         stack.enter_context(mock.patch.object(torch, "autocast", _autocast(torch.autocast)))
         stack.callback(
             torch.__future__.set_overwrite_module_params_on_conversion,

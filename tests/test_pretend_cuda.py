@@ -16,7 +16,7 @@ from pretend_cuda import CUDA, Device, OnDevice, pretended_cuda
 from small_recipe import SMALL
 from twofold import pretraining
 from twofold.chunks import forward_chunks
-from twofold.data import ImageBatch, ImageSet, Loader, load_images
+from twofold.data import ImageBatch, ImageSet, Loader, load_images, pixels
 from twofold.distributed import World
 from twofold.evaluation import build_knn_monitor, build_network, embed_images, evaluate_encoder, fit_network
 from twofold.looking import build_look
@@ -513,7 +513,7 @@ def test_a_run_asks_the_device_twice_for_a_row_of_its_log_and_else_never(
 def test_pictures_from_ordinary_memory_are_seen_to_make_each_step_wait(
     gpu: Device, data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ImageBatch, "pinned", lambda batch: batch)
+    monkeypatch.setattr(pixels, "page_locked", lambda shape: torch.zeros(shape, dtype=torch.uint8))
     with pytest.raises(AssertionError, match=": 1, "):
         test_a_run_asks_the_device_twice_for_a_row_of_its_log_and_else_never(gpu, data, cache, tmp_path, monkeypatch)
 

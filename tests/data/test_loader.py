@@ -2,13 +2,16 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Executor
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from twofold.data import ImageBatch, ImageSet, Loader, load_images, rows_of_step
+from twofold.data import ImageBatch, ImageSet, Loader, load_images, pixels, rows_of_step
+from twofold.data.pixels import Pixels
 from twofold.errors import TwofoldError
 from twofold.recipe import DataRecipe
 
@@ -74,15 +77,16 @@ def test_the_loader_gives_the_pictures_of_the_steps(images: ImageSet) -> None:
 
 @pytest.mark.parametrize("pinned", [True, False])
 def test_the_thread_pins_what_is_for_a_gpu(images: ImageSet, monkeypatch: pytest.MonkeyPatch, pinned: bool) -> None:
+    """It reads straight into page-locked memory, and copies nothing."""
     made: list[torch.Tensor] = []
     by: set[str] = set()
 
-    def pin(tensor: torch.Tensor) -> torch.Tensor:
+    def page_locked(shape: tuple[int, ...]) -> torch.Tensor:
         by.add(threading.current_thread().name.partition("_")[0])
-        made.append(tensor.clone())
+        made.append(torch.full(shape, 77, dtype=torch.uint8))
         return made[-1]
 
-    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    monkeypatch.setattr(pixels, "page_locked", page_locked)
     rows = images.rows("train")
     plain = [numbers(batch) for batch in Loader(images, rows, batch_size=8, seed=0, last_step=9)]
     assert not made
@@ -91,6 +95,49 @@ def test_the_thread_pins_what_is_for_a_gpu(images: ImageSet, monkeypatch: pytest
     assert by == ({"twofold-loader"} if pinned else set())
     given = [batch.images.data_ptr() for batch in batches]
     assert [one.data_ptr() for one in made] == (given if pinned else [])
+
+
+@pytest.mark.parametrize(
+    ("cores", "processes", "threads"), [(1, 1, 1), (2, 1, 1), (4, 1, 2), (16, 1, 8), (64, 1, 8), (64, 16, 2), (8, 8, 1)]
+)
+def test_threads_read_together_where_cores_are_to_spare(
+    images: ImageSet, monkeypatch: pytest.MonkeyPatch, cores: int, processes: int, threads: int
+) -> None:
+    """Only for a GPU; the bytes are those of one thread."""
+    seen: list[Executor | None] = []
+    read = Pixels.read
+
+    def watched(self: Pixels, *arguments: Any, **options: Any) -> ImageBatch:
+        seen.append(options.get("readers"))
+        return read(self, *arguments, **options)
+
+    monkeypatch.setattr(Pixels, "read", watched)
+    monkeypatch.setattr(pixels, "_WORTH_SHARING", 0)
+    monkeypatch.setattr(pixels, "_AT_ONCE", 3)
+    monkeypatch.setattr(pixels, "page_locked", lambda shape: torch.full(shape, 77, dtype=torch.uint8))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    rows = images.rows("train")
+    plain, pinned = (
+        [numbers(batch) for batch in Loader(images, rows, batch_size=8, seed=0, last_step=9, pinned=pinned)]
+        for pinned in (False, True)
+    )
+    assert pinned == plain
+    assert seen[:9] == [None] * 9
+    pools = {one for one in seen[9:] if one is not None}
+    assert [pool._max_workers for pool in pools] == ([threads] if threads > 1 else [])  # type: ignore[attr-defined]
+
+
+def test_what_goes_wrong_in_one_of_several_threads_is_raised(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(pixels, "_WORTH_SHARING", 0)
+    monkeypatch.setattr(pixels, "page_locked", lambda shape: torch.zeros(shape, dtype=torch.uint8))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(Pixels, "_put", refuse)
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(iter(Loader(images, images.rows("train"), batch_size=8, seed=0, last_step=9, pinned=True)))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -1,6 +1,7 @@
 """A set of pictures ready to be read: rows of pixels with their paths, labels and splits."""
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -37,9 +38,14 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def read(self, rows: Int64[np.ndarray, " n"]) -> ImageBatch:
-        """Copies of the pictures in `rows`, in that order: (n, channels, H, W) with the largest H and W among them."""
-        return self.pixels.read(rows)
+    def read(
+        self, rows: Int64[np.ndarray, " n"], *, pinned: bool = False, readers: Executor | None = None
+    ) -> ImageBatch:
+        """Copies of the pictures in `rows`, in that order: (n, channels, H, W) with the largest H and W among them.
+
+        `pinned` and `readers` are what `Pixels.read` takes.
+        """
+        return self.pixels.read(rows, pinned=pinned, readers=readers)
 
     def rows(self, split: str) -> Int64[np.ndarray, " k"]:
         """The rows of a split, sorted. Raises TwofoldError for an unknown one."""

@@ -1,9 +1,11 @@
 """Batches in an order that is a function of the seed and the epoch, read ahead by a thread."""
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +16,7 @@ from twofold.data.pixels import ImageBatch
 from twofold.data.splits import permutation
 from twofold.errors import TwofoldError
 
+_MOST_THREADS = 8  # beyond which memory is the limit
 _AHEAD = 2  # batches read before they are asked for
 
 
@@ -45,7 +48,8 @@ class Loader:
         pinned: bool = False,
     ) -> None:
         """`positions`: the places in each batch to read; all of them for None. `pinned`: for a CUDA device, whose
-        copies then wait for nothing (`ImageBatch.pinned`); the thread does it.
+        copies then wait for nothing (`ImageBatch.pinned`). There threads also share the pictures of a batch, one for
+        every two cores that this process has, eight at most; on a CPU, which needs its cores to compute, one reads.
 
         Raises TwofoldError where there are fewer rows than a batch holds.
         """
@@ -55,6 +59,7 @@ class Loader:
         self._batch_size, self._seed = batch_size, seed
         self._steps = range(first_step, last_step)
         self._pinned = pinned
+        self._threads = _threads_to_read() if pinned else 1
         self._positions = slice(None) if positions is None else positions
 
     def __len__(self) -> int:
@@ -63,10 +68,12 @@ class Loader:
     def __iter__(self) -> Iterator[ImageBatch]:
         """One batch after the other; what goes wrong while reading is raised here. The thread ends with the loop."""
         waiting: deque[Future[ImageBatch]] = deque()
-        with ThreadPoolExecutor(1, thread_name_prefix="twofold-loader") as thread:
+        with ExitStack() as stack:
+            readers = stack.enter_context(_pool(self._threads, "twofold-reader")) if self._threads > 1 else None
+            thread = stack.enter_context(_pool(1, "twofold-loader"))  # ends first, as it needs the others
             try:
                 for step in self._steps:
-                    waiting.append(thread.submit(self._read, step))
+                    waiting.append(thread.submit(self._read, step, readers))
                     if len(waiting) > _AHEAD:
                         yield self._wait(waiting.popleft())
                 while waiting:
@@ -75,10 +82,9 @@ class Loader:
                 for future in waiting:
                     future.cancel()
 
-    def _read(self, step: int) -> ImageBatch:
-        rows = rows_of_step(self._rows, self._batch_size, self._seed, step)
-        batch = self._image_set.read(rows[self._positions])
-        return batch.pinned() if self._pinned else batch
+    def _read(self, step: int, readers: Executor | None) -> ImageBatch:
+        rows = rows_of_step(self._rows, self._batch_size, self._seed, step)[self._positions]
+        return self._image_set.read(rows, pinned=True, readers=readers) if self._pinned else self._image_set.read(rows)
 
     def _wait(self, batch: Future[ImageBatch]) -> ImageBatch:
         start = time.perf_counter()
@@ -86,6 +92,16 @@ class Loader:
             return batch.result()
         finally:
             self.wait_s += time.perf_counter() - start
+
+
+def _pool(threads: int, name: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix=name)
+
+
+def _threads_to_read() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # of a launcher, on this machine
+    return max(1, min(_MOST_THREADS, cores // 2 // processes))
 
 
 @lru_cache(maxsize=2)

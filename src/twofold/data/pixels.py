@@ -1,12 +1,19 @@
 """The packed pixels of a store: one file, mapped into memory."""
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
+from math import prod
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
+
+_WORTH_SHARING = 2**24  # bytes that one thread copies in about as long as others need to begin
+_CLEARED_WHOLE = 2**16  # bytes of a canvas up to which one pass over it takes less time than two strips
+_AT_ONCE = 16  # pictures that one of several threads copies before it asks for more
 
 
 @dataclass(frozen=True)
@@ -47,18 +54,57 @@ class Pixels:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def read(self, rows: Int64[np.ndarray, " n"]) -> ImageBatch:
-        """Copies of some pictures, in the order of `rows`."""
+    def read(
+        self, rows: Int64[np.ndarray, " n"], *, pinned: bool = False, readers: Executor | None = None
+    ) -> ImageBatch:
+        """Copies of some pictures, in the order of `rows`; `readers` are threads that share them where they are many.
+
+        `pinned`: straight into page-locked memory (`ImageBatch.pinned`). Raises RuntimeError, torch's, where there is
+        no CUDA.
+        """
         sizes = self.sizes[rows]
-        if self._grid is not None:
+        if not pinned and self._grid is not None:
             images = np.asarray(self._grid[rows])  # fancy indexing: the one copy
+            return ImageBatch(torch.from_numpy(images), torch.from_numpy(sizes))
+        extent = sizes.max(axis=0, initial=0) if self._grid is None else self.sizes[0]
+        shape = (len(rows), self.channels, *extent.tolist())
+        # ordinary memory comes from the system as zeros; page-locked memory is used again and again
+        canvases = page_locked(shape) if pinned else torch.from_numpy(np.zeros(shape, np.uint8))
+        put = partial(self._put, canvases.numpy(), rows, sizes, clear=pinned)
+        if readers is None or canvases.numel() < _WORTH_SHARING:
+            put(slice(None))
         else:
-            images = np.zeros((len(rows), self.channels, *sizes.max(axis=0, initial=0)), np.uint8)
-            for canvas, row, (height, width) in zip(images, rows.tolist(), sizes.tolist(), strict=True):
-                canvas[:, :height, :width] = self._picture(row)
-        return ImageBatch(torch.from_numpy(images), torch.from_numpy(sizes))
+            parts = [slice(start, start + _AT_ONCE) for start in range(0, len(rows), _AT_ONCE)]
+            list(readers.map(put, parts))
+        return ImageBatch(canvases, torch.from_numpy(sizes))
+
+    def _put(
+        self,
+        canvases: UInt8[np.ndarray, "n c H W"],
+        rows: Int64[np.ndarray, " n"],
+        sizes: Int64[np.ndarray, "n 2"],
+        part: slice,
+        *,
+        clear: bool,
+    ) -> None:
+        if self._grid is not None:  # "wrap" writes straight to its place, and `sizes` has refused what is too large
+            np.take(self._grid, rows[part], axis=0, out=canvases[part], mode="wrap")
+            return
+        in_strips = clear and prod(canvases.shape[1:]) > _CLEARED_WHOLE
+        if clear and not in_strips:
+            canvases[part] = 0
+        for canvas, row, (height, width) in zip(canvases[part], rows[part].tolist(), sizes[part].tolist(), strict=True):
+            canvas[:, :height, :width] = self._picture(row)
+            if in_strips:
+                canvas[:, height:] = 0
+                canvas[:, :height, width:] = 0
 
     def _picture(self, row: int) -> UInt8[np.ndarray, "c H W"]:
         height, width = self.sizes[row].tolist()
         end = self._ends[row]
         return self._flat[end - self.channels * height * width : end].reshape(self.channels, height, width)
+
+
+def page_locked(shape: tuple[int, ...]) -> UInt8[Tensor, "n c H W"]:
+    """Memory with anything in it, from which a GPU copies without the host; torch keeps it for the next batch."""
+    return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
