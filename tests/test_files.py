@@ -1,6 +1,7 @@
 """Whole files, with the permissions that a careful Unix program leaves."""
 
 import errno
+import json
 import os
 import stat
 import subprocess
@@ -17,6 +18,8 @@ from twofold.data import load_images
 from twofold.files import sync_folder, write_atomically, write_json
 from twofold.pretraining import pretrain
 from twofold.recipe import DataRecipe
+from twofold.report import build_report
+from twofold.runtime.record import write_quarantine
 from twofold.sample import write_sample
 
 
@@ -186,3 +189,18 @@ def test_whatever_fails_the_error_names_the_file(tmp_path: Path, monkeypatch: py
         write_json(tmp_path / "a.json", [1])
     assert caught.value.filename == str(tmp_path / "a.json")
     assert caught.value.filename2 is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_names_that_are_no_utf8_are_kept(tmp_path: Path) -> None:
+    name = os.fsdecode(b"gr\xfc\xdfe")  # written in Latin-1, as on old disks
+    write_json(tmp_path / "a.json", {name: ["ü", name]})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {name: ["ü", name]}
+    assert "ü" in (tmp_path / "a.json").read_text(encoding="utf-8")
+    data = write_pictures(tmp_path / name, per_class=16)
+    run = pretrain(data, out=tmp_path / "run", recipe=SMALL, cache=tmp_path / "cache")
+    assert run.read_recipe()["data"]["name"] == str(data)
+    assert pretrain(data, out=run.folder, recipe=SMALL, cache=tmp_path / "cache").encoder.exists()
+    assert build_report(run.folder).exists()
+    write_quarantine(run, [{"path": name, "reason": "x"}])
+    assert json.loads(run.quarantine.read_text(encoding="utf-8"))["path"] == name

@@ -56,8 +56,13 @@ def append_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`write_atomically` for JSON with readable indentation."""
-    write_atomically(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    r"""`write_atomically` for JSON with readable indentation.
+
+    Bytes of a file's name that are no UTF-8, halves of characters in Python, are written as JSON's \udcff and read back
+    as they were.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode(errors="backslashreplace"))
 
 
 def sync_folder(folder: Path) -> None:

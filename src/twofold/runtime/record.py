@@ -106,7 +106,8 @@ def writing_alone(lock: Path, taken: str, flag: str) -> Iterator[None]:
 
 def write_quarantine(run: Run, rows: list[dict[str, str]]) -> None:
     """One line a file that could not be read: {"path", "reason"}."""
-    write_atomically(run.quarantine, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_atomically(run.quarantine, text.encode(errors="backslashreplace"))  # as in `write_json`
 
 
 def write_recipe(run: Run, record: dict[str, Any]) -> None:

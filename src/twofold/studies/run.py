@@ -240,7 +240,7 @@ def _write(folder: StudyFolder, record: dict[str, Any]) -> None:
     """The record, and what people look at."""
     figure = draw_study(record)
     write_json(folder.record, record)
-    write_atomically(folder.table, study_markdown(record).encode())
+    write_atomically(folder.table, study_markdown(record).encode(errors="backslashreplace"))
     write_atomically(folder.figure, figure)
     write_atomically(folder.page, build_page(record, figure))
     for line in study_lines(record):
