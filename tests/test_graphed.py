@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -262,6 +263,43 @@ def test_what_cannot_be_recorded_is_queued_and_said(capsys: pytest.CaptureFixtur
     require_alike(*states)
     said = " ".join((capsys.readouterr().out + capsys.readouterr().err).split())
     assert console.quiet or "cannot be one CUDA graph (operation not permitted when stream is capturing)" in said
+
+
+class Skipping(nn.Module):
+    """A layer that is left out now and then, as the host decides."""
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        super().__init__()
+        self.draw = draw
+        self.decided = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.decided += 1
+        return x if self.draw() < 0.5 else -x
+
+
+@pytest.mark.parametrize(("draw", "queued"), [(np.random.random, 3), (lambda: 0.1, 0)])
+def test_what_the_host_draws_is_decided_anew_in_each_step(
+    draw: Callable[[], float], queued: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A recording would take the same way for ever."""
+    state, layer = began(RECIPES["sgd"]), Skipping(draw)
+    state.model.encoder.layer1.append(layer)
+    step = step_of(state, RECIPES["sgd"], as_graph=True)
+    step(pictures(0), lr=0.05)
+    before = layer.decided
+    for number in range(1, 4):
+        step(pictures(number), lr=0.05)
+    assert layer.decided - before == queued
+    assert console.quiet or ("random numbers on the host" in capsys.readouterr().out) is (queued > 0)
+
+
+def test_the_cpu_s_random_numbers_of_torch_are_the_host_s_beside_a_gpu_alone() -> None:
+    for device, counts in (("cuda", True), ("cpu", False)):
+        before = graphed._host_random(torch.device(device))
+        assert graphed._host_random(torch.device(device)) == before
+        torch.rand(1)
+        assert (graphed._host_random(torch.device(device)) != before) is counts
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -86,6 +87,7 @@ class GraphedStep:
         self._input: _Images | _Views | None = None  # of what is recorded
         self._recorded: tuple[Callable[[], object], Tensor] | None = None
         self._cannot = False
+        self._host_drew = False  # random numbers, in the last pass
 
     def __call__(self, batch: ImageBatch, *, lr: float) -> dict[str, Tensor]:
         if self._cannot:
@@ -117,10 +119,12 @@ class GraphedStep:
         before = _Kept(self._state)
         try:
             self._recorded = self._record(self._work, device)
+            if self._host_drew:
+                raise RuntimeError("the encoder draws random numbers on the host, which would be the same at each step")
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
-            self._cannot, self._input = True, None
+            self._cannot, self._input, self._recorded = True, None, None
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             say(f"compile: this step cannot be one CUDA graph ({reason}); the host queues its operations one by one.")
         finally:
@@ -129,6 +133,7 @@ class GraphedStep:
     def _work(self) -> Tensor:
         """All of a step that is recorded."""
         assert self._input is not None
+        before = _host_random(self._hardware.device)
         found = learn(
             self._state,
             self._input.make_x,
@@ -140,6 +145,7 @@ class GraphedStep:
             world=self._world,
             share=self._share,
         )
+        self._host_drew = _host_random(self._hardware.device) != before
         return torch.stack([found["loss"], found["contrast_accuracy"], found["contrast_entropy"]])
 
 
@@ -205,6 +211,13 @@ class _Kept:
                 tensor.copy_(self._optimizer[place])
             else:
                 tensor.zero_()
+
+
+def _host_random(device: torch.device) -> tuple[object, ...]:
+    """Where torch's and numpy's random numbers of the host are, of which a graph would keep those of its recording."""
+    _, words, place, *_ = np.random.get_state()  # noqa: NPY002  # what an encoder may draw from
+    own = b"" if device.type == "cpu" else torch.default_generator.get_state().numpy().tobytes()
+    return np.asarray(words).tobytes(), place, own
 
 
 def _held(model: torch.nn.Module) -> Iterator[tuple[str, Tensor]]:
