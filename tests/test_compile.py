@@ -63,3 +63,19 @@ def test_a_look_compiles_nothing(tmp_path: Path) -> None:
     assert seen == []
     state.model(VIEWS)
     assert seen
+
+
+@pytest.mark.parametrize("compile", [True, False])
+def test_a_second_run_of_a_process_is_compiled_as_the_first(
+    compile: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first left would make torch compile for any size of batch, and after eight not at all."""
+    seen: list[str] = []
+    monkeypatch.setattr(torch.compiler, "reset", lambda: seen.append("reset"))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda _: seen.append("compile"))
+    monkeypatch.setattr("twofold.runtime.device._require_compiler", lambda: None)
+    data = write_pictures(tmp_path / "data", per_class=8, side=16)
+    for run in ("first", "second"):
+        recipe = RECIPE.with_settings(compile=compile, epochs=1.0)
+        pretrain(data, out=tmp_path / run, recipe=recipe, cache=tmp_path / "cache")
+    assert seen == (["reset", "compile", "compile"] * 2 if compile else [])

@@ -81,6 +81,8 @@ def pretrain(
         record = world.from_first(lambda: begun_with(run, recipe))
         hardware = world.in_turn(lambda: _resolve(run, record, recipe, world))
         stack.enter_context(hardware.arithmetic())
+        if recipe.hardware.compile:
+            torch.compiler.reset()  # after another run in this process it would compile for any size, or not at all
         stack.enter_context(enough_memory(_work(recipe), _LESS_MEMORY))
         world.in_turn(lambda: require_encoder(recipe))
         world.from_first(lambda: require_room(run, recipe))
