@@ -209,7 +209,11 @@ def _count(func: Any, args: tuple[Any, ...], leaves: list[Tensor], seen: Device)
     elif func in _INDEXING and any(not isinstance(leaf, OnDevice) for leaf in tree_leaves(args[1])):
         seen.note("upload")
     elif func is _ATEN.copy_.default and len({isinstance(leaf, OnDevice) for leaf in leaves}) == 2:
-        seen.note("upload" if isinstance(args[0], OnDevice) else "read")
+        goes_on = (
+            len(args) > 2 and args[2] and not isinstance(args[1], OnDevice) and seen.is_pinned(args[1])
+        )  # non_blocking
+        if not goes_on:
+            seen.note("upload" if isinstance(args[0], OnDevice) else "read")
 
 
 def _inside(value: Any) -> Any:

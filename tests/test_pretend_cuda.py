@@ -14,7 +14,7 @@ from networks import schedule
 from pictures import write_pictures
 from pretend_cuda import CUDA, Device, OnDevice, pretended_cuda
 from small_recipe import SMALL
-from twofold import pretraining
+from twofold import graphed, pretraining
 from twofold.chunks import forward_chunks
 from twofold.data import ImageBatch, ImageSet, Loader, load_images, pixels
 from twofold.distributed import World
@@ -30,7 +30,7 @@ from twofold.runtime.load import build_untrained, load
 from twofold.runtime.progress import ProgressLine
 from twofold.runtime.randomness import seed_random
 from twofold.runtime.record import Run
-from twofold.training import TrainState, build_state, train_step
+from twofold.training import TrainState, build_state, make_views, train_step
 from twofold.views import build_policy, center_view, geometry, one_view, sample_rows, sample_views, two_views
 
 CPU = torch.device("cpu")
@@ -577,3 +577,31 @@ def test_a_run_continues_on_the_device_as_if_nothing_had_happened(
     require_alike(exported[0], exported[1], tolerance=0.0)
     require_alike(exported[2], exported[0], tolerance=1e-4)
     assert Run(parts.folder).encoder.exists()
+
+
+@pytest.mark.parametrize("kind", [graphed._Images, graphed._Views])
+def test_what_a_recorded_step_is_given_waits_for_nothing(gpu: Device, kind: Any) -> None:
+    """From images or from views on: new ones arrive in the places that the recording reads."""
+    batch = pictures(N)
+    batch, ops = ImageBatch(batch.images.pin_memory(), batch.sizes), build_policy(SMALL.views)
+    first, second = (sample_views(ops, N, seed=1, step=step) for step in (0, 1))
+    held = kind(batch, first, SMALL.views, on(CUDA))
+    place = held.make_x(slice(None)) if kind is graphed._Views else held._images
+    gpu.waits.clear()
+    held.put(batch, second)
+    x = held.make_x(slice(None))
+    assert gpu.count() == 0, gpu.waits
+    assert place is (x if kind is graphed._Views else held._images)
+    expected = make_views(batch, second, SMALL.views, on(CUDA))
+    torch.testing.assert_close(x.cpu(), expected.cpu(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("pinned", "non_blocking", "waits"), [(True, True, 0), (True, False, 1), (False, True, 1)])
+def test_a_copy_to_a_place_of_the_device_goes_on_by_itself_from_page_locked_memory(
+    gpu: Device, pinned: bool, non_blocking: bool, waits: int
+) -> None:
+    place, numbers = torch.zeros(3, device=CUDA), torch.arange(3.0)
+    gpu.waits.clear()
+    place.copy_(numbers.pin_memory() if pinned else numbers, non_blocking=non_blocking)
+    assert gpu.count() == waits
+    assert torch.equal(place.cpu(), numbers)
