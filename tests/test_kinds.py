@@ -18,13 +18,14 @@ from twofold import api, studying
 from twofold.errors import TwofoldError
 from twofold.evaluation import evaluate_encoder, transfer_settings
 from twofold.kinds import as_data, as_kind, as_path, as_several
-from twofold.recipe import Op, Recipe, ScheduleRecipe, setting_owners
+from twofold.recipe import HardwareRecipe, Op, Recipe, ScheduleRecipe, setting_owners
 from twofold.runtime.load import Loaded, load_head
 from twofold.runtime.record import Run
 
 NO_NUMBER = ["32", b"32", "", [32], (32,), {"a": 1}, object(), True, np.bool_(True), 1j, np.array([1, 2]), int, ...]
 NO_WHOLE_NUMBER = [*NO_NUMBER, 2.0, 2.5, np.float64(2), float("nan"), torch.tensor(2)]
 NO_TEXT = [3, 3.0, True, b"small", ["small"], Path("small"), object(), {"small"}, np.int64(3)]
+NO_HARDWARE = ["cpu", torch.device("cpu"), 3, {"device": "cpu"}, HardwareRecipe]
 NO_BOOL = [0, 1, 1.0, "True", "", [True], np.int64(1), object()]
 NO_PAIR = [
     0.5,
@@ -222,8 +223,8 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
             "allow_outside": NO_BOOL,
         },
     ),
-    twofold.load: ({}, {"path": NO_PATH}),
-    load_head: ({}, {"path": NO_PATH}),
+    twofold.load: ({"path": "x"}, {"path": NO_PATH, "hardware": NO_HARDWARE}),
+    load_head: ({"path": "x"}, {"path": NO_PATH, "hardware": NO_HARDWARE}),
     transfer_settings: (
         {"protocols": "knn", "seeds": 1, "epochs": None},
         {"protocols": [3, [3]], "seeds": NO_WHOLE_NUMBER},
@@ -267,6 +268,15 @@ def test_settings_of_the_programs_are_those_of_the_recipe(settings: dict[str, An
     with pytest.raises(TwofoldError, match=f"^{name} is .* of the type"):
         api.bench(tmp_path, out=tmp_path / "b.json", recipe="cifar10-laptop", **settings)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("device", [3, torch.device("cpu"), b"cpu"])
+def test_a_device_of_another_type_is_said_where_the_recipe_looks_at_it(device: Any, tmp_path: Path) -> None:
+    data = write_pictures(tmp_path / "data", per_class=2)
+    with pytest.raises(TwofoldError, match=r"^device is .* of the type .* must be text"):
+        api.pretrain(data, out=tmp_path / "run", recipe="photos", device=device, cache=tmp_path)
+    with pytest.raises(TwofoldError, match=r"^device is .* of the type .* must be text"):
+        api.bench(data, out=tmp_path / "b.json", recipe="photos", device=device, cache=tmp_path)
 
 
 def test_one_value_counts_as_a_sequence_of_one() -> None:

@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -158,3 +159,22 @@ def test_photos_takes_no_larger_batch_than_the_gpu_holds(short_side_px: int) -> 
 def test_an_unknown_recipe_is_named() -> None:
     with pytest.raises(TwofoldError, match="did you mean 'cifar10-laptop'"):
         build_recipe("cifar10-labtop", lambda: FOUND)
+
+
+def _kind(stage: str, name: str) -> Any:
+    return get_type_hints(get_type_hints(Recipe)[stage])[name]
+
+
+FLOATS = [name for name, stage in setting_owners().items() if "float" in str(_kind(stage, name))]
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("name", FLOATS)
+def test_no_number_may_be_infinite_or_none_at_all(name: str, value: float) -> None:
+    if name == "checkpoint_minutes" and value > 0:
+        return  # saved at the end alone
+    pair = "tuple" in str(_kind(setting_owners()[name], name))
+    context: dict[str, Any] = {"loss": "triplet"} if name == "margin" else {}
+    context |= {"optimizer": "lars"} if name == "trust_coefficient" else {}
+    with pytest.raises(TwofoldError, match=rf"^{name} is .*(inf|nan)"):
+        Recipe().with_settings(**{name: (0.1, value) if pair else value, **context})

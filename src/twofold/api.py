@@ -84,7 +84,7 @@ def pretrain(
 def _device(recipe: AnyPath | Recipe, settings: dict[str, Any]) -> str:
     """The run's device, before the processes meet; what is wrong with the recipe is said once they have met."""
     if settings.get("device") is not None:
-        return str(settings["device"])
+        return HardwareRecipe(device=settings["device"]).device
     if isinstance(recipe, Recipe):
         return recipe.hardware.device
     with contextlib.suppress(TwofoldError):
@@ -165,7 +165,7 @@ def resolve_recipe(
             pictures=sum(record.split in (None, "train") for record in source.records),
             short_side_px=facts.short_side_px,
             channels=facts.channels,
-            gpu_gib=gpu_gib(settings.get("device") or "auto"),
+            gpu_gib=gpu_gib(HardwareRecipe(device=settings.get("device") or "auto").device),
         )
 
     chosen, reasons = build_recipe(name, look)

@@ -138,11 +138,12 @@ class OptimRecipe:
     def __post_init__(self) -> None:
         check_kinds(self)
         require_choice("optimizer", self.optimizer, ("lars", "sgd", "adamw"))
-        require(0 < self.base_lr < math.inf, "base_lr", self.base_lr, "above 0")
+        require(0 < self.base_lr < math.inf, "base_lr", self.base_lr, "above 0 and finite")
         require_choice("lr_scaling", self.lr_scaling, ("linear", "sqrt", "none"))
         require(0.0 <= self.momentum < 1.0, "momentum", self.momentum, "in [0, 1)")
-        require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
-        require(self.trust_coefficient > 0, "trust_coefficient", self.trust_coefficient, "above 0")
+        require(0 <= self.weight_decay < math.inf, "weight_decay", self.weight_decay, "at least 0 and finite")
+        trust = self.trust_coefficient
+        require(0 < trust < math.inf, "trust_coefficient", trust, "above 0 and finite")
         require(0.0 <= self.warmup_fraction < 1.0, "warmup_fraction", self.warmup_fraction, "a fraction in [0, 1)")
 
 
@@ -179,7 +180,7 @@ class ScheduleRecipe:
             )
         for name in ("epochs", "minutes"):
             value = getattr(self, name)
-            require(value is None or (value > 0 and math.isfinite(value)), name, value, "above 0")
+            require(value is None or (value > 0 and math.isfinite(value)), name, value, "above 0 and finite")
         require(0 <= self.seed < 2**32, "seed", self.seed, "in [0, 2^32)")
 
 

@@ -1,5 +1,6 @@
 """The program that reruns the paper's studies."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,8 @@ def study(
     allow_outside = as_kind("allow_outside", allow_outside, bool)
     if name not in STUDIES:
         raise unknown_name("study", name, ("list", *STUDIES))
-    require(seeds >= 1, "seeds", seeds, "at least 1 (an interval needs 2, a claim should have 3)")
-    require(minutes is None or minutes > 0, "minutes", minutes, "above 0")
+    _require_seeds(seeds)
+    require(minutes is None or 0 < minutes < math.inf, "minutes", minutes, "above 0 and finite")
     chosen = get_scale(scale) if isinstance(scale, str) else scale
     if data is None and chosen.data is None:
         raise TwofoldError(
@@ -67,8 +68,13 @@ def study(
     )
 
 
+def _require_seeds(seeds: int) -> None:
+    require(seeds >= 1, "seeds", seeds, "at least 1 (an interval needs 2, a claim should have 3)")
+
+
 def list_studies(scale: str = "laptop", seeds: int = 3) -> None:
     """Print what each study asks, what the paper found, and how long it takes on this machine, which is measured."""
+    _require_seeds(seeds)
     chosen = get_scale(scale)
     hardware = resolve_hardware(chosen.base.hardware)
     with hardware.arithmetic():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twofold.errors import TwofoldError
-from twofold.evaluation import budgets
+from twofold.evaluation import budgets, transfer_settings
 from twofold.evaluation.budgets import budget_name, few_budgets, labelled_places, labels_per_class, require_counts
 from twofold.evaluation.labelled import Labelled
 
@@ -104,3 +104,9 @@ def test_budgets_have_names_for_people():
         "12.5 % of the labels",
         "all labels",
     ]
+
+
+@pytest.mark.parametrize("epochs", [0.0, -1.0, float("inf"), float("nan")])
+def test_epochs_that_never_end_are_refused(epochs):
+    with pytest.raises(TwofoldError, match=r"finetune_epochs is .* above 0 and finite"):
+        transfer_settings(("finetune",), 1, epochs)

@@ -322,6 +322,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "complex tensor": (lambda tmp: torch.zeros(3, 8, 8, dtype=torch.complex64), "complex64"),
     "sparse tensor": (lambda tmp: [torch.zeros(3, 8, 8).to_sparse()], "no plain pixels"),
     "tensor without data": (lambda tmp: [torch.zeros(3, 8, 8, device="meta")], "no plain pixels"),
+    "Pillow, no pixels": (lambda tmp: Image.new("RGB", (8, 0)), "no pixels: 8 x 0"),
     "Pillow, 32 bits": (lambda tmp: Image.new("F", (8, 8)), "32 bits"),
     "Pillow, closed": (lambda tmp: opened(png(COLOUR[0])[:120]), "place 0"),
 }

@@ -316,3 +316,13 @@ def test_the_papers_scale_is_planned_and_takes_a_step(home: Path, tmp_path: Path
     holding.wait()
     assert pretrained(recipe, images, folder, World())[1] >= 0.4
     other.join()
+
+
+@pytest.mark.parametrize("wrong", [{"seeds": 0}, {"minutes": float("inf")}, {"minutes": float("nan")}])
+def test_a_study_refuses_numbers_that_cannot_work(wrong: dict[str, Any], tmp_path: Path) -> None:
+    (name,) = wrong
+    with pytest.raises(TwofoldError, match=rf"^{name} is .* (at least 1|finite).*--{name}"):
+        study("loss", data=tmp_path, **wrong)
+    if name == "seeds":
+        with pytest.raises(TwofoldError, match=r"^seeds is 0, but it must be at least 1"):
+            list_studies("laptop", 0)

@@ -43,6 +43,8 @@ def decode(
         try:
             image = open_image(content)
             size = image.size
+            if 0 in size:
+                raise UnreadableError(f"it has no pixels: {size[0]} x {size[1]}")
             target = stored_size(size, short_px)
             if isinstance(content, bytes) and target != size:
                 image.draft(None, (int(target[0] * GAP), int(target[1] * GAP)))  # a JPEG can shrink as it decodes

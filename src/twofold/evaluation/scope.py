@@ -1,5 +1,6 @@
 """What is to be measured: protocols, budgets of labels, seeds, and the pictures they are measured on."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -40,7 +41,8 @@ class Settings:
         for protocol in self.protocols:
             require_choice("protocol", protocol, PROTOCOL_NAMES)
         require_counts(len(self.seeds), len(self.few_seeds), self.shots, self.fractions)
-        require(self.epochs is None or self.epochs > 0, "finetune_epochs", self.epochs, "above 0")
+        finite = self.epochs is None or 0 < self.epochs < math.inf
+        require(finite, "finetune_epochs", self.epochs, "above 0 and finite")
 
     @property
     def probes(self) -> tuple[str, ...]:

@@ -100,7 +100,7 @@ def load(path: AnyPath, *, hardware: HardwareRecipe | None = None) -> Loaded:
     Raises TwofoldError where there is neither, where the weights do not fit their recipe, and where the recipe.json of
     a run and the recipe in its encoder.safetensors differ in what the encoder is or sees.
     """
-    path = as_path("run", path)
+    path, hardware = as_path("run", path), as_kind("hardware", hardware, HardwareRecipe | None)
     if path.is_file():
         return _load_file(path, hardware)
     run = Run(path)
@@ -120,7 +120,7 @@ def load_head(path: AnyPath, *, hardware: HardwareRecipe | None = None) -> nn.Se
     Raises TwofoldError where there is no run or no checkpoint, where the weights do not fit the recipe, and where the
     run's encoder.safetensors is not the encoder that this head was trained on.
     """
-    run = Run(as_path("run", path))
+    run, hardware = Run(as_path("run", path)), as_kind("hardware", hardware, HardwareRecipe | None)
     recipe = Recipe.from_dict(run.read_recipe()["recipe"])
     if recipe.head.head == "none":
         return build_head(recipe.head, dim=1).eval()  # no layer, so no dim
