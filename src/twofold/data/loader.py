@@ -69,8 +69,11 @@ class Loader:
         """One batch after the other; what goes wrong while reading is raised here. The thread ends with the loop."""
         waiting: deque[Future[ImageBatch]] = deque()
         with ExitStack() as stack:
-            readers = stack.enter_context(_pool(self._threads, "twofold-reader")) if self._threads > 1 else None
-            thread = stack.enter_context(_pool(1, "twofold-loader"))  # ends first, as it needs the others
+            readers = None
+            if self._threads > 1:
+                readers = stack.enter_context(ThreadPoolExecutor(self._threads, thread_name_prefix="twofold-reader"))
+            # ends first, as it needs the others
+            thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="twofold-loader"))
             try:
                 for step in self._steps:
                     waiting.append(thread.submit(self._read, step, readers))
@@ -92,10 +95,6 @@ class Loader:
             return batch.result()
         finally:
             self.wait_s += time.perf_counter() - start
-
-
-def _pool(threads: int, name: str) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix=name)
 
 
 def _threads_to_read() -> int:
