@@ -127,7 +127,7 @@ def test_it_finds_a_copy_in_another_format_in_a_folder(tmp_path: Path) -> None:
 def test_reads_are_small_and_every_row_is_read_once(distinct: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[np.ndarray] = []
     real = Pixels.read
-    monkeypatch.setattr(Pixels, "read", lambda self, rows: read.append(rows) or real(self, rows))
+    monkeypatch.setattr(Pixels, "read", lambda self, rows, **how: read.append(rows) or real(self, rows, **how))
     count_shared(distinct, np.arange(21), np.arange(21, 40))
     assert max(len(rows) for rows in read) <= 16
     assert np.concatenate(read).tolist() == list(range(40))

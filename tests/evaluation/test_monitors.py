@@ -21,9 +21,9 @@ def read(monkeypatch):
     seen: set[int] = set()
     real = Pixels.read
 
-    def watched(self, rows):
+    def watched(self, rows, **options):
         seen.update(rows.tolist())
-        return real(self, rows)
+        return real(self, rows, **options)
 
     monkeypatch.setattr(Pixels, "read", watched)
     return seen
