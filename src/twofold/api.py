@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from twofold.benching import bench_encoders
-from twofold.data import load_images, look_at, open_source
+from twofold.data import look_at, open_source
 from twofold.distributed import open_world
 from twofold.errors import TwofoldError, enough_memory, require
 from twofold.evaluating import evaluate as evaluate
@@ -30,7 +30,7 @@ from twofold.recipes import Found, build_recipe
 from twofold.report import build_report
 from twofold.runtime.console import console, say, show_settings
 from twofold.runtime.device import gpu_gib, resolve_hardware
-from twofold.runtime.images import as_unreadable_limit, open_pictures
+from twofold.runtime.images import as_unreadable_limit, open_for_training, open_pictures
 from twofold.runtime.load import load
 from twofold.runtime.record import Run
 from twofold.startup import say_found
@@ -120,14 +120,7 @@ def bench(
     make_folder(out.parent, "--out")
     chosen = resolve_recipe(name, data, cache=cache, allow_outside=allow_outside, settings=settings)
     hardware = resolve_hardware(chosen.hardware)
-    images = load_images(
-        data,
-        recipe=chosen.data,
-        store_px=chosen.stored_px,
-        cache=cache,
-        show_progress=True,
-        allow_outside=allow_outside,
-    )
+    images = open_for_training(chosen, data, cache, allow_outside=allow_outside)
     say_found(images, len(images.rows("train")))
     show_settings("\nHardware", dict(hardware.describe()))
     with hardware.arithmetic():

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from twofold.data import ImageSet, Loader, load_images
+from twofold.data import ImageSet, Loader
 from twofold.distributed import Alone, World, open_world
 from twofold.errors import DivergedError, NotFiniteError, TwofoldError, enough_memory
 from twofold.files import write_json
@@ -25,6 +25,7 @@ from twofold.runtime.checkpoint import Saver, load_checkpoint
 from twofold.runtime.console import console, say
 from twofold.runtime.continuing import continued_hardware, note_continuation
 from twofold.runtime.device import Hardware, resolve_hardware
+from twofold.runtime.images import open_for_training
 from twofold.runtime.load import save_encoder
 from twofold.runtime.log import build_log
 from twofold.runtime.progress import ProgressLine
@@ -86,7 +87,8 @@ def pretrain(
         stack.enter_context(enough_memory(_work(recipe), _LESS_MEMORY))
         world.in_turn(lambda: require_encoder(recipe))
         world.from_first(lambda: require_room(run, recipe))
-        images = world.in_turn(lambda: _open_images(data, recipe, cache, allow_outside, show_progress=world.is_first))
+        how: dict[str, bool] = {"allow_outside": allow_outside, "show_progress": world.is_first}
+        images = world.in_turn(lambda: open_for_training(recipe, data, cache, **how))
         found = {"precision": hardware.precision, "pictures": images.fingerprint, "profile": profile}
         world.require_same({**recipe.settings(), **found, **{name: versions()[name] for name in ("twofold", "torch")}})
         say_found(images, len(images.rows("train")))
@@ -127,21 +129,6 @@ def _work(recipe: Recipe) -> str:
     schedule, encoder = recipe.schedule, recipe.encoder.encoder
     chunks = f" in chunks of {schedule.chunk:,}" if schedule.chunk else ""
     return f"training {encoder} on {schedule.batch_size:,} images of {recipe.views.size_px} px a step{chunks}"
-
-
-def _open_images(
-    data: str | Path | ImageSet, recipe: Recipe, cache: Path | None, allow_outside: bool, *, show_progress: bool
-) -> ImageSet:
-    if isinstance(data, ImageSet):
-        return data
-    return load_images(
-        data,
-        recipe=recipe.data,
-        store_px=recipe.stored_px,
-        cache=cache,
-        show_progress=show_progress,
-        allow_outside=allow_outside,
-    )
 
 
 def _profile(

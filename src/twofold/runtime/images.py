@@ -1,4 +1,4 @@
-"""The images that a trained encoder embeds or is measured on."""
+"""The images that an encoder is trained on, embeds or is measured on."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,8 +7,30 @@ from pathlib import Path
 from twofold.data import ImageSet, load_images, look_at, open_source, require_channels
 from twofold.errors import TwofoldError, require
 from twofold.kinds import as_kind
+from twofold.recipe import Recipe
 from twofold.runtime.beside import Beside
 from twofold.runtime.load import Loaded
+
+
+def open_for_training(
+    recipe: Recipe,
+    data: str | Path | ImageSet,
+    cache: Path | None,
+    *,
+    allow_outside: bool = False,
+    show_progress: bool = True,
+) -> ImageSet:
+    """The pictures in `data` as the recipe's encoder takes them, or `data` where they are that already."""
+    if isinstance(data, ImageSet):
+        return data
+    return load_images(
+        data,
+        recipe=recipe.data,
+        store_px=recipe.stored_px,
+        cache=cache,
+        show_progress=show_progress,
+        allow_outside=allow_outside,
+    )
 
 
 def open_pictures(

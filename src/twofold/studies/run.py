@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from twofold.data import ImageSet, load_images
+from twofold.data import ImageSet
 from twofold.distributed import World, open_world
 from twofold.errors import NotFiniteError
 from twofold.files import write_atomically, write_json
 from twofold.runtime.console import console, duration, say
 from twofold.runtime.device import Hardware, resolve_hardware
+from twofold.runtime.images import open_for_training
 from twofold.studies.cell import Cell
 from twofold.studies.estimate import build_estimate, views_per_s
 from twofold.studies.figure import draw_study
@@ -91,7 +92,8 @@ def run_study(
         console.quiet = console.quiet or not world.is_first
         hardware = world.in_turn(lambda: resolve_hardware(scale.base.hardware))
         stack.enter_context(hardware.arithmetic())
-        images = world.in_turn(lambda: _images(scale, data, cache, allow_outside, show_progress=world.is_first))
+        how: dict[str, bool] = {"allow_outside": allow_outside, "show_progress": world.is_first}
+        images = world.in_turn(lambda: open_for_training(scale.base, data, cache, **how))
         folder, given = StudyFolder(out), scale
         rate = world.from_first(lambda: views_per_s(scale.base, hardware))
         train, test = len(images.rows("train")), len(images.rows("test"))
@@ -111,20 +113,6 @@ def run_study(
             _measure_all(work, command, minutes)
         # in all processes: where one left and failed at that, a launcher would end the first while it writes
         return world.from_first(lambda: _conclude(work, command, minutes, plan_only=plan_only))
-
-
-def _images(
-    scale: Scale, data: str | Path, cache: Path | None, allow_outside: bool, *, show_progress: bool
-) -> ImageSet:
-    recipe = scale.base
-    return load_images(
-        data,
-        recipe=recipe.data,
-        store_px=recipe.stored_px,
-        cache=cache,
-        show_progress=show_progress,
-        allow_outside=allow_outside,
-    )
 
 
 def _begin(
