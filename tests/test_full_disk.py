@@ -143,7 +143,7 @@ def test_a_report_that_cannot_be_written_is_one_line_and_the_run_is_whole(
     def again(*_: Any, **__: Any) -> None:
         api.pretrain(data, out=out, recipe=RECIPE, cache=tmp_path / "cache")
 
-    monkeypatch.setattr(cli, "_parse", lambda _arguments: again)
+    monkeypatch.setattr(cli, "parse", lambda _arguments, _commands: again)
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert "No space left on device" in str(stop.value)

@@ -32,7 +32,7 @@ LAYERS = [
     },
     {"studies", "report"},
     {"api", "evaluating", "studying"},
-    {"cli", "__main__", "failures"},
+    {"cli", "__main__", "failures", "parsing"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 PRETRAINING = {

@@ -1,24 +1,20 @@
 """The command line: each command imports its program when it is called, so that help answers at once."""
 
-import contextlib
-import functools
 import io
 import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from twofold import __version__
 from twofold.distributed.process import must_start, stop_with_launcher
-from twofold.errors import TwofoldError
 from twofold.escapes import visible
 from twofold.failures import told
 from twofold.flags import Settings
+from twofold.parsing import parse
 from twofold.runtime.memory import keep_freed_memory
 
 Out = Annotated[Path, arg(help="run directory: created, or continued if the same command began it")]
@@ -287,33 +283,6 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # what the encoding does not have
     with told(None, _COMMANDS):
         stop_with_launcher()
-        call = _parse(arguments)
+        call = parse(arguments, _COMMANDS)
     with told(next((word for word in arguments if word in _COMMANDS), None), _COMMANDS):
         call()
-
-
-def _parse(arguments: list[str]) -> Callable[[], None]:
-    """The chosen command with its arguments, not yet called. Raises TwofoldError for what cannot be understood."""
-    box = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(box):
-            return tyro.extras.subcommand_cli_from_dict(
-                {name: _deferred(command) for name, command in _COMMANDS.items()},
-                prog="twofold",
-                description="SimCLR for people who have many pictures and few labels.",
-                args=arguments or ["--help"],
-            )
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        lines = (re.sub(r"[╭╮╰╯│─]+( [\w ]+ ─+╮)?", "", line).strip() for line in box.getvalue().splitlines())
-        text = re.sub(r"\s+", " ", " ".join(line for line in lines if line))
-        raise TwofoldError(re.sub(r"^[\w ]+ -{9,} | -{9,}", "", text)) from None  # the frame where there is only ASCII
-
-
-def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
-    @functools.wraps(command)
-    def parsed(*arguments: Any, **options: Any) -> Callable[[], None]:
-        return functools.partial(command, *arguments, **options)
-
-    return parsed
