@@ -2,6 +2,8 @@
 
 import pytest
 
+import checks  # noqa: F401  # before the package is imported
+
 LONGEST = (
     "studies/test_run.py",
     "distributed/test_world.py",

@@ -124,12 +124,11 @@ def matrix_flops(hardware: Hardware) -> float:
 
 
 def flops_per_view(recipe: Recipe, hardware: Hardware) -> int:
-    """Multiplications and additions of encoder and head for one view, forward and backward."""
-    model = build_state(recipe.with_settings(compile=False), hardware, peak=1.0, world=World()).model
-    side = recipe.views.size_px
-    x = torch.zeros(2, recipe.data.channels, side, side, device=hardware.device)
-    with forked_random(hardware.device), FlopCounterMode(display=False) as counter:
-        model(x)[1].sum().backward()
+    """Multiplications and additions of encoder and head for one view, forward and backward; nothing is computed."""
+    shapes, side = Hardware(torch.device("meta"), hardware.precision), recipe.views.size_px
+    with shapes.device, FlopCounterMode(display=False) as counter:
+        model = build_state(recipe.with_settings(compile=False), shapes, peak=1.0, world=World()).model
+        model(torch.zeros(2, recipe.data.channels, side, side))[1].sum().backward()
     return int(counter.get_total_flops()) // 2
 
 
