@@ -19,11 +19,11 @@ from results import machine, save
 
 from twofold.data import ImageBatch
 from twofold.distributed import World
-from twofold.recipe import Recipe
-from twofold.recipes.cifar10_resnet18 import RECIPE
-from twofold.runtime.device import Hardware, resolve_hardware
-from twofold.runtime.memory import keep_freed_memory
-from twofold.training import TrainState, build_state, train_step
+from twofold.hardware.allocator import keep_freed_memory
+from twofold.hardware.device import Hardware, resolve_hardware
+from twofold.recipes.named.cifar10_resnet18 import RECIPE
+from twofold.recipes.recipe import Recipe
+from twofold.training.step import TrainState, build_state, train_step
 
 CHUNK = 128
 SIZES = (256, 1024, 4096, 8192)

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from results import machine, save
 
-from twofold.encoders import build_encoder
-from twofold.recipe import HardwareRecipe, Recipe
-from twofold.recipes import cifar10_laptop
-from twofold.runtime.device import resolve_hardware
-from twofold.runtime.memory import keep_freed_memory
+from twofold.hardware.allocator import keep_freed_memory
+from twofold.hardware.device import resolve_hardware
+from twofold.models import build_encoder
+from twofold.recipes.named import cifar10_laptop
+from twofold.recipes.recipe import HardwareRecipe, Recipe
 
 SETTINGS: dict[str, tuple[Recipe, int, int]] = {  # title -> recipe, views, their pixels
     "cifar10-laptop, 24 px": (cifar10_laptop.RECIPE, 512, 24),

@@ -20,14 +20,14 @@ from lightly_loop import WORKERS, Loop
 from PIL import Image
 from results import load, machine, save
 
-from twofold.benching import flops_per_view, matrix_flops
 from twofold.data import ImageSet, Loader, load_images
 from twofold.distributed import World
-from twofold.profiling import profile_steps
-from twofold.recipe import Recipe
-from twofold.runtime.device import resolve_hardware
-from twofold.runtime.memory import keep_freed_memory
-from twofold.training import build_state, train_step
+from twofold.hardware.allocator import keep_freed_memory
+from twofold.hardware.device import resolve_hardware
+from twofold.recipes.recipe import Recipe
+from twofold.speed.step_profile import profile_steps
+from twofold.speed.sweep import flops_per_view, matrix_flops
+from twofold.training.step import build_state, train_step
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "ResNet-18, small stem, 32 px": {"encoder": "resnet18", "stem": "small", "size_px": 32, "batch_size": 128},

@@ -14,10 +14,10 @@ from results import machine, save
 
 from twofold.data import ImageBatch
 from twofold.distributed import World
-from twofold.graphed import GraphedStep
-from twofold.recipe import Recipe, ScheduleRecipe
-from twofold.runtime.device import Hardware
-from twofold.training import build_state
+from twofold.hardware.device import Hardware
+from twofold.recipes.recipe import Recipe, ScheduleRecipe
+from twofold.training.graph import GraphedStep
+from twofold.training.step import build_state
 
 BATCH, SIDE, STEPS, ROUNDS = 512, 32, 100, 7
 

@@ -17,9 +17,9 @@ import torch
 from results import machine, save
 from torch import Tensor
 
+from twofold.hardware.allocator import keep_freed_memory
+from twofold.hardware.peak_memory import PeakMemory
 from twofold.losses import nt_xent_dense, nt_xent_tiled
-from twofold.runtime.memory import keep_freed_memory
-from twofold.runtime.peak import PeakMemory
 
 TEMPERATURE, DIM = 0.1, 128
 SIZES = tuple(2**k for k in range(8, 17))

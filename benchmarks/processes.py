@@ -19,10 +19,10 @@ from results import machine, save
 from twofold.data import ImageBatch
 from twofold.distributed import open_world
 from twofold.distributed.process import RENDEZVOUS
-from twofold.recipes.cifar10_laptop import RECIPE
-from twofold.runtime.device import resolve_hardware
-from twofold.runtime.memory import keep_freed_memory
-from twofold.training import build_state, train_step
+from twofold.hardware.allocator import keep_freed_memory
+from twofold.hardware.device import resolve_hardware
+from twofold.recipes.named.cifar10_laptop import RECIPE
+from twofold.training.step import build_state, train_step
 
 BATCH, STEPS = 256, 30
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from twofold.recipe import HardwareRecipe
-from twofold.runtime.device import resolve_hardware
+from twofold.hardware.device import resolve_hardware
+from twofold.recipes.recipe import HardwareRecipe
 
 FOLDER = Path(__file__).parent / "results"
 

@@ -25,10 +25,10 @@ from torch import nn
 import twofold
 from twofold.data import load_images
 from twofold.evaluation import evaluate_encoder, interval
-from twofold.recipe import DataRecipe, ViewsRecipe
-from twofold.runtime.device import Hardware
-from twofold.runtime.load import build_untrained
-from twofold.runtime.memory import keep_freed_memory
+from twofold.hardware.allocator import keep_freed_memory
+from twofold.hardware.device import Hardware
+from twofold.recipes.recipe import DataRecipe, ViewsRecipe
+from twofold.runs.encoder_file import build_untrained
 
 RECIPE = "cifar10-laptop"
 SETTINGS = {"base-lr": 0.6, "weight-decay": 3e-4}

@@ -19,8 +19,8 @@ from PIL import Image
 from results import machine, save
 from torch import Tensor
 
-from twofold.recipe import ViewsRecipe
-from twofold.runtime.memory import keep_freed_memory
+from twofold.hardware.allocator import keep_freed_memory
+from twofold.recipes.recipe import ViewsRecipe
 from twofold.views import build_policy, sample_views, two_views
 
 SETTINGS = {

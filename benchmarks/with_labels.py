@@ -16,11 +16,11 @@ import numpy as np
 from twofold.data import load_images
 from twofold.evaluation import build_network, embed_images, find_labelled, fit_network, make_schedule, top1
 from twofold.evaluation.tuning import MANNERS
-from twofold.recipe import HardwareRecipe, Recipe
-from twofold.runtime.device import resolve_hardware
-from twofold.runtime.load import build_untrained, save_encoder
-from twofold.runtime.memory import keep_freed_memory
-from twofold.runtime.record import Run
+from twofold.hardware.allocator import keep_freed_memory
+from twofold.hardware.device import resolve_hardware
+from twofold.recipes.recipe import HardwareRecipe, Recipe
+from twofold.runs.encoder_file import build_untrained, save_encoder
+from twofold.runs.run_directory import Run
 
 WARM_STEPS, TIMED_STEPS = 10, 40
 

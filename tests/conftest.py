@@ -5,23 +5,23 @@ import pytest
 import checks  # noqa: F401  # before the package is imported
 
 LONGEST = (
-    "studies/test_run.py",
+    "studies/engine/test_run.py",
     "distributed/test_world.py",
     "distributed/test_launch.py",
     "evaluation/test_evaluate.py",
     "test_pretend_cuda.py",
-    "test_kill_evaluation.py",
+    "evaluation/test_kill_evaluation.py",
     "evaluation/test_training.py",
-    "test_compile.py",
+    "training/test_compile.py",
     "distributed/test_failing.py",
-    "test_pretraining.py",
+    "training/test_loop.py",
     "losses/test_tiled.py",
-    "test_kill.py",
+    "training/test_kill.py",
     "data/test_flatten.py",
-    "test_cli.py",
-    "test_evaluating.py",
+    "cli/test_main.py",
+    "programs/test_evaluate.py",
     "test_windows.py",
-    "test_measuring.py",
+    "speed/test_step_time.py",
     "test_at_once.py",
 )
 

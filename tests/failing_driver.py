@@ -18,12 +18,12 @@ from torch import distributed
 
 from forked import forked
 from small_recipe import SMALL
-from twofold import pretraining
 from twofold.distributed import Alone, World, open_world
 from twofold.distributed.process import RENDEZVOUS
 from twofold.errors import DivergedError, TwofoldError
-from twofold.pretraining import pretrain
-from twofold.runtime import checkpoint
+from twofold.runs import checkpoint
+from twofold.training import loop
+from twofold.training.loop import pretrain
 
 PATIENCE_S = 60
 ERRORS: dict[str, BaseException] = {
@@ -68,13 +68,13 @@ def put_in(place: str, error: BaseException) -> list[Any]:
     if place == "monitor":
         return [broken]
     if place == "log":
-        pretraining.build_log = lambda *_: broken
+        loop.build_log = lambda *_: broken
     elif place == "look":
-        pretraining.build_look = lambda *_: broken
+        loop.build_look = lambda *_: broken
     elif place == "save_checkpoint":
         checkpoint.save_checkpoint = broken
     else:
-        setattr(pretraining, place, broken)
+        setattr(loop, place, broken)
     return []
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from forked import forked
 from small_recipe import SMALL
 from twofold import files
-from twofold.pretraining import pretrain
+from twofold.training.loop import pretrain
 
 RECIPE = SMALL.with_settings(stages=2, epochs=24.0, checkpoint_minutes=0.0)
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from forked import forked
 from twofold import files
-from twofold.evaluating import evaluate, transfer
+from twofold.programs.evaluate import evaluate
+from twofold.programs.transfer import transfer
 
 PROGRAMS = {"evaluate": evaluate, "transfer": transfer}
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from twofold.evaluation.network import Schedule
-from twofold.recipe import OptimRecipe, ViewsRecipe
+from twofold.recipes.recipe import OptimRecipe, ViewsRecipe
 
 SIDE = 8
 DIM = 4 * SIDE**2

@@ -1,6 +1,6 @@
 """A whole run in a moment: the smallest encoder on the smallest views."""
 
-from twofold.recipe import Recipe
+from twofold.recipes.recipe import Recipe
 
 SMALL = Recipe().with_settings(
     size_px=16,

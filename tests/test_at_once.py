@@ -11,12 +11,14 @@ import pytest
 
 from pictures import write_pictures
 from small_recipe import SMALL
-from twofold import evaluating
 from twofold.errors import TwofoldError
-from twofold.evaluating import evaluate, transfer
-from twofold.locks import claim
-from twofold.pretraining import pretrain
-from twofold.runtime.record import Run
+from twofold.files import claim
+from twofold.programs import evaluate as program
+from twofold.programs import transfer as transfer_program
+from twofold.programs.evaluate import evaluate
+from twofold.programs.transfer import transfer
+from twofold.runs.run_directory import Run
+from twofold.training.loop import pretrain
 
 FEW: dict[str, Any] = {"protocol": ["knn"], "shots": [1], "seeds": 1, "few_seeds": 1}
 MORE: dict[str, Any] = {**FEW, "shots": [1, 2]}
@@ -53,7 +55,7 @@ def test_another_evaluation_leaves_an_interrupted_one_alone(
 ) -> None:
     given = {"data": home / "data", "cache": home / "cache"}
     with monkeypatch.context() as patch:
-        patch.setattr(evaluating, "build_report", interrupt)
+        patch.setattr(program, "build_report", interrupt)
         with pytest.raises(StoppedError):
             evaluate(home / "run", **given, **FEW)
     capsys.readouterr()
@@ -71,7 +73,7 @@ def test_another_transfer_leaves_an_interrupted_one_alone(
     """Also where the data sets are given in another order, or some of them."""
     data, more = home / "data", home / "more"
     with monkeypatch.context() as patch:
-        patch.setattr(evaluating, "build_report", interrupt)
+        patch.setattr(transfer_program, "build_report", interrupt)
         with pytest.raises(StoppedError):
             transfer(home / "run", to=[data, more], cache=home / "cache", **PROBE)
     capsys.readouterr()
@@ -94,7 +96,7 @@ def test_of_two_at_once_the_second_is_told_so(home: Path) -> None:
 
 CALL = """
 import json, sys
-from twofold.cli import main
+from twofold.cli.main import main
 sys.argv = ["twofold", *json.loads(sys.argv[1])]
 main()
 """

@@ -15,12 +15,12 @@ from pictures import write_pictures
 from small_recipe import SMALL
 from twofold import files
 from twofold.data import load_images
+from twofold.data.sample import write_sample
 from twofold.files import sync_folder, write_atomically, write_json
-from twofold.pretraining import pretrain
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 from twofold.report import build_report
-from twofold.runtime.record import write_quarantine
-from twofold.sample import write_sample
+from twofold.runs.run_directory import write_quarantine
+from twofold.training.loop import pretrain
 
 
 def mode(path: Path) -> int:

@@ -20,7 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
-from twofold import training
+from twofold.training import step
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="the program's limits of time need SIGALRM")
 HOME = Path(__file__).parents[1]
@@ -141,7 +141,7 @@ def test_dropout_that_does_not_repeat_is_seen(
 ) -> None:
     dropout_in_chunks = module("parity_training").dropout_in_chunks
     assert dropout_in_chunks(bench, weighted=weighted) < 1e-6
-    monkeypatch.setattr("twofold.chunks.seed_random", lambda *_, **__: None)
+    monkeypatch.setattr("twofold.training.chunks.seed_random", lambda *_, **__: None)
     assert dropout_in_chunks(bench, weighted=weighted) > 0.1
 
 
@@ -153,8 +153,8 @@ def test_waits_are_told_by_the_line_that_asks(bench: Any, module: Module, monkey
             warnings.warn("called a synchronizing CUDA operation", UserWarning, stacklevel=1)
         return real(recipe)
 
-    real = training.build_loss
-    monkeypatch.setattr(training, "build_loss", build_loss)
+    real = step.build_loss
+    monkeypatch.setattr(step, "build_loss", build_loss)
     monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
     recipe = trainer.recipe_of(4, **trainer.SMALL, size_px=8)
     found = module("machine")._waits(bench, recipe, module("pictures").batch_of(4, 8))
@@ -162,8 +162,8 @@ def test_waits_are_told_by_the_line_that_asks(bench: Any, module: Module, monkey
     assert found["a step"] == 3
     (place,) = found["by line"]
     file, line = place.split(":")
-    assert file == "training.py"
-    assert "build_loss(" in Path(str(training.__file__)).read_text(encoding="utf-8").splitlines()[int(line) - 1]
+    assert file == "training/step.py"
+    assert "build_loss(" in Path(str(step.__file__)).read_text(encoding="utf-8").splitlines()[int(line) - 1]
 
 
 def test_a_fault_is_a_result_and_the_next_measurement_is_taken(bench: Any) -> None:

@@ -16,16 +16,16 @@ from pictures import write_pictures
 from twofold.data import load_images
 from twofold.data.cache import BUILDING, building_folder, clean
 from twofold.errors import TwofoldError
-from twofold.locks import Claim, claim
-from twofold.recipe import DataRecipe
-from twofold.runtime.record import open_run
-from twofold.studies.cell import Cell
-from twofold.studies.folder import StudyFolder, alone, claimed
+from twofold.files import Claim, claim
+from twofold.recipes.recipe import DataRecipe
+from twofold.runs.run_directory import open_run
+from twofold.studies.engine.cell import Cell
+from twofold.studies.engine.folder import StudyFolder, alone, claimed
 
 HOLD = """
 import sys
 from pathlib import Path
-from twofold.locks import claim
+from twofold.files import claim
 with claim(Path(sys.argv[1])) as held:
     print(held.name, flush=True)
     sys.stdin.readline()

@@ -16,12 +16,11 @@ from rich.table import Table
 
 from pictures import write_pictures
 from small_recipe import SMALL
-from twofold import cli
-from twofold.escapes import visible
+from twofold import console as module
+from twofold.cli import main as cli
+from twofold.console import say, show_settings, visible
 from twofold.evaluation import Row, results_table
-from twofold.flags import as_flags
-from twofold.runtime import console as module
-from twofold.runtime.console import say, show_settings
+from twofold.recipes.flags import as_flags
 
 ODD = "bröken\n\x1b[2J\x07\u202e\udcff.png"
 FLAGS = [
@@ -194,7 +193,7 @@ def test_every_command_prints_ascii_and_no_control_characters(
 
 def test_from_python_too(home: Path, pretrained: subprocess.CompletedProcess[bytes]) -> None:
     shutil.copytree(home / "rün", home / "bärs\x1b")
-    code = "import twofold.api; twofold.api.report('bärs\\x1b'); print('mine')"
+    code = "from twofold.programs.report import report; report('bärs\\x1b'); print('mine')"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, cwd=home, env=os.environ | {"PYTHONIOENCODING": "ascii"}
     )

@@ -8,8 +8,9 @@ import pytest
 
 from pictures import write_pictures
 from small_recipe import SMALL
-from twofold import benching, cli
-from twofold.pretraining import pretrain
+from twofold.cli import main as cli
+from twofold.speed import sweep
+from twofold.training.loop import pretrain
 
 TINY = (
     "--size-px 16 --policy small --encoder resnet10 --stages 1 --width 0.25 --stem strided --device cpu "
@@ -42,7 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_command_refuses_and_with_the_flag_reads(
     home: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(benching, "_MATRIX", {"cpu": 256})
+    monkeypatch.setattr(sweep, "_MATRIX", {"cpu": 256})
     places = {"table": home / "elsewhere" / "list.csv", "run": home / "run", "new": tmp_path / "new"}
     words = COMMANDS[command].format(cache=home / "cache", **places).split()
     monkeypatch.setattr(sys, "argv", ["twofold", *words])

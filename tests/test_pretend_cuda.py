@@ -14,24 +14,25 @@ from networks import schedule
 from pictures import write_pictures
 from pretend_cuda import CUDA, Device, OnDevice, pretended_cuda
 from small_recipe import SMALL
-from twofold import graphed, pretraining
-from twofold.chunks import forward_chunks
 from twofold.data import ImageBatch, ImageSet, Loader, load_images, pixels
 from twofold.distributed import World
 from twofold.evaluation import build_knn_monitor, build_network, embed_images, evaluate_encoder, fit_network
-from twofold.looking import build_look
+from twofold.hardware.device import Hardware, resolve_hardware
+from twofold.hardware.randomness import seed_random
 from twofold.losses import build_loss, choice, contrast_measures, nt_xent, nt_xent_version
-from twofold.pretraining import pretrain
-from twofold.profiling import profile_steps
-from twofold.recipe import LossRecipe, Op, Recipe, ViewsRecipe
-from twofold.runtime import checkpoint
-from twofold.runtime.device import Hardware, resolve_hardware
-from twofold.runtime.load import build_untrained, load
-from twofold.runtime.progress import ProgressLine
-from twofold.runtime.randomness import seed_random
-from twofold.runtime.record import Run
-from twofold.training import TrainState, build_state, make_views, train_step
-from twofold.views import build_policy, center_view, geometry, one_view, sample_rows, sample_views, two_views
+from twofold.recipes.recipe import LossRecipe, Op, Recipe, ViewsRecipe
+from twofold.runs import checkpoint
+from twofold.runs.encoder_file import build_untrained, load
+from twofold.runs.run_directory import Run
+from twofold.speed.step_profile import profile_steps
+from twofold.training import graph, loop
+from twofold.training.chunks import forward_chunks
+from twofold.training.loop import pretrain
+from twofold.training.monitoring import build_look
+from twofold.training.progress import ProgressLine
+from twofold.training.step import TrainState, build_state, make_views, train_step
+from twofold.views import build_policy, center_view, one_view, sample_rows, sample_views, two_views
+from twofold.views.ops import geometry
 
 CPU = torch.device("cpu")
 N = 16
@@ -496,7 +497,7 @@ def test_a_run_asks_the_device_twice_for_a_row_of_its_log_and_else_never(
         gpu.waits.clear()
 
     monkeypatch.setattr(ProgressLine, "update", update)
-    monkeypatch.setattr(pretraining, "_METRIC_ROWS", 3)
+    monkeypatch.setattr(loop, "_METRIC_ROWS", 3)
     recipe = SMALL.with_settings(device="cuda", optimizer="sgd", epochs=2.0, monitor_share=1.0, checkpoint_minutes=60.0)
     run = pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
     steps = run.read_recipe()["steps"]
@@ -579,19 +580,19 @@ def test_a_run_continues_on_the_device_as_if_nothing_had_happened(
     assert Run(parts.folder).encoder.exists()
 
 
-@pytest.mark.parametrize("kind", [graphed._Images, graphed._Views])
+@pytest.mark.parametrize("kind", [graph._Images, graph._Views])
 def test_what_a_recorded_step_is_given_waits_for_nothing(gpu: Device, kind: Any) -> None:
     """From images or from views on: new ones arrive in the places that the recording reads."""
     batch = pictures(N)
     batch, ops = ImageBatch(batch.images.pin_memory(), batch.sizes), build_policy(SMALL.views)
     first, second = (sample_views(ops, N, seed=1, step=step) for step in (0, 1))
     held = kind(batch, first, SMALL.views, on(CUDA))
-    place = held.make_x(slice(None)) if kind is graphed._Views else held._images
+    place = held.make_x(slice(None)) if kind is graph._Views else held._images
     gpu.waits.clear()
     held.put(batch, second)
     x = held.make_x(slice(None))
     assert gpu.count() == 0, gpu.waits
-    assert place is (x if kind is graphed._Views else held._images)
+    assert place is (x if kind is graph._Views else held._images)
     expected = make_views(batch, second, SMALL.views, on(CUDA))
     torch.testing.assert_close(x.cpu(), expected.cpu(), rtol=0, atol=0)
 

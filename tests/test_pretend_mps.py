@@ -13,15 +13,15 @@ from pictures import write_pictures
 from pretend_cuda import Device, OnDevice
 from pretend_mps import MPS, pretended_mps
 from small_recipe import SMALL
-from twofold import health
-from twofold.evaluating import evaluate
 from twofold.evaluation import build_knn_monitor
-from twofold.pretraining import pretrain
-from twofold.recipe import HardwareRecipe
-from twofold.runtime import device
-from twofold.runtime.device import resolve_hardware
-from twofold.runtime.load import load
-from twofold.views import geometry
+from twofold.hardware import device
+from twofold.hardware.device import resolve_hardware
+from twofold.programs.evaluate import evaluate
+from twofold.recipes.recipe import HardwareRecipe
+from twofold.runs.encoder_file import load
+from twofold.training import health
+from twofold.training.loop import pretrain
+from twofold.views.ops import geometry
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from twofold import cli
-from twofold.encoders import ResNet
-from twofold.heads import build_head
-from twofold.plan import make_plan
-from twofold.recipe import HeadRecipe, setting_owners
-from twofold.recipes import describe_recipes
-from twofold.recipes.cifar10_resnet18 import RECIPE as CIFAR10_RESNET18
-from twofold.recipes.imagenet_resnet50 import RECIPE as IMAGENET_RESNET50
+from twofold.cli import main as cli
+from twofold.models import ResNet
+from twofold.models.heads import build_head
+from twofold.recipes.named import describe_recipes
+from twofold.recipes.named.cifar10_resnet18 import RECIPE as CIFAR10_RESNET18
+from twofold.recipes.named.imagenet_resnet50 import RECIPE as IMAGENET_RESNET50
+from twofold.recipes.recipe import HeadRecipe, setting_owners
+from twofold.training.plan import make_plan
 from twofold.views.boxes import central_boxes
 
 HOME = Path(__file__).parents[1]

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from twofold import startup
-from twofold.studies import run
-from twofold.studies.scale import LAPTOP
-from twofold.studying import study
+from twofold.programs.study import study
+from twofold.studies.engine import run
+from twofold.studies.engine.scale import LAPTOP
+from twofold.training import start
 
 SEEDS = 2
 TINY = replace(
@@ -60,7 +60,7 @@ def run_tiny(name: str, data: Path, out: Path, cache: Path, **options: Any) -> d
 
 
 if __name__ == "__main__":
-    startup.measure_step_s = lambda *arguments, **options: 0.01  # for each cell, and only printed
+    start.measure_step_s = lambda *arguments, **options: 0.01  # for each cell, and only printed
     run.views_per_s = lambda *arguments, **options: 1000.0  # for each study, and only printed
     given, kept = map(Path, sys.argv[1:3])
     for study_out in sys.argv[3:]:

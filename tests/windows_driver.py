@@ -121,7 +121,7 @@ def main(home: Path) -> None:
     data = write_pictures(home / "däta", per_class=8, splits=("train", "test"))
     hide()
     import twofold
-    from twofold import cli
+    from twofold.cli import main as cli
 
     settings = (
         "--size-px 16 --policy small --encoder resnet10 --stages 1 --width 0.25 --stem strided --batch-size 16 "

@@ -18,15 +18,15 @@ from torch import Tensor, nn
 from forked import forked
 from ports import free_port
 from small_recipe import SMALL
-from twofold import training
 from twofold.data import ImageBatch
 from twofold.distributed import World, open_world
 from twofold.distributed.world import _Gather
+from twofold.hardware.device import Hardware
 from twofold.losses import build as choosing
 from twofold.losses import nt_xent
-from twofold.recipe import LossRecipe, Op, ViewsRecipe
-from twofold.runtime.device import Hardware
-from twofold.training import TrainState, build_state, train_step
+from twofold.recipes.recipe import LossRecipe, Op, ViewsRecipe
+from twofold.training import step
+from twofold.training.step import TrainState, build_state, train_step
 
 BATCH, LR = 24, 0.1
 STEPS, TO_LEARN = 8, 19  # that groups are compared over, and that one process takes to learn
@@ -78,7 +78,7 @@ def put_in(fault: str) -> None:
     elif fault == "dropped_gradient":
         _Gather.backward = staticmethod(_own_gradient)
     elif fault == "local_norm":
-        training.global_norm = _local_norm
+        step.global_norm = _local_norm
     else:
         assert fault == "none", fault
 

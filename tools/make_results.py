@@ -15,7 +15,7 @@ from typing import Any
 
 from study_results import study_section, verdicts_table
 
-from twofold.runtime.record import Run
+from twofold.runs.run_directory import Run
 
 DOCS = Path(__file__).parent.parent / "docs"
 FOLDER = DOCS / "results"

@@ -1,6 +1,6 @@
-"""Make the sheets of `twofold.sample` from the original files of Fashion-MNIST.
+"""Make the sheets of `twofold.data.sample` from the original files of Fashion-MNIST.
 
-    python tools/make_sample.py FOLDER-WITH-THE-IDX-GZ-FILES [--out src/twofold/sample]
+    python tools/make_sample.py FOLDER-WITH-THE-IDX-GZ-FILES [--out src/twofold/data/sample]
 
 Draws 1,200 pictures a class from the official train split and 200 a class from the official test split. The draw is a
 function of the seed alone: in each class the pictures with the smallest SHA-256 of "seed/split/number" are taken, in
@@ -72,7 +72,7 @@ def write_sheets(tiles: np.ndarray, split: str, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="holds train-images-idx3-ubyte.gz and its three siblings")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "src/twofold/sample")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "src/twofold/data/sample")
     options = parser.parse_args()
     seen: set[bytes] = set()
     record: dict[str, object] = {

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from twofold.report.wording import duration
-from twofold.studies.figure import draw_study
-from twofold.studies.table import markdown, markdown_row, study_markdown
-from twofold.studies.wording import here, interval
+from twofold.studies.show.figure import draw_study
+from twofold.studies.show.table import markdown, markdown_row, study_markdown
+from twofold.studies.show.wording import here, interval
 
 
 def verdicts_table(studies: dict[str, dict[str, Any]]) -> list[str]:

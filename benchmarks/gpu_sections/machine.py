@@ -18,8 +18,8 @@ from gpu_sections.bench import Bench
 from gpu_sections.pictures import batch_of
 from gpu_sections.trainer import Trainer, as_loaded, big_recipe, cifar_recipe, hardware_of
 from twofold.data import ImageBatch
-from twofold.recipe import HardwareRecipe, Recipe
-from twofold.runtime.device import resolve_hardware
+from twofold.hardware.device import resolve_hardware
+from twofold.recipes.recipe import HardwareRecipe, Recipe
 
 _HOME = Path(twofold.__file__).parent
 _PACKAGES = "torchvision tyro rich safetensors jinja2 plotly sklearn scipy pyarrow jaxtyping matplotlib timm triton"

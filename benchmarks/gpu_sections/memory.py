@@ -9,8 +9,8 @@ from gpu_sections.bench import Bench
 from gpu_sections.pictures import batch_of
 from gpu_sections.trainer import Trainer, as_loaded, big_recipe, cifar_recipe, hardware_of
 from twofold.distributed import World
-from twofold.measuring import choose_chunk
-from twofold.recipe import Recipe
+from twofold.recipes.recipe import Recipe
+from twofold.speed.step_time import choose_chunk
 
 
 def memory(bench: Bench) -> None:

@@ -13,10 +13,10 @@ from gpu_sections.trainer import Trainer, cifar_recipe, hardware_of
 from twofold.data import ImageBatch
 from twofold.distributed import World
 from twofold.evaluation.embed import embed_images
-from twofold.health import effective_rank, health
-from twofold.measuring import MOST_BATCHES, measure_step_s
-from twofold.runtime.checkpoint import load_checkpoint, save_checkpoint
-from twofold.training import load_state_dict, state_dict
+from twofold.runs.checkpoint import load_checkpoint, save_checkpoint
+from twofold.speed.step_time import MOST_BATCHES, measure_step_s
+from twofold.training.health import effective_rank, health
+from twofold.training.step import load_state_dict, state_dict
 
 
 def misc(bench: Bench) -> None:

@@ -12,11 +12,11 @@ from gpu_sections.parity_training import training_parity
 from gpu_sections.pictures import batch_of
 from gpu_sections.trainer import draws_of, hardware_of, recipe_of
 from twofold import losses
-from twofold.encoders import build_encoder
-from twofold.heads import build_head
-from twofold.model import SimCLR
-from twofold.recipe import EncoderRecipe, HeadRecipe, Op
-from twofold.training import make_views
+from twofold.models import build_encoder
+from twofold.models.heads import build_head
+from twofold.models.simclr import SimCLR
+from twofold.recipes.recipe import EncoderRecipe, HeadRecipe, Op
+from twofold.training.step import make_views
 from twofold.views import center_view
 
 Function = Callable[[Tensor, Tensor], Tensor]

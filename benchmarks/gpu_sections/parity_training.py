@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from gpu_sections.bench import Bench, difference
 from gpu_sections.pictures import batch_of
 from gpu_sections.trainer import SMALL, Trainer, cifar_recipe, hardware_of, recipe_of
-from twofold.chunks import forward_chunks
 from twofold.optim import LARS
+from twofold.training.chunks import forward_chunks
 
 _CASES: dict[str, dict[str, Any]] = {
     "sgd": {},

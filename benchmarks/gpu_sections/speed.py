@@ -11,14 +11,14 @@ from gpu_sections.bench import Bench
 from gpu_sections.machine import matrix_rate
 from gpu_sections.pictures import synthetic
 from gpu_sections.trainer import Trainer, as_loaded, big_recipe, cifar_recipe, draws_of, hardware_of, loop
-from twofold.benching import flops_per_view
 from twofold.data import ImageSet
 from twofold.distributed import World
-from twofold.graphed import record_graph
 from twofold.losses import contrast_measures, nt_xent, nt_xent_dense, nt_xent_tiled
-from twofold.profiling import profile_steps
-from twofold.recipe import Recipe
-from twofold.training import make_views
+from twofold.recipes.recipe import Recipe
+from twofold.speed.step_profile import profile_steps
+from twofold.speed.sweep import flops_per_view
+from twofold.training.graph import record_graph
+from twofold.training.step import make_views
 from twofold.views import take_rows
 
 _DENSE_BYTES = 60 * 2**30  # that the dense loss may take: five matrices of 2N x 2N

@@ -12,14 +12,14 @@ import numpy as np
 from gpu_sections.bench import Bench
 from gpu_sections.pictures import cifar10, synthetic
 from gpu_sections.trainer import cifar_recipe
+from twofold.console import console
 from twofold.data import ImageSet
 from twofold.evaluation.embed import embed_images
 from twofold.evaluation.knn import predict_knn
 from twofold.evaluation.metrics import top1
 from twofold.evaluation.monitors import build_knn_monitor
-from twofold.pretraining import pretrain
-from twofold.runtime.console import console
-from twofold.runtime.load import load
+from twofold.runs.encoder_file import load
+from twofold.training.loop import pretrain
 
 
 def train(bench: Bench) -> None:

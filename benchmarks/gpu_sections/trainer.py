@@ -10,11 +10,11 @@ from torch import Tensor
 from gpu_sections.bench import Bench
 from twofold.data import ImageBatch, ImageSet, Loader
 from twofold.distributed import World
-from twofold.graphed import build_step
-from twofold.recipe import Recipe, ScheduleRecipe
-from twofold.runtime.device import Hardware
-from twofold.runtime.window import Window
-from twofold.training import build_state, make_views, train_step
+from twofold.hardware.device import Hardware
+from twofold.recipes.recipe import Recipe, ScheduleRecipe
+from twofold.training.averages import Window
+from twofold.training.graph import build_step
+from twofold.training.step import build_state, make_views, train_step
 from twofold.views import Draw, build_policy, sample_views
 
 SMALL: dict[str, Any] = {"encoder": "resnet10", "width": 0.25, "stem": "small", "policy": "small", "optimizer": "sgd"}

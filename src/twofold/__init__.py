@@ -8,23 +8,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from twofold.api import embed as embed
-    from twofold.api import evaluate as evaluate
-    from twofold.api import pretrain as pretrain
-    from twofold.api import transfer as transfer
     from twofold.losses import nt_xent as nt_xent
     from twofold.optim import LARS as LARS
-    from twofold.runtime.load import load as load
+    from twofold.programs.embed import embed as embed
+    from twofold.programs.evaluate import evaluate as evaluate
+    from twofold.programs.pretrain import pretrain as pretrain
+    from twofold.programs.transfer import transfer as transfer
+    from twofold.runs.encoder_file import load as load
 
 __version__ = "0.1.0"
 __all__ = ["LARS", "__version__", "embed", "evaluate", "load", "nt_xent", "pretrain", "transfer"]
 
 _HOMES = {
-    "pretrain": "twofold.api",
-    "evaluate": "twofold.api",
-    "transfer": "twofold.api",
-    "embed": "twofold.api",
-    "load": "twofold.runtime.load",
+    "pretrain": "twofold.programs.pretrain",
+    "evaluate": "twofold.programs.evaluate",
+    "transfer": "twofold.programs.transfer",
+    "embed": "twofold.programs.embed",
+    "load": "twofold.runs.encoder_file",
     "nt_xent": "twofold.losses",
     "LARS": "twofold.optim",
 }

@@ -1,5 +1,5 @@
 """`python -m twofold`: the same as `twofold`."""
 
-from twofold.cli import main
+from twofold.cli.main import main
 
 main()

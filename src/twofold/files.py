@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: temporary file in the same folder, fsync, rename."""
+"""Files that are either whole or not there (temporary file in the same folder, fsync, rename), and locks on files."""
 
 import errno
 import json
@@ -7,10 +7,13 @@ import secrets
 import stat
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from twofold.errors import TwofoldError
 
@@ -133,3 +136,37 @@ def _replace(temporary: Path, path: Path) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+class Claim(Enum):
+    """What became of asking for a lock."""
+
+    HELD = auto()  # nobody else has it until the block ends or this process dies
+    TAKEN = auto()  # another process, or another block of this one, has it
+    IMPOSSIBLE = auto()  # the file system has no locks (some network file systems, some FUSE)
+
+
+@contextmanager
+def claim(path: Path, *, wait: bool = False) -> Iterator[Claim]:
+    """Ask for the lock on `path`, a file made for nothing else; with `wait` until nobody else has it.
+
+    Raises OSError where the file cannot be made or opened for writing.
+    """
+    lock = FileLock(path, thread_local=False, fallback_to_soft=False)
+    try:
+        lock.acquire(blocking=wait)
+    except Timeout:
+        yield Claim.TAKEN
+        return
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        yield Claim.IMPOSSIBLE
+        return
+    try:
+        yield Claim.HELD
+    finally:
+        lock.release()

@@ -12,7 +12,7 @@ from pictures import picture, write_pictures
 from twofold.data import ImageSet, Shared, count_shared, load_images
 from twofold.data import duplicates as module
 from twofold.data.pixels import Pixels
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 
 
 def made(path: Path, pictures: Sequence[np.ndarray], labels: Sequence[str | None]) -> ImageSet:

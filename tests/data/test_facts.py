@@ -9,7 +9,7 @@ from PIL import Image, ImageFile
 from pictures import write_pictures
 from twofold.data import Facts, load_images, look_at, open_source, require_channels
 from twofold.errors import TwofoldError
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 
 
 def test_facts_of_a_labelled_folder(tmp_path: Path) -> None:

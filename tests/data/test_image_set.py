@@ -10,7 +10,7 @@ from pictures import CLASSES, write_pictures
 from twofold.data import ImageSet, Record, load_images
 from twofold.data.image_set import assign_splits
 from twofold.errors import TwofoldError
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 
 
 def load(folder: Path, *, px: int | None = None, **settings: float) -> ImageSet:

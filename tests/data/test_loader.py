@@ -13,7 +13,7 @@ from PIL import Image
 from twofold.data import ImageBatch, ImageSet, Loader, load_images, pixels, rows_of_step
 from twofold.data.pixels import Pixels
 from twofold.errors import TwofoldError
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 
 COUNT = 50
 

@@ -18,7 +18,7 @@ from pictures import write_pictures
 from twofold.data import ImageSet, decode, load_images, store
 from twofold.data.cache import BUILDING
 from twofold.errors import TwofoldError
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from twofold.data import load_images, store
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 
 decode, decoded = store.decode, []
 def dying(*given, **settings):

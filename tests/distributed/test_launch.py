@@ -19,11 +19,11 @@ from ports import free_port
 from small_recipe import SMALL
 from twofold.data import Loader, load_images
 from twofold.distributed import World
-from twofold.pretraining import pretrain
-from twofold.recipe import Recipe
-from twofold.runtime.device import Hardware
-from twofold.runtime.record import Run
-from twofold.training import build_state
+from twofold.hardware.device import Hardware
+from twofold.recipes.recipe import Recipe
+from twofold.runs.run_directory import Run
+from twofold.training.loop import pretrain
+from twofold.training.step import build_state
 
 TINY = SMALL.with_settings(
     stages=2,

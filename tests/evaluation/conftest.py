@@ -12,7 +12,7 @@ from torch import nn
 
 from twofold.data import ImageSet
 from twofold.data.pixels import Pixels
-from twofold.recipe import ViewsRecipe
+from twofold.recipes.recipe import ViewsRecipe
 
 SIDE = 8
 

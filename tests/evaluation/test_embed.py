@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from twofold.evaluation import Hardware, embed_images, frozen, pixels
-from twofold.recipe import ViewsRecipe
+from twofold.recipes.recipe import ViewsRecipe
 from twofold.views import center_view
 
 

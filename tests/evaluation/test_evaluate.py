@@ -12,7 +12,7 @@ from twofold.evaluation import binomial_half_width, evaluate, evaluate_encoder, 
 from twofold.evaluation import labelled as labelled_module
 from twofold.evaluation.labelled import find_labelled
 from twofold.evaluation.subject import Subject
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 
 LINEAR = ("linear", "trained", "all", "top1")
 LEAST = {"seeds": 1, "few_seeds": 1, "shots": (1,)}

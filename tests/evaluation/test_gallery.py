@@ -6,7 +6,7 @@ from torch import nn
 
 from twofold.errors import TwofoldError
 from twofold.evaluation import build_gallery, embed_images
-from twofold.recipe import ViewsRecipe
+from twofold.recipes.recipe import ViewsRecipe
 
 
 @pytest.fixture

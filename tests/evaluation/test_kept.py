@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from twofold.evaluation import evaluate_encoder
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from torch import nn
 from twofold.data.pixels import Pixels
 from twofold.errors import NotFiniteError
 from twofold.evaluation import build_knn_monitor, monitors
-from twofold.recipe import Recipe
+from twofold.recipes.recipe import Recipe
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from twofold.errors import DivergedError, TwofoldError
 from twofold.evaluation import embed, network
 from twofold.evaluation.embed import embed_images, frozen
 from twofold.evaluation.network import build_network, fit_network
-from twofold.recipe import Op
+from twofold.recipes.recipe import Op
 from twofold.views import one_view, sample_rows
 
 NAMES = ("apple", "banana", "cherry")

@@ -8,8 +8,8 @@ from networks import VIEWS, Tiny, same, state
 from twofold.errors import TwofoldError
 from twofold.evaluation.labelled import find_labelled
 from twofold.evaluation.subject import Shelf, Subject, head_layers
-from twofold.heads import build_head
-from twofold.recipe import HeadRecipe
+from twofold.models.heads import build_head
+from twofold.recipes.recipe import HeadRecipe
 
 HEAD = HeadRecipe(head_layers=2, z_dim=5)
 

@@ -18,8 +18,8 @@ from twofold.evaluation.scoring import count_right
 from twofold.evaluation.subject import Subject
 from twofold.evaluation.training import Trainer, head_part
 from twofold.evaluation.tuning import MANNERS
-from twofold.heads import build_head
-from twofold.recipe import HeadRecipe
+from twofold.models.heads import build_head
+from twofold.recipes.recipe import HeadRecipe
 
 NOTHING = Ledger(None, {})
 

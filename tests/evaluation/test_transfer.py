@@ -9,7 +9,7 @@ from torch import nn
 from twofold.evaluation import Subject, evaluate_target, transfer_settings
 from twofold.evaluation import transfer as transfer_module
 from twofold.evaluation.selection import FINE_L2_GRID
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 
 
 class Sized(nn.Module):

@@ -7,14 +7,7 @@ import pytest
 
 from twofold.errors import DivergedError
 from twofold.evaluation.rates import Rates
-from twofold.evaluation.tuning import (
-    MANNERS,
-    MOST_TO_CHOOSE_ON,
-    Manner,
-    choice_places,
-    choose_rate,
-    make_schedule,
-)
+from twofold.evaluation.tuning import MANNERS, MOST_TO_CHOOSE_ON, Manner, choice_places, choose_rate, make_schedule
 from twofold.optim import peak_lr
 
 LABELS = (10, 100, 500, 5_000, 50_000)  # of 50,000

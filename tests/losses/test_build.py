@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from twofold.loss_recipe import LOSSES, LossRecipe
 from twofold.losses import build_loss, dcl, loss_version, nt_logistic, nt_xent, triplet
+from twofold.recipes.loss import LOSSES, LossRecipe
 
 N = 6
 

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from twofold.encoders import ResNet
-from twofold.heads import build_head
-from twofold.model import SimCLR
+from twofold.models import ResNet
+from twofold.models.heads import build_head
+from twofold.models.simclr import SimCLR
 from twofold.optim import LARS, build_optimizer, param_groups
-from twofold.recipe import HeadRecipe, OptimRecipe
+from twofold.recipes.recipe import HeadRecipe, OptimRecipe
 
 
 def _names(model: nn.Module) -> tuple[set[str], set[str]]:

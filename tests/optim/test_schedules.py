@@ -6,7 +6,7 @@ import pytest
 
 from twofold.errors import TwofoldError
 from twofold.optim import lr_at, peak_lr
-from twofold.recipe import OptimRecipe
+from twofold.recipes.recipe import OptimRecipe
 
 
 def _rates(steps: int, warmup_steps: int, peak: float) -> list[float]:

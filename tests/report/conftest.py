@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twofold.recipe import EncoderRecipe, Recipe, ScheduleRecipe
+from twofold.recipes.recipe import EncoderRecipe, Recipe, ScheduleRecipe
 
 HOSTILE = '\x1b[2J\u202e</script><script>alert("1")</script><b>&amp;'
 CLASSES = ["heron", "stork", HOSTILE]

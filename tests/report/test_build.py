@@ -11,8 +11,8 @@ import pytest
 
 from report.conftest import HOSTILE, ROWS, write_gallery, write_record
 from report.page import Page
+from twofold.console import visible
 from twofold.errors import TwofoldError
-from twofold.escapes import visible
 from twofold.report import build, build_report, charts, template
 from twofold.report.build import offline
 from twofold.report.wording import data_name

@@ -3,12 +3,12 @@
 import random
 from typing import Any
 
-from twofold.studies.augmentations import PAPER
-from twofold.studies.cell import Cell
-from twofold.studies.claim import Claim, Comparison, judge, minus
-from twofold.studies.found import Found
-from twofold.studies.panel import Panel
-from twofold.studies.places import panel_record
+from twofold.studies.engine.cell import Cell
+from twofold.studies.engine.claim import Claim, Comparison, judge, minus
+from twofold.studies.engine.found import Found
+from twofold.studies.engine.panel import Panel
+from twofold.studies.paper.augmentations import PAPER
+from twofold.studies.show.places import panel_record
 
 PAIRS = ("Crop", "Cutout", "Color", "Sobel", "Noise", "Blur", "Rotate")
 HEADS = ("none", "linear", "nonlinear")

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from twofold.recipe import Recipe
+from twofold.recipes.recipe import Recipe
 from twofold.studies import STUDIES
-from twofold.studies.cell import Cell
-from twofold.studies.claim import judge
-from twofold.studies.folder import described
-from twofold.studies.found import Found
-from twofold.studies.places import panel_record
-from twofold.studies.scale import get_scale
+from twofold.studies.engine.cell import Cell
+from twofold.studies.engine.claim import judge
+from twofold.studies.engine.folder import described
+from twofold.studies.engine.found import Found
+from twofold.studies.engine.scale import get_scale
+from twofold.studies.show.places import panel_record
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 SEEDS = 3

@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor
 from torchvision.transforms import RandomResizedCrop
 
-from twofold.recipe import Op
+from twofold.recipes.recipe import Op
 from twofold.views.boxes import central_boxes, crop_boxes
 from twofold.views.sample import sample_views
 

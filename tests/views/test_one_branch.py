@@ -8,13 +8,12 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode, functional
 
 from twofold.errors import TwofoldError
-from twofold.op import BRANCHES
-from twofold.recipe import Op, ViewsRecipe
+from twofold.recipes.augmentation import BRANCHES
+from twofold.recipes.recipe import Op, ViewsRecipe
 from twofold.views import (
     Draw,
     build_policy,
     build_single_policy,
-    filters,
     one_view,
     sample_rows,
     sample_views,
@@ -22,6 +21,7 @@ from twofold.views import (
     two_views,
 )
 from twofold.views.boxes import crop_boxes
+from twofold.views.ops import filters
 
 N, SIZE = 8, 24
 SHARED = Op(name="crop", range=(0.08, 1.0))

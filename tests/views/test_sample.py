@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from twofold.errors import TwofoldError
-from twofold.op import BRANCHES
-from twofold.recipe import OPS, Op, ViewsRecipe
+from twofold.recipes.augmentation import BRANCHES
+from twofold.recipes.recipe import OPS, Op, ViewsRecipe
 from twofold.views import build_policy, sample_views, take_rows
 
 RANGES = {

@@ -10,7 +10,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as pillow_functional
 from torchvision.transforms.v2 import functional
 
-from twofold.recipe import Op, ViewsRecipe
+from twofold.recipes.recipe import Op, ViewsRecipe
 from twofold.views import Draw, build_policy, center_view, one_view, sample_rows, sample_views, take_rows, two_views
 from twofold.views.boxes import crop_boxes
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from twofold.op import OPS
-from twofold.recipe import Op, ViewsRecipe
+from twofold.recipes.augmentation import OPS
+from twofold.recipes.recipe import Op, ViewsRecipe
 from twofold.views import Draw, build_policy, one_view, sample_rows, sample_views, two_views, uniform
-from twofold.views import geometry as geometry_module
-from twofold.views.geometry import crop, line_weights, resize_lines, resize_weights
+from twofold.views.ops import geometry as geometry_module
+from twofold.views.ops.geometry import crop, line_weights, resize_lines, resize_weights
 from twofold.views.packed import FRAME, pack
 from twofold.views.uniform import uniform_views
 
@@ -161,7 +161,7 @@ def test_a_crop_on_a_device_is_asked_for_by_lines() -> None:
 _TRACED = """
 import torch
 import torch._dynamo.testing
-from twofold.recipe import Op, ViewsRecipe
+from twofold.recipes.recipe import Op, ViewsRecipe
 from twofold.views import build_policy, sample_views, uniform
 from twofold.views.packed import pack
 

@@ -8,7 +8,7 @@ from twofold.data.image_set import NO_TEST_SPLIT, ImageSet, load_images
 from twofold.data.loader import Loader, rows_of_step
 from twofold.data.pixels import ImageBatch
 from twofold.data.record import Record, Source
-from twofold.data.sources import open_source
+from twofold.data.sources.source import open_source
 from twofold.data.splits import cut_fraction, label_fraction, shots_per_class
 from twofold.data.store import Quarantined
 

@@ -8,8 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from twofold.errors import TwofoldError
-from twofold.files import sync_folder, unused_name
-from twofold.locks import Claim, claim
+from twofold.files import Claim, claim, sync_folder, unused_name
 
 BUILDING = ".building-"
 _LOCK = "lock"

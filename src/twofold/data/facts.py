@@ -11,7 +11,7 @@ from twofold.data.quiet import quiet
 from twofold.data.record import SPLITS, Source
 from twofold.data.splits import permutation
 from twofold.errors import TwofoldError
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 
 _GREY = ("1", "L", "LA", "I", "F")
 

@@ -12,11 +12,11 @@ from jaxtyping import Int64
 from twofold.data.cache import cache_folder
 from twofold.data.pixels import ImageBatch, Pixels
 from twofold.data.record import SPLITS, Record, Source, digest
-from twofold.data.sources import open_source
+from twofold.data.sources.source import open_source
 from twofold.data.splits import cut_fraction
 from twofold.data.store import Quarantined, Store, open_store
 from twofold.errors import TwofoldError, unknown_name
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 
 NO_TEST_SPLIT = "no test split:"  # how the sentence on a cut begins
 

@@ -12,8 +12,8 @@ from jaxtyping import Float, Float32, Integer
 from torch import Tensor, nn
 
 from twofold.data import ImageSet
-from twofold.finite import require_finite
-from twofold.recipe import ViewsRecipe
+from twofold.models.finite import require_finite
+from twofold.recipes.recipe import ViewsRecipe
 from twofold.views import center_view
 
 PIXEL_NUMBERS = 1024  # 32 px grey, 18 px colour: as many as a probe fits in minutes
@@ -21,7 +21,7 @@ PIXEL_NUMBERS = 1024  # 32 px grey, 18 px colour: as many as a probe fits in min
 
 @runtime_checkable
 class Hardware(Protocol):
-    """What embedding needs to know of a machine; `twofold.runtime.device.Hardware` is one."""
+    """What embedding needs to know of a machine; `twofold.hardware.device.Hardware` is one."""
 
     @property
     def device(self) -> torch.device:

@@ -31,8 +31,8 @@ from twofold.evaluation.stated import protocol_sentences, result_sentences
 from twofold.evaluation.subject import Subject
 from twofold.evaluation.table import ENCODERS, Row
 from twofold.evaluation.training import head_part
-from twofold.kinds import as_kind, as_several
-from twofold.recipe import DataRecipe, ViewsRecipe
+from twofold.recipes.kinds import as_kind, as_several
+from twofold.recipes.recipe import DataRecipe, ViewsRecipe
 
 Say = Callable[[str], None]
 

@@ -13,7 +13,7 @@ from twofold.evaluation.embed import Hardware, embed_images
 from twofold.evaluation.knn import neighbours
 from twofold.evaluation.thumbs import THUMB_PX, build_thumbs
 from twofold.files import write_atomically
-from twofold.recipe import ViewsRecipe
+from twofold.recipes.recipe import ViewsRecipe
 
 QUERIES = 12
 NEIGHBOURS = 8

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float32, Float64, Int64, Integer
 from torch import Tensor
 
-from twofold.finite import require_finite
+from twofold.models.finite import require_finite
 
 BLOCK = 1024  # queries at a time: bounds the memory at BLOCK * n numbers
 

@@ -10,7 +10,7 @@ from twofold.data import NO_TEST_SPLIT, ImageSet, cut_fraction
 from twofold.data.splits import permutation
 from twofold.errors import TwofoldError
 from twofold.evaluation.selection import Fold, stratified_folds
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 
 LEAST_SELECTION = 500  # an accuracy counted on fewer pictures is off by more than 2 points (standard error)
 

@@ -7,7 +7,7 @@ from jaxtyping import Float, Float32, Int64, Integer
 from scipy.optimize import minimize
 
 from twofold.evaluation.threads import fitting_threads
-from twofold.finite import require_finite
+from twofold.models.finite import require_finite
 
 ITERATIONS = 1000
 _AT_THE_LIMIT = 1  # L-BFGS-B's status

@@ -9,7 +9,7 @@ from twofold.data import ImageSet, cut_fraction
 from twofold.evaluation.embed import Hardware, embed_images
 from twofold.evaluation.knn import neighbour_count, predict_knn
 from twofold.evaluation.metrics import top1
-from twofold.recipe import Recipe
+from twofold.recipes.recipe import Recipe
 
 BANK = 2000
 QUERIES = 1000

@@ -16,9 +16,9 @@ from torch.nn import functional
 from twofold.data import ImageSet, Loader, rows_of_step
 from twofold.errors import DivergedError
 from twofold.evaluation.embed import Hardware
+from twofold.hardware.randomness import forked_random, seed_random, weights_of_seed
 from twofold.optim import build_optimizer, lr_at, peak_lr
-from twofold.recipe import Op, OptimRecipe, ViewsRecipe
-from twofold.runtime.randomness import forked_random, seed_random, weights_of_seed
+from twofold.recipes.recipe import Op, OptimRecipe, ViewsRecipe
 from twofold.views import one_view, sample_rows
 
 _CLASSIFIER_STD = 0.01

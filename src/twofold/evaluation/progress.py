@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from twofold.console import duration
 from twofold.evaluation.attempt import Attempt
 from twofold.evaluation.ledger import Ledger
 from twofold.evaluation.plan import Unit
-from twofold.runtime.console import duration
 
 
 def work_through(units: Sequence[Unit], ledger: Ledger, say: Callable[[str], None]) -> list[Attempt]:

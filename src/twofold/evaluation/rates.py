@@ -12,7 +12,7 @@ from twofold.evaluation.network import Schedule, build_network, fit_network
 from twofold.evaluation.scope import Scope
 from twofold.evaluation.subject import Subject
 from twofold.evaluation.tuning import MANNERS
-from twofold.recipe import OptimRecipe
+from twofold.recipes.recipe import OptimRecipe
 
 _TRIED = 512
 _PRODUCTS_A_FIT = 30  # of L-BFGS, warm starts included, in the trials that the estimate was fitted to

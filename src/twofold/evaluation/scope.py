@@ -11,7 +11,7 @@ from twofold.evaluation.budgets import few_budgets, require_counts
 from twofold.evaluation.labelled import Labelled, find_labelled, selection_folds
 from twofold.evaluation.selection import L2_GRID, Fold
 from twofold.evaluation.table import PROTOCOLS
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 
 TRAINED = ("finetune", "supervised", "sgd")  # protocols that train a network
 PROTOCOL_NAMES = (*PROTOCOLS, "layers")  # layers: the linear probe on the layers of the head too

@@ -9,7 +9,7 @@ from jaxtyping import Float32, Integer
 
 from twofold.evaluation.linear import LinearProbe, cross_entropy, fit_linear
 from twofold.evaluation.threads import fitting_threads, side_by_side
-from twofold.finite import require_finite
+from twofold.models.finite import require_finite
 
 # strong to weak: each fit starts from the one before; the paper's range, 1e5 to 1e-6 (appendix B.8; reference 5.3)
 L2_GRID = tuple(10.0**power for power in range(5, -7, -1))

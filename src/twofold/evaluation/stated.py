@@ -8,7 +8,7 @@ from twofold.evaluation.scope import Scope
 from twofold.evaluation.selection import FEW_SHOT_L2, FOLDS
 from twofold.evaluation.table import INTERVALS, Row, luck_of_the_test_split
 from twofold.evaluation.tuning import LEAST_STEPS, MANNERS, MOST_TO_CHOOSE_ON
-from twofold.recipe import DataRecipe
+from twofold.recipes.recipe import DataRecipe
 
 
 def protocol_sentences(data: DataRecipe, scope: Scope) -> list[str]:

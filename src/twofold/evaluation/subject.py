@@ -11,9 +11,9 @@ from torch import nn
 from twofold.data import ImageSet
 from twofold.evaluation.embed import Hardware, embed_images, frozen, pixels
 from twofold.evaluation.labelled import Labelled
-from twofold.finite import require_finite
-from twofold.heads import layer_outputs
-from twofold.recipe import ViewsRecipe
+from twofold.models.finite import require_finite
+from twofold.models.heads import layer_outputs
+from twofold.recipes.recipe import ViewsRecipe
 
 
 @dataclass(frozen=True, kw_only=True)

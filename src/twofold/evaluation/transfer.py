@@ -14,8 +14,8 @@ from twofold.evaluation.scope import Settings, find_scope
 from twofold.evaluation.selection import FINE_L2_GRID
 from twofold.evaluation.subject import Subject
 from twofold.evaluation.table import PROTOCOLS
-from twofold.kinds import as_kind, as_several
-from twofold.recipe import DataRecipe
+from twofold.recipes.kinds import as_kind, as_several
+from twofold.recipes.recipe import DataRecipe
 
 
 def transfer_settings(protocols: str | Sequence[str], seeds: int, epochs: float | None) -> Settings:

@@ -15,7 +15,7 @@ from twofold.errors import DivergedError
 from twofold.evaluation.linear import cross_entropy
 from twofold.evaluation.network import Schedule
 from twofold.evaluation.selection import FOLDS, stratified_folds
-from twofold.recipe import OptimRecipe
+from twofold.recipes.recipe import OptimRecipe
 
 LEAST_STEPS = 400
 MOST_TO_CHOOSE_ON = 5000

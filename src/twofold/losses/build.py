@@ -5,13 +5,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from twofold.loss_recipe import LossRecipe
 from twofold.losses.choice import nt_xent, nt_xent_version
 from twofold.losses.decoupled import dcl
 from twofold.losses.logistic import nt_logistic
 from twofold.losses.margin import triplet
 from twofold.losses.pairwise import pairwise_version
 from twofold.losses.prepare import Anchors
+from twofold.recipes.loss import LossRecipe
 
 Loss = Callable[[Tensor, Tensor, Anchors], Tensor]
 

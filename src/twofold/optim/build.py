@@ -5,7 +5,7 @@ from torch import nn
 
 from twofold.optim.groups import param_groups
 from twofold.optim.lars import LARS
-from twofold.recipe import OptimRecipe
+from twofold.recipes.recipe import OptimRecipe
 
 
 def build_optimizer(

@@ -3,7 +3,7 @@
 import math
 
 from twofold.errors import TwofoldError
-from twofold.recipe import OptimRecipe
+from twofold.recipes.recipe import OptimRecipe
 
 
 def peak_lr(recipe: OptimRecipe, batch_size: int) -> float:

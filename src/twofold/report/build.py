@@ -10,8 +10,8 @@ from plotly import offline
 
 from twofold import __version__
 from twofold.files import write_atomically
-from twofold.loss_recipe import contrast_chance
-from twofold.recipe import LossRecipe
+from twofold.recipes.loss import contrast_chance
+from twofold.recipes.recipe import LossRecipe
 from twofold.report import charts, headline, table
 from twofold.report.compare import classifier_name, is_about_head, sentence
 from twofold.report.content import Gallery, RunContent

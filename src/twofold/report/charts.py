@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from twofold.escapes import visible
+from twofold.console import visible
 from twofold.report.content import ClassShare, Details, Gallery
 from twofold.report.wording import with_interval
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from twofold.health import collapse_warning
 from twofold.report.content import Measurement, RunContent
 from twofold.report.labels import accuracies
 from twofold.report.table import find
@@ -23,6 +22,7 @@ from twofold.report.wording import (
     percent,
     with_labels,
 )
+from twofold.training.health import collapse_warning
 
 WATCHED = 512  # pictures, at most, that `looking` measures on
 BASELINES = {"untrained": "the untrained encoder", "pixels": "raw pixels"}

@@ -22,7 +22,7 @@ from twofold.report.content import (
     Target,
     Transfer,
 )
-from twofold.runtime.record import Run
+from twofold.runs.run_directory import Run
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-from twofold.recipe import Help, Recipe
+from twofold.recipes.recipe import Help, Recipe
 from twofold.report.wording import setting_value
 
 STAGES = {

@@ -6,14 +6,14 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from twofold.escapes import visible
+from twofold.console import visible
 
 
 def load_template(name: str, *packages: str, **filters: Callable[..., object]) -> Template:
     """The template `name` from the first of the `packages` that has it, with `filters` beside Jinja's and `visible`.
 
     What is put in is escaped unless it is Markup; what would turn or hide text around it is spelt out, as on a
-    terminal (`twofold.escapes`). What `tojson` writes is Markup: texts in it go through `visible` before.
+    terminal (`twofold.console`). What `tojson` writes is Markup: texts in it go through `visible` before.
     """
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package) for package in packages]),

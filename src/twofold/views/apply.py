@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from twofold.views import colour, filters, geometry
 from twofold.views.boxes import crop_boxes
+from twofold.views.ops import colour, filters, geometry
 from twofold.views.sample import Draw
 
 

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from twofold.views.boxes import central_boxes, crop_boxes
-from twofold.views.geometry import LINE, resize_lines, sent
+from twofold.views.ops.geometry import LINE, resize_lines, sent
 from twofold.views.sample import Draw
 
 FRAME = 2 * LINE

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from twofold.errors import TwofoldError
-from twofold.recipe import Op, ViewsRecipe
+from twofold.recipes.recipe import Op, ViewsRecipe
 
 
 def build_policy(views: ViewsRecipe) -> tuple[Op, ...]:

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from twofold.errors import TwofoldError
-from twofold.recipe import Op
+from twofold.recipes.recipe import Op
 
 ATTEMPTS = 10  # boxes tried before the central fallback, as in torchvision
 ASPECT = (3 / 4, 4 / 3)  # width / height of a crop: low, high

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from twofold.views import geometry
 from twofold.views.apply import apply, apply_in_place
+from twofold.views.ops import geometry
 from twofold.views.packed import framing, pack
 from twofold.views.sample import Draw
 from twofold.views.uniform import uniform_views

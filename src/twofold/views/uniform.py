@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from twofold.views import colour, filters
-from twofold.views.geometry import LINE, crop_alike
+from twofold.views.ops import colour, filters
+from twofold.views.ops.geometry import LINE, crop_alike
 from twofold.views.packed import Packed
 
 

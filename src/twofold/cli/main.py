@@ -1,0 +1,288 @@
+"""The command line: each command imports its program when it is called, so that help answers at once."""
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from twofold import __version__
+from twofold.cli.failures import told
+from twofold.cli.parsing import parse
+from twofold.console import visible
+from twofold.distributed.process import must_start, stop_with_launcher
+from twofold.hardware.allocator import keep_freed_memory
+from twofold.recipes.flags import Settings
+
+Out = Annotated[Path, arg(help="run directory: created, or continued if the same command began it")]
+Run = Annotated[Positional[Path], arg(help="run directory that 'twofold pretrain' wrote")]
+Data = Annotated[
+    Positional[str], arg(help="folder of pictures, CSV manifest (path,label,split), parquet file or torchvision name")
+]
+Cache = Annotated[
+    Path | None,
+    arg(
+        help="where decoded pictures are kept",
+        metavar="PATH",
+        help_behavior_hint="(default: $TWOFOLD_CACHE or ~/.cache/twofold)",
+    ),
+]
+Device = Annotated[str, arg(help="auto, cpu, cuda, cuda:N or mps")]
+Precision = Annotated[str, arg(help="auto (bf16 where the hardware has it), bf16 or fp32")]
+MaxUnreadable = Annotated[
+    float | None,
+    arg(help="stop when more than this share of the files is unreadable", help_behavior_hint="(default: the run's)"),
+]
+AllowOutside = Annotated[bool, arg(help="let a CSV manifest or parquet file name pictures outside its own folder")]
+
+
+def pretrain(
+    data: Data,
+    /,
+    out: Out,
+    recipe: Annotated[str, arg(help="name ('twofold recipes' lists them) or a saved recipe.json")] = "photos",
+    cache: Cache = None,
+    allow_outside: AllowOutside = False,
+    processes: Annotated[int, arg(help="processes on this machine, one a GPU; each handles its share of a batch")] = 1,
+    profile: Annotated[int, arg(help="first take this many steps on other weights and say where their time goes")] = 0,
+    settings: OmitArgPrefixes[Settings] = Settings(),  # noqa: B008
+) -> None:
+    """Train an encoder on a folder of pictures, without labels."""
+    if must_start(processes):
+        from twofold.distributed.launch import launch
+
+        sys.exit(launch(sys.argv[1:], processes))
+    from twofold.programs.pretrain import pretrain
+
+    pretrain(data, out=out, recipe=recipe, cache=cache, allow_outside=allow_outside, profile=profile, **settings)
+
+
+def bench(
+    data: Data,
+    /,
+    recipe: Annotated[str, arg(help="name ('twofold recipes' lists them) or a saved recipe.json")] = "photos",
+    out: Annotated[Path, arg(help="file to write the figures to: FILE.json")] = Path("bench.json"),
+    seconds: Annotated[float, arg(help="about how long to measure, decoding not counted")] = 90.0,
+    cache: Cache = None,
+    allow_outside: AllowOutside = False,
+    settings: OmitArgPrefixes[Settings] = Settings(),  # noqa: B008
+) -> None:
+    """Measure what this machine does with these pictures, and recommend an encoder and a batch size."""
+    from twofold.programs.bench import bench
+
+    bench(data, recipe=recipe, out=out, seconds=seconds, cache=cache, allow_outside=allow_outside, **settings)
+
+
+def evaluate(
+    run: Run,
+    /,
+    data: Annotated[str, arg(help="labelled pictures, in any form that 'twofold pretrain' takes")],
+    protocol: Annotated[
+        tuple[str, ...],
+        arg(
+            help="knn, linear (L-BFGS on frozen h), layers (the same on the head's layers too), sgd (linear on "
+            "augmented views), finetune, supervised (from scratch)"
+        ),
+    ] = ("knn", "linear"),
+    label_fraction: Annotated[tuple[float, ...], arg(help="shares of the labels: 0.01 0.1 1")] = (),
+    shots: Annotated[tuple[int, ...], arg(help="labels per class of the rows with few labels")] = (1, 5, 10, 50),
+    seeds: Annotated[int, arg(help="seeds of all labels, of fractions, and of trained networks")] = 5,
+    few_seeds: Annotated[int, arg(help="seeds of k-NN and linear with a number of labels per class")] = 20,
+    finetune_from: Annotated[str, arg(help="layer to fine-tune from: h, head-1, ..., z")] = "h",
+    finetune_epochs: Annotated[
+        float | None, arg(help="passes over the labelled pictures when a network is trained (default: 60 or 30)")
+    ] = None,
+    cache: Cache = None,
+    allow_outside: AllowOutside = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    max_unreadable_fraction: MaxUnreadable = None,
+) -> None:
+    """Measure a run on labelled pictures, with all labels and with few, beside an untrained encoder and raw pixels."""
+    from twofold.programs.evaluate import evaluate
+
+    evaluate(
+        run,
+        data=data,
+        protocol=protocol,
+        label_fraction=label_fraction,
+        shots=shots,
+        seeds=seeds,
+        few_seeds=few_seeds,
+        finetune_from=finetune_from,
+        finetune_epochs=finetune_epochs,
+        cache=cache,
+        allow_outside=allow_outside,
+        device=device,
+        precision=precision,
+        max_unreadable_fraction=max_unreadable_fraction,
+    )
+
+
+def transfer(
+    run: Run,
+    /,
+    to: Annotated[tuple[str, ...], arg(help="labelled data sets, each in any form that 'twofold pretrain' takes")],
+    protocol: Annotated[
+        tuple[str, ...], arg(help="linear, knn, sgd, finetune, supervised (from scratch; always beside finetune)")
+    ] = ("linear", "finetune"),
+    seeds: Annotated[int, arg(help="seeds of every row")] = 3,
+    beside: Annotated[
+        tuple[str, ...],
+        arg(
+            help="encoders to compare with: another RUN, an encoder.safetensors, torchvision:NAME=FILE, timm:NAME=FILE"
+        ),
+    ] = (),
+    beside_px: Annotated[
+        int | None, arg(help="view size of torchvision: and timm: encoders (default: the run's)")
+    ] = None,
+    finetune_epochs: Annotated[
+        float | None, arg(help="passes over the labelled pictures when a network is trained (default: 60 or 30)")
+    ] = None,
+    cache: Cache = None,
+    allow_outside: AllowOutside = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    max_unreadable_fraction: MaxUnreadable = None,
+) -> None:
+    """Measure a run on other data sets, beside an untrained encoder, raw pixels, training from scratch and others."""
+    from twofold.programs.transfer import transfer
+
+    transfer(
+        run,
+        to=to,
+        protocol=protocol,
+        seeds=seeds,
+        beside=beside,
+        beside_px=beside_px,
+        finetune_epochs=finetune_epochs,
+        cache=cache,
+        allow_outside=allow_outside,
+        device=device,
+        precision=precision,
+        max_unreadable_fraction=max_unreadable_fraction,
+    )
+
+
+def study(
+    name: Annotated[Positional[str], arg(help="name of a study; 'list' describes them all")],
+    /,
+    data: Annotated[
+        str | None,
+        arg(
+            help="labelled pictures, in any form that 'twofold pretrain' takes (default: CIFAR10 for the scale laptop)"
+        ),
+    ] = None,
+    scale: Annotated[str, arg(help="laptop (in miniature) or paper (its encoder, batch and epochs)")] = "laptop",
+    seeds: Annotated[int, arg(help="seeds of every cell that a claim rests on")] = 3,
+    minutes: Annotated[
+        float | None, arg(help="minutes that the base recipe trains, turned into epochs by a measurement")
+    ] = None,
+    out: Annotated[
+        Path | None, arg(help="folder of the study, which several processes may share (default: studies/NAME)")
+    ] = None,
+    plan: Annotated[bool, arg(help="only print the plan and the time it would take")] = False,
+    cache: Cache = None,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Rerun a study of the paper: a grid of recipes, a table, a figure, and a verdict on each claim."""
+    from twofold.programs.study import list_studies, study
+
+    if name == "list":
+        list_studies(scale, seeds)
+    else:
+        study(
+            name,
+            data=data,
+            scale=scale,
+            seeds=seeds,
+            minutes=minutes,
+            out=out,
+            plan=plan,
+            cache=cache,
+            allow_outside=allow_outside,
+        )
+
+
+def embed(
+    run: Run,
+    data: Data,
+    /,
+    out: Annotated[Path, arg(help="file to write: FILE.parquet with path, label and embedding")],
+    cache: Cache = None,
+    allow_outside: AllowOutside = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    max_unreadable_fraction: MaxUnreadable = None,
+) -> None:
+    """Write the embeddings of pictures to a parquet file."""
+    from twofold.programs.embed import embed
+
+    embed(
+        run,
+        data,
+        out=out,
+        cache=cache,
+        allow_outside=allow_outside,
+        device=device,
+        precision=precision,
+        max_unreadable_fraction=max_unreadable_fraction,
+    )
+
+
+def report(run: Run, /) -> None:
+    """Write RUN/report.html anew."""
+    from twofold.programs.report import report
+
+    report(run)
+
+
+def recipes() -> None:
+    """List the named recipes with their command, hardware, time and result."""
+    from twofold.recipes.named import describe_recipes
+
+    for name, text in describe_recipes().items():
+        print(f"{name}\n" + "\n".join(f"    {line}" if line else "" for line in text.splitlines()) + "\n")
+
+
+def sample(folder: Annotated[Positional[Path], arg(help="where to put them")], /) -> None:
+    """Write the sample pictures (14,000 photographs of clothes) as a folder of PNG files."""
+    from twofold.data.sample import write_sample
+
+    print(visible(f"Sample pictures in {write_sample(folder)}"))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "pretrain": pretrain,
+    "bench": bench,
+    "evaluate": evaluate,
+    "transfer": transfer,
+    "study": study,
+    "embed": embed,
+    "report": report,
+    "recipes": recipes,
+    "sample": sample,
+}
+
+
+def main() -> None:
+    """Run the command line; every expected failure is one line on stderr and a non-zero exit."""
+    # Threads that wait spin this often before they sleep. The OpenMP runtime's own 300,000 makes a step several times
+    # slower where another process uses a core, 0 a fifth slower where none does. Read when torch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    keep_freed_memory()
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        print(f"twofold {__version__}")
+        return
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what the encoding does not have
+    with told(None, COMMANDS):
+        stop_with_launcher()
+        call = parse(arguments, COMMANDS)
+    with told(next((word for word in arguments if word in COMMANDS), None), COMMANDS):
+        call()

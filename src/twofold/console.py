@@ -1,0 +1,89 @@
+"""What people see while a program runs: one console, and text from outside made fit for it."""
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+# control characters, separators of lines, what turns the direction of writing around, halves of characters
+_HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_PLAIN = {"±": "+-", "²": "^2"}  # our own signs
+
+
+def visible(text: str, encoding: str = "utf-8", keep: str = "") -> str:
+    """The text with backslash escapes for control characters, but for those in `keep`.
+
+    What the encoding does not have is escaped too, or spelt out where it is a sign that our own tables use.
+
+    >>> visible("a\\x1b[2Jb\\n")
+    'a\\\\x1b[2Jb\\\\n'
+    >>> visible("ä", "ascii")
+    '\\\\xe4'
+    """
+    shown = _HARMFUL.sub(lambda found: found[0] if found[0] in keep else repr(found[0])[1:-1], text)
+    try:
+        shown.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(_spelt(one, encoding) for one in shown)
+    return shown
+
+
+def _spelt(one: str, encoding: str) -> str:
+    try:
+        one.encode(encoding)
+    except UnicodeEncodeError:
+        return _PLAIN.get(one) or one.encode(encoding, "backslashreplace").decode(encoding)
+    return one
+
+
+class _Console(Console):
+    """One that nothing which is printed can steer, and that prints to a terminal or file of any encoding."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text, self.encoding, keep="\n"), **options)  # before widths are measured
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else visible(text, self.encoding, keep="\n"), style, control)
+
+
+def _is_beside_another() -> bool:
+    """Whether a launcher started this process, and others before it; the first one speaks for all."""
+    return os.environ.get("WORLD_SIZE", "1") not in ("", "1") and os.environ.get("RANK", "0") not in ("", "0")
+
+
+console = _Console(highlight=False, emoji=False, quiet=_is_beside_another())
+
+
+def say(text: str) -> None:
+    """Print a line as it is: names of files are no markup, and a line break in one is shown as \\n.
+
+    Line breaks at both ends leave lines empty.
+    """
+    line = text.strip("\n")
+    before, after = text[: len(text) - len(text.lstrip("\n"))], text[len(text.rstrip("\n")) :] if line else ""
+    console.print(f"{before}{visible(line)}{after}", markup=False, soft_wrap=True)
+
+
+def show_settings(title: str, settings: dict[str, object]) -> None:
+    """Print names and values in two columns."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in settings.items():
+        table.add_row(name, str(value).replace("[", r"\["))
+    console.print(table)
+
+
+def duration(seconds: float) -> str:
+    """3661 -> '1 h 01 min'; 75 -> '1 min 15 s'; 8.2 -> '8 s'."""
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

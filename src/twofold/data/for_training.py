@@ -1,0 +1,27 @@
+"""The images that a recipe trains on."""
+
+from pathlib import Path
+
+from twofold.data.image_set import ImageSet, load_images
+from twofold.recipes.recipe import Recipe
+
+
+def open_for_training(
+    recipe: Recipe,
+    data: str | Path | ImageSet,
+    cache: Path | None,
+    *,
+    allow_outside: bool = False,
+    show_progress: bool = True,
+) -> ImageSet:
+    """The pictures in `data` as the recipe's encoder takes them, or `data` where they are that already."""
+    if isinstance(data, ImageSet):
+        return data
+    return load_images(
+        data,
+        recipe=recipe.data,
+        store_px=recipe.stored_px,
+        cache=cache,
+        show_progress=show_progress,
+        allow_outside=allow_outside,
+    )

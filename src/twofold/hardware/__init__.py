@@ -1,0 +1,1 @@
+"""What Twofold computes on: device and precision, memory, random numbers of a device."""

@@ -1,0 +1,23 @@
+"""The model that is trained: encoder, then head."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from twofold.models import Encoder
+
+
+class SimCLR(nn.Module):
+    """views -> h = f(views) -> z = g(h) (paper, figure 2). h is kept after training, z is only for the loss."""
+
+    encoder: Encoder
+    head: nn.Module
+
+    def __init__(self, encoder: Encoder, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, views: Float[Tensor, "n c s1 s2"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n p"]]:
+        """Views (n, c, s, s) in [0, 1] -> h (n, d) and z (n, p); both views of the images in one call."""
+        h = self.encoder(views)
+        return h, self.head(h)

@@ -1,0 +1,121 @@
+"""A run measured on labelled images."""
+
+from collections.abc import Sequence
+
+from twofold.console import say
+from twofold.data import ImageSet
+from twofold.errors import enough_memory
+from twofold.evaluation import (
+    Evaluation,
+    build_evaluation_pictures,
+    build_gallery,
+    embed_images,
+    evaluate_encoder,
+)
+from twofold.files import make_folder, write_json
+from twofold.programs.images import as_unreadable_limit, open_pictures
+from twofold.programs.measurement import LESS_MEMORY, as_asked, forget, show
+from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path, as_several
+from twofold.recipes.recipe import HardwareRecipe
+from twofold.report import build_report
+from twofold.runs.encoder_file import Loaded, build_untrained, load, load_head
+from twofold.runs.run_directory import Run, writing_alone
+from twofold.versions import versions
+
+_SEEN = (
+    "pretraining read other pictures or other splits than these: some of the test pictures may have been among its "
+    "unlabelled ones"
+)
+
+
+def evaluate(
+    run: AnyPath,
+    *,
+    data: AnyPath,
+    protocol: str | Sequence[str] = ("knn", "linear"),
+    label_fraction: float | Sequence[float] = (),
+    shots: int | Sequence[int] = (1, 5, 10, 50),
+    seeds: int = 5,
+    few_seeds: int = 20,
+    finetune_from: str = "h",
+    finetune_epochs: int | float | None = None,
+    cache: AnyPath | None = None,
+    allow_outside: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    max_unreadable_fraction: int | float | None = None,
+) -> Evaluation:
+    """Measure a run on labelled pictures; print the table, write RUN/evaluation.json and the report.
+
+    `protocol` holds knn, linear, layers (the linear probe on the head's layers too), sgd (the paper's linear probe),
+    finetune and supervised (from scratch); with all labels, a `label_fraction` of them and `shots` per class; beside
+    the same encoder untrained and raw pixels; mean and 95 % interval over seeds. The test split is looked at once.
+    The same call after an interruption continues.
+    """
+    asked = as_asked(protocol, seeds, finetune_epochs)
+    shots, fractions = as_several("shots", shots, int), as_several("label_fraction", label_fraction, float)
+    few_seeds, finetune_from = as_kind("few_seeds", few_seeds, int), as_kind("finetune_from", finetune_from, str)
+    data, cache = as_data(data), as_optional_path("cache", cache)
+    allow_outside = as_kind("allow_outside", allow_outside, bool)
+    hardware = HardwareRecipe(device=device, precision=precision)
+    limit = as_unreadable_limit(max_unreadable_fraction)
+    record = Run(as_path("run", run))
+    begun = record.read_recipe()
+    make_folder(record.folder, "RUN")
+    loaded = load(record.folder, hardware=hardware)
+    own = begun["data"]["fingerprint"]
+    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit)
+    same = images.fingerprint == own
+    seen = [] if same else [_SEEN]
+    for sentence in (*images.stated, *seen):
+        say(f"  {sentence}")
+    needs_head = "layers" in asked.protocols or finetune_from != "h"
+    with (
+        writing_alone(record.evaluation_lock, f"'{record.folder}' is being evaluated by another process", "RUN"),
+        enough_memory("the evaluation", LESS_MEMORY),
+        loaded.hardware.arithmetic(),
+    ):
+        evaluation = evaluate_encoder(
+            loaded.encoder,
+            untrained=lambda seed: build_untrained(loaded.recipe, seed, loaded.hardware),
+            images=images,
+            views=loaded.recipe.views,
+            data=loaded.recipe.data,
+            hardware=loaded.hardware,
+            head=load_head(record.folder, hardware=hardware) if needs_head else None,
+            protocols=asked.protocols,
+            seeds=asked.seeds,
+            few_seeds=few_seeds,
+            shots=shots,
+            fractions=fractions,
+            start=finetune_from,
+            epochs=asked.epochs,
+            keep=record.evaluation_partial,
+            say=say,
+        )
+        evaluation.details["stated"] += seen
+        evaluation.details.update(hardware=loaded.hardware.describe(), versions=versions())
+        write_json(record.evaluation_details, evaluation.details)
+        write_json(record.evaluation, [row.to_dict() for row in evaluation.rows])
+        _pictures(loaded, images, evaluation, record)
+        path = build_report(record.folder)
+        forget(evaluation)  # only now is nothing left that needs it
+    show(evaluation)
+    say(f"Report: {path}")
+    return evaluation
+
+
+def _pictures(loaded: Loaded, images: ImageSet, evaluation: Evaluation, record: Run) -> None:
+    """The report's pictures: neighbours and map, confident mistakes, neighbours across classes."""
+    views, answers = loaded.recipe.views, evaluation.answers
+    build_gallery(loaded.encoder, images, views=views, hardware=loaded.hardware, out=record.gallery)
+    build_evaluation_pictures(
+        images,
+        answers.rows,
+        answers.truth,
+        answers.attempt.predicted,
+        answers.attempt.confidence,
+        embed_images(loaded.encoder, images, answers.rows, views=views, hardware=loaded.hardware),
+        evaluation.details["classes"],
+        out=record.evaluation_pictures,
+    )

@@ -1,0 +1,92 @@
+"""From a folder of images to a run directory with its report."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from twofold.console import say
+from twofold.distributed import open_world
+from twofold.errors import TwofoldError, enough_memory, require
+from twofold.evaluation import build_gallery, build_knn_monitor
+from twofold.programs.images import open_pictures
+from twofold.programs.recipe import resolve_recipe
+from twofold.programs.report import report
+from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path
+from twofold.recipes.named import Found, build_recipe
+from twofold.recipes.recipe import HardwareRecipe, Recipe
+from twofold.runs.encoder_file import load
+from twofold.runs.run_directory import Run
+from twofold.training.loop import pretrain as run_pretraining
+
+_LESS_MEMORY = "Close other programs, or compute with --device cpu."
+
+
+def pretrain(
+    data: AnyPath,
+    *,
+    out: AnyPath,
+    recipe: AnyPath | Recipe = "photos",
+    cache: AnyPath | None = None,
+    allow_outside: bool = False,
+    profile: int = 0,
+    **settings: Any,
+) -> Run:
+    """Train an encoder on the pictures in `data`, without labels; return its run directory.
+
+    `recipe` is a name, a saved recipe.json or a Recipe; `settings` replace its leaves by name, as the flags do:
+    `pretrain("photos/", out="run", batch_size=512, epochs=100)`. Everything else is as in
+    `twofold.training.loop.pretrain`, with k-NN accuracy watched where the pictures have labels.
+    """
+    data, out, cache = as_data(data), as_path("out", out), as_optional_path("cache", cache)
+    profile, allow_outside = as_kind("profile", profile, int), as_kind("allow_outside", allow_outside, bool)
+    name = "" if isinstance(recipe, Recipe) else as_data(recipe, "recipe")
+    require(profile >= 0, "profile", profile, "at least 0 steps")
+    with open_world(_device(recipe, settings)) as world:
+        if isinstance(recipe, Recipe):
+            chosen = recipe.with_settings(**settings)
+        else:
+            chosen = world.in_turn(
+                lambda: resolve_recipe(name, data, cache=cache, allow_outside=allow_outside, settings=settings)
+            )
+        run = run_pretraining(
+            data,
+            out=out,
+            recipe=chosen,
+            monitors=(build_knn_monitor,),
+            cache=cache,
+            allow_outside=allow_outside,
+            profile=profile,
+        )
+    if world.is_first:
+        gallery_and_report(run.folder, data, chosen.hardware, cache=cache, allow_outside=allow_outside)
+    return run
+
+
+def _device(recipe: AnyPath | Recipe, settings: dict[str, Any]) -> str:
+    """The run's device, before the processes meet; what is wrong with the recipe is said once they have met."""
+    if settings.get("device") is not None:
+        return HardwareRecipe(device=settings["device"]).device
+    if isinstance(recipe, Recipe):
+        return recipe.hardware.device
+    with contextlib.suppress(TwofoldError):
+        return build_recipe(str(recipe), _look_at_nothing)[0].hardware.device
+    return "auto"
+
+
+def _look_at_nothing() -> Found:
+    raise TwofoldError("a recipe that looks at the pictures leaves the device to the machine")
+
+
+def gallery_and_report(
+    run: Path, data: str, hardware: HardwareRecipe, *, cache: Path | None, allow_outside: bool = False
+) -> None:
+    """The pictures' part of the report (neighbours and map), then the report itself."""
+    record, loaded = Run(run), load(run, hardware=hardware)
+    if not record.gallery.exists():
+        own = record.read_recipe()["data"]["fingerprint"]
+        images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside)
+        views, used = loaded.recipe.views, loaded.hardware
+        with used.arithmetic(), enough_memory("the report's pictures", _LESS_MEMORY):
+            build_gallery(loaded.encoder, images, views=views, hardware=used, out=record.gallery)
+    say(f"Encoder: {record.encoder}")
+    report(run)

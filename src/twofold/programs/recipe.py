@@ -1,0 +1,33 @@
+"""The recipe that a program runs: by its name, from a file, with the user's settings put in."""
+
+from pathlib import Path
+from typing import Any
+
+from twofold.console import say
+from twofold.data import look_at, open_source
+from twofold.hardware.device import gpu_gib
+from twofold.recipes.named import Found, build_recipe
+from twofold.recipes.recipe import HardwareRecipe, Recipe
+
+
+def resolve_recipe(
+    name: str, data: str, *, cache: Path | None, settings: dict[str, Any], allow_outside: bool = False
+) -> Recipe:
+    """The recipe called `name` or in that file, with `settings` put in; says why it picked what it picked."""
+
+    def look() -> Found:
+        source = open_source(data, cache=cache, allow_outside=allow_outside)
+        facts = look_at(source)
+        return Found(
+            pictures=sum(record.split in (None, "train") for record in source.records),
+            short_side_px=facts.short_side_px,
+            channels=facts.channels,
+            gpu_gib=gpu_gib(HardwareRecipe(device=settings.get("device") or "auto").device),
+        )
+
+    chosen, reasons = build_recipe(name, look)
+    if reasons:
+        say(f"Recipe {name} picked:")
+    for reason in reasons:
+        say(f"  {reason}")
+    return chosen.with_settings(**settings)

@@ -1,0 +1,140 @@
+"""A run measured on other data sets."""
+
+import os
+from collections.abc import Sequence
+
+from twofold.console import say
+from twofold.data import NO_TEST_SPLIT
+from twofold.errors import enough_memory, require
+from twofold.evaluation import (
+    Evaluation,
+    Subject,
+    evaluate_target,
+    transfer_settings,
+)
+from twofold.files import make_folder, write_json
+from twofold.programs.images import as_unreadable_limit, open_pictures
+from twofold.programs.measurement import LESS_MEMORY, as_asked, forget, show
+from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path, as_several
+from twofold.recipes.recipe import HardwareRecipe
+from twofold.report import build_report
+from twofold.runs.encoder_file import Loaded, build_untrained, load
+from twofold.runs.foreign_encoders import Beside, load_beside
+from twofold.runs.run_directory import Run, writing_alone
+from twofold.versions import versions
+
+
+def transfer(
+    run: AnyPath,
+    *,
+    to: AnyPath | Sequence[AnyPath],
+    protocol: str | Sequence[str] = ("linear", "finetune"),
+    seeds: int = 3,
+    beside: AnyPath | Sequence[AnyPath] = (),
+    beside_px: int | None = None,
+    finetune_epochs: int | float | None = None,
+    cache: AnyPath | None = None,
+    allow_outside: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    max_unreadable_fraction: int | float | None = None,
+) -> dict[str, Evaluation]:
+    """Measure a run on other data sets; print tables, write RUN/transfer.json and the report.
+
+    For each of `to`: the linear probe (L2 among the paper's 45 values) and fine-tuning with all labels, beside the
+    untrained encoder, raw pixels, training from scratch, and the encoders `beside`: other runs, exported encoders, or
+    `torchvision:NAME=FILE` and `timm:NAME=FILE` at `beside_px`. Data without a test split get one by the run's data
+    seed. The same call after an interruption continues.
+    """
+    asked = as_asked(protocol, seeds, finetune_epochs)
+    settings = transfer_settings(asked.protocols, asked.seeds, asked.epochs)
+    beside_px, cache = as_kind("beside_px", beside_px, int | None), as_optional_path("cache", cache)
+    allow_outside = as_kind("allow_outside", allow_outside, bool)
+    names, encoders = _places("to", to), _places("beside", beside)
+    hardware = HardwareRecipe(device=device, precision=precision)
+    limit = as_unreadable_limit(max_unreadable_fraction)
+    record = Run(as_path("run", run))
+    record.read_recipe()
+    make_folder(record.folder, "RUN")
+    require(len(names) > 0 and len(set(names)) == len(names), "to", names, "one or more data sets, each once")
+    loaded = load(record.folder, hardware=hardware)
+    others = [load_beside(one, loaded, size_px=beside_px) for one in encoders]
+    _require_names([other.name for other in others])
+    found: dict[str, Evaluation] = {}
+    targets = {  # all, before hours on one
+        name: open_pictures(loaded, name, cache, beside=others, allow_outside=allow_outside, limit=limit)
+        for name in names
+    }
+    with (
+        writing_alone(record.transfer_lock, f"'{record.folder}' is being transferred by another process", "RUN"),
+        enough_memory("the transfer", LESS_MEMORY),
+        loaded.hardware.arithmetic(),
+    ):
+        for name, images in targets.items():
+            say(f"\n{name}: {len(images):,} pictures")
+            for sentence in images.stated:
+                say(f"  {sentence}")
+            found[name] = evaluate_target(
+                _subject(loaded),
+                [_other(other, loaded) for other in others],
+                images,
+                settings,
+                data=loaded.recipe.data,
+                keep=record.transfer_partial,
+                say=say,
+            )
+        _write_transfer(record, found)
+        path = build_report(record.folder)
+        forget(*found.values())
+    for name, evaluation in found.items():
+        say(f"\n{name}")
+        show(evaluation)
+    say(f"Report: {path}")
+    return found
+
+
+def _places(name: str, values: object) -> list[str]:
+    return [as_data(one, name) for one in as_several(name, values, os.PathLike)]
+
+
+def _subject(loaded: Loaded) -> Subject:
+    return Subject(
+        encoder=loaded.encoder,
+        untrained=lambda seed: build_untrained(loaded.recipe, seed, loaded.hardware),
+        views=loaded.recipe.views,
+        hardware=loaded.hardware,
+    )
+
+
+def _other(other: Beside, loaded: Loaded) -> Subject:
+    return Subject(name=other.name, encoder=other.encoder, untrained=None, views=other.views, hardware=loaded.hardware)
+
+
+def _require_names(names: Sequence[str]) -> None:
+    taken = [*names, "trained", "untrained", "pixels"]
+    for name in names:
+        require(taken.count(name) == 1, "beside", name, "a name that no other encoder of the table has")
+
+
+def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:
+    details = [{**evaluation.details, "data": name} for name, evaluation in found.items()]
+    targets = [
+        {
+            "data": one["data"],
+            "train": one["train"],
+            "test": one["test"],
+            "classes": len(one["classes"]),
+            "split": "by seed" if any(line.startswith(NO_TEST_SPLIT) for line in one["stated"]) else "own",
+            "test_also_in_train": one["test_also_in_train"],
+            "chosen_l2": one["chosen_l2"],
+            "chosen_base_lr": one["chosen_base_lr"],
+            "stated": one["stated"],
+        }
+        for one in details
+    ]
+    differences = [{"data": one["data"], **difference} for one in details for difference in one["differences"]]
+    shared = [line for line in details[0]["stated"] if all(line in one["stated"] for one in details)]
+    about = {"seconds": round(sum(one["seconds"] for one in details), 3), "versions": versions()}
+    write_json(record.transfer_details, {"targets": targets, "differences": differences, "stated": shared, **about})
+    rows = [{"data": name, **row.to_dict()} for name, evaluation in found.items() for row in evaluation.rows]
+    write_json(record.transfer, rows)

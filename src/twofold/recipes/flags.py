@@ -1,0 +1,47 @@
+"""Every setting of the recipe as an optional flag of the command line, made from the recipe itself."""
+
+from collections.abc import Mapping
+from shlex import quote
+from typing import Annotated, Any, TypedDict, get_type_hints
+
+import tyro
+
+from twofold.recipes.recipe import Help, Recipe, optional_settings, setting_owners
+
+_ONLY_IN_FILES = {"ops"}  # a list of ops is written in a recipe.json; on a command line it can only be switched off
+
+
+def _flags() -> dict[str, Any]:
+    hints, optional = get_type_hints(Recipe), optional_settings()
+    flags = {}
+    for name, stage in setting_owners().items():
+        annotated = get_type_hints(hints[stage], include_extras=True)[name]
+        kind, help_text = annotated.__origin__, annotated.__metadata__[0]
+        assert isinstance(help_text, Help)
+        metavar = f"{_metavar(kind)}|None" if name in optional else _metavar(kind)
+        if name in _ONLY_IN_FILES:
+            kind, metavar = None, "None"
+        shown = tyro.conf.arg(help=help_text.text, metavar=metavar, help_behavior_hint="(default: the recipe's)")
+        flags[name] = Annotated[kind, shown, tyro.conf.FlagConversionOff]  # bools take True or False, as in Python
+    return flags
+
+
+def _metavar(kind: Any) -> str:
+    for word, wanted in (("tuple", "LOW HIGH"), ("bool", "True|False"), ("int", "INT"), ("float", "FLOAT")):
+        if word in str(kind):
+            return wanted
+    return "NAME"
+
+
+# The recipe's leaves as a person gives them, none of them required: what is given, None among it, replaces the recipe's
+# own value, and what is not given is not there.
+Settings = TypedDict("Settings", _flags(), total=False)  # type: ignore[misc]
+
+
+def as_flags(settings: Mapping[str, Any]) -> list[str]:
+    """The flags that stand for `settings`, as one would type them."""
+    flags = []
+    for name, value in settings.items():
+        values = value if isinstance(value, tuple | list) else [value]
+        flags.append(" ".join([f"--{name.replace('_', '-')}", *(quote(str(one)) for one in values)]))
+    return flags

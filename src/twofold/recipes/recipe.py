@@ -1,0 +1,298 @@
+"""Every setting of a run, as frozen dataclasses that validate themselves. Nothing here imports torch.
+
+The names of the leaves are unique over the whole tree, so that a setting has one name everywhere: a field here, a
+keyword in Python (`twofold.pretrain(..., batch_size=512)`) and a flag on the command line (`--batch-size 512`).
+"""
+
+import dataclasses
+import functools
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Any, get_args, get_type_hints
+
+from twofold.errors import TwofoldError, require, require_choice, unknown_name
+from twofold.recipes.augmentation import OPS as OPS
+from twofold.recipes.augmentation import Op as Op
+from twofold.recipes.hardware import HardwareRecipe as HardwareRecipe
+from twofold.recipes.help import Help as Help
+from twofold.recipes.kinds import check_kinds
+from twofold.recipes.loss import LossRecipe as LossRecipe
+
+DEPTHS = (10, 18, 34, 50, 101, 152, 200)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecipe:
+    """How pictures become rows of pixels."""
+
+    channels: Annotated[int, Help("colour channels of the encoder's input: 1 (grey) or 3 (colour)")] = 3
+    store_px: Annotated[
+        int | None, Help("short side kept in the store, in pixels; larger pictures shrink (none: twice --size-px)")
+    ] = None
+    max_unreadable_fraction: Annotated[float, Help("stop when more than this share of the files is unreadable")] = 0.10
+    test_fraction: Annotated[float, Help("share cut off as test where labelled data come without a test split")] = 0.2
+    selection_fraction: Annotated[float, Help("share of train on which choices are made (never on test)")] = 0.1
+    data_seed: Annotated[int, Help("seed of the test and selection cuts")] = 0
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
+        require(self.store_px is None or self.store_px >= 1, "store_px", self.store_px, "at least 1 pixel")
+        for name in ("max_unreadable_fraction", "test_fraction"):
+            require(0.0 <= getattr(self, name) < 1.0, name, getattr(self, name), "a fraction in [0, 1)")
+        require(0 <= self.data_seed < 2**32, "data_seed", self.data_seed, "in [0, 2^32)")
+        require(0.0 < self.selection_fraction < 1.0, "selection_fraction", self.selection_fraction, "in (0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsRecipe:
+    """How an image becomes two views (paper, section 3 and appendix A)."""
+
+    size_px: Annotated[int, Help("side of a view in pixels")] = 224
+    policy: Annotated[str, Help("simclr (with blur, for 224 px) or small (no blur, for 32 px)")] = "simclr"
+    strength: Annotated[float, Help("colour strength s: jitter 0.8s 0.8s 0.8s 0.2s")] = 1.0
+    crop_area: Annotated[tuple[float, float], Help("share of the picture that a crop covers: low, high")] = (0.08, 1.0)
+    flip_prob: Annotated[float, Help("probability of a left-right flip")] = 0.5
+    interpolation: Annotated[str, Help("resize by bilinear or bicubic, antialiased when it shrinks")] = "bicubic"
+    ops: Annotated[
+        tuple[Op, ...] | None, Help("the policy itself as a list of (op, probability, range); replaces the named one")
+    ] = None
+    one_branch: Annotated[
+        bool, Help("both views take the same crop; every later op acts on the second view alone (the paper's figure 5)")
+    ] = False
+    eval_size_px: Annotated[
+        int | None, Help("side of the central view when embedding (default: --size-px where given)")
+    ] = None
+    eval_crop_fraction: Annotated[
+        float, Help("share of the short side that the central crop keeps when embedding (1: all)")
+    ] = 0.875
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        require(self.size_px >= 8, "size_px", self.size_px, "at least 8 pixels")
+        require(self.eval_size_px is None or self.eval_size_px >= 8, "eval_size_px", self.eval_size_px, "at least 8")
+        require_choice("policy", self.policy, ("simclr", "small"))
+        require(0.0 <= self.strength <= 2.5, "strength", self.strength, "in [0, 2.5]")
+        low, high = self.crop_area
+        require(0.0 < low <= high <= 1.0, "crop_area", self.crop_area, "low, high with 0 < low <= high <= 1")
+        require(0.0 <= self.flip_prob <= 1.0, "flip_prob", self.flip_prob, "a probability in [0, 1]")
+        require_choice("interpolation", self.interpolation, ("bilinear", "bicubic"))
+        require(0.0 < self.eval_crop_fraction <= 1.0, "eval_crop_fraction", self.eval_crop_fraction, "in (0, 1]")
+
+    @property
+    def embedding_px(self) -> int:
+        """Side of the central view that is embedded."""
+        return self.eval_size_px or self.size_px
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderRecipe:
+    """f: views -> h (paper, section 2.1; reference 4.1)."""
+
+    encoder: Annotated[str, Help("resnet10/18/34/50/101/152/200, torchvision:NAME or timm:NAME")] = "resnet50"
+    width: Annotated[float, Help("multiplies every width of a ResNet, 0.25 to 4")] = 1.0
+    stages: Annotated[int, Help("how many of a ResNet's four stages are built, 1 to 4")] = 4
+    stem: Annotated[
+        str, Help("imagenet (7x7 stride 2, max-pool), small (3x3 stride 1) or strided (3x3 stride 2, no pool)")
+    ] = "imagenet"
+    zero_init: Annotated[bool, Help("the last batch-norm gamma of each residual block starts at zero")] = True
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        names = tuple(f"resnet{depth}" for depth in DEPTHS)
+        if not re.fullmatch(r"(torchvision|timm):\S+", self.encoder):
+            require_choice("encoder", self.encoder, (*names, "torchvision:NAME", "timm:NAME"))
+        require(0.25 <= self.width <= 4, "width", self.width, "in [0.25, 4]")
+        require(1 <= self.stages <= 4, "stages", self.stages, "1, 2, 3 or 4")
+        require_choice("stem", self.stem, ("imagenet", "small", "strided"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadRecipe:
+    """g: h -> z (paper, section 4.2; reference 4.2)."""
+
+    head: Annotated[str, Help("none, linear or nonlinear")] = "nonlinear"
+    head_layers: Annotated[int, Help("dense layers of a nonlinear head; 2 is the paper's")] = 2
+    z_dim: Annotated[int, Help("dimension of z")] = 128
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        require_choice("head", self.head, ("none", "linear", "nonlinear"))
+        require(self.head_layers >= 2, "head_layers", self.head_layers, "at least 2 (1 layer is --head linear)")
+        require(self.z_dim >= 1, "z_dim", self.z_dim, "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimRecipe:
+    """How the weights move (reference 3)."""
+
+    optimizer: Annotated[str, Help("lars, sgd (Nesterov) or adamw")] = "lars"
+    base_lr: Annotated[float, Help("learning rate before scaling by the batch size")] = 0.3
+    lr_scaling: Annotated[str, Help("lr = base_lr * B/256 (linear), * sqrt(B) (sqrt) or as it is (none)")] = "linear"
+    momentum: Annotated[float, Help("momentum of LARS and SGD; AdamW's first beta")] = 0.9
+    weight_decay: Annotated[float, Help("weight decay; biases and batch norm are exempt")] = 1e-6
+    trust_coefficient: Annotated[float, Help("LARS's eta")] = 1e-3
+    warmup_fraction: Annotated[float, Help("share of the steps over which the learning rate rises linearly")] = 0.1
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        require_choice("optimizer", self.optimizer, ("lars", "sgd", "adamw"))
+        require(0 < self.base_lr < math.inf, "base_lr", self.base_lr, "above 0 and finite")
+        require_choice("lr_scaling", self.lr_scaling, ("linear", "sqrt", "none"))
+        require(0.0 <= self.momentum < 1.0, "momentum", self.momentum, "in [0, 1)")
+        require(0 <= self.weight_decay < math.inf, "weight_decay", self.weight_decay, "at least 0 and finite")
+        trust = self.trust_coefficient
+        require(0 < trust < math.inf, "trust_coefficient", trust, "above 0 and finite")
+        require(0.0 <= self.warmup_fraction < 1.0, "warmup_fraction", self.warmup_fraction, "a fraction in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleRecipe:
+    """How long, in which portions. One of `epochs` and `minutes` is set."""
+
+    batch_size: Annotated[int, Help("images a step (twice as many views), over all processes")] = 256
+    epochs: Annotated[float | None, Help("passes over the training images")] = None
+    minutes: Annotated[
+        float | None,
+        Help(
+            "time to train for, reading and looks included, turned into a number of steps by a short measurement; "
+            "measuring, compiling and the report come on top"
+        ),
+    ] = None
+    chunk: Annotated[
+        int | None,
+        Help(
+            "images of the batch (over all processes) that go through the encoder together; the loss sees all of them: "
+            "the gradient of the whole batch, with batch norm per chunk"
+        ),
+    ] = None
+    seed: Annotated[int, Help("seed of weights, order and views")] = 0
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        require(self.chunk is None or self.chunk >= 2, "chunk", self.chunk, "at least 2: batch norm needs several")
+        require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2: NT-Xent needs negatives")
+        if (self.epochs is None) == (self.minutes is None):
+            raise TwofoldError(
+                f"epochs is {self.epochs} and minutes is {self.minutes}, but exactly one of them says how long to "
+                "train. Give --epochs or --minutes."
+            )
+        for name in ("epochs", "minutes"):
+            value = getattr(self, name)
+            require(value is None or (value > 0 and math.isfinite(value)), name, value, "above 0 and finite")
+        require(0 <= self.seed < 2**32, "seed", self.seed, "in [0, 2^32)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorRecipe:
+    """What is watched and kept while training. Nothing here changes the weights."""
+
+    checkpoint_minutes: Annotated[float, Help("minutes between checkpoints")] = 2.0
+    monitor_share: Annotated[float, Help("share of the steps between two looks at the representation's health")] = 0.1
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        require(self.checkpoint_minutes >= 0, "checkpoint_minutes", self.checkpoint_minutes, "at least 0")
+        require(0.0 < self.monitor_share <= 1.0, "monitor_share", self.monitor_share, "in (0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole run. Stages are handed their own leaf, never this."""
+
+    name: str = "custom"
+    data: DataRecipe = field(default_factory=DataRecipe)
+    views: ViewsRecipe = field(default_factory=ViewsRecipe)
+    encoder: EncoderRecipe = field(default_factory=EncoderRecipe)
+    head: HeadRecipe = field(default_factory=HeadRecipe)
+    loss: LossRecipe = field(default_factory=LossRecipe)
+    optim: OptimRecipe = field(default_factory=OptimRecipe)
+    schedule: ScheduleRecipe = field(default_factory=lambda: ScheduleRecipe(epochs=100.0))
+    hardware: HardwareRecipe = field(default_factory=HardwareRecipe)
+    monitor: MonitorRecipe = field(default_factory=MonitorRecipe)
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+
+    @property
+    def stored_px(self) -> int:
+        """Short side that the store keeps: by default a crop of a quarter of the area still needs no enlarging."""
+        return self.data.store_px or 2 * self.views.embedding_px
+
+    def with_settings(self, **settings: Any) -> "Recipe":
+        """A copy with some leaves changed by name: `recipe.with_settings(batch_size=512, epochs=10)`.
+
+        Setting one of `epochs` and `minutes` unsets the other, setting `policy` a list of `ops`. None unsets what can
+        be None. Raises TwofoldError for a name that is no setting, and for None where a value is needed.
+        """
+        owners, optional = setting_owners(), optional_settings()
+        for name, value in settings.items():
+            if name not in owners:
+                raise unknown_name("setting", name, owners)
+            rule = f"a value (only these can be None: {', '.join(optional)})"
+            require(value is not None or name in optional, name, value, rule)
+        if settings.get("epochs") is not None and settings.get("minutes") is None:
+            settings["minutes"] = None
+        elif settings.get("minutes") is not None and settings.get("epochs") is None:
+            settings["epochs"] = None
+        if ":" in str(settings.get("encoder", "")):  # a foreign network has a width and a stem of its own
+            settings = {"width": 1.0, "stages": 4, "stem": "imagenet"} | settings
+        if "policy" in settings:
+            settings = {"ops": None} | settings
+        if "size_px" in settings:  # a recipe's own size for embedding belongs to its own size of views
+            settings = {"eval_size_px": None} | settings
+        changed = {}
+        for stage in {owners[name] for name in settings}:
+            leaves = {name: value for name, value in settings.items() if owners[name] == stage}
+            changed[stage] = dataclasses.replace(getattr(self, stage), **leaves)
+        return dataclasses.replace(self, **changed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Recipe":
+        """The inverse of `to_dict`, also after a trip through JSON (where tuples become lists)."""
+        stages: dict[str, Any] = {}
+        for stage, stage_type in _stage_types().items():
+            leaves = dict(values[stage])
+            for leaf, value in leaves.items():
+                if leaf == "ops" and value is not None:
+                    leaves[leaf] = tuple(_op(one) for one in value)
+                elif isinstance(value, list):
+                    leaves[leaf] = tuple(value)
+            try:
+                stages[stage] = stage_type(**leaves)
+            except TypeError as error:
+                raise TwofoldError(f"the recipe's part '{stage}' does not fit this version: {error}.") from error
+        return cls(name=values["name"], **stages)
+
+    def settings(self) -> dict[str, Any]:
+        """Every leaf by its name."""
+        return {name: getattr(getattr(self, stage), name) for name, stage in setting_owners().items()}
+
+
+def _op(values: dict[str, Any]) -> Op:
+    branch = values.get("branch", "each")  # older recipes do not state it
+    return Op(name=values["name"], prob=values["prob"], range=tuple(float(x) for x in values["range"]), branch=branch)
+
+
+@functools.cache
+def _stage_types() -> dict[str, type]:
+    hints = get_type_hints(Recipe)
+    return {f.name: hints[f.name] for f in dataclasses.fields(Recipe) if f.name != "name"}
+
+
+@functools.cache
+def setting_owners() -> dict[str, str]:
+    """Every setting's name -> the stage of the recipe that holds it."""
+    return {f.name: stage for stage, kind in _stage_types().items() for f in dataclasses.fields(kind)}
+
+
+@functools.cache
+def optional_settings() -> tuple[str, ...]:
+    """The names of the settings that can be None."""
+    hints = {stage: get_type_hints(kind) for stage, kind in _stage_types().items()}
+    return tuple(name for name, stage in setting_owners().items() if type(None) in get_args(hints[stage][name]))

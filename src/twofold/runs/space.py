@@ -1,0 +1,49 @@
+"""Whether a disk has room for what a run will write."""
+
+import shutil
+from pathlib import Path
+
+from twofold.console import say
+from twofold.errors import TwofoldError
+from twofold.runs.run_directory import Run
+
+_MIB = 2**20
+
+
+def require_space(run: Run, *, checkpoint: int, encoder: int) -> None:
+    """Refuse a run whose checkpoints will not fit, before anything is computed; warn where they barely do.
+
+    `checkpoint` and `encoder` are sizes in bytes. Two checkpoints are kept and a third is written beside them; what the
+    run has written before is counted as its own. Raises TwofoldError where not even two and the encoder fit.
+    """
+    try:
+        free = shutil.disk_usage(run.folder).free
+    except OSError:  # a file system that does not tell
+        return
+    own = sum(_size(path) for path in [run.encoder, *run.checkpoints.glob("step-*")])
+    least, comfortable = 2 * checkpoint + encoder, 3 * checkpoint + encoder
+    found = (
+        f"'{run.folder}' has {_mib(free + own)} free for this run, but two checkpoints of "
+        f"{_mib(checkpoint)} and the encoder"
+    )
+    if free + own < least:
+        raise TwofoldError(
+            f"{found} need {_mib(least)}. Free {_mib(least - free - own)}, or choose an --out on another disk."
+        )
+    if free + own < comfortable:
+        say(
+            f"Warning: {found}, with a third while it is written, need {_mib(comfortable)}. The older one "
+            "will be given up for the new one."
+        )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _mib(size: int) -> str:
+    value = size / _MIB
+    return f"{value:,.0f} MiB" if value >= 10 else f"{value:.2g} MiB"

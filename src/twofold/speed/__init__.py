@@ -1,0 +1,1 @@
+"""How long a step takes, where its time goes, and which encoder and batch to choose."""

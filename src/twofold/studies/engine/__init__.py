@@ -1,0 +1,1 @@
+"""Cells, claims and verdicts: what all studies share."""

@@ -1,0 +1,60 @@
+"""The labelled pictures of a study: on which rows a probe is fitted, and on which it is counted."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+
+from twofold.data import ImageSet, cut_fraction, label_fraction
+from twofold.evaluation import find_labelled
+from twofold.evaluation.labelled import read_truth
+from twofold.recipes.recipe import DataRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Rows to fit on with their class numbers, and rows to count on with theirs."""
+
+    rows: Int64[np.ndarray, " n"]
+    ids: Int64[np.ndarray, " n"]
+    asked: Int64[np.ndarray, " m"]
+    truth: Int64[np.ndarray, " m"]
+    classes: int
+
+    def few(self, fraction: float, seed: int) -> "Split":
+        """The same with a share of the labels of each class, drawn by `seed`."""
+        own = label_fraction(self.ids, fraction, seed)
+        return Split(rows=self.rows[own], ids=self.ids[own], asked=self.asked, truth=self.truth, classes=self.classes)
+
+
+def split_rows(images: ImageSet, data: DataRecipe, on: str) -> Split:
+    """Train and test; or, on "selection", what is left of train when `data.selection_fraction` is cut off, and that.
+
+    Raises TwofoldError for pictures without labels or without a test split.
+    """
+    labelled = find_labelled(images)
+    if on == "test":
+        return Split(
+            rows=labelled.train,
+            ids=labelled.train_ids,
+            asked=labelled.test,
+            truth=read_truth(images, labelled),
+            classes=len(labelled.classes),
+        )
+    names = [labelled.classes[label] for label in labelled.train_ids]
+    keys = [images.paths[row] for row in labelled.train]
+    kept, cut = cut_fraction(keys, data.selection_fraction, data.data_seed, labels=names)
+    return Split(
+        rows=labelled.train[kept],
+        ids=labelled.train_ids[kept],
+        asked=labelled.train[cut],
+        truth=labelled.train_ids[cut],
+        classes=len(labelled.classes),
+    )
+
+
+def at_most(split: Split, labels: int | None) -> Split:
+    """The same with at most about so many labelled pictures to fit on: a share of each class, always the same."""
+    if labels is None or labels >= len(split.rows):
+        return split
+    return split.few(labels / len(split.rows), 0)

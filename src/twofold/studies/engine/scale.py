@@ -1,0 +1,101 @@
+"""The two sizes of the studies: in miniature on a laptop, and as in the paper."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from twofold.errors import TwofoldError, require_choice
+from twofold.recipes.named import cifar10_laptop, imagenet_resnet50
+from twofold.recipes.recipe import Recipe
+
+NAMES = ("laptop", "paper")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """The base recipe that all cells change a little, and the values of the axes that depend on the size."""
+
+    name: str
+    base: Recipe
+    data: str | None  # what the studies are run on where nothing else is said
+    labels: int | None  # at most so many labelled pictures fit a probe; None: all
+    z_dims: tuple[int, ...]
+    batch_sizes: tuple[int, ...]
+    lengths: tuple[float, ...]  # multiples of the base's epochs, ascending
+    short: float  # the same, for tuning
+    pairs: float  # the same, for pairs of augmentations, which need longer to come apart
+    pretrained: float  # the same, for an encoder that is fine-tuned
+    encoders: Mapping[str, Mapping[str, Any]]  # name -> settings, from small to large
+    fractions: tuple[float, ...]  # of the labels
+    tuning: Mapping[str, tuple[float, ...]]  # setting -> values to choose among
+    label_epochs: Mapping[float, float] = field(default_factory=dict)  # share of labels -> epochs, else the paper's
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the pictures in a standard cell."""
+        epochs = self.base.schedule.epochs
+        if epochs is None:
+            raise TwofoldError("epochs is not set, but cells of a study are compared after equally many. Set it.")
+        return epochs
+
+    def with_settings(self, **settings: Any) -> "Scale":
+        """The same with other values in the base recipe."""
+        return replace(self, base=self.base.with_settings(**settings))
+
+
+def get_scale(name: str) -> Scale:
+    """The scale called `name`. Raises TwofoldError for an unknown one."""
+    require_choice("scale", name, NAMES)
+    return LAPTOP if name == "laptop" else PAPER
+
+
+LAPTOP = Scale(
+    name="laptop",
+    base=cifar10_laptop.RECIPE.with_settings(epochs=2.0, base_lr=0.6, weight_decay=3e-4, monitor_share=1.0),
+    data="CIFAR10",
+    labels=10_000,
+    z_dims=(32, 128, 512),
+    batch_sizes=(64, 256, 1024),
+    lengths=(0.25, 0.5, 1.0),
+    short=0.5,
+    pairs=2.0,
+    pretrained=4.0,
+    encoders={
+        "ResNet-10 x 0.25": {"encoder": "resnet10", "width": 0.25},
+        "ResNet-10 x 0.5": {"encoder": "resnet10", "width": 0.5},
+        "ResNet-18 x 0.5": {"encoder": "resnet18", "width": 0.5},
+        "ResNet-10 x 1": {"encoder": "resnet10", "width": 1.0},
+    },
+    fractions=(0.01, 0.1, 1.0),
+    tuning={
+        "base_lr": (0.2, 0.6, 1.8),
+        "lars_lr": (0.3, 1.0, 3.0),
+        "temperature": (0.1, 0.2, 0.5),
+        "margin": (0.4, 0.8),
+    },
+    label_epochs={1.0: 4.0},
+)
+PAPER = Scale(
+    name="paper",
+    base=imagenet_resnet50.RECIPE,
+    data=None,
+    labels=None,
+    z_dims=(32, 64, 128, 256, 512, 1024, 2048),
+    batch_sizes=(256, 512, 1024, 2048, 4096, 8192),
+    lengths=(1.0, 2.0, 4.0, 8.0),
+    short=1.0,
+    pairs=1.0,
+    pretrained=8.0,
+    encoders={
+        f"ResNet-{depth} x {width}": {"encoder": f"resnet{depth}", "width": float(width)}
+        for depth in (18, 34, 50, 101, 152)
+        for width in (1, 2, 4)
+    },
+    fractions=(0.01, 0.1, 1.0),
+    tuning={
+        "base_lr": (0.01, 0.1, 0.3, 0.5, 1.0),
+        "lars_lr": (0.1, 0.3, 0.5, 1.0),
+        "temperature": (0.1, 0.2, 0.5, 1.0),
+        "margin": (0.4, 0.8, 1.6),
+    },
+)

@@ -1,0 +1,188 @@
+"""Which augmentations matter, alone and in pairs (paper, section 3.1 and figure 5)."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from twofold.recipes.loss import contrast_chance
+from twofold.recipes.recipe import Op
+from twofold.studies.engine.cell import Cell, with_seeds
+from twofold.studies.engine.claim import Claim, Comparison, mean_of
+from twofold.studies.engine.found import Found
+from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.scale import Scale
+from twofold.studies.engine.study import Study
+
+RIVALS = 3  # so many pairs, the strongest by the first seed, are measured with all seeds beside the paper's next best
+
+NAMES = ("crop", "cutout", "colour", "sobel", "noise", "blur", "rotate")
+PAPER = (  # figure 5: rows first, columns second
+    (33.1, 33.9, 56.3, 46.0, 39.9, 35.0, 30.2),
+    (32.2, 25.6, 33.9, 40.0, 26.5, 25.2, 22.4),
+    (55.8, 35.5, 18.8, 21.0, 11.4, 16.5, 20.8),
+    (46.2, 40.6, 20.9, 4.0, 9.3, 6.2, 4.2),
+    (38.8, 25.8, 7.5, 7.6, 9.8, 9.8, 9.6),
+    (35.1, 25.2, 16.6, 5.8, 9.7, 2.6, 6.7),
+    (30.0, 22.5, 20.7, 4.3, 9.7, 6.5, 2.6),
+)
+
+
+def name_of(first: str, second: str) -> str:
+    """The cell of two transformations in this order; of one alone where they are the same."""
+    return first if first == second else f"{first}+{second}"
+
+
+Pair = tuple[str, str]  # a place of the matrix: the first transformation and the second
+Ops = Mapping[str, tuple[Op, ...]]  # by transformation
+OURS = (("crop", "colour"), ("colour", "crop"))
+NEXT = (("crop", "sobel"), ("sobel", "crop"))  # in the paper, both orders
+ALL = sys.maxsize  # seeds
+SLOWER = (1.0, 3.0, 9.0)  # what the rate is divided by, in turn, where nothing is learnt
+
+
+def transformations(scale: Scale) -> Ops:
+    """Each transformation as ops; crop and colour are the base recipe's own."""
+    views, jitter = scale.base.views, 0.8 * scale.base.views.strength
+    return {
+        "crop": (Op(name="crop", range=views.crop_area),),
+        "cutout": (Op(name="cutout", range=(0.1, 0.3)),),
+        "colour": (
+            Op(name="jitter", prob=0.8, range=(jitter, jitter, jitter, jitter / 4)),
+            Op(name="grayscale", prob=0.2),
+        ),
+        "sobel": (Op(name="sobel"),),
+        "noise": (Op(name="noise", range=(0.05, 0.2)),),
+        "blur": (Op(name="blur", range=(0.1, 2.0)),),
+        "rotate": (Op(name="rotate", range=(0.0, 3.0)),),
+    }
+
+
+def _cell(scale: Scale, known: Ops, first: str, second: str, slower: float) -> Cell:
+    """Both views are the same random crop; the transformations act on the second view alone."""
+    names = (first,) if first == second else (first, second)
+    ops = (*known["crop"], *(op for name in names for op in known[name]))
+    settings: dict[str, Any] = {"one_branch": True, "ops": ops, "epochs": scale.pairs * scale.epochs}
+    if slower == 1:
+        return Cell(name=name_of(first, second), settings=settings)
+    settings["base_lr"] = float(f"{scale.base.optim.base_lr / slower:.6g}")
+    return Cell(name=f"{name_of(first, second)}, rate {settings['base_lr']:g}", settings=settings)
+
+
+def _tries(scale: Scale, known: Ops, place: Pair, found: Found, seeds: int) -> list[Cell]:
+    """The place with the base recipe's rate, then lower ones while with one of the first `seeds` nothing is learnt."""
+    tries: list[Cell] = []
+    for slower in SLOWER:
+        tries.append(_cell(scale, known, *place, slower))
+        measured = [seed for seed in found.seeds(tries[-1].name, "top1") if seed < seeds]
+        if all(_has_learnt(scale, tries[-1].name, seed, found) for seed in measured):
+            break
+    return tries
+
+
+def _has_learnt(scale: Scale, name: str, seed: int, found: Found) -> bool:
+    """Whether twins are found more than five times as often as by chance; what diverged has no such value."""
+    chance = contrast_chance(scale.base.schedule.batch_size)
+    known = seed in found.seeds(name, "contrast_accuracy")
+    return known and found.value(name, "contrast_accuracy", seed) > 5 * chance
+
+
+def _matrix(scale: Scale, found: Found, seeds: int) -> dict[Pair, list[Cell]]:
+    known = transformations(scale)
+    return {place: _tries(scale, known, place, found, seeds) for place in product(NAMES, NAMES)}
+
+
+def _counted(scale: Scale, found: Found) -> dict[Pair, str]:
+    """The cell of each place whose figure counts: the last that was tried."""
+    return {place: tries[-1].name for place, tries in _matrix(scale, found, ALL).items()}
+
+
+def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
+    """Every place of the matrix once; all seeds of the diagonal, of crop with colour, and of its rivals."""
+    grid = [cell for tries in _matrix(scale, found, 1).values() for cell in tries]
+    more = [(name, name) for name in NAMES] + [*OURS, *NEXT]
+    if found.has(grid):
+        more += [place for pair in rivals(scale, found) for place in pair]
+    worth: list[Cell] = []
+    for place, tries in _matrix(scale, found, seeds).items():
+        if place in more:  # a rate that fails with the first seed needs no others, unless it is the lowest
+            worth += [cell for cell in tries if cell == tries[-1] or _has_learnt(scale, cell.name, 0, found)]
+    return grid + [cell for cell in with_seeds(worth, seeds) if cell not in grid]
+
+
+def rivals(scale: Scale, found: Found) -> list[tuple[Pair, Pair]]:
+    """The strongest other pairs by the first seed, both orders of each."""
+    matrix = _matrix(scale, found, 1)
+    pairs = [((first, second), (second, first)) for i, first in enumerate(NAMES) for second in NAMES[i + 1 :]]
+    top1s = {pair: sum(found.value(matrix[place][-1].name, "top1", 0) for place in pair) for pair in pairs}
+    return sorted(set(pairs) - {OURS, NEXT}, key=lambda pair: (-top1s[pair], pair))[:RIVALS]
+
+
+def notes(scale: Scale, found: Found) -> list[str]:
+    """Which places did not learn at the base recipe's rate."""
+    lowered = [
+        f"{tries[0].name} (at {tries[-1].settings['base_lr']:.3g} instead)"
+        for tries in _matrix(scale, found, ALL).values()
+        if len(tries) > 1
+    ]
+    if not lowered:
+        return []
+    rate = scale.base.optim.base_lr
+    return [
+        f"At a rate of {rate:g} twins were found no more often than by chance, with one seed at least: "
+        + ", ".join(lowered)
+    ]
+
+
+def panels(scale: Scale, found: Found) -> list[Panel]:
+    """Figure 5."""
+    return [
+        Panel(
+            title="One or two transformations of one view, linear probe, top-1",
+            rows=NAMES,
+            columns=NAMES,
+            entries={place: (name, "top1") for place, name in _counted(scale, found).items()},
+            kind="heat",
+            row_title="first",
+            column_title="second",
+            paper={(NAMES[i], NAMES[j]): PAPER[i][j] for i in range(7) for j in range(7)},
+            paper_source="figure 5: ResNet-50, ImageNet, linear top-1",
+        )
+    ]
+
+
+def claims(scale: Scale, found: Found) -> list[Claim]:
+    """No single one suffices; crop with colour is the best pair."""
+    counted = _counted(scale, found)
+
+    def ours_minus(name: str, places: Sequence[Pair]) -> Comparison:
+        ours, theirs = ([counted[place] for place in pair] for pair in (OURS, places))
+        return Comparison(name=f"crop with colour minus {name}", weights=mean_of(ours) | mean_of(theirs, -1.0))
+
+    whole = found.has([cell for tries in _matrix(scale, found, 1).values() for cell in tries])
+    others = [NEXT, *(rivals(scale, found) if whole else [])]
+    return [
+        Claim(
+            text="No single transformation suffices: crop with colour beats each alone",
+            paper="crop alone 33.1, crop and colour 56.3 (figure 5)",
+            comparisons=tuple(ours_minus(f"{name} alone", [(name, name)]) for name in NAMES),
+            why_not="After so short a training a single augmentation may still do as well as two.",
+        ),
+        Claim(
+            text="Crop with colour is the best pair: it beats the three strongest others and crop with Sobel",
+            paper="crop and colour 56.3, the next best, sobel and crop, 46.2 (figure 5)",
+            comparisons=tuple(ours_minus(name_of(*pair[0]), pair) for pair in others),
+            why_not="On pictures this small other pairs may lose less of what the classes differ in.",
+        ),
+    ]
+
+
+STUDY = Study(
+    name="augmentations",
+    asks="Which augmentations matter, alone and in pairs?",
+    paper="No single transformation gives good representations; crop with colour distortion stands out (figure 5).",
+    cells=cells,
+    panels=panels,
+    claims=claims,
+    notes=notes,
+)

@@ -1,0 +1,63 @@
+"""A panel with its results as plain values: what JSON holds, and what tables, figures and pages are made from."""
+
+from typing import Any
+
+from twofold.evaluation.metrics import signed_interval
+from twofold.studies.engine.found import Found
+from twofold.studies.engine.panel import Panel
+
+Record = dict[str, Any]
+
+
+def panel_record(panel: Panel, found: Found) -> Record:
+    """The panel with what was found so far; mean, low and high are in the panel's unit, as the paper's figures are.
+
+    A place that nothing was measured for yet has the mean None, one of a single seed has no low and high.
+    """
+    filled = [
+        (row, column)
+        for row in panel.rows
+        for column in panel.columns
+        if (row, column) in panel.entries or (row, column) in panel.paper
+    ]
+    return {
+        "title": panel.title,
+        "rows": list(panel.rows),
+        "columns": list(panel.columns),
+        "kind": panel.kind,
+        "unit": panel.unit,
+        "row_title": panel.row_title,
+        "column_title": panel.column_title,
+        "paper_source": panel.paper_source,
+        "places": [_place(panel, found, row, column) for row, column in filled],
+    }
+
+
+def by_place(panel: Record) -> dict[tuple[str, str], Record]:
+    """The places of a panel's record by (row, column); those that hold nothing are left out."""
+    return {(place["row"], place["column"]): place for place in panel["places"]}
+
+
+def has_paper(panel: Record) -> bool:
+    """Whether the paper's own figures stand beside."""
+    return any(place["paper"] is not None for place in panel["places"])
+
+
+def is_measured(panel: Record) -> bool:
+    """Whether anything was measured yet."""
+    return any(place["mean"] is not None for place in panel["places"])
+
+
+def _place(panel: Panel, found: Found, row: str, column: str) -> Record:
+    name, metric = panel.entries.get((row, column), ("", ""))
+    values = found.values(name, metric)
+    mean, low, high = signed_interval([panel.factor * value for value in values]) if values else (None, None, None)
+    return {
+        "row": row,
+        "column": column,
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "seeds": len(values),
+        "paper": panel.paper.get((row, column)),
+    }

@@ -1,0 +1,1 @@
+"""From images and a recipe to an encoder; `step.py` first."""

@@ -1,0 +1,125 @@
+"""A batch that is too large for memory goes through the model in chunks (cached gradients).
+
+The first pass keeps z alone; when the gradient of z arrives, each chunk goes through the model once more and back.
+The gradient is that of the whole batch with batch norm per chunk: all 2N views meet in the loss.
+
+Legend: n images in c chunks, p = dim of z.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from twofold.hardware.randomness import seed_random
+
+MakeZ = Callable[[slice], Tensor]
+
+
+def forward_chunks(
+    model: nn.Module, make_z: MakeZ, chunks: Sequence[slice], *, key: Sequence[int] | None = ()
+) -> Float[Tensor, "n k"]:
+    """z of both views of each image side by side, (n, 2p), from `make_z(images) -> all a, then all b`.
+
+    With one chunk the graph is kept as usual. With more, `make_z` is called a second time for each chunk in backward,
+    last chunk first, so it must be a function of its argument; the weights' gradients arrive in `.grad`, by
+    `backward()` alone. Random numbers (dropout, stochastic depth) repeat: before every call all generators in use
+    (`seed_random`) are set by the numbers in `key` and that of the chunk; None leaves them as they are. Running
+    statistics of normalisation move once, to the mean of the chunks' statistics weighted by their sizes.
+    """
+
+    def of_chunk(number: int) -> Tensor:
+        if key is not None:
+            seed_random(_device(model), *key, number)
+        z_a, z_b = make_z(chunks[number]).chunk(2)
+        return torch.cat([z_a, z_b], dim=1)
+
+    if len(chunks) == 1:
+        return of_chunk(0)
+    statistics = _Statistics.of(model)
+    trigger = torch.zeros((), requires_grad=torch.is_grad_enabled())  # the weights are no arguments of what follows
+    sizes = [part.stop - part.start for part in chunks]
+    parts = []
+    with statistics.moving_once() as add:
+        for number, size in enumerate(sizes):
+            part: Tensor = _Forgotten.apply(trigger, of_chunk, number, statistics)
+            add(size / sum(sizes))
+            parts.append(part)
+    return torch.cat(parts)
+
+
+class _Forgotten(torch.autograd.Function):
+    """One chunk's z without its graph, which is made again when the gradient of z is there."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, _trigger: Tensor, of_chunk: Callable[[int], Tensor], number: int, kept: "_Statistics"
+    ) -> Tensor:
+        ctx.again = of_chunk, number, kept
+        return of_chunk(number)
+
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor) -> tuple[None, ...]:
+        of_chunk, number, kept = ctx.again
+        with kept.unmoved():
+            with torch.enable_grad():
+                z = of_chunk(number)
+            if z.requires_grad:
+                torch.autograd.backward(z, outer)
+        return None, None, None, None
+
+
+@dataclass(frozen=True)
+class _Statistics:
+    """Running statistics and counters of every norm of a model that has them; nothing here asks the device."""
+
+    running: list[Tensor]
+    counters: list[Tensor]
+
+    @classmethod
+    def of(cls, model: nn.Module) -> "_Statistics":
+        norms = [module for module in model.modules() if isinstance(module, _NormBase)]
+        running = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var) if buffer is not None]
+        return cls(running, [norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None])
+
+    @contextmanager
+    def moving_once(self) -> Iterator[Callable[[float], None]]:
+        """`add(share)` after each chunk; in the end all have moved as after one batch.
+
+        Each chunk starts from the old value r and ends at (1 - m) r + m s with its own statistic s; the mean of these,
+        weighted by the chunks' shares, is (1 - m) r + m (mean of s), for any momentum m.
+        """
+        before, total = self._copies(), [torch.zeros_like(buffer) for buffer in self.running]
+
+        def add(share: float) -> None:
+            if total:
+                torch._foreach_add_(total, self.running, alpha=share)
+            self._put(before)
+
+        yield add
+        self._put([*total, *before[len(total) :]])
+        if self.counters:
+            torch._foreach_add_(self.counters, 1)
+
+    @contextmanager
+    def unmoved(self) -> Iterator[None]:
+        """They are afterwards what they were."""
+        before = self._copies()
+        yield
+        self._put(before)
+
+    def _copies(self) -> list[Tensor]:
+        return [tensor.clone() for tensor in (*self.running, *self.counters)]
+
+    def _put(self, values: list[Tensor]) -> None:
+        if values:
+            torch._foreach_copy_([*self.running, *self.counters], values)
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((weight.device for weight in model.parameters()), torch.device("cpu"))

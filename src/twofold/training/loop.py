@@ -1,0 +1,267 @@
+"""A pretraining run: from pictures and a recipe to an encoder in a run directory."""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from twofold.console import console, say
+from twofold.data import ImageSet, Loader
+from twofold.data.for_training import open_for_training
+from twofold.distributed import Alone, World, open_world
+from twofold.errors import DivergedError, NotFiniteError, TwofoldError, enough_memory
+from twofold.files import write_json
+from twofold.hardware.device import Hardware, resolve_hardware
+from twofold.hardware.randomness import forked_random
+from twofold.optim import lr_at
+from twofold.recipes.recipe import Recipe
+from twofold.runs.checkpoint import Saver, load_checkpoint
+from twofold.runs.encoder_file import save_encoder
+from twofold.runs.metrics_log import build_log
+from twofold.runs.run_directory import Run, open_run
+from twofold.speed.step_profile import profile_steps, show_profile
+from twofold.training.averages import Window
+from twofold.training.continuing import continued_hardware, note_continuation
+from twofold.training.graph import build_step
+from twofold.training.monitoring import Monitor, build_look, epochs_of
+from twofold.training.plan import Plan, require_enough
+from twofold.training.progress import ProgressLine
+from twofold.training.start import begin, begun_with, require_place, require_room, resume_plan, say_found
+from twofold.training.step import (
+    NEVER,
+    TrainState,
+    build_state,
+    load_state_dict,
+    require_encoder,
+    state_dict,
+    train_step,
+)
+from twofold.training.stop_signals import stop_signals
+from twofold.versions import versions
+
+BuildMonitor = Callable[[ImageSet, Recipe, Hardware], Monitor | None]
+
+_METRIC_ROWS = 400
+_LESS_MEMORY = "Give --chunk 64 or --memory 8GiB, or a smaller --batch-size, --size-px or --encoder."
+_FAILED = 2**16  # beyond every signal
+
+
+def pretrain(
+    data: str | Path | ImageSet,
+    *,
+    out: str | Path,
+    recipe: Recipe,
+    monitors: Sequence[BuildMonitor] = (),
+    cache: Path | None = None,
+    allow_outside: bool = False,
+    profile: int = 0,
+) -> Run:
+    """Train an encoder on the pictures in `data` and leave it, with its whole history, in the run directory `out`.
+
+    `data` and `allow_outside` are what `load_images` takes, or `data` is what it gave for the recipe's channels and
+    store.
+    Under a launcher (torchrun) all its processes act as one: each handles its share of every batch, the first writes.
+
+    The same call again continues an interrupted run at the exact step, in the same order; a finished one is left
+    alone. `profile` steps are taken beforehand on weights of their own, and where their time goes is printed and kept
+    in profile.json. Each of `monitors` builds a function `(encoder, step) -> {name: value}` called now and then.
+    Raises TwofoldError for data or settings that cannot work, for a continuation under other settings, and for a loss
+    that is not finite. After saving, raises KeyboardInterrupt on Ctrl-C, and SystemExit(128 + n) on SIGTERM, SIGUSR1
+    and SIGUSR2.
+    """
+    if not isinstance(data, ImageSet):
+        require_place(data, out)
+    with open_world(recipe.hardware.device) as world, _open_together(out, world) as run, ExitStack() as stack:
+        console.quiet = console.quiet or not world.is_first
+        record = world.from_first(lambda: begun_with(run, recipe))
+        hardware = world.in_turn(lambda: _resolve(run, record, recipe, world))
+        stack.enter_context(hardware.arithmetic())
+        if recipe.hardware.compile:
+            torch.compiler.reset()  # after another run in this process it would compile for any size, or not at all
+        stack.enter_context(enough_memory(_work(recipe), _LESS_MEMORY))
+        world.in_turn(lambda: require_encoder(recipe))
+        world.from_first(lambda: require_room(run, recipe))
+        how: dict[str, bool] = {"allow_outside": allow_outside, "show_progress": world.is_first}
+        images = world.in_turn(lambda: open_for_training(recipe, data, cache, **how))
+        found = {"precision": hardware.precision, "pictures": images.fingerprint, "profile": profile}
+        world.require_same({**recipe.settings(), **found, **{name: versions()[name] for name in ("twofold", "torch")}})
+        say_found(images, len(images.rows("train")))
+        world.in_turn(lambda: require_enough(images, recipe.schedule.batch_size))
+        world.in_turn(lambda: world.share(recipe.schedule.batch_size, recipe.schedule.chunk))
+        built: list[Monitor] = []
+        world.from_first(lambda: built.extend(filter(None, (build(images, recipe, hardware) for build in monitors))))
+        plan = resume_plan(run, record, images) if record else begin(run, recipe, hardware, images, world, built)
+        if profile:
+            _profile(run, recipe, hardware, images, world, chunk=plan.chunk, steps=profile)
+        state, window = build_state(recipe, hardware, peak=plan.peak, world=world), Window()
+        if saved := world.from_first(lambda: load_checkpoint(run.checkpoints)):
+            load_state_dict(state, saved)
+            window.load_state_dict(saved["window"])
+            say(f"Continuing at step {state.step:,} of {plan.steps:,}.")
+        if record and state.step < plan.steps:
+            world.from_first(lambda: note_continuation(run, record, hardware, step=state.step, processes=world.size))
+        if state.step < plan.steps:
+            with forked_random(hardware.device):
+                _train(run, state, window, recipe, plan, hardware, images, built, world)
+        world.from_first(lambda: save_encoder(run.encoder, state.model.encoder, recipe))
+    return run
+
+
+def _resolve(run: Run, record: dict[str, Any] | None, recipe: Recipe, world: World) -> Hardware:
+    """The hardware of a new run, or that of one that was begun. Raises TwofoldError where it cannot be had."""
+    hardware = continued_hardware(run, record, recipe.hardware) if record else resolve_hardware(recipe.hardware)
+    kind = hardware.device.type
+    if world.size > 1 and "cuda" in (kind, world.device.type) and kind != world.device.type:
+        raise TwofoldError(
+            f"the {world.size} processes came together for {world.device.type}, but '{run.folder}' is trained on "
+            f"{kind}. Give --device {kind}."
+        )
+    return hardware
+
+
+def _work(recipe: Recipe) -> str:
+    schedule, encoder = recipe.schedule, recipe.encoder.encoder
+    chunks = f" in chunks of {schedule.chunk:,}" if schedule.chunk else ""
+    return f"training {encoder} on {schedule.batch_size:,} images of {recipe.views.size_px} px a step{chunks}"
+
+
+def _profile(
+    run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, world: World, *, chunk: int | None, steps: int
+) -> None:
+    share = world.share(recipe.schedule.batch_size, chunk)
+    found = profile_steps(recipe, hardware, images, world=world, share=share, steps=steps)
+    show_profile(found)
+    world.from_first(lambda: write_json(run.profile, found.to_dict()))
+
+
+@contextmanager
+def _open_together(out: str | Path, world: World) -> Iterator[Run]:
+    """The run directory; the first process alone writes to it."""
+    with ExitStack() as stack:
+        world.from_first(lambda: stack.enter_context(open_run(out)).folder)
+        yield Run(out)
+
+
+def _train(
+    run: Run,
+    state: TrainState,
+    window: Window,
+    recipe: Recipe,
+    plan: Plan,
+    hardware: Hardware,
+    images: ImageSet,
+    monitors: Sequence[Monitor],
+    world: World,
+) -> None:
+    """The loop: a step, and beside it logging, looks and checkpoints, none of which touches the weights."""
+    log = world.only_first(lambda: build_log(run, state.step)) or _log_nothing
+    alone = Alone(world)
+    share = world.share(recipe.schedule.batch_size, plan.chunk)
+    schedule, log_every = recipe.schedule, max(1, plan.steps // _METRIC_ROWS)
+    look_every = max(1, math.ceil(plan.steps * recipe.monitor.monitor_share))
+    look = world.only_first(lambda: build_look(log, recipe, hardware, images, monitors)) or _look_at_nothing
+    if state.step == 0:
+        world.from_first(lambda: _look(look, run, state))
+    loader = Loader(
+        images,
+        images.rows("train"),
+        batch_size=schedule.batch_size,
+        seed=schedule.seed,
+        first_step=state.step,
+        last_step=plan.steps,
+        positions=share.positions.numpy(),
+        pinned=hardware.device.type == "cuda",
+    )
+    step = build_step(train_step, state, recipe, hardware, world, share)
+    saved_s, text, saver = time.monotonic(), "", Saver(run.checkpoints)
+    with stop_signals() as stopped, ProgressLine(plan.steps, state.step) as line:
+        for batch in loader:
+            lr = lr_at(state.step, steps=plan.steps, warmup_steps=plan.warmup_steps, peak=plan.peak)
+            window.add(step(batch, lr=lr))
+            last = state.step == plan.steps
+            if state.step % log_every == 0 or last:
+                _require_finite(run, state)
+                row = window.close(loader.wait_s, schedule.batch_size)
+                state.elapsed_s += row.pop("window_s")
+                epoch = epochs_of(state.step, recipe, images)
+                alone.do(log, {"step": state.step, "epoch": epoch, **row, "lr": lr, "elapsed_s": state.elapsed_s})
+                text = _progress_text(row)
+            if state.step % look_every == 0 or last:
+                _require_finite(run, state)
+                world.from_first(lambda: _look(look, run, state))
+            late = time.monotonic() - saved_s > recipe.monitor.checkpoint_minutes * 60
+            # in one message: whether the first has failed, a signal, and whether to save
+            news = world.highest(_FAILED if alone.failed else 2 * (stopped() or 0) + late)
+            if news == _FAILED:
+                alone.tell()
+            number, due = news // 2, last or news > 0
+            if due:
+                _require_finite(run, state)  # in all processes, which have the same weights, or in none
+                world.from_first(partial(_save, saver, state, window, last=last))
+            saved_s = time.monotonic() if due else saved_s
+            line.update(state.step, text)
+            if number and not last:
+                _stop(number, state.step, plan.steps, saver)
+
+
+def _save(saver: Saver, state: TrainState, window: Window, *, last: bool) -> None:
+    saver.save(state.step, {**state_dict(state), "window": window.state_dict()})
+    if last and saver.error:
+        raise TwofoldError(f"{saver.describe()}. Free space; the same command then continues.") from saver.error
+
+
+def _log_nothing(_row: object) -> None:
+    """What the processes log that are not the first."""
+
+
+def _look_at_nothing(_state: object) -> None:
+    """What they look at."""
+
+
+def _look(look: Callable[[TrainState], object], run: Run, state: TrainState) -> None:
+    """Weights may be finite and what they make of images not. Raises DivergedError then."""
+    try:
+        look(state)
+    except NotFiniteError as error:
+        raise _diverged(run, state.step, "embeddings") from error
+
+
+def _require_finite(run: Run, state: TrainState) -> None:
+    """Asks the device once. Raises DivergedError where a loss so far, a weight or a buffer is not finite."""
+    tensors = [tensor for tensor in state.model.state_dict().values() if tensor.is_floating_point() and tensor.numel()]
+    largest = torch._foreach_norm(tensors, math.inf)  # of each its largest number, or nan: one kernel for all
+    finite = torch.stack(largest).isfinite().all()
+    bad, good = torch.stack([state.first_bad_step, finite.long()]).tolist()
+    if bad != NEVER or not good:
+        raise _diverged(run, min(bad, state.step), "loss or the weights")
+
+
+def _diverged(run: Run, step: int, what: str) -> DivergedError:
+    saved = load_checkpoint(run.checkpoints)
+    kept = f"the checkpoint of step {saved['step']:,} is untouched" if saved else "no checkpoint had been written yet"
+    return DivergedError(
+        f"the {what} at step {step:,} are not finite; the run stops and saves nothing more ({kept}). "
+        "Start in a new --out with a lower --base-lr, a higher --temperature or --precision fp32."
+    )
+
+
+def _progress_text(row: dict[str, float]) -> str:
+    return (
+        f"loss {row['loss']:.3f}  twin found {row['contrast_accuracy']:.0%}  {row['images_per_s']:,.0f} images/s  "
+        f"data wait {row['wait_share']:.1%}"
+    )
+
+
+def _stop(number: int, step: int, steps: int, saver: Saver) -> None:
+    stopped, place = f"Stopped by {signal.Signals(number).name}", f"at step {step:,} of {steps:,}"
+    done = f"{stopped} {place}, but {saver.describe()}" if saver.error else f"{stopped} and saved {place}"
+    say(f"{done}. The same command continues.")
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)

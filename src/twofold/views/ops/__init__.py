@@ -1,0 +1,1 @@
+"""Pure functions of whole batches: images and one parameter an image -> images."""

@@ -1,0 +1,322 @@
+"""The two programs that measure, as a person calls them: what they write, what they say, what they refuse."""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pictures import write_pictures
+from small_recipe import SMALL
+from twofold.cli import main as cli
+from twofold.errors import TwofoldError
+from twofold.programs.embed import embed
+from twofold.programs.evaluate import evaluate
+from twofold.programs.pretrain import pretrain
+from twofold.programs.transfer import transfer
+
+RECIPE = SMALL.with_settings(z_dim=16)
+KNN: dict[str, Any] = {"protocol": ["knn"], "shots": [1], "seeds": 1, "few_seeds": 1}
+
+
+@dataclass(frozen=True)
+class Home:
+    """data/ (two splits), more/ (no test split), cache/, and two runs on data/: in colour, and with one channel."""
+
+    folder: Path
+    data: Path
+    more: Path
+    cache: Path
+    run: Path
+    grey: Path
+
+    def copy(self, name: str, run: Path | None = None) -> Path:
+        return Path(shutil.copytree(run or self.run, self.folder / name))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    folder = tmp_path_factory.mktemp("measured")
+    data = write_pictures(folder / "data", per_class=8, splits=("train", "test"))
+    more = write_pictures(folder / "more", per_class=10)
+    cache, run, grey = (folder / name for name in ("cache", "run", "grey"))
+    pretrain(data, out=run, recipe=RECIPE, cache=cache)
+    pretrain(data, out=grey, recipe=RECIPE.with_settings(channels=1), cache=cache)
+    return Home(folder, data, more, cache, run, grey)
+
+
+Command = Callable[[str], tuple[object, str]]
+
+
+@pytest.fixture
+def command(home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Exit code (None: success) and stdout of a command, as `main` would leave them; {run} and the like are filled."""
+
+    def call(text: str) -> tuple[object, str]:
+        words = [word.format(**vars(home)) for word in text.split()]
+        monkeypatch.setattr(sys, "argv", ["twofold", *words, "--cache", str(home.cache)])
+        code: object = None
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code
+        return code, capsys.readouterr().out
+
+    return call
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def sections(run: Path) -> set[str]:
+    return set(re.findall(r'<section id="([\w-]+)"', (run / "report.html").read_text()))
+
+
+def require_rows(rows: list[dict[str, Any]], extra: tuple[str, ...] = ()) -> None:
+    names = [*extra, "protocol", "encoder", "labels", "metric", "mean", "low", "high", "seeds"]
+    for row in rows:
+        assert list(row) == names
+        assert 0 <= row["mean"] <= 1
+        assert (row["low"] is None) == (row["high"] is None) == (row["seeds"] == 1)
+        if row["low"] is not None:
+            assert 0 <= row["low"] <= row["mean"] <= row["high"] <= 1
+
+
+def test_label_efficiency_in_one_command(home: Home, command: Command) -> None:
+    run = home.copy("all-flags")
+    code, said = command(
+        f"evaluate {run} --data {{data}} --protocol knn linear finetune --label-fraction 0.5 1 --shots 1 2 --seeds 2 "
+        "--few-seeds 2 --finetune-from head-1 --finetune-epochs 1"
+    )
+    assert code is None
+    assert re.search(r"\d+ measurements: about", said)
+    assert "[1 of " in said
+
+    rows = read(run / "evaluation.json")
+    require_rows(rows)
+    ways = {(row["protocol"], row["encoder"]) for row in rows}
+    probes = {(name, encoder) for name in ("knn", "linear") for encoder in ("trained", "untrained", "pixels")}
+    assert ways == probes | {("finetune", "trained"), ("supervised", "untrained")}, "from scratch is always beside"
+    for way in ways:
+        budgets = [
+            row["labels"] for row in rows if (row["protocol"], row["encoder"]) == way and row["metric"] == "top1"
+        ]
+        assert budgets == ["all", 1, 2, 0.5], way
+    assert {row["metric"] for row in rows} == {"top1", "mean_per_class", "ece"}
+
+    details = read(run / "evaluation_details.json")
+    assert details["labels_per_class"] == {"all": 8.0, "1": 1.0, "2": 2.0, "0.5": 4.0}
+    assert details["protocols"] == ["knn", "linear", "finetune", "supervised"]
+    assert (details["test_also_in_train"], details["conflicting_labels"]) == (0, 0)
+    assert [one["class"] for one in details["per_class"]] == details["classes"] == ["bars", "checks", "discs"]
+    assert all(one["low"] <= one["share"] <= one["high"] and one["count"] == 8 for one in details["per_class"])
+    assert np.array(details["confusion"]).sum() == 24
+    assert details["main"] == {"protocol": "linear", "encoder": "trained", "labels": "all"}
+    pairs = {(one["protocol"], one["against_protocol"], one["against_encoder"]) for one in details["differences"]}
+    assert {("finetune", "supervised", "untrained"), ("linear", "linear", "pixels")} <= pairs
+    assert {one["labels"] for one in details["differences"]} == {"all", 1, 2, 0.5}
+    assert "1 epochs" in " ".join(details["stated"])
+
+    with np.load(run / "evaluation_pictures.npz", allow_pickle=False) as file:
+        assert file["mistake_thumbs"].shape[1:] == (24, 24, 3)
+    assert {"measurements", "few-labels", "confusion", "classes", "look-alikes"} <= sections(run)
+
+
+def test_transfer_in_one_command(home: Home, command: Command) -> None:
+    run = home.copy("transferred")
+    code, said = command(
+        f"transfer {run} --to {{more}} {{data}} --seeds 1 --finetune-epochs 1 --beside {{run}}/encoder.safetensors"
+    )
+    assert code is None
+    assert "no test split: 20 % (6 images) cut off as test by seed 0" in said
+
+    rows = read(run / "transfer.json")
+    require_rows(rows, extra=("data",))
+    own = [("linear", "trained"), ("linear", "untrained"), ("linear", "pixels"), ("finetune", "trained")]
+    ways = {*own, ("supervised", "untrained"), ("linear", "encoder"), ("finetune", "encoder")}
+    for data in (str(home.more), str(home.data)):
+        mine = [row for row in rows if row["data"] == data]
+        assert {(row["protocol"], row["encoder"]) for row in mine} == ways
+        assert {row["labels"] for row in mine} == {"all"}
+    means = {(row["data"], row["protocol"], row["encoder"]): row["mean"] for row in rows if row["metric"] == "top1"}
+    for data, protocol in ((str(home.more), "linear"), (str(home.data), "finetune")):
+        assert means[data, protocol, "trained"] == means[data, protocol, "encoder"], "it is the same encoder"
+
+    details = read(run / "transfer_details.json")
+    assert list(details) == ["targets", "differences", "stated", "seconds", "versions"]
+    found = [(one["data"], one["train"], one["test"], one["classes"], one["split"]) for one in details["targets"]]
+    assert found == [(str(home.more), 24, 6, 3, "by seed"), (str(home.data), 24, 24, 3, "own")]
+    assert all(one["test_also_in_train"] == 0 for one in details["targets"])
+    assert {one["data"] for one in details["differences"]} == {str(home.more), str(home.data)}
+    assert ("linear", "encoder") in {
+        (one["against_protocol"], one["against_encoder"]) for one in details["differences"]
+    }
+    assert details["stated"]
+    assert not any(sentence.startswith("no test split") for sentence in details["stated"]), "not true of both"
+    assert "transfer" in sections(run)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("evaluate {run} --data {data} --protocol knnn", ["unknown protocol 'knnn'", "did you mean 'knn'"]),
+        ("evaluate {run} --data {data} --label-fraction 0", ["label_fraction is 0,", "--label-fraction"]),
+        ("evaluate {run} --data {data} --label-fraction 0.1 1.5", ["label_fraction is 1.5,", "at most 1"]),
+        ("evaluate {run} --data {data} --seeds 0", ["seeds is 0,", "--seeds"]),
+        ("evaluate {run} --data {data} --few-seeds 0", ["few_seeds is 0,", "--few-seeds"]),
+        ("evaluate {run} --data {data} --shots 0", ["shots is 0,", "--shots"]),
+        ("evaluate {run} --data {data} --seeds two", ["--seeds", "two"]),
+        ("evaluate {run} --data {data} --finetune-epochs 0", ["finetune_epochs is 0.0", "--finetune-epochs"]),
+        ("evaluate {run} --data {data} --finetune-from head-9", ["'head-9'", "h, head-1, z"]),
+        ("evaluate {run} --data {folder}/missing", ["missing"]),
+        ("evaluate {run}", ["--data"]),
+        ("transfer {run}", ["--to"]),
+        ("transfer {folder} --to {data}", ["is not a run"]),
+        ("transfer {run} --to {data} {data}", ["to is", "each once"]),
+        ("transfer {run} --to {data} {folder}/missing", ["missing"]),
+        ("transfer {run} --to {data} --protocol layers", ["unknown protocol 'layers'", "knn"]),
+        ("transfer {run} --to {data} --protocol linaer", ["did you mean 'linear'"]),
+        ("transfer {run} --to {data} --seeds 0", ["seeds is 0,"]),
+        ("transfer {run} --to {data} --finetune-epochs -1", ["finetune_epochs is -1.0"]),
+        ("transfer {run} --to {data} --beside {data}", ["is not a run"]),
+        ("transfer {run} --to {data} --beside {grey}", ["takes 1 channels, but that of the run takes 3"]),
+        ("transfer {run} --to {data} --beside {run} {run}", ["beside is", "no other encoder"]),
+        ("transfer {run} --to {data} --beside torchvision:resnet18", ["torchvision:resnet18=FILE"]),
+        ("transfer {run} --to {data} --beside torchvision:resnet18={folder}/no.pth", ["no.pth", "cannot be read"]),
+        ("transfer {grey} --to {more}", ["are in colour (3 channels)", "channels 1"]),
+        ("evaluate {grey} --data {more}", ["are in colour (3 channels)", "channels 1"]),
+    ],
+)
+def test_a_mistake_is_one_clear_line_before_anything_is_measured(
+    home: Home, command: Command, text: str, words: list[str]
+) -> None:
+    code, said = command(text)
+    assert isinstance(code, str), "sys.exit with a text prints it on stderr and exits with 1"
+    assert "\n" not in code
+    for word in words:
+        assert word in code
+    assert "Measuring on" not in said
+    assert not (home.run / "evaluation.json").exists()
+    assert not (home.run / "transfer.json").exists()
+
+
+def test_a_run_is_measured_on_the_colour_pictures_it_was_trained_on_in_grey(home: Home, tmp_path: Path) -> None:
+    run = home.copy("grey-measured", home.grey)
+    evaluate(run, data=home.data, cache=home.cache, **KNN)
+    assert (run / "evaluation.json").is_file()
+    embed(run, home.data, out=tmp_path / "h.parquet", cache=home.cache)
+    with pytest.raises(TwofoldError, match=r"in colour \(3 channels\)"):
+        transfer(run, to=[home.data], protocol=["knn"], seeds=1, cache=home.cache)
+    with pytest.raises(TwofoldError, match=r"in colour \(3 channels\)"):
+        embed(run, home.more, out=tmp_path / "h.parquet", cache=home.cache)
+
+
+def test_knn_alone_is_named_wherever_its_figures_are_shown(home: Home) -> None:
+    run = home.copy("knn-alone")
+    evaluation = evaluate(run, data=home.data, cache=home.cache, **KNN)
+    assert {row.protocol for row in evaluation.rows} == {"knn"}
+    details = read(run / "evaluation_details.json")
+    assert details["main"] == {"protocol": "knn", "encoder": "trained", "labels": "all"}
+    assert np.array(details["confusion"]).sum() == 24
+    assert not any("linear probe" in sentence for sentence in details["stated"])
+    page = (run / "report.html").read_text()
+    assert {"measurements", "confusion", "classes"} <= sections(run)
+    assert "k-NN with all labels names correctly" in page
+    assert "linear probe" not in page.split('<section id="measurements"')[1].split('<section id="settings"')[0]
+
+
+@pytest.mark.parametrize("fractions", [[], [1.0]])
+def test_networks_see_all_labels_where_that_is_asked_for(home: Home, fractions: list[float]) -> None:
+    run = home.copy(f"networks-{len(fractions)}")
+    options: dict[str, Any] = {"shots": [1], "seeds": 1, "few_seeds": 1, "finetune_epochs": 1}
+    evaluation = evaluate(
+        run, data=home.data, protocol=["finetune"], label_fraction=fractions, cache=home.cache, **options
+    )
+    found = {(row.protocol, row.labels) for row in evaluation.rows}
+    budgets = ["all", 1] if fractions else [1]
+    assert found == {(name, labels) for name in ("finetune", "supervised") for labels in budgets}
+    shown = "all labels" if fractions else "1 label per class"
+    assert f"fine-tuning with {shown} names correctly" in (run / "report.html").read_text()
+
+
+def test_training_from_scratch_alone_is_measured_too(home: Home) -> None:
+    run = home.copy("scratch")
+    options: dict[str, Any] = {"shots": [1], "seeds": 1, "few_seeds": 1, "finetune_epochs": 1}
+    evaluation = evaluate(run, data=home.data, protocol=["supervised"], cache=home.cache, **options)
+    assert {(row.protocol, row.encoder) for row in evaluation.rows} == {("supervised", "untrained")}
+
+
+def test_training_from_scratch_belongs_to_the_run_alone_in_a_transfer(home: Home) -> None:
+    run = home.copy("scratch-beside")
+    options: dict[str, Any] = {"seeds": 1, "finetune_epochs": 1, "cache": home.cache}
+    beside = str(home.run / "encoder.safetensors")
+    found = transfer(run, to=[home.more], protocol=["knn", "supervised"], beside=[beside], **options)
+    ways = {(row.protocol, row.encoder) for row in found[str(home.more)].rows}
+    knn = {("knn", encoder) for encoder in ("trained", "untrained", "pixels", "encoder")}
+    assert ways == knn | {("supervised", "untrained")}
+
+
+def test_test_pictures_that_are_in_train_too_are_counted_and_said(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Path(shutil.copytree(home.data, tmp_path / "shared"))
+    for number in range(3):
+        shutil.copy(data / "train" / "bars" / f"{number:03d}.png", data / "test" / "bars" / f"again-{number}.png")
+    run = home.copy("shared")
+    evaluate(run, data=data, cache=home.cache, **KNN)
+    sentence = "test pictures that train holds too, pixel for pixel: 3 of 27 (11.11%)"
+    assert sentence in capsys.readouterr().out
+    details = read(run / "evaluation_details.json")
+    assert details["test_also_in_train"] == 3
+    assert any(said.startswith(sentence) for said in details["stated"])
+    assert "3 of the 27 test pictures are in the training split too" in (run / "report.html").read_text()
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_label_of_one_split_alone_is_named(home: Home, command: Command, tmp_path: Path, split: str) -> None:
+    data = Path(shutil.copytree(home.data, tmp_path / "one-sided"))
+    shutil.copytree(data / split / "bars", data / split / "stripes")
+    for text in (f"evaluate {{run}} --data {data}", f"transfer {{run}} --to {data}"):
+        code, _ = command(text)
+        assert isinstance(code, str)
+        assert f"the class 'stripes' only in {split}" in code
+        assert "\n" not in code
+
+
+def test_a_class_of_one_picture_is_left_out_of_data_without_a_test_split(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Path(shutil.copytree(home.more, tmp_path / "lone"))
+    (data / "lonely").mkdir()
+    shutil.copy(home.data / "test" / "bars" / "001.png", data / "lonely")
+    run = home.copy("lone")
+    evaluate(run, data=data, cache=home.cache, **KNN)
+    sentence = "the class 'lonely' has 1 picture, too few for both train and test: left out"
+    assert sentence in capsys.readouterr().out
+    details = read(run / "evaluation_details.json")
+    assert details["classes"] == ["bars", "checks", "discs"]
+    assert sentence in details["stated"]
+
+
+def test_a_class_of_one_picture_in_train_is_measured_and_said(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Path(shutil.copytree(home.data, tmp_path / "few"))
+    for picture in sorted((data / "train" / "discs").iterdir())[1:]:
+        picture.unlink()
+    run = home.copy("few")
+    options: dict[str, Any] = {"shots": [1, 5], "seeds": 1, "few_seeds": 1, "finetune_epochs": 1}
+    evaluation = evaluate(
+        run, data=data, protocol=["linear", "finetune"], label_fraction=[1.0], cache=home.cache, **options
+    )
+    assert {row.labels for row in evaluation.rows} == {"all", 1}
+    sentence = "5 labels per class left out: the class 'discs' has 1 in train"
+    assert sentence in capsys.readouterr().out
+    assert sentence in read(run / "evaluation_details.json")["stated"]

@@ -1,0 +1,329 @@
+"""Every study in miniature, from the plan to the verdicts; killed, shared and continued."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny_study
+from pictures import write_pictures
+from tiny_study import CELLS, TUNED, run_tiny
+from twofold.errors import DivergedError, TwofoldError
+from twofold.programs.study import list_studies, study
+from twofold.recipes.recipe import Recipe
+from twofold.studies import STUDIES
+from twofold.studies.engine import run
+from twofold.studies.engine.cell import Cell
+from twofold.studies.engine.pretrained import run_name
+from twofold.studies.engine.scale import PAPER
+from twofold.training import start as starting
+
+DRIVER = Path(tiny_study.__file__)
+
+
+def test_a_setting_that_came_later_leaves_the_names_of_runs_as_they_were() -> None:
+    """The name that the version before `deterministic` gave."""
+    assert run_name(Recipe()) == "b0d3e147acac4d23"
+    others = [Recipe().with_settings(**{name: value}) for name, value in (("deterministic", True), ("seed", 1))]
+    assert len({run_name(recipe) for recipe in (Recipe(), *others)}) == 3
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("studies")
+    write_pictures(home / "train-only", per_class=4, side=16)
+    write_pictures(home / "data", per_class=10, splits=("train", "test"), side=16)
+    return home
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick() -> Iterator[None]:
+    """How long a step takes is not measured for each cell, nor for each study: it is only printed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starting, "measure_step_s", lambda *arguments, **options: 0.01)
+        patch.setattr(run, "views_per_s", lambda *arguments, **options: 1000.0)
+        yield
+
+
+def command(home: Path, **out: Path) -> list[str]:
+    """The studies of these names, in a process of their own: without type checks, which make them five times slower."""
+    places = [f"{name}={folder}" for name, folder in out.items()]
+    return [sys.executable, str(DRIVER), str(home / "data"), str(home / "cache"), *places]
+
+
+@pytest.fixture(scope="module")
+def records(home: Path) -> dict[str, dict[str, Any]]:
+    """Every study, run once."""
+    done = subprocess.run(
+        command(home, **{name: home / "out" / name for name in STUDIES}), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {name: json.loads((home / "out" / name / "study.json").read_text()) for name in STUDIES}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_ends_in_cells_a_table_a_figure_and_verdicts(
+    home: Path, records: dict[str, dict[str, Any]], name: str
+) -> None:
+    record, folder = records[name], home / "out" / name
+    assert record["finished"]
+    assert len(record["cells"]) == record["cells_planned"]
+    assert len(record["cells"]) == CELLS[name] or (name in TUNED and len(record["cells"]) > CELLS[name])
+    assert all(0 <= cell["measure"]["top1"] <= 1 for cell in record["cells"])
+    assert {claim["verdict"] for claim in record["claims"]} <= {"reproduced", "contradicted", "undecided"}
+    for claim in record["claims"]:
+        assert claim["seeds"] == tiny_study.SEEDS
+        assert claim["low"] <= claim["difference"] <= claim["high"]
+    table = (folder / "table.md").read_text()
+    for panel in record["panels"]:
+        assert panel["title"] in table
+        assert all(place["mean"] is not None for place in panel["places"])
+    assert (folder / "figure.svg").read_text().lstrip().startswith("<?xml")
+    assert "</html>" in (folder / "report.html").read_text()
+
+
+def test_cells_of_one_name_differ_in_their_seed_alone(records: dict[str, dict[str, Any]]) -> None:
+    for record in records.values():
+        recipes: dict[tuple[str, str], Any] = {}
+        for cell in record["cells"]:
+            assert recipes.setdefault((cell["name"], cell["on"]), cell["recipe"]) == cell["recipe"]
+
+
+def test_seeds_and_settings_reach_the_training(records: dict[str, dict[str, Any]]) -> None:
+    """Otherwise all cells would measure the same."""
+    entropies = {
+        (cell["name"], cell["seed"]): cell["measure"]["contrast_entropy"]
+        for cell in records["temperature"]["cells"]
+        if cell["on"] == "test"
+    }
+    assert len(set(entropies.values())) == len(entropies)
+
+
+def test_run_again_a_study_measures_nothing_and_gives_the_same_table(
+    home: Path, records: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = home / "out" / "head"
+    before = (folder / "table.md").read_bytes(), (folder / "figure.svg").read_bytes()
+    monkeypatch.setattr(run, "MEASURES", {})
+    again = run_tiny("head", home / "data", folder, home / "cache")
+    assert json.loads((folder / "study.json").read_text()) == json.loads(json.dumps(again))
+    assert again["cells"] == records["head"]["cells"]
+    assert ((folder / "table.md").read_bytes(), (folder / "figure.svg").read_bytes()) == before
+
+
+def test_finished_cells_are_taken_over_from_a_record_alone(
+    home: Path, records: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = {**records["head"], "cells": records["head"]["cells"][:4]}
+    (tmp_path / "study.json").write_text(json.dumps(half))
+    measured: list[str] = []
+    whole = run.MEASURES["linear"]
+    monkeypatch.setitem(run.MEASURES, "linear", lambda task: measured.append(task.cell.key) or whole(task))
+    again = run_tiny("head", home / "data", tmp_path, home / "cache")
+    assert len(measured) == CELLS["head"] - 4
+    assert [cell["measure"] for cell in again["cells"]] == [cell["measure"] for cell in records["head"]["cells"]]
+
+
+def start(name: str, home: Path, out: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(command(home, **{name: out}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def measured_in(output: str) -> list[str]:
+    return re.findall(r"^\[\d+ of \d+\] (.*?): ", output, re.MULTILINE)
+
+
+def test_killed_and_run_again_no_finished_cell_is_repeated(
+    home: Path, records: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    process = start("head", home, tmp_path)
+    assert process.stdout is not None
+    first = []
+    for line in process.stdout:
+        first += measured_in(line)
+        if len(first) == 3:
+            break
+    time.sleep(0.1)  # into the fourth
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done = len(list((tmp_path / "cells").glob("*.json")))
+    assert 3 <= done < CELLS["head"]
+    second = start("head", home, tmp_path).communicate()[0]
+    assert len(measured_in(second)) == CELLS["head"] - done
+    assert not {*first} & {*measured_in(second)}
+    assert (tmp_path / "table.md").read_text() == (home / "out" / "head" / "table.md").read_text()
+
+
+def test_two_processes_share_the_cells(home: Path, records: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    processes = [start("size", home, tmp_path) for _ in range(2)]
+    parts = [measured_in(process.communicate()[0]) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    keys = [Cell(name=c["name"], seed=c["seed"], on=c["on"]).key for c in records["size"]["cells"]]
+    assert sorted(parts[0] + parts[1]) == sorted(keys)
+    assert all(parts), "both took some"
+    assert (tmp_path / "table.md").read_text() == (home / "out" / "size" / "table.md").read_text()
+
+
+def test_processes_of_a_launcher_train_each_cell_together(home: Path, tmp_path: Path) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python", sys.executable]
+    done = subprocess.run([*launcher, *command(home, size=tmp_path)[1:]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    keys = measured_in(done.stdout)
+    record = json.loads((tmp_path / "study.json").read_text())
+    assert len(keys) == len(set(keys)) == len(record["cells"]) >= CELLS["size"], "the first process alone speaks"
+    assert record["finished"]
+    assert (tmp_path / "report.html").exists()
+
+
+def test_a_study_does_not_continue_under_another_recipe(home: Path, records: dict[str, dict[str, Any]]) -> None:
+    changed = tiny_study.TINY.with_settings(epochs=2.0)
+    with pytest.raises(TwofoldError, match=r"base.schedule.epochs is 2.0, but .* was begun with 1.0; .*new --out"):
+        study("head", data=home / "data", scale=changed, seeds=2, out=home / "out" / "head", cache=home / "cache")
+    with pytest.raises(TwofoldError, match=r"study is 'size', but .* was begun with 'head'"):
+        run_tiny("size", home / "data", home / "out" / "head", home / "cache")
+
+
+def test_a_damaged_cell_is_named(home: Path, records: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    shutil.copytree(home / "out" / "head" / "cells", tmp_path / "cells")
+    shutil.copy(home / "out" / "head" / "plan.json", tmp_path)
+    (tmp_path / "cells" / "none.0.json").write_text("{")
+    with pytest.raises(TwofoldError, match=r"none.0.json' is damaged .*Remove it"):
+        run_tiny("head", home / "data", tmp_path, home / "cache")
+
+
+def test_a_cell_that_diverges_counts_as_guessing(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverge(*arguments: object) -> Path:
+        raise DivergedError("not finite")
+
+    monkeypatch.setattr(run, "pretrained", diverge)
+    record = run_tiny("head", home / "data", tmp_path, home / "cache")
+    assert {cell["measure"]["top1"] for cell in record["cells"]} == {1 / 3}
+    assert all(cell["measure"]["diverged"] for cell in record["cells"])
+
+
+def test_labels_at_too_high_a_rate_count_as_guessing(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(task: object) -> dict[str, float]:
+        raise DivergedError("not finite")
+
+    monkeypatch.setitem(run.MEASURES, "supervised", diverge)
+    record = run_tiny("size", home / "data", tmp_path, home / "cache")
+    for cell in record["cells"]:
+        if cell["name"].startswith("supervised"):
+            assert cell["measure"] == {"top1": 1 / 3, "diverged": 1.0}
+        else:
+            assert "diverged" not in cell["measure"]
+
+
+def test_minutes_become_epochs_once(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"minutes": 0.001}
+    monkeypatch.setattr(run, "_measure_all", lambda *arguments: None)
+    rates = iter([10_000.0, 99_000.0])
+    monkeypatch.setattr(run, "views_per_s", lambda *arguments, **options: next(rates))
+    record = run_tiny("head", home / "data", tmp_path, home / "cache", **options)
+    assert record["base"]["schedule"]["epochs"] == pytest.approx(0.06 * 10_000 / 2 / 30)
+    again = run_tiny("head", home / "data", tmp_path, home / "cache", **options)
+    assert again["base"] == record["base"]
+    monkeypatch.undo()
+    with pytest.raises(TwofoldError, match=r"minutes is 0.002, but .* was begun with 0.001"):
+        run_tiny("head", home / "data", tmp_path, home / "cache", minutes=0.002)
+
+
+def test_only_the_plan_measures_nothing(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = run_tiny("loss", home / "data", tmp_path, home / "cache", plan=True)
+    assert record["cells"] == []
+    assert list(tmp_path.iterdir()) == []
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"Cells: {CELLS['loss']}, of which 0 are finished" in text
+    assert "10 more depend on results" in text
+    assert "Time: about" in text
+
+
+def test_the_list_says_what_each_study_asks(capsys: pytest.CaptureFixture[str]) -> None:
+    list_studies()
+    text = capsys.readouterr().out
+    for one in STUDIES.values():
+        assert one.asks in text
+        assert one.paper in text
+    assert text.count("here for one process") == len(STUDIES)
+
+
+def test_the_papers_scale_needs_pictures_that_are_named() -> None:
+    with pytest.raises(TwofoldError, match="no pictures of its own"):
+        study("head", scale="paper", plan=True)
+
+
+def test_a_misspelt_study_is_named() -> None:
+    with pytest.raises(TwofoldError, match="unknown study 'haed'; did you mean 'head'"):
+        study("haed")
+
+
+def test_pictures_without_labels_are_refused(home: Path, tmp_path: Path) -> None:
+    for folder in (home / "data" / "train").iterdir():
+        for number, path in enumerate(sorted(folder.iterdir())):
+            (tmp_path / "flat").mkdir(exist_ok=True)
+            shutil.copy(path, tmp_path / "flat" / f"{folder.name}-{number}.png")
+    with pytest.raises(TwofoldError, match="label"):
+        run_tiny("head", tmp_path / "flat", tmp_path / "out", home / "cache")
+
+
+def test_the_papers_scale_is_planned_and_takes_a_step(home: Path, tmp_path: Path) -> None:
+    """The same grid, the paper's encoder and batch in the plan; one step of its first cell on small pictures."""
+    from twofold.data import load_images
+    from twofold.distributed import World
+    from twofold.hardware.device import resolve_hardware
+    from twofold.studies.engine.folder import StudyFolder, alone
+    from twofold.studies.engine.found import Found
+    from twofold.studies.engine.measures import Task, linear
+    from twofold.studies.engine.pretrained import pretrained
+
+    planned = study("head", data=home / "data", scale="paper", out=tmp_path / "plan", plan=True, cache=home / "cache")
+    assert planned["cells_planned"] == (2 * len(PAPER.z_dims) + 1) * 3
+    settings = {"size_px": 32, "batch_size": 4, "epochs": 4 / 30, "precision": "fp32", "device": "cpu"}
+    small = PAPER.with_settings(**settings)
+    cell = STUDIES["head"].cells(small, 3, Found())[0]
+    recipe = small.base.with_settings(**cell.settings, seed=cell.seed)
+    assert recipe.encoder.encoder == "resnet50"
+    images = load_images(home / "data", recipe=recipe.data, store_px=recipe.stored_px, cache=home / "cache")
+    folder = StudyFolder(tmp_path / "out")
+    folder.create()
+    trained, waited_s = pretrained(recipe, images, folder, World())
+    assert waited_s < 1.0
+    rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert max(row["step"] for row in rows) == 1
+    task = Task(
+        cell=cell, recipe=recipe, images=images, hardware=resolve_hardware(recipe.hardware), run=trained, labels=None
+    )
+    assert 0 <= linear(task)["top1"] <= 1
+
+    holding, released = threading.Event(), threading.Event()
+
+    def hold() -> None:  # another process that trains the same encoder
+        with alone(folder.runs / f".{trained.name}.lock"):
+            holding.set()
+            released.wait(0.5)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    holding.wait()
+    assert pretrained(recipe, images, folder, World())[1] >= 0.4
+    other.join()
+
+
+@pytest.mark.parametrize("wrong", [{"seeds": 0}, {"minutes": float("inf")}, {"minutes": float("nan")}])
+def test_a_study_refuses_numbers_that_cannot_work(wrong: dict[str, Any], tmp_path: Path) -> None:
+    (name,) = wrong
+    with pytest.raises(TwofoldError, match=rf"^{name} is .* (at least 1|finite).*--{name}"):
+        study("loss", data=tmp_path, **wrong)
+    if name == "seeds":
+        with pytest.raises(TwofoldError, match=r"^seeds is 0, but it must be at least 1"):
+            list_studies("laptop", 0)

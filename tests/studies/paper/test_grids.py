@@ -1,0 +1,328 @@
+"""What holds of every study's grid, at both scales, without training anything."""
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tiny_study import CELLS, SEEDS, TINY
+from twofold.losses import contrast_accuracy
+from twofold.recipes.loss import contrast_chance
+from twofold.recipes.recipe import Recipe
+from twofold.studies import STUDIES
+from twofold.studies.engine.cell import Cell
+from twofold.studies.engine.claim import judge
+from twofold.studies.engine.found import Found
+from twofold.studies.engine.grid import planned_cells
+from twofold.studies.engine.measures import MEASURES
+from twofold.studies.engine.scale import LAPTOP, PAPER, Scale
+from twofold.studies.engine.tuning import TUNING_SEED
+from twofold.studies.paper.augmentations import NAMES, rivals, transformations
+from twofold.views import build_policy
+
+ALL = sorted(STUDIES)
+SCALES = {"laptop": LAPTOP, "paper": PAPER, "tiny": TINY}
+
+
+def all_cells(name: str, scale: Scale, seeds: int = 3) -> list[Cell]:
+    return planned_cells(STUDIES[name], scale, seeds, Found())
+
+
+def test_there_are_the_ten_studies() -> None:
+    assert list(STUDIES) == [
+        "augmentations", "colour", "head", "layer", "loss", "temperature", "batch", "size", "labels", "duration",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", ALL)
+def test_cells_are_recipes_of_their_own(name: str, scale: str) -> None:
+    cells = all_cells(name, SCALES[scale])
+    assert len({cell.key for cell in cells}) == len(cells)
+    assert all("/" not in cell.key for cell in cells), "a key is the name of a file"
+    for cell in cells:
+        assert cell.measure in MEASURES
+        recipe = SCALES[scale].base.with_settings(**cell.settings, seed=cell.seed)
+        assert isinstance(recipe, Recipe)
+        assert recipe.stored_px == SCALES[scale].base.stored_px, "all cells read one store"
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", ALL)
+def test_panels_and_claims_speak_of_cells_that_there_are(name: str, scale: str) -> None:
+    study, found = STUDIES[name], Found()
+    for cell in planned_cells(study, SCALES[scale], 3, found):
+        assert found.has([cell])
+    names = set(found.names("test"))
+    panels, claims = study.panels(SCALES[scale], found), study.claims(SCALES[scale], found)
+    assert {cell for panel in panels for cell, _ in panel.entries.values()} <= names
+    compared = {cell for claim in claims for one in (*claim.comparisons, *claim.premises) for cell, _ in one.weights}
+    assert compared <= names
+    for cell in compared:
+        assert len(found.seeds(cell, "top1")) == 3, f"a claim rests on {cell}, which needs an interval"
+    assert all(claim.comparisons for claim in claims)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_claim_says_why_it_may_not_hold_here(name: str) -> None:
+    for claim in STUDIES[name].claims(LAPTOP, Found()):
+        assert claim.why_not.endswith(".")
+        assert claim.paper
+
+
+@pytest.mark.parametrize(("sure", "verdict"), [(0.2, "contradicted"), (100.0, "reproduced")])
+def test_where_the_surest_is_the_best_contrastive_accuracy_does_predict(sure: float, verdict: str) -> None:
+    found = Found()
+    for cell in STUDIES["temperature"].cells(LAPTOP, 3, found):
+        t = cell.settings["temperature"]
+        values = {"top1": 0.6 - abs(math.log(t / 0.2)) / 10, "contrast_accuracy": 0.9 if t == sure else 0.4 + t / 1000}
+        found.add(cell, {name: value + 0.001 * cell.seed for name, value in values.items()})
+    last = STUDIES["temperature"].claims(LAPTOP, found)[-1]
+    noisy = judge(last, found)
+    assert noisy.verdict == verdict
+    assert bool(noisy.why_not) == (verdict == "contradicted")
+
+
+@pytest.mark.parametrize(("peak", "verdict"), [(0.05, "contradicted"), (0.2, "reproduced"), (1.0, "contradicted")])
+def test_an_extreme_temperature_that_is_best_contradicts(peak: float, verdict: str) -> None:
+    found = Found()
+    for cell in STUDIES["temperature"].cells(LAPTOP, 3, found):
+        distance = abs(math.log(cell.settings["temperature"] / peak))
+        found.add(cell, {"top1": 0.6 - distance / 10 + 0.001 * cell.seed, "contrast_accuracy": 0.5})
+    assert judge(STUDIES["temperature"].claims(LAPTOP, found)[1], found).verdict == verdict
+
+
+def batch_verdicts(*, large_behind: tuple[float, float], sgd_drop: float, lars_drop: float) -> list[str]:
+    """What the study of batches says where the largest batch is so far behind at the short and at the long length."""
+    study, found = STUDIES["batch"], Found()
+    for _ in range(2):
+        for cell in study.cells(LAPTOP, 3, found):
+            large = cell.settings["batch_size"] == LAPTOP.batch_sizes[-1]
+            short = cell.settings["epochs"] == LAPTOP.lengths[0] * LAPTOP.epochs
+            lag = (large_behind[0] if short else large_behind[1]) if cell.name.startswith("batch") else 0.0
+            lag += {"SGD": sgd_drop, "LARS": lars_drop}.get(cell.name.split(",")[0], 0.0)
+            noise = 0.001 * ((cell.seed + large) % 3)
+            found.add(cell, {"top1": 0.5 - lag * large + noise})
+    assert len(study.notes(LAPTOP, found)) == 2
+    return [judge(claim, found).verdict for claim in study.claims(LAPTOP, found)]
+
+
+def test_only_a_gap_that_is_there_can_close() -> None:
+    wins, closes, _ = batch_verdicts(large_behind=(-0.06, -0.02), sgd_drop=0.1, lars_drop=0.0)
+    assert (wins, closes) == ("reproduced", "reproduced")
+    wins, closes, _ = batch_verdicts(large_behind=(0.06, 0.02), sgd_drop=0.1, lars_drop=0.0)
+    assert (wins, closes) == ("contradicted", "undecided")
+    assert batch_verdicts(large_behind=(0.02, 0.08), sgd_drop=0.1, lars_drop=0.0)[1] == "undecided"
+    assert batch_verdicts(large_behind=(-0.02, -0.08), sgd_drop=0.1, lars_drop=0.0)[1] == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("supervised", "verdict"), [((0.1, 0.02), "reproduced"), ((0.1, 0.2), "contradicted"), ((-0.02, -0.1), "undecided")]
+)
+def test_only_a_gap_to_supervised_that_is_there_can_shrink(supervised: tuple[float, float], verdict: str) -> None:
+    study, found = STUDIES["size"], Found()
+    while not found.has(cells := study.cells(LAPTOP, 3, found)):
+        for cell in cells:
+            ahead = supervised["x 1" in cell.name] if cell.name.startswith("supervised") else 0.0
+            found.add(cell, {"top1": 0.5 + ahead + 0.001 * (cell.seed if "x 1" in cell.name else -cell.seed)})
+    assert judge(study.claims(LAPTOP, found)[-1], found).verdict == verdict
+
+
+@pytest.mark.parametrize("name", ["temperature", "batch"])
+def test_no_encoder_is_both_chosen_by_and_judged(name: str) -> None:
+    """The best temperature, the best rate is chosen on an encoder of a seed that no final cell has."""
+    cells = all_cells(name, LAPTOP)
+    chosen_by, judged = ({cell.seed for cell in cells if cell.on == on} for on in ("selection", "test"))
+    assert judged == {0, 1, 2}
+    assert chosen_by == {TUNING_SEED}
+
+
+def test_every_size_is_trained_with_labels_at_its_own_best_rate() -> None:
+    study, found = STUDIES["size"], Found()
+    best = dict(zip(LAPTOP.encoders, (0.4, 0.1, 1.6, 0.025), strict=True))
+    while not found.has(cells := study.cells(LAPTOP, 3, found)):
+        for cell in cells:
+            rate = cell.options.get("base_lr", 1.0)
+            far = abs(math.log(rate / next(one for name, one in best.items() if name == cell.name.split(", ")[1])))
+            found.add(cell, {"top1": 0.5 - far / 100})
+    final = {cell.name: cell.options for cell in cells if cell.on == "test"}
+    assert {name: final[f"supervised, {name}"] for name in best} == {n: {"base_lr": rate} for n, rate in best.items()}
+    assert not any(final[f"contrastive, {name}"] for name in best)
+    for note, (name, rate) in zip(study.notes(LAPTOP, found), best.items(), strict=True):
+        assert note.startswith(f"supervised, {name}: rate {rate:g}, ")
+
+
+@pytest.mark.parametrize(("sgd_drop", "lars_drop", "verdict"), [(0.1, 0, "reproduced"), (0, 0.1, "contradicted")])
+def test_lars_holds_only_where_sgd_does_not(sgd_drop: float, lars_drop: float, verdict: str) -> None:
+    assert batch_verdicts(large_behind=(0.0, 0.0), sgd_drop=sgd_drop, lars_drop=lars_drop)[2] == verdict
+    assert batch_verdicts(large_behind=(0.0, 0.0), sgd_drop=0.1, lars_drop=0.1)[2] == "undecided"
+
+
+def test_each_loss_gets_what_is_best_for_it() -> None:
+    study, found, count = STUDIES["loss"], Found(), 0
+    assert study.notes(LAPTOP, found) == []
+    while len(cells := study.cells(LAPTOP, 1, found)) > count:
+        count = len(cells)
+        for cell in cells:
+            peaks = {"base_lr": 5.4 if cell.settings["loss"] == "triplet" else 0.2, "temperature": 0.05, "margin": 0.8}
+            away = [abs(math.log(cell.settings[name] / peaks[name])) for name in peaks if name in cell.settings]
+            found.add(cell, {"top1": 0.9 - sum(away) / 100})
+    notes = study.notes(LAPTOP, found)
+    assert len(notes) == 5
+    assert notes[0] == "NT-Xent: rate 0.2, temperature 0.05, the best of 14, chosen on selection after 1 epochs"
+    final = {cell.name: cell.settings for cell in cells if cell.on == "test"}
+    assert final["margin"] == {"loss": "triplet", "base_lr": 5.4, "margin": 0.8}
+    assert final["NT-Xent"] == {"loss": "nt-xent", "base_lr": 0.2, "temperature": 0.05}
+    assert {name: settings["loss"] for name, settings in final.items()} == {
+        "NT-Xent": "nt-xent",
+        "NT-Logistic": "nt-logistic",
+        "margin": "triplet",
+        "NT-Logistic, semi-hard": "nt-logistic",
+        "margin, semi-hard": "triplet",
+    }
+
+
+@pytest.mark.parametrize(("best", "tried"), [(0.05, 3), (0.2, 4), (0.8, 5), (1e9, 6), (0.0125, 4), (0.0, 6)])
+def test_rates_go_on_while_the_last_is_the_best(best: float, tried: int) -> None:
+    study, found, count = STUDIES["labels"], Found(), 0
+    while len(cells := study.cells(LAPTOP, 1, found)) > count:
+        count = len(cells)
+        for cell in cells:
+            rate = cell.options["base_lr"]
+            found.add(cell, {"top1": 0.9 - abs(math.log(rate / best if best else rate * 1e9)) / 100})
+    tuning = [c for c in cells if c.on == "selection" and c.name.startswith("fine-tuned, 1 %")]
+    assert len(tuning) == tried
+    final = next(c for c in cells if c.name == "fine-tuned, 1 %" and c.on == "test")
+    nearest = min((c.options["base_lr"] for c in tuning), key=lambda rate: abs(math.log(rate / (best or 1e-9))))
+    assert final.options["base_lr"] == nearest
+    assert len(study.notes(LAPTOP, found)) == 4
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_empty_study_has_claims_that_are_undecided(name: str) -> None:
+    study = STUDIES[name]
+    assert {judge(claim, Found()).verdict for claim in study.claims(LAPTOP, Found())} == {"undecided"}
+    assert study.panels(LAPTOP, Found())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_number_of_cells_is_what_the_axes_say(name: str) -> None:
+    assert len(all_cells(name, TINY, SEEDS)) == CELLS[name]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_is_chosen_is_chosen_on_selection(name: str) -> None:
+    """A study looks at nothing on test before its grid is complete but for the rivals of a pair."""
+    study = STUDIES[name]
+    first = study.cells(LAPTOP, 3, Found())
+    found = Found()
+    for cell in first:
+        if cell.on == "test" and name != "augmentations":
+            found.add(cell, defaultdict(float))
+    assert len(study.cells(LAPTOP, 3, found)) == len(first)
+
+
+def names(*pairs: str) -> set[str]:
+    return {name for pair in pairs for name in (pair, "+".join(reversed(pair.split("+"))))}
+
+
+def test_the_rivals_of_crop_with_colour_get_all_seeds() -> None:
+    found = Found()
+    for place, cell in enumerate(STUDIES["augmentations"].cells(LAPTOP, 1, Found())):
+        strong = cell.name in names("blur+rotate", "cutout+noise") | {"colour+sobel"}
+        ours = cell.name in names("crop+colour")
+        found.add(cell, {"top1": 0.9 if ours else 0.5 if strong else 0.001 * place, "contrast_accuracy": 0.9})
+    pairs = {pair[0] for pair in rivals(LAPTOP, found)}
+    assert pairs == {("cutout", "noise"), ("blur", "rotate"), ("colour", "sobel")}
+    seeds = Counter(cell.name for cell in STUDIES["augmentations"].cells(LAPTOP, 3, found))
+    thrice = {name for name, count in seeds.items() if count == 3}
+    also = names("crop+colour", "crop+sobel", "cutout+noise", "blur+rotate", "colour+sobel")
+    assert thrice == {*NAMES} | also
+    assert len(seeds) == 49
+    assert STUDIES["augmentations"].notes(LAPTOP, found) == []
+
+
+def test_a_pair_that_learns_nothing_is_tried_at_lower_rates() -> None:
+    """By how often twins are found, which needs no labels, never by the probe on test."""
+    study, found, count = STUDIES["augmentations"], Found(), 0
+    learns = {"crop+sobel": 0.1, "sobel+blur": 0.3, "blur+sobel": 0.0}  # at most at this rate
+    while len(cells := study.cells(LAPTOP, 3, found)) > count:
+        count = len(cells)
+        for cell in cells:
+            rate = cell.settings.get("base_lr", LAPTOP.base.optim.base_lr)
+            learnt = rate <= learns.get(cell.name.split(",")[0], 1.0)
+            found.add(cell, {"top1": 0.5, "contrast_accuracy": 0.6 if learnt else 0.005})
+    tried = Counter(cell.name.split(",")[0] for cell in cells if cell.seed == 0)
+    assert {name: count for name, count in tried.items() if count > 1} == {
+        "crop+sobel": 3, "sobel+blur": 2, "blur+sobel": 3,
+    }  # fmt: skip
+    assert {cell.name for cell in cells if cell.seed == 2 and cell.name.startswith("crop+sobel")} == {
+        "crop+sobel, rate 0.0666667"
+    }
+    (panel,) = study.panels(LAPTOP, found)
+    assert panel.entries["crop", "sobel"][0] == "crop+sobel, rate 0.0666667"
+    assert panel.entries["sobel", "blur"][0] == "sobel+blur, rate 0.2"
+    assert panel.entries["crop", "blur"][0] == "crop+blur"
+    (note,) = study.notes(LAPTOP, found)
+    assert note.endswith("crop+sobel (at 0.0667 instead), sobel+blur (at 0.2 instead), blur+sobel (at 0.0667 instead)")
+    compared = {cell for one in study.claims(LAPTOP, found)[1].comparisons for cell, _ in one.weights}
+    assert {"crop+sobel, rate 0.0666667", "sobel+crop", "crop+colour", "colour+crop"} <= compared
+    assert "crop+sobel" not in compared
+
+
+@pytest.mark.parametrize("batch_size", [64, 256])
+def test_learnt_is_above_five_times_the_chance_among_the_second_views(batch_size: int) -> None:
+    """Chance is what z without any meaning finds: 1 in B, not 1 in 2B - 1."""
+    generator = torch.Generator().manual_seed(0)
+    pairs = torch.randn(400, 2, batch_size, 8, generator=generator)
+    by_chance = sum(contrast_accuracy(a, b).item() for a, b in pairs) / len(pairs)
+    assert contrast_chance(batch_size) == pytest.approx(by_chance, rel=4 / len(pairs) ** 0.5)
+    scale = replace(LAPTOP, base=LAPTOP.base.with_settings(batch_size=batch_size))
+    for times, tries in ((4.9, 2), (5.1, 1)):
+        found = Found()
+        found.add(Cell(name="sobel"), {"top1": 0.5, "contrast_accuracy": times / batch_size})
+        cells = STUDIES["augmentations"].cells(scale, 1, found)
+        assert sum(cell.name.split(",")[0] == "sobel" for cell in cells) == tries
+
+
+def test_a_rate_at_which_a_later_seed_learns_nothing_is_lowered_for_all() -> None:
+    study, found, count = STUDIES["augmentations"], Found(), 0
+    while len(cells := study.cells(LAPTOP, 3, found)) > count:
+        count = len(cells)
+        for cell in cells:
+            fails = cell.key in ("sobel.1", "blur+crop.2")  # on the diagonal; a rival
+            strong = "crop" in cell.name
+            found.add(cell, {"top1": 0.6 if strong else 0.5, "contrast_accuracy": 0.001 if fails else 0.6})
+    assert ("crop", "blur") in {pair[0] for pair in rivals(LAPTOP, found)}
+    keys = {cell.key for cell in cells}
+    assert keys >= {
+        f"{name}.{seed}" for name in ("sobel", "sobel, rate 0.2", "blur+crop, rate 0.2") for seed in range(3)
+    }
+    assert len(cells) == len(keys) == 49 + 2 * (7 + 2 + 2 + 6) + 2 * 3
+    (panel,) = study.panels(LAPTOP, found)
+    assert panel.entries["sobel", "sobel"][0] == "sobel, rate 0.2"
+    assert judge(study.claims(LAPTOP, found)[0], found).seeds == 3
+    assert panel.entries["crop", "blur"][0] == "crop+blur"
+    compared = {cell for one in study.claims(LAPTOP, found) for c in one.comparisons for cell, _ in c.weights}
+    assert {"sobel, rate 0.2", "blur+crop, rate 0.2"} <= compared
+
+
+def test_what_never_learns_has_all_seeds_at_the_lowest_rate() -> None:
+    study, found, count = STUDIES["augmentations"], Found(), 0
+    while len(cells := study.cells(LAPTOP, 3, found)) > count:
+        count = len(cells)
+        for cell in cells:
+            learnt = not cell.name.startswith("sobel")
+            found.add(cell, {"top1": 0.5, "contrast_accuracy": 0.6 if learnt else 0.005})
+    assert {cell.seed for cell in cells if cell.name == "sobel, rate 0.0666667"} == {0, 1, 2}
+    assert {judge(claim, found).seeds for claim in study.claims(LAPTOP, found)} == {3}
+
+
+def test_the_augmentations_act_on_one_branch_alone() -> None:
+    assert tuple(transformations(LAPTOP)) == NAMES
+    for cell in STUDIES["augmentations"].cells(LAPTOP, 1, Found()):
+        policy = build_policy(LAPTOP.base.with_settings(**cell.settings).views)
+        assert [op.branch for op in policy] == ["shared"] + ["b"] * (len(policy) - 1)
+        assert policy[0].name == "crop"

@@ -1,0 +1,50 @@
+"""What is watched beside the training is what the loss sees."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pictures import write_pictures
+from small_recipe import SMALL
+from twofold.data import load_images
+from twofold.distributed import World
+from twofold.hardware.device import resolve_hardware
+from twofold.training.monitoring import build_look
+from twofold.training.step import build_state
+
+
+class Uneven(nn.Module):
+    """Keeps every z it gives; their lengths differ by factors of thousands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        z = h - h.mean(dim=0)
+        z = z * (4 * z[:, :1] / z[:, :1].std()).exp()
+        self.seen.append(z)
+        return z
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_twins_are_found_by_the_similarity_of_the_loss(normalize: bool, tmp_path: Path) -> None:
+    recipe = SMALL.with_settings(normalize=normalize)
+    images = load_images(
+        write_pictures(tmp_path / "data"), recipe=recipe.data, store_px=recipe.stored_px, cache=tmp_path / "cache"
+    )
+    hardware = resolve_hardware(recipe.hardware)
+    state = build_state(recipe, hardware, peak=0.1, world=World())
+    state.model.head = head = Uneven()
+    measures = build_look(lambda row: None, recipe, hardware, images, [])(state)
+    z_a, z_b = torch.cat(head.seen).float().chunk(2)
+    units = [z / z.norm(dim=1, keepdim=True) for z in (z_a, z_b)]
+    found = {
+        kind: ((a @ b.T).argmax(dim=1) == torch.arange(len(a))).float().mean().item()
+        for kind, (a, b) in {True: units, False: (z_a, z_b)}.items()
+    }
+    assert found[True] != found[False]
+    assert measures["twin_accuracy"] == pytest.approx(found[normalize])
+    assert measures["alignment"] == pytest.approx((units[0] - units[1]).square().sum(dim=1).mean().item(), rel=1e-4)
