@@ -1,5 +1,7 @@
 """The longest files first, so that no process is left alone with one of them at the end."""
 
+import gc
+
 import pytest
 
 import checks  # noqa: F401  # before the package is imported
@@ -27,8 +29,13 @@ LONGEST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.set_threshold(100_000, 20, 20)  # with torch loaded a collection of everything takes a while
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False  # xdist would begin with the files of the most tests
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what is loaded by now stays
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
