@@ -2,6 +2,8 @@
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -79,7 +81,7 @@ def _training(subject: Subject, scope: Scope) -> tuple[float, float]:
 
 
 def _step_s(subject: Subject, scope: Scope, count: int) -> float:
-    """Seconds of a training step with `count` pictures; the first steps are not counted."""
+    """Median seconds of a training step with `count` pictures; the first steps are not counted."""
     network = build_network(
         subject.encoder,
         dim=subject.dim,
@@ -100,7 +102,7 @@ def _step_s(subject: Subject, scope: Scope, count: int) -> float:
         seed=0,
         each_step=lambda step: moments.append(time.perf_counter()),  # noqa: ARG005
     )
-    return (moments[-1] - moments[2]) / 5
+    return median(after - before for before, after in pairwise(moments[2:]))
 
 
 def _embed(subject: Subject, scope: Scope, rows: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n d"]:
