@@ -20,6 +20,7 @@ from twofold.hardware.randomness import seed_random
 from twofold.recipes.recipe import Recipe, ViewsRecipe
 from twofold.training.step import TrainState, learn, make_views
 from twofold.views import Draw, build_policy, sample_views
+from twofold.views.ops.geometry import ready
 from twofold.views.packed import Packed, pack
 from twofold.views.uniform import uniform_views
 
@@ -163,7 +164,7 @@ class _Images:
     def put(self, batch: ImageBatch, draws: Sequence[Draw]) -> None:
         self._images.copy_(batch.images, non_blocking=True)
         columns = self._packed(batch, draws).columns
-        self._drawn.columns.copy_(_ready(columns, self._hardware.device), non_blocking=True)
+        self._drawn.columns.copy_(ready(columns, self._hardware.device), non_blocking=True)
 
     def make_x(self, _whole: slice) -> Tensor:
         how: dict[str, Any] = {"size_px": self._recipe.size_px, "interpolation": self._recipe.interpolation}
@@ -233,10 +234,6 @@ def _moments(optimizer: torch.optim.Optimizer) -> list[tuple[tuple[int, str], Te
         for name, value in values.items()
         if isinstance(value, Tensor)
     ]
-
-
-def _ready(numbers: Tensor, device: torch.device) -> Tensor:
-    return numbers.pin_memory() if device.type == "cuda" else numbers
 
 
 def record_graph(work: Callable[[], Tensor], device: torch.device) -> tuple[Callable[[], object], Tensor]:

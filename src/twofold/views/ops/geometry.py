@@ -156,9 +156,13 @@ def line_weights(
 
 
 def sent(numbers: Tensor, device: torch.device) -> Tensor:
-    """On the device; a GPU copies them from page-locked memory, for which the host does not wait."""
-    source = numbers.pin_memory() if device.type == "cuda" else numbers
-    return source.to(device, non_blocking=True)
+    """On the device, without a wait of the host."""
+    return ready(numbers, device).to(device, non_blocking=True)
+
+
+def ready(numbers: Tensor, device: torch.device) -> Tensor:
+    """In memory that `device` copies without a wait of the host: page-locked for a GPU."""
+    return numbers.pin_memory() if device.type == "cuda" else numbers
 
 
 def resize_weights(
