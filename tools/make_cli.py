@@ -53,7 +53,7 @@ def _about(hint: Any) -> Any:
 
 
 def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+    return f"--{name.rstrip('_').replace('_', '-')}"
 
 
 def _default(value: Any, about: Any) -> str:

@@ -54,7 +54,7 @@ def flags_of(command: Callable[..., None]) -> frozenset[str]:
             names.update(Settings.__annotations__)
         elif parameter.kind is not parameter.POSITIONAL_ONLY:
             names.add(name)
-    return frozenset(name.replace("_", "-") for name in names)
+    return frozenset(name.rstrip("_").replace("_", "-") for name in names)  # "for_": a word of Python's
 
 
 def own_flags_only(text: str, command: str, commands: Commands) -> str:

@@ -10,33 +10,13 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from twofold import __version__
+from twofold.cli.arguments import AllowOutside, Cache, Data, Device, MaxUnreadable, Out, Precision, Run
 from twofold.cli.failures import told
 from twofold.cli.parsing import parse
 from twofold.console import visible
 from twofold.distributed.process import must_start, stop_with_launcher
 from twofold.hardware.allocator import keep_freed_memory
 from twofold.recipes.flags import Settings
-
-Out = Annotated[Path, arg(help="run directory: created, or continued if the same command began it")]
-Run = Annotated[Positional[Path], arg(help="run directory that 'twofold pretrain' wrote")]
-Data = Annotated[
-    Positional[str], arg(help="folder of pictures, CSV manifest (path,label,split), parquet file or torchvision name")
-]
-Cache = Annotated[
-    Path | None,
-    arg(
-        help="where decoded pictures are kept",
-        metavar="PATH",
-        help_behavior_hint="(default: $TWOFOLD_CACHE or ~/.cache/twofold)",
-    ),
-]
-Device = Annotated[str, arg(help="auto, cpu, cuda, cuda:N or mps")]
-Precision = Annotated[str, arg(help="auto (bf16 where the hardware has it), bf16 or fp32")]
-MaxUnreadable = Annotated[
-    float | None,
-    arg(help="stop when more than this share of the files is unreadable", help_behavior_hint="(default: the run's)"),
-]
-AllowOutside = Annotated[bool, arg(help="let a CSV manifest or parquet file name pictures outside its own folder")]
 
 
 def pretrain(
@@ -58,6 +38,41 @@ def pretrain(
     from twofold.programs.pretrain import pretrain
 
     pretrain(data, out=out, recipe=recipe, cache=cache, allow_outside=allow_outside, profile=profile, **settings)
+
+
+def launch(
+    data: Annotated[Positional[str], arg(help="as 'twofold pretrain' takes it, at its path on those machines")],
+    /,
+    for_: Annotated[str, arg(name="for", help="slurm, skypilot, kubeflow or dstack")],
+    out: Annotated[str, arg(help="run directory: an absolute path, the same on every machine")],
+    recipe: Annotated[str, arg(help="name ('twofold recipes' lists them; not photos) or a saved recipe.json")],
+    gpus: Annotated[int, arg(help="GPUs of each machine, one process each")] = 1,
+    nodes: Annotated[int, arg(help="machines")] = 1,
+    gpu: Annotated[str | None, arg(help="kind of GPU, as the provider calls it: H100", metavar="NAME")] = None,
+    image: Annotated[str | None, arg(help="container image with Twofold in it", metavar="NAME")] = None,
+    images: Annotated[int | None, arg(help="images to train on, to tell how long --epochs take", metavar="INT")] = None,
+    images_per_s: Annotated[
+        float | None, arg(help="speed over all GPUs, as 'twofold bench' or metrics.jsonl measured it", metavar="FLOAT")
+    ] = None,
+    settings: OmitArgPrefixes[Settings] = Settings(),  # noqa: B008
+) -> None:
+    """Print a file that runs pretrain on a cluster or in a cloud: GPUs, time and memory filled in, each explained."""
+    from twofold.programs.launch import launch
+
+    text = launch(
+        data,
+        engine=for_,
+        out=out,
+        recipe=recipe,
+        gpus=gpus,
+        nodes=nodes,
+        gpu=gpu,
+        image=image,
+        images=images,
+        images_per_s=images_per_s,
+        **settings,
+    )
+    print(text, end="")
 
 
 def bench(
@@ -257,6 +272,7 @@ def sample(folder: Annotated[Positional[Path], arg(help="where to put them")], /
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain": pretrain,
+    "launch": launch,
     "bench": bench,
     "evaluate": evaluate,
     "transfer": transfer,
