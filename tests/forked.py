@@ -4,6 +4,8 @@ import os
 import sys
 from collections.abc import Callable
 
+import torch._dynamo  # noqa: F401  # a second or two, in every child, by the first optimizer that is made
+
 
 def forked(work: Callable[[], object], name: str = "child") -> int:
     """The number of a process that does `work`; it ends with 0, or with 3 and a line where that raises."""
