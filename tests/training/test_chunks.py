@@ -2,16 +2,19 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from twofold.losses import nt_xent
 from twofold.models import ResNet
 from twofold.models.heads import build_head
 from twofold.models.simclr import SimCLR
 from twofold.recipes.recipe import HeadRecipe
+from twofold.training import chunks
 from twofold.training.chunks import forward_chunks
 
 N = 12
@@ -132,6 +135,44 @@ def test_running_statistics_of_every_layer_move_to_the_mean_of_the_chunks(size: 
     assert {int(v) for name, v in model.named_buffers() if name.endswith("num_batches_tracked")} == {1}
 
 
+def spectral() -> nn.Module:
+    """Each forward pass in training moves the vectors u and v, on which the weight depends."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), parametrizations.spectral_norm(nn.Linear(768, 8)), nn.ReLU(), nn.Linear(8, 4))
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_a_spectral_norm_in_chunks_is_that_of_the_whole_batch(size: int) -> None:
+    a, b = views()
+    found = []
+    for parts in (slices(N), slices(size)):
+        model = spectral()
+        z = forward_chunks(model, lambda part, model=model: model(torch.cat([a[part], b[part]])), parts)
+        found.append((gradients(model, z), {name: buffer.clone() for name, buffer in model.named_buffers()}))
+    assert difference(found[0][0], found[1][0]) < 1e-5
+    assert difference(found[0][1], found[1][1]) == 0, "one move, whatever the number of chunks"
+    assert difference(found[0][1], dict(spectral().named_buffers())) > 1e-3
+
+
+def test_a_second_pass_that_begins_elsewhere_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = views()
+    whole, model = spectral(), spectral()
+    expected = gradients(whole, forward_chunks(whole, lambda part: whole(torch.cat([a[part], b[part]])), slices(N)))
+    monkeypatch.setattr(chunks._Buffers, "again", lambda _self: nullcontext())
+    z = forward_chunks(model, lambda part: model(torch.cat([a[part], b[part]])), slices(5))
+    assert difference(expected, gradients(model, z)) > 1e-3
+
+
+def test_constant_buffers_stay_what_they_are() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(768, 4))
+    model.register_buffer("table", torch.full((3,), 0.1))
+    model.register_buffer("places", torch.arange(3))
+    a, b = views()
+    forward_chunks(model, lambda part: model(torch.cat([a[part], b[part]])), slices(5)).sum().backward()
+    assert torch.equal(model.get_buffer("table"), torch.full((3,), 0.1))
+    assert torch.equal(model.get_buffer("places"), torch.arange(3))
+
+
 def test_random_numbers_repeat_in_the_second_pass() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(768, 8), nn.Dropout(0.5), nn.Linear(8, 4))
@@ -164,7 +205,7 @@ def test_one_chunk_goes_through_the_model_once() -> None:
 def test_a_compiled_model_goes_through_any_number_of_chunks(size: int) -> None:
     torch._dynamo.reset()
     a, b = (torch.cat([view, view + 0.1, view[:1] + 0.2]) for view in views())  # 25 images
-    chunks = [slice(start, min(start + size, 25)) for start in range(0, 25, size)]
+    parts = [slice(start, min(start + size, 25)) for start in range(0, 25, size)]
     found = []
     for compiled in (False, True):
         torch.manual_seed(0)
@@ -173,6 +214,6 @@ def test_a_compiled_model_goes_through_any_number_of_chunks(size: int) -> None:
         model = nn.Sequential(encoder, nn.Linear(8 * 12 * 12, 4))
         if compiled:
             encoder.compile(backend="aot_eager")
-        z = forward_chunks(model, lambda part, model=model: model(torch.cat([a[part], b[part]])), chunks)
+        z = forward_chunks(model, lambda part, model=model: model(torch.cat([a[part], b[part]])), parts)
         found.append(gradients(model, z) | {name: value.clone() for name, value in model.named_buffers()})
     assert difference(*found) < 1e-5

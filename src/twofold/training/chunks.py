@@ -30,7 +30,8 @@ def forward_chunks(
     last chunk first, so it must be a function of its argument; the weights' gradients arrive in `.grad`, by
     `backward()` alone. Random numbers (dropout, stochastic depth) repeat: before every call all generators in use
     (`seed_random`) are set by the numbers in `key` and that of the chunk; None leaves them as they are. Running
-    statistics of normalisation move once, to the mean of the chunks' statistics weighted by their sizes.
+    statistics of normalisation move once, to the mean of the chunks' statistics weighted by their sizes; every other
+    buffer moves once too, from the same value in each chunk, to what the last chunk leaves.
     """
 
     def of_chunk(number: int) -> Tensor:
@@ -41,13 +42,13 @@ def forward_chunks(
 
     if len(chunks) == 1:
         return of_chunk(0)
-    statistics = _Statistics.of(model)
+    buffers = _Buffers.of(model)
     trigger = torch.zeros((), requires_grad=torch.is_grad_enabled())  # the weights are no arguments of what follows
     sizes = [part.stop - part.start for part in chunks]
     parts = []
-    with statistics.moving_once() as add:
+    with buffers.moving_once() as add:
         for number, size in enumerate(sizes):
-            part: Tensor = _Forgotten.apply(trigger, of_chunk, number, statistics)
+            part: Tensor = _Forgotten.apply(trigger, of_chunk, number, buffers)
             add(size / sum(sizes))
             parts.append(part)
     return torch.cat(parts)
@@ -57,16 +58,14 @@ class _Forgotten(torch.autograd.Function):
     """One chunk's z without its graph, which is made again when the gradient of z is there."""
 
     @staticmethod
-    def forward(
-        ctx: Any, _trigger: Tensor, of_chunk: Callable[[int], Tensor], number: int, kept: "_Statistics"
-    ) -> Tensor:
+    def forward(ctx: Any, _trigger: Tensor, of_chunk: Callable[[int], Tensor], number: int, kept: "_Buffers") -> Tensor:
         ctx.again = of_chunk, number, kept
         return of_chunk(number)
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> tuple[None, ...]:
         of_chunk, number, kept = ctx.again
-        with kept.unmoved():
+        with kept.again():
             with torch.enable_grad():
                 z = of_chunk(number)
             if z.requires_grad:
@@ -75,17 +74,25 @@ class _Forgotten(torch.autograd.Function):
 
 
 @dataclass(frozen=True)
-class _Statistics:
-    """Running statistics and counters of every norm of a model that has them; nothing here asks the device."""
+class _Buffers:
+    """What a forward pass may change in a model besides gradients; nothing here asks the device.
+
+    Running statistics of norms become the mean over the chunks. Of every other buffer (counters, the vectors of a
+    spectral norm) what the last chunk leaves stays. All chunks begin with what was there before the first, in both
+    passes, so that the second pass makes the z of the first.
+    """
 
     running: list[Tensor]
-    counters: list[Tensor]
+    others: list[Tensor]
+    before: list[Tensor]  # copies of both, from before the first chunk
 
     @classmethod
-    def of(cls, model: nn.Module) -> "_Statistics":
+    def of(cls, model: nn.Module) -> "_Buffers":
         norms = [module for module in model.modules() if isinstance(module, _NormBase)]
         running = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var) if buffer is not None]
-        return cls(running, [norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None])
+        known = {id(buffer) for buffer in running}
+        others = [buffer for buffer in model.buffers() if id(buffer) not in known]
+        return cls(running, others, _copies([*running, *others]))
 
     @contextmanager
     def moving_once(self) -> Iterator[Callable[[float], None]]:
@@ -94,31 +101,33 @@ class _Statistics:
         Each chunk starts from the old value r and ends at (1 - m) r + m s with its own statistic s; the mean of these,
         weighted by the chunks' shares, is (1 - m) r + m (mean of s), for any momentum m.
         """
-        before, total = self._copies(), [torch.zeros_like(buffer) for buffer in self.running]
+        total = [torch.zeros_like(buffer) for buffer in self.running]
+        last: list[Tensor] = []
 
         def add(share: float) -> None:
             if total:
                 torch._foreach_add_(total, self.running, alpha=share)
-            self._put(before)
+            last[:] = _copies(self.others)
+            self._put(self.before)
 
         yield add
-        self._put([*total, *before[len(total) :]])
-        if self.counters:
-            torch._foreach_add_(self.counters, 1)
+        self._put([*total, *last])
 
     @contextmanager
-    def unmoved(self) -> Iterator[None]:
-        """They are afterwards what they were."""
-        before = self._copies()
+    def again(self) -> Iterator[None]:
+        """For one chunk's second pass; they are afterwards what they were."""
+        now = _copies([*self.running, *self.others])
+        self._put(self.before)
         yield
-        self._put(before)
-
-    def _copies(self) -> list[Tensor]:
-        return [tensor.clone() for tensor in (*self.running, *self.counters)]
+        self._put(now)
 
     def _put(self, values: list[Tensor]) -> None:
         if values:
-            torch._foreach_copy_([*self.running, *self.counters], values)
+            torch._foreach_copy_([*self.running, *self.others], values)
+
+
+def _copies(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [tensor.detach().clone() for tensor in tensors]
 
 
 def _device(model: nn.Module) -> torch.device:
