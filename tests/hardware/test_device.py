@@ -1,5 +1,6 @@
 """Devices are resolved once, and what is not there is refused."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ from torch import nn
 
 from pretend_cuda import pretended_cuda
 from twofold.errors import TwofoldError
+from twofold.hardware import device
 from twofold.hardware.device import gpu_gib, resolve_hardware
 from twofold.recipes.recipe import HardwareRecipe
 
@@ -34,16 +36,50 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         resolve_hardware(HardwareRecipe(device="cuda:7"))
 
 
+def test_without_a_gpu_cuda_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(TwofoldError, match=r"device is 'cuda', but this machine has 0 of that kind. Choose --device"):
+        resolve_hardware(HardwareRecipe(device="cuda"))
+
+
+def test_a_number_beyond_the_gpus_is_refused() -> None:
+    with pretended_cuda(), pytest.raises(TwofoldError, match="device is 'cuda:9', but this machine has 1 of that kind"):
+        resolve_hardware(HardwareRecipe(device="cuda:9"))
+
+
+@pytest.mark.parametrize("precision", ["fp16", "half"])
+def test_fp16_is_not_offered_and_that_is_said(precision: str) -> None:
+    with pytest.raises(TwofoldError, match=f"precision is '{precision}'.*scaled, which is not offered; fp32 runs on"):
+        HardwareRecipe(precision=precision)
+
+
+def test_the_record_holds_the_versions_of_what_a_gpu_computes_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "version"
+    monkeypatch.setattr(device, "_DRIVER", told)
+    with pretended_cuda():
+        hardware = resolve_hardware(HardwareRecipe(device="cuda"))
+        assert hardware.describe()["driver"] == "unknown"
+        told.write_text(
+            "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build\nGCC version:  12.2.0\n"
+        )
+        record = hardware.describe()
+    assert record["driver"] == "580.159.04"
+    assert {"cuda", "cudnn", "name"} <= record.keys()
+    assert "driver" not in resolve_hardware(HardwareRecipe(device="cpu")).describe()
+
+
 def test_only_a_cuda_gpu_has_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert all(gpu_gib(device) is None for device in ("auto", "cpu", "mps", "cuda"))
+    assert all(gpu_gib(name) is None for name in ("auto", "cpu", "mps", "cuda"))
     sizes = {None: 16, 1: 24}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(
-        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=sizes[device.index] * 2**30)
+        torch.cuda, "get_device_properties", lambda one: SimpleNamespace(total_memory=sizes[one.index] * 2**30)
     )
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert [gpu_gib(device) for device in ("auto", "cuda", "cuda:1", "cpu", "mps")] == [16.0, 16.0, 24.0, None, None]
+    assert [gpu_gib(name) for name in ("auto", "cuda", "cuda:1", "cpu", "mps")] == [16.0, 16.0, 24.0, None, None]
     with pytest.raises(TwofoldError, match="device is 'cuda:9', but this machine has 2"):
         gpu_gib("cuda:9")
 

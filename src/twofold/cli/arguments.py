@@ -19,7 +19,7 @@ Cache = Annotated[
     ),
 ]
 Device = Annotated[str, arg(help="auto, cpu, cuda, cuda:N or mps")]
-Precision = Annotated[str, arg(help="auto (bf16 where the hardware has it), bf16 or fp32")]
+Precision = Annotated[str, arg(help="auto (bf16 where the hardware has it, fp32 elsewhere: no fp16), bf16 or fp32")]
 MaxUnreadable = Annotated[
     float | None,
     arg(help="stop when more than this share of the files is unreadable", help_behavior_hint="(default: the run's)"),

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -16,6 +17,8 @@ from torch import nn
 from twofold.errors import TwofoldError
 from twofold.hardware.arithmetic import full_float32, same_bits
 from twofold.recipes.recipe import HardwareRecipe
+
+_DRIVER = Path("/proc/driver/nvidia/version")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Hardware:
         }
         if self.device.type == "cuda":
             found |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
+            found |= {"driver": _driver()}
         return found
 
 
@@ -139,6 +143,12 @@ def _has_fast_bf16(device: torch.device) -> bool:
     if device.type == "cpu":
         return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(_processor_flags()))
     return False
+
+
+def _driver() -> str:
+    """The version of NVIDIA's driver: of the module in the kernel, where the system tells."""
+    found = re.search(r"Kernel Module.*?(\d+(?:\.\d+)+)", _DRIVER.read_text()) if _DRIVER.exists() else None
+    return found[1] if found else "unknown"
 
 
 def _processor() -> str:

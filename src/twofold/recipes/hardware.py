@@ -14,7 +14,9 @@ class HardwareRecipe:
     """What to run on. `auto` is resolved at the start and printed."""
 
     device: Annotated[str, Help("auto, cpu, cuda, cuda:N or mps")] = "auto"
-    precision: Annotated[str, Help("auto (bf16 where the hardware has it), bf16 or fp32 (in full: no TF32)")] = "auto"
+    precision: Annotated[
+        str, Help("auto (bf16 where the hardware has it, fp32 elsewhere: no fp16), bf16 or fp32 (in full: no TF32)")
+    ] = "auto"
     compile: Annotated[
         bool,
         Help(
@@ -42,6 +44,8 @@ class HardwareRecipe:
             self.device,
             "auto, cpu, cuda, cuda:N or mps",
         )
+        rule = "auto, bf16 or fp32: fp16 needs gradients to be scaled, which is not offered; fp32 runs on every GPU"
+        require(self.precision not in ("fp16", "float16", "half"), "precision", self.precision, rule)
         require_choice("precision", self.precision, ("auto", "bf16", "fp32"))
         require(
             self.memory is None or re.fullmatch(r"\d+(\.\d+)?(MiB|GiB)", self.memory) is not None,
