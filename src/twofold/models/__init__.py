@@ -4,19 +4,25 @@ from twofold.errors import TwofoldError
 from twofold.models.adapters import adapt, build_timm, build_torchvision
 from twofold.models.dry_run import require_size
 from twofold.models.encoder import Encoder
+from twofold.models.own import OwnEncoder, needs_source
 from twofold.models.resnet import ResNet, load_torchvision_weights
+from twofold.recipes.own import is_own
 from twofold.recipes.recipe import EncoderRecipe
 
 __all__ = ["Encoder", "ResNet", "adapt", "build_encoder", "load_torchvision_weights", "require_size"]
 
 
 def build_encoder(recipe: EncoderRecipe, *, channels: int, size_px: int = 224) -> Encoder:
-    """The encoder that a recipe names, with fresh weights, for views of `channels` (1 or 3) channels.
+    """The encoder that a recipe names or holds, with fresh weights, for views of `channels` (1 or 3) channels.
 
     size_px: side of the views, for networks that are built for one size (vision transformers); a ResNet takes any.
     Raises TwofoldError for an unknown name, a package that is not installed, and for width, stages or stem set on a
-    network that is not Twofold's own ResNet.
+    network that is not Twofold's own ResNet. The same for a class of the user's of which only the name is known.
     """
+    if isinstance(recipe, OwnEncoder):
+        return recipe.build(channels=channels, size_px=size_px)
+    if is_own(recipe.encoder):
+        raise needs_source(recipe.encoder)
     source, _, name = recipe.encoder.rpartition(":")
     if source:
         _require_untouched(recipe)

@@ -32,7 +32,9 @@ class Adapted(Encoder):
         self.dim = -1
         try:
             self.dim = dry_run(self, channels=channels, size_px=size_px).shape[1]
-        except FAILURES as error:
+        except TwofoldError:
+            raise
+        except Exception as error:  # a module of the user's may raise anything
             raise TwofoldError(
                 f"{type(module).__name__} failed on views of shape (1, {channels}, {size_px}, {size_px}), but an "
                 f"encoder must take them ({shortened(error)}). Give channels or size_px to match."

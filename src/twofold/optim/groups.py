@@ -8,12 +8,18 @@ from torch.nn.modules.batchnorm import _NormBase
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)  # _NormBase: batch, synchronised and instance norm
 
 
-def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def param_groups(model: nn.Module, weight_decay: float | None) -> list[dict[str, Any]]:
     """Two groups for an optimizer: the weights, and those exempt from decay and adaptation.
 
     Exempt are the parameters of batch, layer, group, instance and RMS norms, and every bias, told by the type of the
-    module that owns them. Every trainable parameter is in exactly one group. Keys: params, weight_decay, adapt.
+    module that owns them. Every trainable parameter is in exactly one group. Keys: params, weight_decay, adapt; with a
+    weight_decay of None the optimizer's own one holds for the weights, and the exempt have none.
     Source: reference 3.1 (exclusion list).
+
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8))
+    >>> [(len(group["params"]), group["weight_decay"], group["adapt"]) for group in param_groups(model, 1e-6)]
+    [(1, 1e-06, True), (3, 0.0, False)]
     """
     weights: list[nn.Parameter] = []
     exempt: list[nn.Parameter] = []
@@ -25,7 +31,8 @@ def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
             seen.add(id(parameter))
             is_exempt = isinstance(module, _NORMS) or "bias" in name
             (exempt if is_exempt else weights).append(parameter)
+    decay = {} if weight_decay is None else {"weight_decay": weight_decay}
     return [
-        {"params": weights, "weight_decay": weight_decay, "adapt": True},
+        {"params": weights, **decay, "adapt": True},
         {"params": exempt, "weight_decay": 0.0, "adapt": False},
     ]

@@ -3,14 +3,16 @@
 Legend: w parameter, g gradient, v momentum buffer.
 """
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, overload
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from twofold.errors import TwofoldError
+from twofold.optim.groups import param_groups
 
 
 class LARS(torch.optim.Optimizer):
@@ -22,16 +24,30 @@ class LARS(torch.optim.Optimizer):
         w <- w - v
 
     The learning rate is inside the buffer, so a change of it acts on new gradients only; adaptation also happens
-    without weight decay; there is no epsilon and no clipping. Set `adapt` and `weight_decay` for each group
-    (`param_groups` does). foreach: all tensors at once or one after the other, with the same result; by default the
-    latter on a CPU, where it is nearly twice as fast. With all at once a group's `lr` may be set to a tensor () of the
-    device. Raises TwofoldError for settings out of range.
+    without weight decay; there is no epsilon and no clipping.
+
+    params: a model, whose norms and biases get neither decay nor adaptation, as in the paper; the groups that
+    `param_groups(model, weight_decay)` makes, which are the same; or groups or tensors as of any torch optimizer, taken
+    as they are. `LARS(model.parameters())` adapts norms and biases too, and warns: a bias that starts at 0 has |w| = 0,
+    so a trust of 1, and moves a thousand times as far as the weights.
+    foreach: all tensors at once or one after the other, with the same result; by default the latter on a CPU, where it
+    is nearly twice as fast. With all at once a group's `lr` may be set to a tensor () of the device.
+    Raises TwofoldError for settings out of range.
+
+    >>> import torch
+    >>> model = torch.nn.Linear(4, 2)
+    >>> optimizer = LARS(model, lr=0.3, weight_decay=1e-6)
+    >>> model(torch.ones(1, 4)).square().sum().backward()
+    >>> optimizer.step()
+    >>> [group["adapt"] for group in optimizer.param_groups]
+    [True, False]
+
     Source: You et al. 2017 (arXiv 1708.03888) in the form of reference 3.1.
     """
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: nn.Module | Iterable[Any],
         *,
         lr: float,
         momentum: float = 0.9,
@@ -53,6 +69,11 @@ class LARS(torch.optim.Optimizer):
             "adapt": adapt,
             "foreach": foreach,
         }
+        if isinstance(params, nn.Module):
+            params = [{**group, "adapt": adapt and group["adapt"]} for group in param_groups(params, weight_decay)]
+        else:
+            params = list(params)
+            _warn_of_bare(params, adapt)
         super().__init__(params, defaults)
 
     @overload
@@ -86,6 +107,17 @@ class LARS(torch.optim.Optimizer):
             for column, tensor in zip(triples[w.device, w.dtype], triple, strict=True):
                 column.append(tensor)
         return triples.values()
+
+
+def _warn_of_bare(params: list[Any], adapt: bool) -> None:
+    """Parameters of a whole model, without groups: matrices and vectors together."""
+    flat = [tensor.ndim <= 1 for tensor in params if isinstance(tensor, Tensor)]
+    if adapt and len(set(flat)) == 2:
+        warnings.warn(
+            f"LARS got {len(flat)} parameters without groups, {sum(flat)} of them norms or biases by their shape, and "
+            "decays and adapts these like weights. Give it the model, LARS(model, ...), to exempt them.",
+            stacklevel=3,
+        )
 
 
 def _step_together(w: list[Tensor], g: list[Tensor], v: list[Tensor], group: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from twofold.recipes.hardware import HardwareRecipe as HardwareRecipe
 from twofold.recipes.help import Help as Help
 from twofold.recipes.kinds import check_kinds
 from twofold.recipes.loss import LossRecipe as LossRecipe
+from twofold.recipes.own import is_own
 
 DEPTHS = (10, 18, 34, 50, 101, 152, 200)
 
@@ -101,7 +102,7 @@ class EncoderRecipe:
     def __post_init__(self) -> None:
         check_kinds(self)
         names = tuple(f"resnet{depth}" for depth in DEPTHS)
-        if not re.fullmatch(r"(torchvision|timm):\S+", self.encoder):
+        if not re.fullmatch(r"(torchvision|timm):\S+", self.encoder) and not is_own(self.encoder):
             require_choice("encoder", self.encoder, (*names, "torchvision:NAME", "timm:NAME"))
         require(0.25 <= self.width <= 4, "width", self.width, "in [0.25, 4]")
         require(1 <= self.stages <= 4, "stages", self.stages, "1, 2, 3 or 4")
@@ -137,7 +138,8 @@ class OptimRecipe:
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        require_choice("optimizer", self.optimizer, ("lars", "sgd", "adamw"))
+        if not is_own(self.optimizer):
+            require_choice("optimizer", self.optimizer, ("lars", "sgd", "adamw"))
         require(0 < self.base_lr < math.inf, "base_lr", self.base_lr, "above 0 and finite")
         require_choice("lr_scaling", self.lr_scaling, ("linear", "sqrt", "none"))
         require(0.0 <= self.momentum < 1.0, "momentum", self.momentum, "in [0, 1)")
@@ -249,8 +251,13 @@ class Recipe:
         return dataclasses.replace(self, **changed)
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain values, ready for JSON."""
-        return dataclasses.asdict(self)
+        """Nested plain values, ready for JSON: the settings alone, also where a stage holds an object of Python's."""
+        values: dict[str, Any] = {"name": self.name, **{stage: {} for stage in _stage_types()}}
+        for name, stage in setting_owners().items():
+            values[stage][name] = getattr(getattr(self, stage), name)
+        ops = self.views.ops
+        values["views"]["ops"] = None if ops is None else tuple(dataclasses.asdict(op) for op in ops)
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Recipe":

@@ -1,0 +1,29 @@
+"""Names of what Python hands over as an object, an encoder or an optimizer: a recipe.json keeps no more of it."""
+
+import sys
+from pathlib import Path
+
+OWN = "own:"  # before the name of the class
+
+
+def own_name(kind: type) -> str:
+    """ "own:" with the module and the name of a class, as one imports it.
+
+    For a class of the script that runs, the module is the script's name; in a notebook it stays __main__.
+    """
+    module = kind.__module__
+    if module == "__main__":
+        main = sys.modules["__main__"]
+        spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+        module = spec.name if spec else Path(file).stem if file else module
+    return f"{OWN}{module}.{kind.__qualname__}"
+
+
+def is_own(name: str) -> bool:
+    """Whether a setting names an object that Python handed over."""
+    return name.startswith(OWN)
+
+
+def without_module(name: str) -> str:
+    """The class's own name: own:nets.vit.TinyViT -> TinyViT."""
+    return name.rpartition(".")[2]
