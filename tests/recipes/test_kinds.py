@@ -229,7 +229,10 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
             "allow_outside": NO_BOOL,
         },
     ),
-    twofold.load: ({"path": "x"}, {"path": NO_PATH, "hardware": NO_HARDWARE}),
+    twofold.load: (
+        {"path": "x"},
+        {"path": NO_PATH, "device": NO_TEXT, "precision": NO_TEXT, "hardware": NO_HARDWARE},
+    ),
     load_head: ({"path": "x"}, {"path": NO_PATH, "hardware": NO_HARDWARE}),
     transfer_settings: (
         {"protocols": "knn", "seeds": 1, "epochs": None},
