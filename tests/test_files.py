@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,7 @@ def test_the_sample_has_the_permissions_of_the_umask(tmp_path: Path) -> None:
 _FULL = """
 import resource, sys
 from pathlib import Path
+from typing import Any
 from twofold.files import append_text, write_atomically
 
 folder = Path(sys.argv[1])
@@ -204,3 +206,46 @@ def test_names_that_are_no_utf8_are_kept(tmp_path: Path) -> None:
     assert build_report(run.folder).exists()
     write_quarantine(run, [{"path": name, "reason": "x"}])
     assert json.loads(run.quarantine.read_text(encoding="utf-8"))["path"] == name
+
+
+def refuse(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP])
+def test_where_nothing_is_renamed_a_file_is_written_at_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(_path: Path, _target: Path) -> None:
+        raise refuse(number)
+
+    monkeypatch.setattr(Path, "replace", refused)
+    monkeypatch.setattr(os, "fsync", lambda _handle: (_ for _ in ()).throw(refuse(errno.ENOSYS)))
+    for content in (b"first", b"second"):
+        files.write_atomically(tmp_path / "a.json", content)
+        assert (tmp_path / "a.json").read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_rename_that_fails_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_path: Path, _target: Path) -> None:
+        raise refuse(errno.EACCES if os.name != "nt" else errno.EIO)
+
+    monkeypatch.setattr(Path, "replace", refused)
+    with pytest.raises(OSError, match=r"a\.json"):
+        files.write_atomically(tmp_path / "a.json", b"first")
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_nothing_is_appended_a_file_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, opened = tmp_path / "rows", Path.open
+
+    def no_append(one: Path, mode: str = "r", **options: Any) -> Any:
+        if mode == "a" and one.exists():
+            raise refuse(errno.EPERM)
+        return opened(one, mode, **options)
+
+    monkeypatch.setattr(Path, "open", no_append)
+    for row in ("one\n", "two\n", "ä\n"):
+        files.append_text(path, row)
+    assert path.read_text(encoding="utf-8") == "one\ntwo\nä\n"

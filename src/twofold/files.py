@@ -18,24 +18,33 @@ from filelock import FileLock, Timeout
 from twofold.errors import TwofoldError
 
 _WAIT_S = 2.0 if os.name == "nt" else 0.0  # Windows replaces no file that somebody has open at that moment
-_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+_NOT_OFFERED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # by some mounted buckets
+_NO_SYNC = (errno.EINVAL, errno.EBADF, *_NOT_OFFERED)
+_NO_APPEND = (errno.EINVAL, errno.EPERM, *_NOT_OFFERED)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` by `content`; a kill at any moment leaves the old file or the new one, never a part of it.
 
-    A new file gets the permissions of the umask, a replaced one keeps those it had. Raises OSError with the name `path`
-    where it cannot be written, on a full disk for example; the old file is then as it was.
+    Where the file system renames nothing (some mounted buckets), it is written at its place instead. A new file gets
+    the permissions of the umask, a replaced one keeps those it had. Raises OSError with the name `path` where it cannot
+    be written, on a full disk for example; the old file is then as it was.
     """
     temporary = unused_name(path.parent, f".{path.name}.", ".tmp")
     try:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file.fileno())
         with suppress(OSError):  # there was none, or the file system keeps no permissions
             temporary.chmod(stat.S_IMODE(path.stat().st_mode))
-        _replace(temporary, path)
+        try:
+            _replace(temporary, path)
+        except OSError as error:
+            if error.errno not in _NOT_OFFERED:
+                raise
+            path.write_bytes(content)
+            temporary.unlink()
         sync_folder(path.parent)
     except BaseException as error:
         with suppress(OSError):
@@ -46,12 +55,18 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Add `text` to the end of a file, all of it or nothing. Raises OSError with the name `path` where that fails."""
+    """Add `text` to the end of a file, all of it or nothing. Raises OSError with the name `path` where that fails.
+
+    Where the file system appends nothing (some mounted buckets), the file is written anew.
+    """
     size = path.stat().st_size if path.exists() else 0
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
+        if error.errno in _NO_APPEND:
+            write_atomically(path, (path.read_bytes() if size else b"")[:size] + text.encode())
+            return
         with suppress(OSError):
             os.truncate(path, size)
         error.filename = str(path)
@@ -75,18 +90,23 @@ def sync_folder(folder: Path) -> None:
     except PermissionError:
         return
     try:
+        _sync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync(handle: int) -> None:
+    try:
         os.fsync(handle)
     except OSError as error:
         if error.errno not in _NO_SYNC:
             raise
-    finally:
-        os.close(handle)
 
 
 def sync_file(path: Path) -> None:
     """Make the content of a file survive a power cut."""
     with path.open("r+b") as file:
-        os.fsync(file.fileno())
+        _sync(file.fileno())
 
 
 def unused_name(folder: Path, prefix: str, suffix: str = "") -> Path:
@@ -138,7 +158,7 @@ def _replace(temporary: Path, path: Path) -> None:
             return
 
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+_NO_LOCKS = (errno.ENOLCK, *_NOT_OFFERED)
 
 
 class Claim(Enum):

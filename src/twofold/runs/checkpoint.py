@@ -6,11 +6,15 @@ matches its name.
 
 On a disk that has become full the older of the two makes room for the new one. Where not even that is enough, the run
 goes on and tries again at its next checkpoint.
+
+Where the folder is a mounted bucket, checkpoints are written to a local one and copied in the background; a run goes on
+from whichever whole one is newest.
 """
 
 import errno
 import hashlib
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ import torch
 
 from twofold.console import say
 from twofold.files import write_atomically
+from twofold.runs.background_copy import BackgroundCopy
 
 _NAME = re.compile(r"step-(\d{9})-([0-9a-f]{16})\.pt")
 _KEPT = 2
@@ -26,33 +31,64 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Saver:
-    """Writes the checkpoints of a run. One that cannot be written is said, and does not end the run.
+    """Writes the checkpoints of a run, to `local` first where that is given. One that cannot be written, or copied, is
+    said, and does not end the run.
 
     `error` is what went wrong with the last one, or None.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, local: Path | None = None) -> None:
+        self._folder, self._first = folder, local or folder
+        self._copies = BackgroundCopy(folder) if local else None
+        self._copies_fail = False
         self.error: OSError | None = None
+        if self._copies and (kept := _checkpoints(self._first)) and not (folder / kept[0].name).exists():
+            self._copy(kept[0])  # a copy that failed before this process began
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write `state` as the checkpoint of `step`, if that is possible."""
         before, self.error = self.error, None
         try:
-            save_checkpoint(self._folder, step, state)
+            path = save_checkpoint(self._first, step, state)
         except OSError as error:
             self.error = error
             if before is None:  # once for any number of failures in a row
                 say(f"Warning: {self.describe()}. The run goes on and tries again at its next checkpoint.")
-        if before is not None and self.error is None:
+            return
+        if before is not None:
             say(f"Checkpoints can be written again: that of step {step:,} is.")
+        if self._copies:
+            self._tell_of_copies(self._copies.error)
+            self._copy(path)
+
+    def finish(self) -> None:
+        """Wait until the last one is copied. `error` says afterwards whether it is, or was written at all."""
+        if self._copies:
+            self._copies.finish()
+            self.error = self.error or self._copies.error
 
     def describe(self) -> str:
         """What could not be written, why, and what is left."""
         assert self.error is not None
-        kept = _checkpoints(self._folder)
+        kept = _checkpoints(self._first)
         left = f"that of step {_step(kept[0]):,} is kept" if kept else "there is no earlier one"
-        return f"the checkpoint '{self.error.filename}' cannot be written ({self.error.strerror}); {left}"
+        where = f" in '{self._first}'" if self._copies and kept else ""
+        return f"the checkpoint '{self.error.filename}' cannot be written ({self.error.strerror}); {left}{where}"
+
+    def _copy(self, path: Path) -> None:
+        assert self._copies is not None
+        self._copies.put(path, lambda: _keep_newest(self._folder))
+
+    def _tell_of_copies(self, error: OSError | None) -> None:
+        """Once for any number of failures in a row."""
+        if error and not self._copies_fail:
+            say(
+                f"Warning: the checkpoint '{error.filename}' cannot be copied ({error.strerror}); it is kept in "
+                f"'{self._first}'. The run goes on and copies its next checkpoint."
+            )
+        if not error and self._copies_fail:
+            say("Checkpoints can be copied again.")
+        self._copies_fail = error is not None
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
@@ -76,14 +112,23 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
         for old in kept[1:]:
             old.unlink()
         write_atomically(path, content)
-    for old in _checkpoints(folder)[_KEPT:]:
-        old.unlink()
+    _keep_newest(folder)
     return path
 
 
-def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The newest whole checkpoint in `folder`, or None. A damaged one is passed over."""
-    for path in _checkpoints(folder):
+def local_folder(through: Path, run: Path, record: dict[str, Any]) -> Path:
+    """Where below `through` the checkpoints of a run lie: a name for its folder, its recipe and the time of its start.
+
+    So a new run in the folder of one that was removed does not take that one for its own.
+    """
+    about = [str(run.resolve()), record["started"], record["recipe"]]
+    return through / f"{run.name}-{_checksum(json.dumps(about, sort_keys=True).encode())}"
+
+
+def load_checkpoint(*folders: Path) -> dict[str, Any] | None:
+    """The newest whole checkpoint in these folders, or None. A damaged one is passed over."""
+    found = [path for folder in folders for path in _checkpoints(folder)]
+    for path in sorted(found, key=_step, reverse=True):
         content = _read(path)
         if content is not None:
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -104,6 +149,11 @@ def _step(path: Path) -> int:
     match = _NAME.fullmatch(path.name)
     assert match is not None
     return int(match.group(1))
+
+
+def _keep_newest(folder: Path) -> None:
+    for old in _checkpoints(folder)[_KEPT:]:
+        old.unlink(missing_ok=True)
 
 
 def _checkpoints(folder: Path) -> list[Path]:
