@@ -23,7 +23,7 @@ from twofold.hardware.allocator import keep_freed_memory
 from twofold.hardware.device import Hardware, resolve_hardware
 from twofold.recipes.named.cifar10_resnet18 import RECIPE
 from twofold.recipes.recipe import Recipe
-from twofold.training.step import TrainState, build_state, train_step
+from twofold.training.step import StepSetup, TrainState, build_state, train_step
 
 CHUNK = 128
 SIZES = (256, 1024, 4096, 8192)
@@ -41,18 +41,9 @@ def pictures(n: int) -> ImageBatch:
 
 
 def seconds(state: TrainState, recipe: Recipe, hardware: Hardware, batch: ImageBatch, chunk: int) -> float:
+    setup = StepSetup.of(recipe, hardware, World(), World().share(len(batch.images), chunk))
     start = time.perf_counter()
-    result = train_step(
-        state,
-        batch,
-        lr=0.1,
-        views=recipe.views,
-        loss=recipe.loss,
-        seed=0,
-        hardware=hardware,
-        world=World(),
-        share=World().share(len(batch.images), chunk),
-    )
+    result = train_step(state, batch, setup, lr=0.1)
     assert result["loss"].isfinite()
     return time.perf_counter() - start
 

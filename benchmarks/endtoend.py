@@ -27,7 +27,7 @@ from twofold.hardware.device import resolve_hardware
 from twofold.recipes.recipe import Recipe
 from twofold.speed.step_profile import profile_steps
 from twofold.speed.sweep import flops_per_view, matrix_flops
-from twofold.training.step import build_state, train_step
+from twofold.training.step import StepSetup, build_state, train_step
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "ResNet-18, small stem, 32 px": {"encoder": "resnet18", "stem": "small", "size_px": 32, "batch_size": 128},
@@ -63,20 +63,10 @@ def ours(recipe: Recipe, images: ImageSet) -> Callable[[], object]:
     state, share = build_state(recipe, hardware, peak=0.06, world=world), world.share(recipe.schedule.batch_size, None)
     rows, size = images.rows("train"), recipe.schedule.batch_size
     batches = iter(Loader(images, rows, batch_size=size, seed=0, last_step=10**6))
+    setup = StepSetup.of(recipe, hardware, world, share)
 
     def step() -> float:
-        result = train_step(
-            state,
-            next(batches),
-            lr=0.06,
-            views=recipe.views,
-            loss=recipe.loss,
-            seed=0,
-            hardware=hardware,
-            world=world,
-            share=share,
-        )
-        return result["loss"].item()
+        return train_step(state, next(batches), setup, lr=0.06)["loss"].item()
 
     return step
 

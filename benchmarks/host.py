@@ -17,7 +17,7 @@ from twofold.distributed import World
 from twofold.hardware.device import Hardware
 from twofold.recipes.recipe import Recipe, ScheduleRecipe
 from twofold.training.graph import GraphedStep
-from twofold.training.step import build_state
+from twofold.training.step import StepSetup, build_state
 
 BATCH, SIDE, STEPS, ROUNDS = 512, 32, 100, 7
 
@@ -49,7 +49,8 @@ def _step(policy: str) -> tuple[GraphedStep, ImageBatch]:
     def nothing(_work: object, _device: object) -> tuple[object, torch.Tensor]:
         return lambda: None, torch.zeros(3)
 
-    step = GraphedStep(nothing, state, recipe, hardware, world, world.share(BATCH, None), record=nothing)
+    setup = StepSetup.of(recipe, hardware, world, world.share(BATCH, None))
+    step = GraphedStep(nothing, state, setup, record=nothing)
     return step, ImageBatch(images, torch.full((BATCH, 2), SIDE))
 
 

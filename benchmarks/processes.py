@@ -22,7 +22,7 @@ from twofold.distributed.process import RENDEZVOUS
 from twofold.hardware.allocator import keep_freed_memory
 from twofold.hardware.device import resolve_hardware
 from twofold.recipes.named.cifar10_laptop import RECIPE
-from twofold.training.step import build_state, train_step
+from twofold.training.step import StepSetup, build_state, train_step
 
 BATCH, STEPS = 256, 30
 
@@ -37,21 +37,12 @@ def work() -> None:
         share = world.share(BATCH)
         batch = ImageBatch(images[share.positions], torch.full((len(share.positions), 2), 32))
         state = build_state(recipe, hardware, peak=0.1, world=world)
+        setup = StepSetup.of(recipe, hardware, world, share)
         for line in sys.stdin:
             taken = []
             for _ in range(int(line)):
                 start = time.perf_counter()
-                train_step(
-                    state,
-                    batch,
-                    lr=0.1,
-                    views=recipe.views,
-                    loss=recipe.loss,
-                    seed=0,
-                    hardware=hardware,
-                    world=world,
-                    share=share,
-                )["loss"].item()
+                train_step(state, batch, setup, lr=0.1)["loss"].item()
                 taken.append(time.perf_counter() - start)
             if world.is_first:
                 print(statistics.median(taken), flush=True)

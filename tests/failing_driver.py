@@ -22,7 +22,7 @@ from twofold.distributed import Alone, World, open_world
 from twofold.distributed.process import RENDEZVOUS
 from twofold.errors import DivergedError, TwofoldError
 from twofold.runs import checkpoint
-from twofold.training import loop
+from twofold.training import loop, start
 from twofold.training.loop import pretrain
 
 PATIENCE_S = 60
@@ -74,7 +74,7 @@ def put_in(place: str, error: BaseException) -> list[Any]:
     elif place == "save_checkpoint":
         checkpoint.save_checkpoint = broken
     else:
-        setattr(loop, place, broken)
+        setattr(start if place == "write_json" else loop, place, broken)
     return []
 
 

@@ -30,7 +30,7 @@ from twofold.training.chunks import forward_chunks
 from twofold.training.loop import pretrain
 from twofold.training.monitoring import build_look
 from twofold.training.progress import ProgressLine
-from twofold.training.step import TrainState, build_state, make_views, train_step
+from twofold.training.step import StepSetup, TrainState, build_state, make_views, train_step
 from twofold.views import build_policy, center_view, one_view, sample_rows, sample_views, two_views
 from twofold.views.ops import geometry
 
@@ -243,20 +243,9 @@ def trained(
     state = build_state(recipe, hardware, peak=0.05, world=world)
     if dropout:
         state.model.encoder.layer1.append(nn.Dropout(0.3))
-    share, losses = world.share(N, recipe.schedule.chunk), []
-    for _ in range(steps):
-        found = train_step(
-            state,
-            pictures(),
-            lr=0.05,
-            views=recipe.views,
-            loss=recipe.loss,
-            seed=7,
-            hardware=hardware,
-            world=world,
-            share=share,
-        )
-        losses.append(found["loss"].item())
+    seeded = recipe.with_settings(seed=7)
+    setup = StepSetup.of(seeded, hardware, world, world.share(N, recipe.schedule.chunk))
+    losses = [train_step(state, pictures(), setup, lr=0.05)["loss"].item() for _ in range(steps)]
     return state, losses
 
 
@@ -362,26 +351,13 @@ def test_a_step_waits_for_nothing(gpu: Device, settings: dict[str, Any], chunks:
     recipe = SMALL.with_settings(**{"policy": "simclr", **settings}, chunk=count // chunks)
     world, hardware = World(), on(CUDA)
     state = build_state(recipe, hardware, peak=0.05, world=world)
-    share, batch = world.share(count, recipe.schedule.chunk), pictures(count)
+    setup = StepSetup.of(recipe, hardware, world, world.share(count, recipe.schedule.chunk))
+    batch = pictures(count)
     batch = ImageBatch(batch.images.pin_memory(), batch.sizes)
-
-    def step() -> None:
-        train_step(
-            state,
-            batch,
-            lr=0.05,
-            views=recipe.views,
-            loss=recipe.loss,
-            seed=7,
-            hardware=hardware,
-            world=world,
-            share=share,
-        )
-
-    step()
+    train_step(state, batch, setup, lr=0.05)
     gpu.waits.clear()
     gpu.launches.clear()
-    step()
+    train_step(state, batch, setup, lr=0.05)
     assert not gpu.waits
     launches = sum(count for line, count in gpu.launches.items() if line.startswith("views/"))
     assert 40 < launches / (1 if chunks == 1 else 2 * chunks) <= VIEWS_OF_A_STEP

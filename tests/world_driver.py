@@ -26,7 +26,7 @@ from twofold.losses import build as choosing
 from twofold.losses import nt_xent
 from twofold.recipes.recipe import LossRecipe, Op, ViewsRecipe
 from twofold.training import step
-from twofold.training.step import TrainState, build_state, train_step
+from twofold.training.step import StepSetup, TrainState, build_state, train_step
 
 BATCH, LR = 24, 0.1
 STEPS, TO_LEARN = 8, 19  # that groups are compared over, and that one process takes to learn
@@ -98,19 +98,11 @@ def take(
     state = build_state(RECIPE, hardware, peak=LR, world=world)
     if double:
         state.model.double().register_forward_pre_hook(to_double)
+    views = EXACT if double else RECIPE.views
+    setup = StepSetup(views=views, loss=LOSSES[loss], seed=0, hardware=hardware, world=world, share=share)
     results = []
     for _ in range(steps):
-        result = train_step(
-            state,
-            batch,
-            lr=LR,
-            views=EXACT if double else RECIPE.views,
-            loss=LOSSES[loss],
-            seed=0,
-            hardware=hardware,
-            world=world,
-            share=share,
-        )
+        result = train_step(state, batch, setup, lr=LR)
         results.append({name: float(value) for name, value in result.items()})
     return state, results
 

@@ -14,7 +14,7 @@ from twofold.hardware.device import Hardware
 from twofold.recipes.recipe import Recipe, ScheduleRecipe
 from twofold.training.averages import Window
 from twofold.training.graph import build_step
-from twofold.training.step import build_state, make_views, train_step
+from twofold.training.step import StepSetup, build_state, make_views, train_step
 from twofold.views import Draw, build_policy, sample_views
 
 SMALL: dict[str, Any] = {"encoder": "resnet10", "width": 0.25, "stem": "small", "policy": "small", "optimizer": "sgd"}
@@ -76,7 +76,7 @@ class Trainer:
         self.recipe, self.hardware, self.world = recipe, hardware, world or World()
         self.share = self.world.share(recipe.schedule.batch_size, recipe.schedule.chunk)
         self.state = build_state(recipe, hardware, peak=0.1, world=self.world)
-        self._step = build_step(train_step, self.state, recipe, hardware, self.world, self.share)
+        self._step = build_step(train_step, self.state, StepSetup.of(recipe, hardware, self.world, self.share))
 
     def step(self, batch: ImageBatch, lr: float = 1e-3) -> dict[str, Tensor]:
         """One step; `batch` holds this process' images."""

@@ -237,9 +237,9 @@ class Talking(World):
         object.__setattr__(self, "said", said)
         object.__setattr__(self, "first", first)
 
-    def from_first(self, work: Callable[[], Any]) -> Any:
+    def from_first(self, work: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         if self.first:  # type: ignore[attr-defined]
-            self.said.append(work())  # type: ignore[attr-defined]
+            self.said.append(work(*arguments, **options))  # type: ignore[attr-defined]
             return self.said[-1]  # type: ignore[attr-defined]
         return self.said.pop(0)  # type: ignore[attr-defined]
 

@@ -13,11 +13,13 @@ import torch
 
 from pictures import write_pictures
 from small_recipe import SMALL
+from twofold.distributed import World
 from twofold.errors import TwofoldError
 from twofold.hardware import device
 from twofold.recipes.recipe import HardwareRecipe, Recipe
 from twofold.runs.run_directory import Run
-from twofold.training import continuing, loop
+from twofold.training import agreement, continuing, loop
+from twofold.training.agreement import agreed_hardware
 from twofold.training.continuing import continued_hardware
 from twofold.training.loop import pretrain
 from twofold.versions import versions
@@ -98,7 +100,7 @@ def resume(data: Path, tmp_path: Path) -> Resume:
 def stop_at(monkeypatch: pytest.MonkeyPatch, last: int, resume: Resume) -> Run:
     """Interrupt a run after `last` steps, as Ctrl-C does, and return it."""
     folder: list[Run] = []
-    step, opened = loop.train_step, loop.open_run
+    step, opened = loop.train_step, agreement.open_run
 
     def step_and_stop(state: Any, *arguments: Any, **options: Any) -> Any:
         result = step(state, *arguments, **options)
@@ -108,7 +110,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, last: int, resume: Resume) -> Run:
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "train_step", step_and_stop)
-        patch.setattr(loop, "open_run", lambda out: folder.append(Run(out)) or opened(out))
+        patch.setattr(agreement, "open_run", lambda out: folder.append(Run(out)) or opened(out))
         with pytest.raises(KeyboardInterrupt):
             resume()
     return folder[0]
@@ -199,9 +201,9 @@ def test_processes_that_came_together_elsewhere_are_told_which_device(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     machine(monkeypatch, gpu=True)
-    world = loop.World(size=2, device=torch.device("cuda"))
+    world = World(size=2, device=torch.device("cuda"))
     with pytest.raises(
         TwofoldError, match=r"2 processes came together for cuda, but 'run' is trained on cpu\. Give --device cpu"
     ):
-        loop._resolve(Run("run"), begun("cpu", "fp32"), Recipe(), world)
+        agreed_hardware(Run("run"), begun("cpu", "fp32"), Recipe(), world)
     assert continuing.continued_hardware(Run("run"), begun("cpu", "fp32"), HardwareRecipe()).device.type == "cpu"

@@ -20,7 +20,7 @@ from twofold.hardware.device import Hardware
 from twofold.recipes.recipe import Recipe
 from twofold.training import graph
 from twofold.training.graph import GraphedStep, build_step
-from twofold.training.step import NEVER, TrainState, build_state, load_state_dict, state_dict, train_step
+from twofold.training.step import NEVER, StepSetup, TrainState, build_state, load_state_dict, state_dict, train_step
 from twofold.views.ops import geometry
 
 N = 12
@@ -41,10 +41,9 @@ def same_views(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def step_of(state: TrainState, recipe: Recipe, *, as_graph: bool, record: Any = tape.record) -> Callable[..., Any]:
-    world = World()
-    share = world.share(N, None)
-    queued = build_step(train_step, state, recipe, CPU, world, share)
-    return GraphedStep(queued, state, recipe, CPU, world, share, record=record) if as_graph else queued
+    setup = StepSetup.of(recipe, CPU, World(), World().share(N, None))
+    queued = build_step(train_step, state, setup)
+    return GraphedStep(queued, state, setup, record=record) if as_graph else queued
 
 
 def began(recipe: Recipe, *, dropout: bool = False) -> TrainState:
@@ -372,7 +371,7 @@ def test_the_end_of_a_broken_recording_does_not_hide_what_broke_it(
 def test_where_a_graph_is_recorded(compiled: bool, chunk: int | None, is_graph: bool) -> None:
     hardware, world = Hardware(torch.device("cpu"), "fp32", compiled=compiled), World()
     recipe = RECIPES["sgd"].with_settings(chunk=chunk)
-    step = build_step(train_step, began(recipe), recipe, hardware, world, world.share(N, chunk))
+    step = build_step(train_step, began(recipe), StepSetup.of(recipe, hardware, world, world.share(N, chunk)))
     assert isinstance(step, GraphedStep) is is_graph
     assert isinstance(step, partial) is not is_graph
 

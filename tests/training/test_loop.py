@@ -213,7 +213,7 @@ class Virtual:
 
     def __init__(self, patch: pytest.MonkeyPatch, *, step_s: float, read_s: float, look_s: float) -> None:
         self.now, self.look_s, self.trained_s = 0.0, look_s, 0.0
-        read, step, train = ImageSet.read, loop.train_step, loop._train
+        read, step, train = ImageSet.read, loop.train_step, loop.train
         clock = SimpleNamespace(monotonic=lambda: self.now, perf_counter=lambda: self.now)
         for module in (loader, step_time, loop, progress, averages):
             patch.setattr(module, "time", clock)
@@ -234,7 +234,7 @@ class Virtual:
         patch.setattr(ImageSet, "read", slow_read)
         for module in (step_time, loop):
             patch.setattr(module, "train_step", slow_step)
-        patch.setattr(loop, "_train", timed_train)
+        patch.setattr(loop, "train", timed_train)
         patch.setattr(loader, "ThreadPoolExecutor", lambda *_, **__: contextlib.nullcontext(Reader(self)))
 
     def monitor(self, *_: Any) -> Any:

@@ -1,5 +1,7 @@
 """A training step with loss_factor = 2 is that of the official code: LARS on the sum of two means."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ from twofold.models import Encoder
 from twofold.models.simclr import SimCLR
 from twofold.optim import build_optimizer
 from twofold.recipes.recipe import LossRecipe, OptimRecipe, Recipe
-from twofold.training.step import NEVER, TrainState, make_views, train_step
+from twofold.training.step import NEVER, StepSetup, TrainState, make_views, train_step
 from twofold.views import build_policy, sample_views
 
 N, RATES, TEMPERATURE = 8, (0.5, 2.0, 2.0, 1.0), 0.2
@@ -82,22 +84,17 @@ def official_steps(optim: OptimRecipe, rates: tuple[float, ...]) -> dict[str, np
     return {name: w.detach().numpy() for name, w in model.named_parameters()}
 
 
+def setup_of(factor: float) -> StepSetup:
+    recipe = replace(RECIPE, loss=LossRecipe(temperature=TEMPERATURE, loss_factor=factor))
+    return StepSetup.of(recipe, HARDWARE, World(), World().share(N, None))
+
+
 def own_steps(optim: OptimRecipe, rates: tuple[float, ...], factor: float) -> dict[str, np.ndarray]:
     model = build_model()
     state = TrainState(model, build_optimizer(model, optim, lr=rates[0]), torch.tensor(NEVER))
-    world = World()
+    setup = setup_of(factor)
     for lr in rates:
-        train_step(
-            state,
-            build_batch(),
-            lr=lr,
-            views=RECIPE.views,
-            loss=LossRecipe(temperature=TEMPERATURE, loss_factor=factor),
-            seed=0,
-            hardware=HARDWARE,
-            world=world,
-            share=world.share(N, None),
-        )
+        train_step(state, build_batch(), setup, lr=lr)
     return {name: w.detach().numpy() for name, w in state.model.named_parameters()}
 
 
@@ -136,11 +133,9 @@ def test_the_oracle_is_twice_the_mean() -> None:
 
 def test_what_is_logged_is_the_mean_whatever_the_factor() -> None:
     def logged(factor: float) -> float:
-        model, world = build_model(), World()
+        model = build_model()
         state = TrainState(model, build_optimizer(model, OptimRecipe(), lr=0.1), torch.tensor(NEVER))
-        loss = LossRecipe(temperature=TEMPERATURE, loss_factor=factor)
-        options = {"views": RECIPE.views, "loss": loss, "seed": 0, "hardware": HARDWARE, "world": world}
-        return float(train_step(state, build_batch(), lr=0.1, share=world.share(N, None), **options)["loss"])  # type: ignore[arg-type]
+        return float(train_step(state, build_batch(), setup_of(factor), lr=0.1)["loss"])
 
     assert logged(1.0) == logged(2.0)
 

@@ -29,4 +29,4 @@ class Alone:
 
     def tell(self) -> None:
         """Raises in all processes what was kept; see `Outcome.open`."""
-        self._world.from_first(lambda: self._outcome.open(self._world.rank))
+        self._world.from_first(self._outcome.open, self._world.rank)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 import torch.distributed.nn.functional  # before any group: imported later, its default arguments hold that for ever
@@ -27,6 +28,7 @@ from twofold.distributed.rendezvous import agree_on_name
 from twofold.distributed.shared_memory import Mailbox, can_share, new_mailbox, open_mailbox
 from twofold.errors import TwofoldError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -130,27 +132,27 @@ class World:
             return number
         return int(self.stack(torch.tensor([number], device=self.device)).amax())
 
-    def from_first(self, work: Callable[[], T]) -> T:
-        """Do `work` in the first process and hand its result, or its error, to all: see `Outcome.open`."""
-        own = attempt(work, rank=0) if self.is_first else Outcome[T]()
+    def from_first(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Call `work` in the first process and hand its result, or its error, to all: see `Outcome.open`."""
+        own = attempt(partial(work, *arguments, **options), rank=0) if self.is_first else Outcome[T]()
         if self.size == 1:
             return own.open(self.rank)
         box: list[Any] = [own.travels() if self.is_first else None]
         distributed.broadcast_object_list(box, src=0)
         return (own if self.is_first else box[0]).open(self.rank)
 
-    def only_first(self, work: Callable[[], T]) -> T | None:
-        """Do `work` in the first process, which keeps the result; None elsewhere. Its error is raised in all."""
+    def only_first(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T | None:
+        """Call `work` in the first process, which keeps the result; None elsewhere. Its error is raised in all."""
         results: list[T] = []
-        self.from_first(lambda: results.append(work()))
+        self.from_first(lambda: results.append(work(*arguments, **options)))
         return results[0] if results else None
 
-    def in_turn(self, work: Callable[[], T]) -> T:
-        """Do `work` in every process, after the first one of the machine is done; an error of one is raised in all."""
+    def in_turn(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Call `work` in every process, after the machine's first one is done; an error of one is raised in all."""
         own = Outcome[T]()
         for now in (True, False):
             if (self.local_rank == 0) is now:
-                own = attempt(work, rank=self.rank)
+                own = attempt(partial(work, *arguments, **options), rank=self.rank)
             for outcome in self._exchange(own.without_value().travels()):
                 (own if outcome.rank == self.rank else outcome).open(self.rank)
         return own.open(self.rank)
@@ -263,7 +265,7 @@ def _with_mailbox(world: World, stack: ExitStack) -> World:
     """The same world with shared memory for its messages, where all its processes can have it."""
     if world.device.type != "cpu" or local_size(0) != world.size or not can_share(world.size):
         return world
-    path = world.from_first(lambda: new_mailbox(world.size))
+    path = world.from_first(new_mailbox, world.size)
     if path is None:
         return world
     try:

@@ -46,7 +46,7 @@ def pretrain(
             chosen = recipe.with_settings(**settings)
         else:
             chosen = world.in_turn(
-                lambda: resolve_recipe(name, data, cache=cache, allow_outside=allow_outside, settings=settings)
+                resolve_recipe, name, data, cache=cache, allow_outside=allow_outside, settings=settings
             )
         run = run_pretraining(
             data,

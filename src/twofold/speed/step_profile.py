@@ -21,7 +21,7 @@ from twofold.hardware.randomness import forked_random
 from twofold.recipes.recipe import Recipe
 from twofold.speed.step_time import warm_up
 from twofold.training.graph import is_recorded
-from twofold.training.step import TrainState, build_state, train_step
+from twofold.training.step import StepSetup, TrainState, build_state, train_step
 
 PARTS = ("data wait", "views", "forward", "loss", "backward", "optimizer", "rest")
 _MEANING = {
@@ -106,21 +106,11 @@ def profile_steps(
     state, rows = build_state(recipe, hardware, peak=_TRIAL_LR, world=world), images.rows("train")
     clock, own = _Clock(state, hardware.device), share.positions.numpy()
     size, seed = recipe.schedule.batch_size, recipe.schedule.seed
+    setup = StepSetup.of(recipe, hardware, world, share)
 
     def step(batch: ImageBatch) -> None:
         clock.start()
-        result = train_step(
-            state,
-            batch,
-            lr=_TRIAL_LR,
-            views=recipe.views,
-            loss=recipe.loss,
-            seed=recipe.schedule.seed,
-            hardware=hardware,
-            world=world,
-            share=share,
-        )
-        result["loss"].item()
+        train_step(state, batch, setup, lr=_TRIAL_LR)["loss"].item()
         clock.mark("rest")
 
     taken: list[dict[str, float]] = []
@@ -149,7 +139,7 @@ def profile_steps(
         step_s=median(totals),
         parts_s={part: median(one[part] for one in taken) for part in PARTS},
         peak_bytes=peak_bytes,
-        trained_as_graph=is_recorded(hardware, world, share),
+        trained_as_graph=is_recorded(setup),
     )
 
 

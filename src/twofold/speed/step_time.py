@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from statistics import median
 
 import torch
@@ -21,7 +20,7 @@ from twofold.hardware.randomness import forked_random
 from twofold.recipes.recipe import Recipe
 from twofold.training.graph import build_step
 from twofold.training.monitoring import Monitor, build_look
-from twofold.training.step import build_state, train_step
+from twofold.training.step import StepSetup, build_state, train_step
 
 _TRIAL_LR = 1e-9
 _ALIKE = 1.25  # two steps agree where the longer takes at most so many times the shorter
@@ -49,7 +48,7 @@ def measure_step_s(
     """
     state = build_state(recipe, hardware, peak=_TRIAL_LR, world=world)
 
-    train = build_step(train_step, state, recipe, hardware, world, share)
+    train = build_step(train_step, state, StepSetup.of(recipe, hardware, world, share))
 
     def step(one: ImageBatch) -> Tensor:
         return train(one, lr=_TRIAL_LR)["loss"]
@@ -58,9 +57,9 @@ def measure_step_s(
         warm_up(lambda: step(batch).item(), world, seconds=seconds)
         reader = _Paced(step, source)
         few = [reader.pace_s(1) for _ in range(_FEWEST)]
-        in_block = world.from_first(lambda: min(_MOST_IN_BLOCK, int(seconds / median(few) / _BLOCKS)))
+        in_block = world.from_first(min, _MOST_IN_BLOCK, int(seconds / median(few) / _BLOCKS))
         paces = [reader.pace_s(in_block) for _ in range(_BLOCKS)] if in_block else few
-    return world.from_first(lambda: median(paces))
+    return world.from_first(median, paces)
 
 
 def warm_up(step: Callable[[], object], world: World, *, seconds: float) -> None:
@@ -75,7 +74,7 @@ def warm_up(step: Callable[[], object], world: World, *, seconds: float) -> None
         agreed = max(taken[-2:]) <= _ALIKE * min(taken[-2:])
         falling = taken[-1] * _ALIKE < taken[-2]
         late = len(taken) >= _FEWEST and sum(taken[1:]) > seconds and not falling
-        enough = world.from_first(partial(bool, agreed or late))
+        enough = world.from_first(bool, agreed or late)
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -135,7 +134,7 @@ def choose_chunk(recipe: Recipe, hardware: Hardware, world: World, batch: ImageB
         return_freed_memory()  # what the smaller chunks left in pieces
         share = world.share(min(2 * chunk, whole), chunk)
         with forked_random(hardware.device), PeakMemory(hardware.device) as peak:
-            step = build_step(train_step, state, recipe, hardware, world, share)
+            step = build_step(train_step, state, StepSetup.of(recipe, hardware, world, share))
             step(batch.part(slice(0, len(share.positions))), lr=_TRIAL_LR)
         taken = world.highest(peak.bytes + rest)
         slope = (taken - smaller[1]) / (chunk - smaller[0])

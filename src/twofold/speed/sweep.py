@@ -20,7 +20,7 @@ from twofold.recipes.recipe import Recipe
 from twofold.speed.step_profile import GRAPH_NOTE, profile_steps
 from twofold.speed.trials import Bench, Failure, Trial, trial_line
 from twofold.training.graph import is_recorded
-from twofold.training.step import build_state
+from twofold.training.step import StepSetup, build_state
 
 T = TypeVar("T")
 
@@ -50,7 +50,8 @@ def bench_encoders(
         raise TwofoldError(f"the data hold {count} training pictures, but a benchmark needs at least 8. Give more.")
     rate = matrix_flops(hardware)
     say(f"A matrix product in {hardware.precision}: {rate / 1e9:,.0f} GFLOP/s")
-    if is_recorded(hardware, World(), World().share(sizes[0], recipe.schedule.chunk)):
+    alone = World()
+    if is_recorded(StepSetup.of(recipe, hardware, alone, alone.share(sizes[0], recipe.schedule.chunk))):
         say(GRAPH_NOTE.replace("this step", "a step"))
     encoders = list(_encoders(recipe))
     tried: list[Trial | Failure] = []

@@ -13,12 +13,11 @@ from torch import Tensor
 
 from twofold.console import say
 from twofold.data import ImageBatch
-from twofold.distributed import Share, World
 from twofold.errors import is_out_of_memory
 from twofold.hardware.device import Hardware
 from twofold.hardware.randomness import seed_random
-from twofold.recipes.recipe import Recipe, ViewsRecipe
-from twofold.training.step import TrainState, learn, make_views
+from twofold.recipes.recipe import ViewsRecipe
+from twofold.training.step import StepSetup, TrainState, learn, make_views
 from twofold.views import Draw, build_policy, sample_views
 from twofold.views.ops.geometry import ready
 from twofold.views.packed import Packed, pack
@@ -30,36 +29,18 @@ Record = Callable[[Callable[[], Tensor], torch.device], tuple[Callable[[], objec
 _WARM_UP = 3  # what is allocated, chosen or compiled on first use must be there before the recording
 
 
-def build_step(
-    train: Callable[..., dict[str, Tensor]],
-    state: TrainState,
-    recipe: Recipe,
-    hardware: Hardware,
-    world: World,
-    share: Share,
-) -> Step:
-    """The step `train` (`train_step`) of a recipe: queued by the host operation by operation, or one CUDA graph.
+def build_step(train: Callable[..., dict[str, Tensor]], state: TrainState, setup: StepSetup) -> Step:
+    """The step `train` (`train_step`) of a setup: queued by the host operation by operation, or one CUDA graph.
 
     A graph is recorded where the recipe compiles on a GPU, for one process whose batch goes through the model at once.
     """
-    queued = partial(
-        train,
-        state,
-        views=recipe.views,
-        loss=recipe.loss,
-        seed=recipe.schedule.seed,
-        hardware=hardware,
-        world=world,
-        share=share,
-    )
-    if is_recorded(hardware, world, share):
-        return GraphedStep(queued, state, recipe, hardware, world, share)
-    return queued
+    queued = partial(train, state, setup=setup)
+    return GraphedStep(queued, state, setup) if is_recorded(setup) else queued
 
 
-def is_recorded(hardware: Hardware, world: World, share: Share) -> bool:
+def is_recorded(setup: StepSetup) -> bool:
     """Whether training starts each step as one CUDA graph."""
-    return hardware.compiled and world.size == 1 and len(share.chunks) == 1
+    return setup.hardware.compiled and setup.world.size == 1 and len(setup.share.chunks) == 1
 
 
 class GraphedStep:
@@ -70,21 +51,11 @@ class GraphedStep:
     are queued: a graph holds one shape, and another one for each canvas would hold the memory of a step once more.
     """
 
-    def __init__(
-        self,
-        queued: Step,
-        state: TrainState,
-        recipe: Recipe,
-        hardware: Hardware,
-        world: World,
-        share: Share,
-        *,
-        record: Record | None = None,
-    ) -> None:
-        self._state, self._recipe, self._hardware = state, recipe, hardware
-        self._world, self._share, self._queued = world, share, queued
+    def __init__(self, queued: Step, state: TrainState, setup: StepSetup, *, record: Record | None = None) -> None:
+        self._queued, self._state, self._setup = queued, state, setup
+        self._device = setup.hardware.device
         self._record = record or record_graph
-        self._policy = build_policy(recipe.views)
+        self._policy = build_policy(setup.views)
         self._input: _Images | _Views | None = None  # of what is recorded
         self._recorded: tuple[Callable[[], object], Tensor] | None = None
         self._cannot = False
@@ -93,8 +64,8 @@ class GraphedStep:
     def __call__(self, batch: ImageBatch, *, lr: float) -> dict[str, Tensor]:
         if self._cannot:
             return self._queued(batch, lr=lr)
-        state, seed = self._state, self._recipe.schedule.seed
-        draws = sample_views(self._policy, self._share.batch_size, seed=seed, step=state.step)
+        state, setup = self._state, self._setup
+        draws = sample_views(self._policy, setup.share.batch_size, seed=setup.seed, step=state.step)
         if self._input is None or not self._input.fits(batch):
             self._begin(batch, draws)
         if self._input is None or self._recorded is None:
@@ -102,7 +73,7 @@ class GraphedStep:
         self._input.put(batch, draws)
         self._lr.fill_(lr)
         self._step.fill_(state.step)
-        seed_random(self._hardware.device, seed, state.step, self._world.rank, 0)
+        seed_random(self._device, setup.seed, state.step, setup.world.rank, 0)
         replay, found = self._recorded
         replay()
         state.step += 1
@@ -111,12 +82,12 @@ class GraphedStep:
 
     def _begin(self, batch: ImageBatch, draws: Sequence[Draw]) -> None:
         """Record a step on this batch; the state is afterwards what it was."""
-        device = self._hardware.device
+        device, setup = self._device, self._setup
         mixed = self._input is not None or not batch.is_filled()
         self._input = self._recorded = None  # what an earlier recording holds is free again
         self._lr = torch.zeros((), device=device)
         self._step = torch.zeros((), dtype=torch.int64, device=device)
-        self._input = (_Views if mixed else _Images)(batch, draws, self._recipe.views, self._hardware)
+        self._input = (_Views if mixed else _Images)(batch, draws, setup.views, setup.hardware)
         before = _Kept(self._state)
         try:
             self._recorded = self._record(self._work, device)
@@ -134,19 +105,9 @@ class GraphedStep:
     def _work(self) -> Tensor:
         """All of a step that is recorded."""
         assert self._input is not None
-        before = _host_random(self._hardware.device)
-        found = learn(
-            self._state,
-            self._input.make_x,
-            lr=self._lr,
-            step=self._step,
-            loss=self._recipe.loss,
-            key=None,
-            hardware=self._hardware,
-            world=self._world,
-            share=self._share,
-        )
-        self._host_drew = _host_random(self._hardware.device) != before
+        before = _host_random(self._device)
+        found = learn(self._state, self._input.make_x, self._setup, lr=self._lr, step=self._step, key=None)
+        self._host_drew = _host_random(self._device) != before
         return torch.stack([found["loss"], found["contrast_accuracy"], found["contrast_entropy"]])
 
 

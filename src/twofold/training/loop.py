@@ -1,54 +1,55 @@
-"""A pretraining run: from pictures and a recipe to an encoder in a run directory."""
+"""A pretraining run: from images and a recipe to an encoder in a run directory."""
 
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from twofold.console import console, say
-from twofold.data import ImageSet, Loader
+from twofold.data import ImageSet
 from twofold.data.for_training import open_for_training
-from twofold.distributed import Alone, World, open_world
-from twofold.errors import DivergedError, NotFiniteError, TwofoldError, enough_memory
-from twofold.files import write_json
-from twofold.hardware.device import Hardware, resolve_hardware
+from twofold.distributed import Alone, open_world
+from twofold.errors import DivergedError, NotFiniteError, TwofoldError
 from twofold.hardware.randomness import forked_random
 from twofold.optim import lr_at
 from twofold.recipes.recipe import Recipe
 from twofold.runs.checkpoint import Saver, load_checkpoint
 from twofold.runs.encoder_file import save_encoder
 from twofold.runs.metrics_log import build_log
-from twofold.runs.run_directory import Run, open_run
-from twofold.speed.step_profile import profile_steps, show_profile
+from twofold.runs.run_directory import Run
+from twofold.training.agreement import (
+    agreed_hardware,
+    begun_with,
+    computing,
+    open_together,
+    require_agreement,
+    require_place,
+    require_room,
+)
 from twofold.training.averages import Window
-from twofold.training.continuing import continued_hardware, note_continuation
+from twofold.training.continuing import note_continuation
 from twofold.training.graph import build_step
-from twofold.training.monitoring import Monitor, build_look, epochs_of
+from twofold.training.monitoring import build_look, epochs_of
 from twofold.training.plan import Plan, require_enough
 from twofold.training.progress import ProgressLine
-from twofold.training.start import begin, begun_with, require_place, require_room, resume_plan, say_found
-from twofold.training.step import (
-    NEVER,
-    TrainState,
-    build_state,
-    load_state_dict,
-    require_encoder,
-    state_dict,
-    train_step,
+from twofold.training.start import (
+    BuildMonitor,
+    RunSetup,
+    begin,
+    build_monitors,
+    profile_first,
+    restored,
+    resume_plan,
+    say_found,
 )
+from twofold.training.step import NEVER, StepSetup, TrainState, require_encoder, state_dict, train_step
 from twofold.training.stop_signals import stop_signals
-from twofold.versions import versions
-
-BuildMonitor = Callable[[ImageSet, Recipe, Hardware], Monitor | None]
 
 _METRIC_ROWS = 400
-_LESS_MEMORY = "Give --chunk 64 or --memory 8GiB, or a smaller --batch-size, --size-px or --encoder."
 _FAILED = 2**16  # beyond every signal
 
 
@@ -77,108 +78,53 @@ def pretrain(
     """
     if not isinstance(data, ImageSet):
         require_place(data, out)
-    with open_world(recipe.hardware.device) as world, _open_together(out, world) as run, ExitStack() as stack:
+    with ExitStack() as stack:
+        # what all processes agree on: recipe, device, data
+        world = stack.enter_context(open_world(recipe.hardware.device))
         console.quiet = console.quiet or not world.is_first
-        record = world.from_first(lambda: begun_with(run, recipe))
-        hardware = world.in_turn(lambda: _resolve(run, record, recipe, world))
-        stack.enter_context(hardware.arithmetic())
-        if recipe.hardware.compile:
-            torch.compiler.reset()  # after another run in this process it would compile for any size, or not at all
-        stack.enter_context(enough_memory(_work(recipe), _LESS_MEMORY))
-        world.in_turn(lambda: require_encoder(recipe))
-        world.from_first(lambda: require_room(run, recipe))
-        how: dict[str, bool] = {"allow_outside": allow_outside, "show_progress": world.is_first}
-        images = world.in_turn(lambda: open_for_training(recipe, data, cache, **how))
-        found = {"precision": hardware.precision, "pictures": images.fingerprint, "profile": profile}
-        world.require_same({**recipe.settings(), **found, **{name: versions()[name] for name in ("twofold", "torch")}})
+        run = stack.enter_context(open_together(out, world))
+        begun = world.from_first(begun_with, run, recipe)
+        hardware = world.in_turn(agreed_hardware, run, begun, recipe, world)
+        stack.enter_context(computing(recipe, hardware))
+        world.in_turn(require_encoder, recipe)
+        world.from_first(require_room, run, recipe)
+        images = world.in_turn(
+            open_for_training, recipe, data, cache, allow_outside=allow_outside, show_progress=world.is_first
+        )
+        require_agreement(world, recipe, hardware, images, profile=profile)
         say_found(images, len(images.rows("train")))
-        world.in_turn(lambda: require_enough(images, recipe.schedule.batch_size))
-        world.in_turn(lambda: world.share(recipe.schedule.batch_size, recipe.schedule.chunk))
-        built: list[Monitor] = []
-        world.from_first(lambda: built.extend(filter(None, (build(images, recipe, hardware) for build in monitors))))
-        plan = resume_plan(run, record, images) if record else begin(run, recipe, hardware, images, world, built)
+        world.in_turn(require_enough, images, recipe.schedule.batch_size)
+        world.in_turn(world.share, recipe.schedule.batch_size, recipe.schedule.chunk)
+        watched = world.only_first(build_monitors, monitors, images, recipe, hardware) or []
+        setup = RunSetup(run=run, recipe=recipe, hardware=hardware, world=world, images=images, monitors=watched)
+
+        plan = resume_plan(run, begun, images) if begun else begin(setup)
         if profile:
-            _profile(run, recipe, hardware, images, world, chunk=plan.chunk, steps=profile)
-        state, window = build_state(recipe, hardware, peak=plan.peak, world=world), Window()
-        if saved := world.from_first(lambda: load_checkpoint(run.checkpoints)):
-            load_state_dict(state, saved)
-            window.load_state_dict(saved["window"])
-            say(f"Continuing at step {state.step:,} of {plan.steps:,}.")
-        if record and state.step < plan.steps:
-            world.from_first(lambda: note_continuation(run, record, hardware, step=state.step, processes=world.size))
+            profile_first(setup, plan, steps=profile)
+
+        state, window = restored(setup, plan)
+        if begun and state.step < plan.steps:
+            world.from_first(note_continuation, run, begun, hardware, step=state.step, processes=world.size)
         if state.step < plan.steps:
             with forked_random(hardware.device):
-                _train(run, state, window, recipe, plan, hardware, images, built, world)
-        world.from_first(lambda: save_encoder(run.encoder, state.model.encoder, recipe))
+                train(setup, plan, state, window)
+        world.from_first(save_encoder, run.encoder, state.model.encoder, recipe)
     return run
 
 
-def _resolve(run: Run, record: dict[str, Any] | None, recipe: Recipe, world: World) -> Hardware:
-    """The hardware of a new run, or that of one that was begun. Raises TwofoldError where it cannot be had."""
-    hardware = continued_hardware(run, record, recipe.hardware) if record else resolve_hardware(recipe.hardware)
-    kind = hardware.device.type
-    if world.size > 1 and "cuda" in (kind, world.device.type) and kind != world.device.type:
-        raise TwofoldError(
-            f"the {world.size} processes came together for {world.device.type}, but '{run.folder}' is trained on "
-            f"{kind}. Give --device {kind}."
-        )
-    return hardware
-
-
-def _work(recipe: Recipe) -> str:
-    schedule, encoder = recipe.schedule, recipe.encoder.encoder
-    chunks = f" in chunks of {schedule.chunk:,}" if schedule.chunk else ""
-    return f"training {encoder} on {schedule.batch_size:,} images of {recipe.views.size_px} px a step{chunks}"
-
-
-def _profile(
-    run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, world: World, *, chunk: int | None, steps: int
-) -> None:
-    share = world.share(recipe.schedule.batch_size, chunk)
-    found = profile_steps(recipe, hardware, images, world=world, share=share, steps=steps)
-    show_profile(found)
-    world.from_first(lambda: write_json(run.profile, found.to_dict()))
-
-
-@contextmanager
-def _open_together(out: str | Path, world: World) -> Iterator[Run]:
-    """The run directory; the first process alone writes to it."""
-    with ExitStack() as stack:
-        world.from_first(lambda: stack.enter_context(open_run(out)).folder)
-        yield Run(out)
-
-
-def _train(
-    run: Run,
-    state: TrainState,
-    window: Window,
-    recipe: Recipe,
-    plan: Plan,
-    hardware: Hardware,
-    images: ImageSet,
-    monitors: Sequence[Monitor],
-    world: World,
-) -> None:
-    """The loop: a step, and beside it logging, looks and checkpoints, none of which touches the weights."""
-    log = world.only_first(lambda: build_log(run, state.step)) or _log_nothing
+def train(setup: RunSetup, plan: Plan, state: TrainState, window: Window) -> None:
+    """The loop: a step, and next to it logging, looks and checkpoints, none of which touches the weights."""
+    run, recipe, hardware, world, images = setup.run, setup.recipe, setup.hardware, setup.world, setup.images
+    log = world.only_first(build_log, run, state.step) or _log_nothing
     alone = Alone(world)
-    share = world.share(recipe.schedule.batch_size, plan.chunk)
+    share = setup.share(plan.chunk)
     schedule, log_every = recipe.schedule, max(1, plan.steps // _METRIC_ROWS)
     look_every = max(1, math.ceil(plan.steps * recipe.monitor.monitor_share))
-    look = world.only_first(lambda: build_look(log, recipe, hardware, images, monitors)) or _look_at_nothing
+    look = world.only_first(build_look, log, recipe, hardware, images, setup.monitors) or _look_at_nothing
     if state.step == 0:
-        world.from_first(lambda: _look(look, run, state))
-    loader = Loader(
-        images,
-        images.rows("train"),
-        batch_size=schedule.batch_size,
-        seed=schedule.seed,
-        first_step=state.step,
-        last_step=plan.steps,
-        positions=share.positions.numpy(),
-        pinned=hardware.device.type == "cuda",
-    )
-    step = build_step(train_step, state, recipe, hardware, world, share)
+        world.from_first(_look, look, run, state)
+    loader = setup.loader(share, first_step=state.step, last_step=plan.steps)
+    step = build_step(train_step, state, StepSetup.of(recipe, hardware, world, share))
     saved_s, text, saver = time.monotonic(), "", Saver(run.checkpoints)
     with stop_signals() as stopped, ProgressLine(plan.steps, state.step) as line:
         for batch in loader:
@@ -194,7 +140,7 @@ def _train(
                 text = _progress_text(row)
             if state.step % look_every == 0 or last:
                 _require_finite(run, state)
-                world.from_first(lambda: _look(look, run, state))
+                world.from_first(_look, look, run, state)
             late = time.monotonic() - saved_s > recipe.monitor.checkpoint_minutes * 60
             # in one message: whether the first has failed, a signal, and whether to save
             news = world.highest(_FAILED if alone.failed else 2 * (stopped() or 0) + late)
@@ -203,7 +149,7 @@ def _train(
             number, due = news // 2, last or news > 0
             if due:
                 _require_finite(run, state)  # in all processes, which have the same weights, or in none
-                world.from_first(partial(_save, saver, state, window, last=last))
+                world.from_first(_save, saver, state, window, last=last)
             saved_s = time.monotonic() if due else saved_s
             line.update(state.step, text)
             if number and not last:

@@ -1,65 +1,69 @@
-"""The start of a run: say what was found and decided, write it down."""
+"""The start of a run: say what was read and decided, write it down, and take up where an earlier process stopped."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from twofold.console import duration, say, show_settings
 from twofold.data import ImageSet, Loader, rows_of_step
-from twofold.distributed import World
-from twofold.errors import TwofoldError
-from twofold.files import write_atomically
+from twofold.distributed import Share, World
+from twofold.files import write_atomically, write_json
 from twofold.hardware.device import Hardware
 from twofold.recipes.recipe import Recipe
-from twofold.runs.run_directory import Run, require_same_pictures, require_same_settings, write_quarantine, write_recipe
-from twofold.runs.space import require_space
+from twofold.runs.checkpoint import load_checkpoint
+from twofold.runs.run_directory import Run, require_same_pictures, write_quarantine, write_recipe
 from twofold.runs.view_sheet import SHEET_PAIRS, view_sheet
+from twofold.speed.step_profile import profile_steps, show_profile
 from twofold.speed.step_time import MOST_BATCHES, choose_chunk, measure_look_s, measure_step_s
+from twofold.training.averages import Window
 from twofold.training.monitoring import Monitor
 from twofold.training.plan import Plan, make_plan, most_looks
-from twofold.training.step import build_state, make_views
+from twofold.training.step import TrainState, build_state, load_state_dict, make_views
 from twofold.versions import versions
 from twofold.views import build_policy, sample_views, take_rows
 
 _SHORTEST_S, _LONGEST_S, _SHARE_OF_TIME = 0.2, 6.0, 0.05  # of measuring a step; the share is that of --minutes
 
-_MOMENTS = {"lars": 1, "sgd": 1, "adamw": 2}  # that an optimizer keeps for each weight
+
+BuildMonitor = Callable[[ImageSet, Recipe, Hardware], Monitor | None]
 
 
-def require_place(data: str | Path, out: str | Path) -> None:
-    """Refuse an `out` inside the folder of pictures, where the run's own pictures would be trained on."""
-    if Path(data).is_dir() and Path(out).resolve().is_relative_to(Path(data).resolve()):
-        raise TwofoldError(
-            f"--out '{out}' lies inside the data '{data}', but a run writes pictures of its own. "
-            "Choose a folder outside."
+@dataclass(frozen=True, kw_only=True)
+class RunSetup:
+    """All that stays the same from the first step of a run to the last, but for its plan."""
+
+    run: Run
+    recipe: Recipe
+    hardware: Hardware
+    world: World
+    images: ImageSet
+    monitors: Sequence[Monitor]  # of the first process; elsewhere empty
+
+    def share(self, chunk: int | None) -> Share:
+        """This process' share of each batch, in chunks of `chunk` images of the whole batch."""
+        return self.world.share(self.recipe.schedule.batch_size, chunk)
+
+    def loader(self, share: Share, *, first_step: int = 0, last_step: int) -> Loader:
+        """This process' images of the steps from `first_step` to `last_step` (without it)."""
+        schedule = self.recipe.schedule
+        return Loader(
+            self.images,
+            self.images.rows("train"),
+            batch_size=schedule.batch_size,
+            seed=schedule.seed,
+            first_step=first_step,
+            last_step=last_step,
+            positions=share.positions.numpy(),
+            pinned=self.hardware.device.type == "cuda",
         )
 
 
-def require_room(run: Run, recipe: Recipe) -> None:
-    """Raises TwofoldError where the disk has no room for two checkpoints of the recipe's model and for its encoder."""
-    plain = recipe.with_settings(compile=False)
-    state = build_state(plain, Hardware(torch.device("cpu"), "fp32"), peak=1.0, world=World())
-    weights, encoder = (_bytes(module.state_dict().values()) for module in (state.model, state.model.encoder))
-    moments = _MOMENTS[recipe.optim.optimizer] * _bytes(state.model.parameters())
-    require_space(run, checkpoint=weights + moments, encoder=encoder)
-
-
-def _bytes(tensors: Iterable[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def begun_with(run: Run, recipe: Recipe) -> dict[str, Any] | None:
-    """The record of a run that was begun before, or None. Raises TwofoldError where a setting changed."""
-    if not run.recipe.exists():
-        return None
-    record = run.read_recipe()
-    require_same_settings(run, record, recipe)
-    return record
+def build_monitors(
+    builders: Sequence[BuildMonitor], images: ImageSet, recipe: Recipe, hardware: Hardware
+) -> list[Monitor]:
+    """Those that these images allow."""
+    return [monitor for build in builders if (monitor := build(images, recipe, hardware))]
 
 
 def resume_plan(run: Run, record: dict[str, Any], images: ImageSet) -> Plan:
@@ -68,31 +72,22 @@ def resume_plan(run: Run, record: dict[str, Any], images: ImageSet) -> Plan:
     return Plan(**record["plan"], derived=record["derived"])
 
 
-def begin(
-    run: Run, recipe: Recipe, hardware: Hardware, images: ImageSet, world: World, monitors: Sequence[Monitor]
-) -> Plan:
-    """Measure a step in all processes; in the first, print what was found and decided, write recipe.json, views.png."""
+def begin(setup: RunSetup) -> Plan:
+    """Measure a step in all processes; in the first, print what was decided, write recipe.json and views.png."""
+    recipe, hardware, world, images = setup.recipe, setup.hardware, setup.world, setup.images
     rows, schedule = images.rows("train"), recipe.schedule
-    own = world.share(schedule.batch_size, schedule.chunk)
+    own = setup.share(schedule.chunk)
     batch = images.read(rows_of_step(rows, schedule.batch_size, schedule.seed, 0)[own.positions.numpy()])
     chunk = schedule.chunk
     if recipe.hardware.memory_bytes is not None:
         chunk = choose_chunk(recipe, hardware, world, batch, memory=recipe.hardware.memory_bytes)
-    share = world.share(schedule.batch_size, chunk)
-    batches = Loader(
-        images,
-        rows,
-        batch_size=schedule.batch_size,
-        seed=schedule.seed,
-        last_step=MOST_BATCHES,
-        positions=share.positions.numpy(),
-        pinned=hardware.device.type == "cuda",
-    )
+    share = setup.share(chunk)
+    batches = setup.loader(share, last_step=MOST_BATCHES)
     seconds = _measured_s(schedule.minutes)
     step_s = measure_step_s(recipe, hardware, world, share, batch, batches, seconds=seconds)
     look_s = 0.0
     if schedule.minutes is not None:
-        look_s = world.from_first(lambda: measure_look_s(recipe, hardware, images, monitors))
+        look_s = world.from_first(measure_look_s, recipe, hardware, images, setup.monitors)
     plan = make_plan(
         recipe,
         images=len(rows),
@@ -102,7 +97,7 @@ def begin(
         chunk=chunk,
         device=hardware.device,
     )
-    world.from_first(lambda: _write_down(run, recipe, hardware, images, plan, step_s, look_s, world.size))
+    world.from_first(_write_down, setup, plan, step_s, look_s)
     return plan
 
 
@@ -113,16 +108,8 @@ def _measured_s(minutes: float | None) -> float:
     return min(_LONGEST_S, max(_SHORTEST_S, _SHARE_OF_TIME * minutes * 60))
 
 
-def _write_down(
-    run: Run,
-    recipe: Recipe,
-    hardware: Hardware,
-    images: ImageSet,
-    plan: Plan,
-    step_s: float,
-    look_s: float,
-    processes: int,
-) -> None:
+def _write_down(setup: RunSetup, plan: Plan, step_s: float, look_s: float) -> None:
+    run, recipe, hardware, images = setup.run, setup.recipe, setup.hardware, setup.images
     settings = {name: value for name, value in recipe.settings().items() if value is not None}
     show_settings(f"\nRecipe {recipe.name}", settings)
     show_settings("\nHardware", dict(hardware.describe()))
@@ -133,7 +120,7 @@ def _write_down(
     say("")
     write_atomically(run.views, _first_views(recipe, hardware, images))
     write_quarantine(run, [{"path": q.path, "reason": q.reason} for q in images.quarantine])
-    write_recipe(run, _record(recipe, plan, hardware, images, processes))
+    write_recipe(run, _record(recipe, plan, hardware, images, setup.world.size))
 
 
 def _first_views(recipe: Recipe, hardware: Hardware, images: ImageSet) -> bytes:
@@ -144,6 +131,25 @@ def _first_views(recipe: Recipe, hardware: Hardware, images: ImageSet) -> bytes:
     draws = take_rows(sample_views(build_policy(recipe.views), size, seed=seed, step=0), shown)
     plain = replace(hardware, compiled=False)  # compiling for so few takes longer than it saves
     return view_sheet(make_views(batch, draws, recipe.views, plain))
+
+
+def profile_first(setup: RunSetup, plan: Plan, *, steps: int) -> None:
+    """Take `steps` steps on other weights, print where their time goes and keep it in profile.json."""
+    recipe, hardware, world = setup.recipe, setup.hardware, setup.world
+    profile = profile_steps(recipe, hardware, setup.images, world=world, share=setup.share(plan.chunk), steps=steps)
+    show_profile(profile)
+    world.from_first(write_json, setup.run.profile, profile.to_dict())
+
+
+def restored(setup: RunSetup, plan: Plan) -> tuple[TrainState, Window]:
+    """The state of the run's checkpoint, or a new one from the recipe's seed; and the open row of measurements."""
+    state = build_state(setup.recipe, setup.hardware, peak=plan.peak, world=setup.world)
+    window = Window()
+    if saved := setup.world.from_first(load_checkpoint, setup.run.checkpoints):
+        load_state_dict(state, saved)
+        window.load_state_dict(saved["window"])
+        say(f"Continuing at step {state.step:,} of {plan.steps:,}.")
+    return state, window
 
 
 def say_found(images: ImageSet, rows: int) -> None:

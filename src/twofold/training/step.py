@@ -38,48 +38,52 @@ class TrainState:
     elapsed_s: float = 0.0
 
 
-def train_step(
-    state: TrainState,
-    batch: ImageBatch,
-    *,
-    lr: float,
-    views: ViewsRecipe,
-    loss: LossRecipe,
-    seed: int,
-    hardware: Hardware,
-    world: World,
-    share: Share,
-) -> dict[str, Tensor]:
+@dataclass(frozen=True, kw_only=True)
+class StepSetup:
+    """All that stays the same from step to step."""
+
+    views: ViewsRecipe
+    loss: LossRecipe
+    seed: int
+    hardware: Hardware
+    world: World
+    share: Share
+
+    @classmethod
+    def of(cls, recipe: Recipe, hardware: Hardware, world: World, share: Share) -> "StepSetup":
+        """What a step takes from a recipe, and where it is computed."""
+        views, loss, seed = recipe.views, recipe.loss, recipe.schedule.seed
+        return cls(views=views, loss=loss, seed=seed, hardware=hardware, world=world, share=share)
+
+
+def train_step(state: TrainState, batch: ImageBatch, setup: StepSetup, *, lr: float) -> dict[str, Tensor]:
     """One step of Algorithm 1 (paper, section 2.2): n images -> 2n views -> h -> z -> loss -> new weights."""
-    draws = take_rows(sample_views(build_policy(views), share.batch_size, seed=seed, step=state.step), share.positions)
+    policy, share = build_policy(setup.views), setup.share
+    draws = take_rows(sample_views(policy, share.batch_size, seed=setup.seed, step=state.step), share.positions)
 
     def make_x(part: slice) -> Tensor:  # (2m, c, s, s) for m of this process' n images: all a, then all b
-        return make_views(batch.part(part), take_rows(draws, part), views, hardware)
+        return make_views(batch.part(part), take_rows(draws, part), setup.views, setup.hardware)
 
-    key = (seed, state.step, world.rank)  # of dropout, if there is any
-    found = learn(
-        state, make_x, lr=lr, step=state.step, loss=loss, key=key, hardware=hardware, world=world, share=share
-    )
+    key = (setup.seed, state.step, setup.world.rank)  # of dropout, if there is any
+    measured = learn(state, make_x, setup, lr=lr, step=state.step, key=key)
     state.step += 1
-    return found
+    return measured
 
 
 def learn(
     state: TrainState,
     make_x: Callable[[slice], Tensor],
+    setup: StepSetup,
     *,
     lr: float | Tensor,
     step: int | Tensor,
-    loss: LossRecipe,
     key: Sequence[int] | None,
-    hardware: Hardware,
-    world: World,
-    share: Share,
 ) -> dict[str, Tensor]:
     """The part of a step that computes: what lies on the device stays in its place, so that a graph can hold it."""
+    loss, world, share = setup.loss, setup.world, setup.share
 
     def make_z(part: slice) -> Tensor:
-        with hardware.autocast():
+        with setup.hardware.autocast():
             return state.model(make_x(part))[1]  # (2m, p): both views in one pass: batch norm cannot tell them apart
 
     z = forward_chunks(state.model, make_z, share.chunks, key=key)  # (n, 2p): both views of an image side by side
