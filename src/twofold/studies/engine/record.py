@@ -5,9 +5,10 @@ from typing import Any
 
 from twofold.data import ImageSet
 from twofold.hardware.device import Hardware
+from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import judge
 from twofold.studies.engine.folder import StudyFolder
-from twofold.studies.engine.grid import find, known_cells, planned_cells
+from twofold.studies.engine.grid import find
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 from twofold.studies.show.places import panel_record
@@ -17,19 +18,18 @@ from twofold.versions import versions
 def build_record(
     study: Study,
     scale: Scale,
-    seeds: int,
     folder: StudyFolder,
     *,
+    cells: list[Cell],
+    planned: int,
     images: ImageSet,
     hardware: Hardware,
     command: str,
     minutes: float | None,
 ) -> dict[str, Any]:
-    """The record of a study whose cells lie in `folder`; "finished" where all that it plans are there."""
-    cells = known_cells(study, scale, seeds, folder)
+    """The record of a study; "finished" where as many of its `cells` lie in `folder` as it plans."""
     done = [record for cell in cells if (record := folder.read(cell))]
     found = find(folder, cells)
-    planned = len(planned_cells(study, scale, seeds, find(folder, cells)))
     return {
         "study": study.name,
         "asks": study.asks,

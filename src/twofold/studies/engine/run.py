@@ -49,17 +49,18 @@ class Work:
         """The cells that follow from what is finished."""
         return known_cells(self.study, self.scale, self.seeds, self.folder)
 
-    def planned(self) -> list[Cell]:
+    def planned(self, known: list[Cell]) -> list[Cell]:
         """As many cells as there will be in the end."""
-        return planned_cells(self.study, self.scale, self.seeds, find(self.folder, self.known()))
+        return planned_cells(self.study, self.scale, self.seeds, find(self.folder, known))
 
-    def record(self, command: str, minutes: float | None) -> dict[str, Any]:
+    def record(self, known: list[Cell], planned: list[Cell], command: str, minutes: float | None) -> dict[str, Any]:
         """Everything so far."""
         return build_record(
             self.study,
             self.scale,
-            self.seeds,
             self.folder,
+            cells=known,
+            planned=len(planned),
             images=self.images,
             hardware=self.hardware,
             command=command,
@@ -159,8 +160,10 @@ def _measure_all(work: Work, command: str, minutes: float | None) -> None:
 
 
 def _record(cell: Cell, values: Values, work: Work, pace: float, command: str, minutes: float | None) -> None:
-    _say_measured(cell, values, work, pace)
-    write_json(work.folder.record, work.record(command, minutes))
+    known = work.known()
+    planned = work.planned(known)
+    _say_measured(cell, values, work, planned, pace)
+    write_json(work.folder.record, work.record(known, planned, command, minutes))
 
 
 def _measure_claimed(cell: Cell, work: Work) -> Values | None:
@@ -196,7 +199,8 @@ def _claimed_together(folder: StudyFolder, cell: Cell, world: World) -> Iterator
 
 
 def _say_plan(work: Work) -> None:
-    study, images, known, cells = work.study, work.images, work.known(), work.planned()
+    study, images, known = work.study, work.images, work.known()
+    cells = work.planned(known)
     finished = [cell for cell in known if work.folder.read(cell)]
     left = [cell for cell in cells if cell not in finished]
     say(f"{study.name}: {study.asks}")
@@ -208,8 +212,7 @@ def _say_plan(work: Work) -> None:
     say(f"Time: about {duration(work.estimate(left))} for one process; others with the same --out take their share\n")
 
 
-def _say_measured(cell: Cell, values: Values, work: Work, pace: float) -> None:
-    cells = work.planned()
+def _say_measured(cell: Cell, values: Values, work: Work, cells: list[Cell], pace: float) -> None:
     left = [one for one in cells if work.folder.read(one) is None]
     text = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
     time_left = duration(pace * work.estimate(left))
@@ -218,7 +221,8 @@ def _say_measured(cell: Cell, values: Values, work: Work, pace: float) -> None:
 
 def _conclude(work: Work, command: str, minutes: float | None, *, plan_only: bool) -> dict[str, Any]:
     """The record, in the folder too unless nothing was measured."""
-    record = work.record(command, minutes)
+    known = work.known()
+    record = work.record(known, work.planned(known), command, minutes)
     if not plan_only:
         _write(work.folder, record)
     return record
