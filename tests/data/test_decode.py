@@ -75,6 +75,14 @@ def test_exif_rotation_is_applied(kind: str, orientation: int, short_px: int | N
         assert np.abs(pixels - shrunk).mean() < 3
 
 
+def test_the_callers_own_image_is_left_as_it_is() -> None:
+    image = Image.fromarray(smooth())
+    image.getexif()[0x0112] = 6
+    assert decode(image, channels=3).shape == (28, 20, 3)
+    assert image.size == (28, 20)
+    assert image.getexif()[0x0112] == 6
+
+
 def test_the_orientations_differ() -> None:
     """Otherwise the test above could pass without turning anything."""
     turned = set()

@@ -45,6 +45,12 @@ def test_the_dense_way_is_taken_on_few_places_alone(monkeypatch: pytest.MonkeyPa
     assert taken == [(1, 1), (1, 2), (2, 1), (2, 2)]
 
 
+def test_a_device_takes_its_own_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution.DenseWeight, "apply", lambda *_: pytest.fail("the dense way was taken"))
+    ours, _ = pair(1)
+    assert ours.to("meta")(torch.empty(1, 5, 2, 2, dtype=torch.float64, device="meta")).shape == (1, 7, 2, 2)
+
+
 def test_a_wrong_part_of_the_kernel_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     right = convolution._parts
     monkeypatch.setattr(convolution, "_parts", lambda *places: right(*places)[::-1])

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from twofold.data.budget import Budget
 from twofold.data.flatten import GAP, UnreadableError, bytes_needed, flatten
@@ -18,15 +18,6 @@ MAX_PIXELS = 178_956_970  # Pillow's own limit; above it a header is taken to li
 _LONG_SIDES = 4  # the long side is at most so many short sides of the store
 _MEMORY = Budget(max(2**30, 2**26 * cores()))  # bytes that all threads decode in: a photograph takes 20 to 200 MB
 _ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def decode(
@@ -50,9 +41,9 @@ def decode(
                 image.draft(None, (int(target[0] * GAP), int(target[1] * GAP)))  # a JPEG can shrink as it decodes
             with _MEMORY.take(bytes_needed(image, size, target)):
                 image.load()
-                turn = _TURNS.get(_orientation(image))
-                image = flatten(image, "L" if channels == 1 else "RGB", target)
-                pixels = np.asarray(image if turn is None else image.transpose(turn))
+                orientation = _orientation(image)
+                flat = flatten(image, "L" if channels == 1 else "RGB", target)
+                pixels = np.asarray(_upright(flat, orientation))
         except (TwofoldError, MemoryError):
             raise
         except Exception as error:  # Pillow's readers raise almost anything for a broken file
@@ -91,6 +82,16 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"the file cannot be opened ({error.strerror})"
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _upright(flat: Image.Image, orientation: int) -> Image.Image:
+    """Turned or mirrored as EXIF's `orientation` asks: after shrinking, when there is little to turn."""
+    if orientation == 1:
+        return flat
+    flat = flat.copy()  # it may be the caller's own image
+    flat.info.clear()
+    flat.getexif()[_ORIENTATION] = orientation
+    return ImageOps.exif_transpose(flat)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -1,7 +1,9 @@
 """Small messages between the processes of one machine, through memory that they share.
 
-A step with global batch norm sends some thirty messages of a few kilobytes. Through sockets each costs about a
-millisecond (docs/notebook.md), through shared memory some microseconds.
+A step with global batch norm sends some thirty messages of a few kilobytes. Through gloo's sockets each costs about a
+millisecond, through shared memory some microseconds. Two processes on two cores had 0.58 of the speed of one process
+with two threads through gloo, and 1.17 through shared memory (2026-11-24, docs/notebook.md; the second figure again in
+benchmarks/RESULTS.md): hence this file, and not gloo alone.
 
 Legend: K processes, n numbers a process.
 """

@@ -1,4 +1,4 @@
-"""A 3x3 convolution that is quick on maps of a few places too.
+"""A 3x3 convolution that is quick on maps of a few places too, on a CPU.
 
 Legend: n images, c and o channels in and out, h x w places in (1 or 2 a side), h2 x w2 places out.
 """
@@ -14,16 +14,17 @@ MOST_SIDE = 2  # places a side up to which every place sees every other through 
 
 
 class Convolution(nn.Conv2d):
-    """`nn.Conv2d` with its weights and results; a 3x3 kernel on at most 2x2 places is one matrix product.
+    """`nn.Conv2d` with its weights and results; on a CPU a 3x3 kernel on at most 2x2 places is one matrix product.
 
     There all places out are sums over all places in, so the convolution is a dense layer whose weights are parts of
-    the kernel. A ResNet-18 with the ImageNet stem at 32 px takes two thirds of the time with it (docs/notebook.md).
+    the kernel. A ResNet-18 with the ImageNet stem at 32 px takes two thirds of the time with it on a CPU.
+    A GPU's own convolution is left alone.
     """
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n o h2 w2"]:
         """The convolution of x."""
         alike = self.kernel_size == (3, 3) and self.padding == (1, 1) and self.stride in ((1, 1), (2, 2))
-        if not alike or max(x.shape[-2:]) > MOST_SIDE:
+        if not alike or max(x.shape[-2:]) > MOST_SIDE or x.device.type != "cpu":
             return super().forward(x)
         h, w = x.shape[-2:]
         stride = self.stride[0]
