@@ -13,6 +13,7 @@ from jaxtyping import Int64
 
 from twofold.data.image_set import ImageSet
 from twofold.data.pixels import ImageBatch
+from twofold.data.resident import ResidentImages
 from twofold.data.splits import permutation
 from twofold.errors import TwofoldError
 
@@ -46,8 +47,10 @@ class Loader:
         last_step: int,
         positions: Int64[np.ndarray, " m"] | None = None,
         pinned: bool = False,
+        resident: ResidentImages | None = None,
     ) -> None:
-        """`positions`: the places in each batch to read; all of them for None. `pinned`: for a CUDA device, whose
+        """`positions`: the places in each batch to read; all of them for None. `resident`: the images of `rows` on a
+        device, where batches are then gathered, and nothing is read. `pinned`: for a CUDA device, whose
         copies then wait for nothing (`ImageBatch.pinned`). There threads also share the pictures of a batch, one for
         every two cores that this process has, eight at most; on a CPU, which needs its cores to compute, one reads.
 
@@ -58,7 +61,7 @@ class Loader:
         self._image_set, self._rows = image_set, rows
         self._batch_size, self._seed = batch_size, seed
         self._steps = range(first_step, last_step)
-        self._pinned = pinned
+        self._pinned, self._resident = pinned, resident
         self._threads = _threads_to_read() if pinned else 1
         self._positions = slice(None) if positions is None else positions
 
@@ -67,6 +70,10 @@ class Loader:
 
     def __iter__(self) -> Iterator[ImageBatch]:
         """One batch after the other; what goes wrong while reading is raised here. The thread ends with the loop."""
+        if self._resident is not None:
+            places = np.arange(len(self._rows))
+            yield from (self._resident.gather(self._own(places, step)) for step in self._steps)
+            return
         waiting: deque[Future[ImageBatch]] = deque()
         with ExitStack() as stack:
             readers = None
@@ -86,8 +93,11 @@ class Loader:
                     future.cancel()
 
     def _read(self, step: int, readers: Executor | None) -> ImageBatch:
-        rows = rows_of_step(self._rows, self._batch_size, self._seed, step)[self._positions]
+        rows = self._own(self._rows, step)
         return self._image_set.read(rows, pinned=True, readers=readers) if self._pinned else self._image_set.read(rows)
+
+    def _own(self, rows: Int64[np.ndarray, " n"], step: int) -> Int64[np.ndarray, " m"]:
+        return rows_of_step(rows, self._batch_size, self._seed, step)[self._positions]
 
     def _wait(self, batch: Future[ImageBatch]) -> ImageBatch:
         start = time.perf_counter()

@@ -8,7 +8,7 @@ import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from twofold.errors import TwofoldError
 
@@ -85,6 +85,8 @@ def _fit(value: Any, kind: Any) -> Any:
         return next((fitted for fitted in fits if fitted is not _UNFIT), _UNFIT)
     if get_origin(kind) is tuple:
         return _fit_tuple(value, get_args(kind))
+    if get_origin(kind) is Literal:
+        return value if isinstance(value, str) and value in get_args(kind) else _UNFIT
     value = _plain(value)
     if kind is os.PathLike:
         path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
@@ -123,6 +125,8 @@ def _words(kind: Any) -> str:
         first, last = get_args(kind)[0], get_args(kind)[-1]
         many = _MANY.get(first, f"objects of the type {first.__name__}")
         return f"a list of {many}" if last is Ellipsis else f"{len(get_args(kind))} {many}"
+    if get_origin(kind) is Literal:
+        return " or ".join(repr(one) for one in get_args(kind))
     if kind is os.PathLike:
         return "a path"
     return _WORDS.get(kind, f"an object of the type {getattr(kind, '__name__', kind)}")
