@@ -462,10 +462,11 @@ def test_every_protocol_gives_the_figures_of_the_host(gpu: Device, images: Image
 # A whole run, interrupted and continued.
 
 
+@pytest.mark.parametrize("resident", [None, False])
 def test_a_run_asks_the_device_twice_for_a_row_of_its_log_and_else_never(
-    gpu: Device, data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gpu: Device, data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resident: bool | None
 ) -> None:
-    """Steps, their pictures and views included: the loader pins what it reads."""
+    """Steps, their images and views included: they lie on the device, or the loader pins what it reads."""
     asked: dict[int, int] = {}
 
     def update(_line: ProgressLine, step: int, text: str) -> None:
@@ -475,7 +476,9 @@ def test_a_run_asks_the_device_twice_for_a_row_of_its_log_and_else_never(
     monkeypatch.setattr(ProgressLine, "update", update)
     monkeypatch.setattr(loop, "_METRIC_ROWS", 3)
     recipe = SMALL.with_settings(device="cuda", optimizer="sgd", epochs=2.0, monitor_share=1.0, checkpoint_minutes=60.0)
+    recipe = recipe.with_settings(resident=resident)
     run = pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
+    assert ("images" in run.read_recipe()["derived"]) is (resident is None)
     steps = run.read_recipe()["steps"]
     rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     logged = {row["step"] for row in rows if "loss" in row} - {steps}
@@ -492,7 +495,9 @@ def test_pictures_from_ordinary_memory_are_seen_to_make_each_step_wait(
 ) -> None:
     monkeypatch.setattr(pixels, "page_locked", lambda shape: torch.zeros(shape, dtype=torch.uint8))
     with pytest.raises(AssertionError, match=": 1, "):
-        test_a_run_asks_the_device_twice_for_a_row_of_its_log_and_else_never(gpu, data, cache, tmp_path, monkeypatch)
+        test_a_run_asks_the_device_twice_for_a_row_of_its_log_and_else_never(
+            gpu, data, cache, tmp_path, monkeypatch, resident=False
+        )
 
 
 def test_all_that_trains_from_a_loader_pins_its_pictures(
@@ -523,6 +528,17 @@ def test_all_that_trains_from_a_loader_pins_its_pictures(
         )
         profile_steps(SMALL, hardware, images, world=world, share=world.share(N), steps=1)
     assert asked == [False, False, True, True]
+
+
+def test_images_on_the_device_train_the_same_encoder_to_the_bit(
+    gpu: Device, data: Path, cache: Path, tmp_path: Path
+) -> None:
+    recipe = SMALL.with_settings(device="cuda", optimizer="sgd", epochs=0.6)
+    exported = []
+    for resident in (True, False):
+        own = recipe.with_settings(resident=resident)
+        exported.append(values(load(pretrain(data, out=tmp_path / str(resident), recipe=own, cache=cache)).encoder))
+    require_alike(exported[0], exported[1], tolerance=0.0)
 
 
 class StopError(Exception):

@@ -40,9 +40,9 @@ def place_images(
 ) -> ResidentImages | None:
     """The images of `rows` on the device, or None where they stay on the host.
 
-    asked: None puts them there where it is a CUDA GPU, they have one size and take less than 40 % of `memory`, the bytes
-    that are free there. True asks for it: raises TwofoldError where they have several sizes, where `device` is no CUDA
-    GPU, and where its memory is not enough.
+    asked: None puts them there where it is a CUDA GPU, they have one size and take less than 40 % of `memory`, the
+    bytes that are free there. True asks for it: raises TwofoldError where they have several sizes,
+    where `device` is no CUDA GPU, and where its memory is not enough.
     """
     sizes = images.pixels.sizes[rows]
     alike = bool((sizes == sizes[:1]).all())

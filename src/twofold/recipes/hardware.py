@@ -31,6 +31,13 @@ class HardwareRecipe:
             "it has none"
         ),
     ] = False
+    resident: Annotated[
+        bool | None,
+        Help(
+            "whether the images of train lie on the GPU, where batches are gathered: the same bits, and the host reads "
+            "nothing (none: where they have one size and take under 40 % of its free memory)"
+        ),
+    ] = None
     memory: Annotated[
         str | None,
         Help("most memory that a process may take, as 4GiB; picks the chunk by measuring (batch norm per chunk)"),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from twofold.console import console
 from twofold.data import ImageBatch, ImageSet, Loader, rows_of_step
+from twofold.data.resident import ResidentImages
 from twofold.distributed import Share, World
 from twofold.hardware.device import Hardware
 from twofold.hardware.peak_memory import PeakMemory
@@ -95,13 +96,14 @@ def profile_steps(
     steps: int,
     seconds: float | None = None,
     measure_memory: bool = False,
+    resident: ResidentImages | None = None,
 ) -> Profile:
     """Profile real training steps on a state of their own, after some that warm up; no weight of a run is touched.
 
     Parts end where a hook is called, and the device is waited for there, so that a GPU's work counts where it was
     asked for. So a step that training starts as one CUDA graph is queued here. Where a batch goes through the model in
     chunks, the loss counts among the views. `seconds` ends it early, after at least three steps (for one process).
-    `measure_memory` takes the peak of a step of its own.
+    `measure_memory` takes the peak of a step of its own. `resident`: the images of train on the device, if there.
     """
     state, rows = build_state(recipe, hardware, peak=_TRIAL_LR, world=world), images.rows("train")
     clock, own = _Clock(state, hardware.device), share.positions.numpy()
@@ -119,8 +121,8 @@ def profile_steps(
     with forked_random(hardware.device):
         warm_up(lambda: step(warm), world, seconds=math.inf if seconds is None else seconds)
         peak_bytes = _peak(hardware, step, warm) if measure_memory else None
-        pinned = hardware.device.type == "cuda"
-        loader = Loader(images, rows, batch_size=size, seed=seed, last_step=steps, positions=own, pinned=pinned)
+        how: dict[str, Any] = {"pinned": hardware.device.type == "cuda", "resident": resident}
+        loader = Loader(images, rows, batch_size=size, seed=seed, last_step=steps, positions=own, **how)
         waited, start = 0.0, time.monotonic()
         begin = start
         with closing(iter(loader)) as batches:  # type: ignore[type-var]  # a generator

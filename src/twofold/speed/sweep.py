@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from twofold.data import ImageSet
+from twofold.data.resident import ResidentImages
 from twofold.distributed import World
 from twofold.errors import TwofoldError, is_out_of_memory
 from twofold.hardware.allocator import return_freed_memory
@@ -20,6 +21,7 @@ from twofold.recipes.recipe import Recipe
 from twofold.speed.step_profile import GRAPH_NOTE, profile_steps
 from twofold.speed.trials import Bench, Failure, Trial, trial_line
 from twofold.training.graph import is_recorded
+from twofold.training.residence import place_train
 from twofold.training.step import StepSetup, build_state
 
 T = TypeVar("T")
@@ -53,7 +55,7 @@ def bench_encoders(
     alone = World()
     if is_recorded(StepSetup.of(recipe, hardware, alone, alone.share(sizes[0], recipe.schedule.chunk))):
         say(GRAPH_NOTE.replace("this step", "a step"))
-    encoders = list(_encoders(recipe))
+    encoders, resident = list(_encoders(recipe)), place_train(images, recipe, hardware)
     tried: list[Trial | Failure] = []
     skipped: list[str] = []
     for place, (encoder, width) in enumerate(encoders):
@@ -70,7 +72,7 @@ def bench_encoders(
                 one: Trial | Failure = flops
             else:
                 own = chosen.with_settings(batch_size=size)
-                one = _or_failure(own, partial(_try, own, hardware, images, flops, rate, seconds / 20))
+                one = _or_failure(own, partial(_try, own, hardware, images, flops, rate, seconds / 20, resident))
             say(trial_line(one))
             tried.append(one)
             if isinstance(one, Failure):
@@ -140,7 +142,15 @@ def _encoders(recipe: Recipe) -> Iterator[tuple[str, float]]:
         yield from (one for one in ENCODERS if one != own)
 
 
-def _try(recipe: Recipe, hardware: Hardware, images: ImageSet, flops: int, rate: float, seconds: float) -> Trial:
+def _try(
+    recipe: Recipe,
+    hardware: Hardware,
+    images: ImageSet,
+    flops: int,
+    rate: float,
+    seconds: float,
+    resident: ResidentImages | None = None,
+) -> Trial:
     return_freed_memory()
     if recipe.hardware.compile:
         torch.compiler.reset()  # for one size, as in training; beyond eight in all torch would compile nothing more
@@ -154,6 +164,7 @@ def _try(recipe: Recipe, hardware: Hardware, images: ImageSet, flops: int, rate:
         steps=1000,
         seconds=seconds,
         measure_memory=PeakMemory.works(hardware.device),
+        resident=resident,
     )
     return Trial(
         encoder=recipe.encoder.encoder,

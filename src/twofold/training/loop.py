@@ -36,6 +36,7 @@ from twofold.training.graph import build_step
 from twofold.training.monitoring import build_look, epochs_of
 from twofold.training.plan import Plan, require_enough
 from twofold.training.progress import ProgressLine
+from twofold.training.residence import place_train
 from twofold.training.start import (
     BuildMonitor,
     RunSetup,
@@ -96,7 +97,15 @@ def pretrain(
         world.in_turn(require_enough, images, recipe.schedule.batch_size)
         world.in_turn(world.share, recipe.schedule.batch_size, recipe.schedule.chunk)
         watched = world.only_first(build_monitors, monitors, images, recipe, hardware) or []
-        setup = RunSetup(run=run, recipe=recipe, hardware=hardware, world=world, images=images, monitors=watched)
+        setup = RunSetup(
+            run=run,
+            recipe=recipe,
+            hardware=hardware,
+            world=world,
+            images=images,
+            resident=world.in_turn(place_train, images, recipe, hardware),
+            monitors=watched,
+        )
 
         plan = resume_plan(run, begun, images) if begun else begin(setup)
         if profile:

@@ -35,6 +35,7 @@ def make_plan(
     *,
     images: int,
     step_s: float,
+    resident_bytes: int = 0,
     look_s: float = 0.0,
     processes: int = 1,
     chunk: int | None = None,
@@ -71,6 +72,7 @@ def make_plan(
             "lr": f"{_lr_formula(recipe)} = {peak:.4g}, cosine to 0",
             **_candidates(recipe.loss, schedule.batch_size),
             **_portions(recipe.loss, schedule.batch_size, chunk, processes, device),
+            **_residence(images, resident_bytes, device),
         },
     )
 
@@ -107,6 +109,12 @@ def _portions(
             f"{processes} x {batch_size // processes:,} images: negatives, gradients and batch norm over all processes"
         )
     return lines
+
+
+def _residence(images: int, taken: int, device: torch.device) -> dict[str, str]:
+    if not taken:
+        return {}
+    return {"images": f"{images:,} on '{device}', where batches are gathered: {taken / 2**20:,.0f} MiB"}
 
 
 def require_enough(images: ImageSet, batch_size: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from twofold.console import duration, say, show_settings
 from twofold.data import ImageSet, Loader, rows_of_step
+from twofold.data.resident import ResidentImages
 from twofold.distributed import Share, World
 from twofold.files import write_atomically, write_json
 from twofold.hardware.device import Hardware
@@ -38,6 +39,7 @@ class RunSetup:
     hardware: Hardware
     world: World
     images: ImageSet
+    resident: ResidentImages | None  # those of train, where they lie on the device
     monitors: Sequence[Monitor]  # of the first process; elsewhere empty
 
     def share(self, chunk: int | None) -> Share:
@@ -56,6 +58,7 @@ class RunSetup:
             last_step=last_step,
             positions=share.positions.numpy(),
             pinned=self.hardware.device.type == "cuda",
+            resident=self.resident,
         )
 
 
@@ -91,6 +94,7 @@ def begin(setup: RunSetup) -> Plan:
     plan = make_plan(
         recipe,
         images=len(rows),
+        resident_bytes=setup.resident.bytes if setup.resident else 0,
         step_s=step_s,
         look_s=look_s,
         processes=world.size,
@@ -136,7 +140,10 @@ def _first_views(recipe: Recipe, hardware: Hardware, images: ImageSet) -> bytes:
 def profile_first(setup: RunSetup, plan: Plan, *, steps: int) -> None:
     """Take `steps` steps on other weights, print where their time goes and keep it in profile.json."""
     recipe, hardware, world = setup.recipe, setup.hardware, setup.world
-    profile = profile_steps(recipe, hardware, setup.images, world=world, share=setup.share(plan.chunk), steps=steps)
+    share = setup.share(plan.chunk)
+    profile = profile_steps(
+        recipe, hardware, setup.images, world=world, share=share, steps=steps, resident=setup.resident
+    )
     show_profile(profile)
     world.from_first(write_json, setup.run.profile, profile.to_dict())
 
