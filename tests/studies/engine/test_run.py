@@ -277,7 +277,7 @@ def test_pictures_without_labels_are_refused(home: Path, tmp_path: Path) -> None
 
 
 def test_the_papers_scale_is_planned_and_takes_a_step(home: Path, tmp_path: Path) -> None:
-    """The same grid, the paper's encoder and batch in the plan; one step of its first cell on small pictures."""
+    """The same grid, the paper's encoder and batch in the plan; one step of its first cell, narrow, on small images."""
     from twofold.data import load_images
     from twofold.distributed import World
     from twofold.hardware.device import resolve_hardware
@@ -288,7 +288,7 @@ def test_the_papers_scale_is_planned_and_takes_a_step(home: Path, tmp_path: Path
 
     planned = study("head", data=home / "data", scale="paper", out=tmp_path / "plan", plan=True, cache=home / "cache")
     assert planned["cells_planned"] == (2 * len(PAPER.z_dims) + 1) * 3
-    settings = {"size_px": 32, "batch_size": 4, "epochs": 4 / 30, "precision": "fp32", "device": "cpu"}
+    settings = {"size_px": 32, "batch_size": 4, "epochs": 4 / 30, "width": 0.25, "precision": "fp32", "device": "cpu"}
     small = PAPER.with_settings(**settings)
     cell = STUDIES["head"].cells(small, 3, Found())[0]
     recipe = small.base.with_settings(**cell.settings, seed=cell.seed)

@@ -42,7 +42,7 @@ def build_estimate(
     costs: dict[tuple[object, ...], int] = {}
 
     def flops(recipe: Recipe) -> int:
-        key = (recipe.encoder, recipe.head, recipe.views.size_px)
+        key = (recipe.encoder, recipe.views.size_px)  # a head adds next to nothing
         if key not in costs:
             costs[key] = flops_per_view(recipe, hardware)
         return costs[key]
