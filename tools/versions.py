@@ -17,27 +17,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PYTHONS = {"oldest": "3.11", "torch211": "3.12", "python313": "3.13"}
-TESTS = [
+TESTS = [  # nothing beside a conftest.py: the oldest jaxtyping refuses it
     *(f"tests/distributed/test_{name}.py" for name in ("batch_norm", "failing", "launcher", "process", "rendezvous")),
-    *(
-        "tests/losses",
-        "tests/optim",
-        "tests/views",
-        "tests/encoders",
-        "tests/models/test_simclr.py",
-        "tests/training/test_chunks.py",
-    ),
-    *("tests/training/test_graph.py", "tests/test_pretend_cuda.py"),
-    *(
-        "tests/training/test_health.py",
-        "tests/training/test_loop.py",
-        "tests/data/sources/test_tables.py",
-        "tests/runtime",
-    ),
-    *(
-        "tests/programs/test_evaluate.py",
-        "tests/cli/test_main.py",
-    ),  # nothing beside a conftest.py: the oldest jaxtyping refuses it
+    *(f"tests/training/test_{name}.py" for name in ("chunks", "graph", "health", "loop")),
+    *(f"tests/{name}" for name in ("losses", "optim", "views", "models", "hardware", "test_pretend_cuda.py")),
+    *("tests/data/sources/test_tables.py", "tests/programs/test_evaluate.py", "tests/cli/test_main.py"),
 ]
 
 
