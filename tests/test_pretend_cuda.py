@@ -25,7 +25,8 @@ from twofold.runs import checkpoint
 from twofold.runs.encoder_file import build_untrained, load
 from twofold.runs.run_directory import Run
 from twofold.speed.step_profile import profile_steps
-from twofold.training import graph, loop
+from twofold.training import graph, loop, start
+from twofold.training import step as training_step
 from twofold.training.chunks import forward_chunks
 from twofold.training.loop import pretrain
 from twofold.training.monitoring import build_look
@@ -244,7 +245,7 @@ def trained(
     if dropout:
         state.model.encoder.layer1.append(nn.Dropout(0.3))
     seeded = recipe.with_settings(seed=7)
-    setup = StepSetup.of(seeded, hardware, world, world.share(N, recipe.schedule.chunk))
+    setup = StepSetup.of(seeded, hardware, world, world.share(N, recipe.schedule.fixed_chunk))
     losses = [train_step(state, pictures(), setup, lr=0.05)["loss"].item() for _ in range(steps)]
     return state, losses
 
@@ -351,7 +352,7 @@ def test_a_step_waits_for_nothing(gpu: Device, settings: dict[str, Any], chunks:
     recipe = SMALL.with_settings(**{"policy": "simclr", **settings}, chunk=count // chunks)
     world, hardware = World(), on(CUDA)
     state = build_state(recipe, hardware, peak=0.05, world=world)
-    setup = StepSetup.of(recipe, hardware, world, world.share(count, recipe.schedule.chunk))
+    setup = StepSetup.of(recipe, hardware, world, world.share(count, recipe.schedule.fixed_chunk))
     batch = pictures(count)
     batch = ImageBatch(batch.images.pin_memory(), batch.sizes)
     train_step(state, batch, setup, lr=0.05)
@@ -539,6 +540,36 @@ def test_images_on_the_device_train_the_same_encoder_to_the_bit(
         own = recipe.with_settings(resident=resident)
         exported.append(values(load(pretrain(data, out=tmp_path / str(resident), recipe=own, cache=cache)).encoder))
     require_alike(exported[0], exported[1], tolerance=0.0)
+
+
+def test_a_chunk_that_is_too_large_is_halved_before_training_and_kept_by_a_continued_run(
+    gpu: Device, data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = training_step.learn
+    chunks: list[int] = []
+
+    def learn(state: TrainState, make_x: Any, setup: Any, **options: Any) -> Any:
+        chunks.append(setup.share.chunks[0].stop)
+        if chunks[-1] > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        return steps(state, make_x, setup, **options)
+
+    monkeypatch.setattr(start, "choose_chunk", lambda *_, **__: N)  # as if it had been measured to fit
+    monkeypatch.setattr(training_step, "learn", learn)
+    recipe = SMALL.with_settings(device="cuda", optimizer="sgd", epochs=0.3, chunk="auto")
+    run = pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
+    assert chunks[:3] == [16, 8, 4]
+    assert set(chunks[2:]) == {4}
+    record = run.read_recipe()
+    assert record["plan"]["chunk"] == 4
+    assert "in 4 chunks of 4" in record["derived"]["chunks"]
+    assert record["recipe"]["schedule"]["chunk"] == "auto"
+    run.encoder.unlink()
+    for path in run.checkpoints.iterdir():
+        path.unlink()
+    chunks.clear()
+    pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
+    assert set(chunks) == {4}, "the run's own, not measured anew"
 
 
 class StopError(Exception):

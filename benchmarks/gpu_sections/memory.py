@@ -10,7 +10,7 @@ from gpu_sections.pictures import batch_of
 from gpu_sections.trainer import Trainer, as_loaded, big_recipe, cifar_recipe, hardware_of
 from twofold.distributed import World
 from twofold.recipes.recipe import Recipe
-from twofold.speed.step_time import choose_chunk
+from twofold.speed.chunk_size import choose_chunk
 
 
 def memory(bench: Bench) -> None:

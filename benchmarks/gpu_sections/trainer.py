@@ -74,7 +74,7 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, hardware: Hardware, world: World | None = None) -> None:
         self.recipe, self.hardware, self.world = recipe, hardware, world or World()
-        self.share = self.world.share(recipe.schedule.batch_size, recipe.schedule.chunk)
+        self.share = self.world.share(recipe.schedule.batch_size, recipe.schedule.fixed_chunk)
         self.state = build_state(recipe, hardware, peak=0.1, world=self.world)
         self._step = build_step(train_step, self.state, StepSetup.of(recipe, hardware, self.world, self.share))
 

@@ -110,6 +110,7 @@ OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain 
     ("runs.foreign_encoders", "channels"),
     ("models", "encoder"),
     ("models.adapters", "size-px"),
+    ("models.heads", "z-dim"),
     ("models.dry_run", "channels"),
     ("models.dry_run", "eval-size-px"),
     ("models.dry_run", "size-px"),
@@ -118,6 +119,7 @@ OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain 
     ("models.resnet", "width"),
     # training it, which they do not; schedules are made for as many steps as there are
     ("data.loader", "batch-size"),
+    ("data.resident", "resident"),
     ("training.health", "base-lr"),
     ("optim.schedules", "warmup-fraction"),
     ("report.headline", "base-lr"),
@@ -281,7 +283,7 @@ WHERE = {  # command, what fails in it, what the error says
     "measuring": ("pretrain data --out OUT", "twofold.speed.step_time.train_step", "--memory 8GiB"),
     "measuring the chunk": (
         "pretrain data --out OUT --memory 9GiB",
-        "twofold.speed.step_time.train_step",
+        "twofold.speed.chunk_size.train_step",
         "smaller --batch-size",
     ),
     "profiling": (

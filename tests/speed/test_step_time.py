@@ -1,14 +1,10 @@
-"""The chunk that fits in memory, and what is measured for it."""
+"""How long a step is measured to take, and by how many steps."""
 
 import itertools
 import random
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,12 +13,10 @@ import torch
 from pictures import write_pictures
 from twofold.data import ImageBatch, load_images
 from twofold.distributed import World
-from twofold.errors import TwofoldError
 from twofold.hardware.device import Hardware
-from twofold.hardware.peak_memory import PeakMemory
-from twofold.recipes.recipe import HardwareRecipe, Recipe
+from twofold.recipes.recipe import Recipe
 from twofold.speed import step_time
-from twofold.speed.step_time import MOST_BATCHES, choose_chunk, measure_step_s
+from twofold.speed.step_time import MOST_BATCHES, measure_step_s
 
 MIB = 2**20
 CPU = Hardware(torch.device("cpu"), "fp32")
@@ -36,119 +30,6 @@ def pictures(n: int) -> ImageBatch:
 def stepping(step: Callable[..., torch.Tensor]) -> Callable[..., Any]:
     """A `build_step` whose steps are calls of `step`."""
     return lambda _train, *given: lambda batch, *, lr: {"loss": step(*given, batch)}
-
-
-def chosen(monkeypatch: pytest.MonkeyPatch, memory: str, *, batch_size: int = 1000, bend: int = 0) -> int:
-    """`choose_chunk` on a machine where a chunk of c images takes 100 MiB + c MiB, and `bend` more above 64 images."""
-    last = SimpleNamespace(chunk=0)
-
-    class Peak:
-        def __init__(self, _device: torch.device) -> None:
-            self.bytes = 0
-
-        def __enter__(self) -> "Peak":
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self.bytes = (100 + last.chunk + (bend if last.chunk > 64 else 0)) * MIB
-
-    def step(_state: Any, _recipe: Any, _hardware: Any, _world: Any, share: Any, batch: ImageBatch) -> torch.Tensor:
-        assert len(batch.images) == len(share.positions)
-        last.chunk = share.chunks[0].stop
-        return torch.zeros(())
-
-    monkeypatch.setattr(step_time, "PeakMemory", Peak)
-    monkeypatch.setattr(step_time, "build_step", stepping(step))
-    recipe = TINY.with_settings(batch_size=batch_size, memory=memory)
-    memory_bytes = recipe.hardware.memory_bytes
-    assert memory_bytes is not None
-    return choose_chunk(recipe, CPU, World(), pictures(batch_size), memory=memory_bytes)
-
-
-def test_the_largest_chunk_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert 290 <= chosen(monkeypatch, "400MiB") <= 300
-    assert chosen(monkeypatch, "0.25GiB") in range(146, 157)
-
-
-def test_the_whole_batch_where_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chosen(monkeypatch, "4GiB") == 1000
-
-
-def test_the_line_through_the_last_two_measurements_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chosen(monkeypatch, "400MiB", bend=100) <= 200
-
-
-def test_too_little_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TwofoldError, match=r"memory is 101MiB, but a chunk of .* takes .* MiB \(measured\)"):
-        chosen(monkeypatch, "101MiB")
-
-
-@pytest.mark.parametrize("memory", ["4", "4GB", "-1GiB", "GiB", "4 GiB"])
-def test_memory_without_a_proper_unit_is_refused(memory: str) -> None:
-    with pytest.raises(TwofoldError, match="MiB or GiB, as 4GiB"):
-        HardwareRecipe(memory=memory)
-
-
-def test_a_chunk_is_chosen_without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nine sizes: beyond eight torch compiles no more, and a run would go on uncompiled."""
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda _: pytest.fail("compiled"))
-    seen: list[Hardware] = []
-
-    def step(_state: Any, recipe: Recipe, hardware: Hardware, *_: Any) -> torch.Tensor:
-        assert not recipe.hardware.compile
-        seen.append(hardware)
-        return torch.zeros(())
-
-    monkeypatch.setattr(step_time, "build_step", stepping(step))
-    recipe = TINY.with_settings(batch_size=64, memory="64GiB", compile=True)
-    choose_chunk(recipe, replace(CPU, compiled=True), World(), pictures(64), memory=2**36)
-    assert seen
-    assert not any(hardware.compiled for hardware in seen)
-
-
-_PEAK = """
-import time
-import torch
-from twofold.hardware.peak_memory import PeakMemory
-with PeakMemory(torch.device("cpu")) as before:
-    pass
-with PeakMemory(torch.device("cpu")) as peak:
-    block = torch.ones(300 * 2**20, dtype=torch.uint8)
-    time.sleep(0.3)  # however busy the machine is, the thread that looks has its turn
-    del block
-with PeakMemory(torch.device("cpu")) as after:
-    pass
-print(peak.bytes - before.bytes, after.bytes - before.bytes)
-"""
-
-
-def test_a_peak_is_seen_although_it_is_gone_in_the_end() -> None:
-    run = subprocess.run([sys.executable, "-c", _PEAK], capture_output=True, text=True, check=True)
-    peak, left = (int(word) / MIB for word in run.stdout.split())
-    assert 270 < peak < 330  # the first peak stands for what comes and goes by itself, tens of MiB
-    assert left < 50
-
-
-def test_a_gpu_is_not_charged_for_images_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    free = [6 * 2**30]
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (free[0], 8 * 2**30))
-    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 2**30)
-    gpu, cpu = Hardware(torch.device("cuda"), "fp32"), CPU
-    recipe, batch = TINY.with_settings(batch_size=1000), pictures(1000)
-    on_cpu, on_gpu = (step_time._beside_the_chunks(recipe, hardware, batch) for hardware in (cpu, gpu))
-    assert on_cpu - on_gpu == 3 * batch.images.numel()
-    assert on_gpu > 0
-    assert step_time._limited(4 * 2**30, gpu.device, World()) == 4 * 2**30
-    assert step_time._limited(80 * 2**30, gpu.device, World()) == 7 * 2**30
-    assert step_time._limited(80 * 2**30, cpu.device, World()) == 80 * 2**30
-
-
-def test_the_peak_of_a_gpu_is_what_is_taken_from_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _device: None)
-    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda _device: 7)
-    with PeakMemory(torch.device("cuda")) as peak:
-        pass
-    assert peak.bytes == 7
 
 
 class Clock:

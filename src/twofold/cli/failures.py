@@ -13,7 +13,7 @@ from twofold.console import visible
 from twofold.errors import TwofoldError, is_out_of_memory, said_of
 from twofold.recipes.flags import Settings
 
-_VALUE = r"(?: (?:\d[\w.]*|True|False|None|fp32|cpu)\b)?"  # that a message gives beside a flag
+_VALUE = r"(?: (?:\d[\w.]*|True|False|None|fp32|cpu|auto)\b)?"  # that a message gives beside a flag
 Commands = Mapping[str, Callable[..., None]]
 
 
@@ -75,7 +75,7 @@ def own_flags_only(text: str, command: str, commands: Commands) -> str:
 
 def _less_memory(flags: frozenset[str]) -> str:
     if "chunk" in flags:
-        return "Give --chunk 64 or --memory 8GiB, or a smaller --batch-size, --size-px or --encoder."
+        return "Give --chunk auto, --chunk 64 or --memory 8GiB, or a smaller --batch-size, --size-px or --encoder."
     if "device" in flags:
         return "Close other programs, or compute with --device cpu."
     return "Close other programs, or use a machine with more."

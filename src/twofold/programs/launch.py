@@ -52,7 +52,7 @@ def launch(
     chosen = build_recipe(name, _refuse_to_look)[0].with_settings(**settings)
     device = chosen.hardware.device
     require(device in ("auto", "cuda"), "device", device, "auto or cuda in a job: each process takes a GPU of its own")
-    World(size=gpus * nodes).share(chosen.schedule.batch_size, chosen.schedule.chunk)
+    World(size=gpus * nodes).share(chosen.schedule.batch_size, chosen.schedule.fixed_chunk)
     job = plan_job(
         chosen,
         data=source,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from shlex import quote
-from typing import Annotated, Any, TypedDict, get_type_hints
+from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -18,12 +18,17 @@ def _flags() -> dict[str, Any]:
         annotated = get_type_hints(hints[stage], include_extras=True)[name]
         kind, help_text = annotated.__origin__, annotated.__metadata__[0]
         assert isinstance(help_text, Help)
-        metavar = f"{_metavar(kind)}|None" if name in optional else _metavar(kind)
+        metavar = "|".join([_metavar(kind), *_literals(kind), *(["None"] if name in optional else [])])
         if name in _ONLY_IN_FILES:
             kind, metavar = None, "None"
         shown = tyro.conf.arg(help=help_text.text, metavar=metavar, help_behavior_hint="(default: the recipe's)")
         flags[name] = Annotated[kind, shown, tyro.conf.FlagConversionOff]  # bools take True or False, as in Python
     return flags
+
+
+def _literals(kind: Any) -> list[str]:
+    """Words that a value may be besides."""
+    return [word for part in get_args(kind) if get_origin(part) is Literal for word in get_args(part)]
 
 
 def _metavar(kind: Any) -> str:

@@ -9,7 +9,7 @@ import functools
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from twofold.errors import TwofoldError, require, require_choice, unknown_name
 from twofold.recipes.augmentation import OPS as OPS
@@ -163,17 +163,18 @@ class ScheduleRecipe:
         ),
     ] = None
     chunk: Annotated[
-        int | None,
+        int | Literal["auto"] | None,
         Help(
             "images of the batch (over all processes) that go through the encoder together; the loss sees all of them: "
-            "the gradient of the whole batch, with batch norm per chunk"
+            "the gradient of the whole batch, with batch norm per chunk. auto: as many as fit on the GPU, measured"
         ),
     ] = None
     seed: Annotated[int, Help("seed of weights, order and views")] = 0
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        require(self.chunk is None or self.chunk >= 2, "chunk", self.chunk, "at least 2: batch norm needs several")
+        chunk = self.fixed_chunk
+        require(chunk is None or chunk >= 2, "chunk", chunk, "auto or at least 2: batch norm needs several")
         require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2: NT-Xent needs negatives")
         if (self.epochs is None) == (self.minutes is None):
             raise TwofoldError(
@@ -184,6 +185,11 @@ class ScheduleRecipe:
             value = getattr(self, name)
             require(value is None or (value > 0 and math.isfinite(value)), name, value, "above 0 and finite")
         require(0 <= self.seed < 2**32, "seed", self.seed, "in [0, 2^32)")
+
+    @property
+    def fixed_chunk(self) -> int | None:
+        """The chunk where it is a number; "auto" becomes one in a run's plan."""
+        return None if self.chunk == "auto" else self.chunk
 
 
 @dataclass(frozen=True, kw_only=True)

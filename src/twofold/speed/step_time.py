@@ -1,28 +1,22 @@
-"""Measurements before a run begins, on a state of their own: how long a step takes, and how much memory."""
+"""Measurements before a run begins, on a state of their own: how long a step takes, and a look."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from statistics import median
 
-import torch
 from torch import Tensor
 
-from twofold.console import say
 from twofold.data import ImageBatch, ImageSet
 from twofold.distributed import Share, World
-from twofold.errors import TwofoldError
-from twofold.hardware.allocator import return_freed_memory
 from twofold.hardware.device import Hardware
-from twofold.hardware.peak_memory import PeakMemory, available_memory
 from twofold.hardware.randomness import forked_random
 from twofold.recipes.recipe import Recipe
 from twofold.training.graph import build_step
 from twofold.training.monitoring import Monitor, build_look
 from twofold.training.step import StepSetup, build_state, train_step
 
-_TRIAL_LR = 1e-9
+TRIAL_LR = 1e-9  # at which weights of no run are trained
 _ALIKE = 1.25  # two steps agree where the longer takes at most so many times the shorter
 _MOST_WARM_UP = 10
 _FEWEST = 3
@@ -46,12 +40,12 @@ def measure_step_s(
     Steps on `batch` warm up: the first of a process, a compiler or a GPU takes many times as long as the others. Then
     come at least three, through `batches` (made anew here, so that nothing was read ahead while warming up).
     """
-    state = build_state(recipe, hardware, peak=_TRIAL_LR, world=world)
+    state = build_state(recipe, hardware, peak=TRIAL_LR, world=world)
 
     train = build_step(train_step, state, StepSetup.of(recipe, hardware, world, share))
 
     def step(one: ImageBatch) -> Tensor:
-        return train(one, lr=_TRIAL_LR)["loss"]
+        return train(one, lr=TRIAL_LR)["loss"]
 
     with forked_random(hardware.device), closing(iter(batches)) as source:  # type: ignore[type-var]  # a generator
         warm_up(lambda: step(batch).item(), world, seconds=seconds)
@@ -106,63 +100,8 @@ class _Paced:
 
 def measure_look_s(recipe: Recipe, hardware: Hardware, images: ImageSet, monitors: Sequence[Monitor]) -> float:
     """Seconds of a look beside the training: of the second, or of the first where that is long."""
-    state = build_state(recipe, hardware, peak=_TRIAL_LR, world=World())
+    state = build_state(recipe, hardware, peak=TRIAL_LR, world=World())
     look = build_look(lambda _row: None, recipe, hardware, images, monitors)
     with forked_random(hardware.device):
         first = _timed(lambda: look(state))
         return first if first > _LONG_LOOK_S else _timed(lambda: look(state))
-
-
-def choose_chunk(recipe: Recipe, hardware: Hardware, world: World, batch: ImageBatch, *, memory: int) -> int:
-    """The most images of the global batch that can go through the model together in `memory` bytes a process.
-
-    Measured with steps of two chunks each, the chunk doubled until the next would not fit: a straight line through the
-    last two peaks tells. `batch` holds this process' images of one step. On a GPU, no more than is free there.
-    Nothing is compiled: each size would be compiled anew, and after eight of them torch gives up and compiles no more,
-    the run's own step neither. What is compiled needs as much memory or less, since fewer results are kept.
-    Raises TwofoldError where not even the smallest chunk fits.
-    """
-    recipe, hardware = recipe.with_settings(compile=False), replace(hardware, compiled=False)
-    whole, unit = recipe.schedule.batch_size, 2 * world.size
-    memory = _limited(memory, hardware.device, world)
-    state, rest = (
-        build_state(recipe, hardware, peak=_TRIAL_LR, world=world),
-        _beside_the_chunks(recipe, hardware, batch),
-    )
-    smaller, chunk = (0, 0), unit
-    while True:
-        return_freed_memory()  # what the smaller chunks left in pieces
-        share = world.share(min(2 * chunk, whole), chunk)
-        with forked_random(hardware.device), PeakMemory(hardware.device) as peak:
-            step = build_step(train_step, state, StepSetup.of(recipe, hardware, world, share))
-            step(batch.part(slice(0, len(share.positions))), lr=_TRIAL_LR)
-        taken = world.highest(peak.bytes + rest)
-        slope = (taken - smaller[1]) / (chunk - smaller[0])
-        if smaller[0] and (2 * chunk >= whole or taken + slope * chunk > memory):
-            break
-        smaller, chunk = (chunk, taken), 2 * chunk
-    if slope <= 0:
-        return whole
-    most = int(chunk + (memory - taken) / slope) // unit * unit
-    if most < unit:
-        raise TwofoldError(
-            f"memory is {recipe.hardware.memory}, but a chunk of {chunk} images takes {taken / 2**20:,.0f} MiB "
-            "(measured). Give more --memory, a smaller --batch-size or a smaller --encoder."
-        )
-    return min(most, whole)
-
-
-def _limited(memory: int, device: torch.device, world: World) -> int:
-    """`memory`, or what this process can have of the GPU at most, where that is less."""
-    available = available_memory(device)
-    least = memory if available is None else -world.highest(-min(memory, available))
-    if least < memory:
-        say(f"memory: {least / 2**20:,.0f} MiB are free on '{device}', and no more is planned with")
-    return least
-
-
-def _beside_the_chunks(recipe: Recipe, hardware: Hardware, batch: ImageBatch) -> int:
-    """Bytes that grow with the batch and not with the chunk: z in its stages, and images read ahead on the CPU."""
-    images = 3 * batch.images.numel() if hardware.device.type == "cpu" else 0  # a GPU is sent a chunk's at a time
-    z = 8 * 2 * recipe.schedule.batch_size * recipe.head.z_dim * 4
-    return images + z

@@ -53,7 +53,7 @@ def bench_encoders(
     rate = matrix_flops(hardware)
     say(f"A matrix product in {hardware.precision}: {rate / 1e9:,.0f} GFLOP/s")
     alone = World()
-    if is_recorded(StepSetup.of(recipe, hardware, alone, alone.share(sizes[0], recipe.schedule.chunk))):
+    if is_recorded(StepSetup.of(recipe, hardware, alone, alone.share(sizes[0], recipe.schedule.fixed_chunk))):
         say(GRAPH_NOTE.replace("this step", "a step"))
     encoders, resident = list(_encoders(recipe)), place_train(images, recipe, hardware)
     tried: list[Trial | Failure] = []
@@ -160,7 +160,7 @@ def _try(
         hardware,
         images,
         world=World(),
-        share=World().share(size, recipe.schedule.chunk),
+        share=World().share(size, recipe.schedule.fixed_chunk),
         steps=1000,
         seconds=seconds,
         measure_memory=PeakMemory.works(hardware.device),

@@ -22,7 +22,7 @@ from twofold.training.continuing import continued_hardware
 from twofold.training.step import build_state
 from twofold.versions import versions
 
-_LESS_MEMORY = "Give --chunk 64 or --memory 8GiB, or a smaller --batch-size, --size-px or --encoder."
+_LESS_MEMORY = "Give --chunk auto, --chunk 64 or --memory 8GiB, or a smaller --batch-size, --size-px or --encoder."
 _MOMENTS = {"lars": 1, "sgd": 1, "adamw": 2}  # that an optimizer keeps for each weight
 
 
@@ -78,7 +78,7 @@ def computing(recipe: Recipe, hardware: Hardware) -> Iterator[None]:
 
 def _work(recipe: Recipe) -> str:
     schedule, encoder = recipe.schedule, recipe.encoder.encoder
-    chunks = f" in chunks of {schedule.chunk:,}" if schedule.chunk else ""
+    chunks = f" in chunks of {schedule.fixed_chunk:,}" if schedule.fixed_chunk else ""
     return f"training {encoder} on {schedule.batch_size:,} images of {recipe.views.size_px} px a step{chunks}"
 
 

@@ -95,7 +95,7 @@ def pretrain(
         require_agreement(world, recipe, hardware, images, profile=profile)
         say_found(images, len(images.rows("train")))
         world.in_turn(require_enough, images, recipe.schedule.batch_size)
-        world.in_turn(world.share, recipe.schedule.batch_size, recipe.schedule.chunk)
+        world.in_turn(world.share, recipe.schedule.batch_size, recipe.schedule.fixed_chunk)
         watched = world.only_first(build_monitors, monitors, images, recipe, hardware) or []
         setup = RunSetup(
             run=run,

@@ -9,7 +9,7 @@ from twofold.data import ImageSet
 from twofold.errors import TwofoldError
 from twofold.losses import loss_version
 from twofold.optim import peak_lr
-from twofold.recipes.recipe import LossRecipe, Recipe
+from twofold.recipes.recipe import LossRecipe, Recipe, ScheduleRecipe
 
 _CPU = torch.device("cpu")
 _HELD = {
@@ -72,6 +72,7 @@ def make_plan(
             "lr": f"{_lr_formula(recipe)} = {peak:.4g}, cosine to 0",
             **_candidates(recipe.loss, schedule.batch_size),
             **_portions(recipe.loss, schedule.batch_size, chunk, processes, device),
+            **_undivided(schedule, chunk),
             **_residence(images, resident_bytes, device),
         },
     )
@@ -109,6 +110,13 @@ def _portions(
             f"{processes} x {batch_size // processes:,} images: negatives, gradients and batch norm over all processes"
         )
     return lines
+
+
+def _undivided(schedule: ScheduleRecipe, chunk: int | None) -> dict[str, str]:
+    """What became of a chunk that was asked for by "auto", where no chunks were needed."""
+    if schedule.chunk != "auto" or (chunk and chunk < schedule.batch_size):
+        return {}
+    return {"chunks": f"none: {schedule.batch_size:,} images at once fit into memory (measured)"}
 
 
 def _residence(images: int, taken: int, device: torch.device) -> dict[str, str]:

@@ -15,8 +15,9 @@ from twofold.recipes.recipe import Recipe
 from twofold.runs.checkpoint import load_checkpoint
 from twofold.runs.run_directory import Run, require_same_pictures, write_quarantine, write_recipe
 from twofold.runs.view_sheet import SHEET_PAIRS, view_sheet
+from twofold.speed.chunk_size import choose_chunk, fitted_step_s, memory_for_chunks
 from twofold.speed.step_profile import profile_steps, show_profile
-from twofold.speed.step_time import MOST_BATCHES, choose_chunk, measure_look_s, measure_step_s
+from twofold.speed.step_time import MOST_BATCHES, measure_look_s, measure_step_s
 from twofold.training.averages import Window
 from twofold.training.monitoring import Monitor
 from twofold.training.plan import Plan, make_plan, most_looks
@@ -79,15 +80,27 @@ def begin(setup: RunSetup) -> Plan:
     """Measure a step in all processes; in the first, print what was decided, write recipe.json and views.png."""
     recipe, hardware, world, images = setup.recipe, setup.hardware, setup.world, setup.images
     rows, schedule = images.rows("train"), recipe.schedule
-    own = setup.share(schedule.chunk)
+    own = setup.share(schedule.fixed_chunk)
     batch = images.read(rows_of_step(rows, schedule.batch_size, schedule.seed, 0)[own.positions.numpy()])
-    chunk = schedule.chunk
-    if recipe.hardware.memory_bytes is not None:
-        chunk = choose_chunk(recipe, hardware, world, batch, memory=recipe.hardware.memory_bytes)
-    share = setup.share(chunk)
-    batches = setup.loader(share, last_step=MOST_BATCHES)
-    seconds = _measured_s(schedule.minutes)
-    step_s = measure_step_s(recipe, hardware, world, share, batch, batches, seconds=seconds)
+    chunk, seconds = schedule.fixed_chunk, _measured_s(schedule.minutes)
+
+    def measured_s(share: Share) -> float:
+        batches = setup.loader(share, last_step=MOST_BATCHES)
+        return measure_step_s(recipe, hardware, world, share, batch, batches, seconds=seconds)
+
+    memory = memory_for_chunks(recipe, hardware, world)
+    if memory is None:
+        step_s = measured_s(setup.share(chunk))
+    else:
+        chunk = choose_chunk(recipe, hardware, world, batch, memory=memory)
+        chunk, step_s = fitted_step_s(
+            measured_s,
+            chunk,
+            batch_size=schedule.batch_size,
+            world=world,
+            device=hardware.device,
+            memory=memory,
+        )
     look_s = 0.0
     if schedule.minutes is not None:
         look_s = world.from_first(measure_look_s, recipe, hardware, images, setup.monitors)
