@@ -114,6 +114,6 @@ def _image_set(path: Path, labels: list[str], splits: list[str], sizes: np.ndarr
         labels=labels,
         splits=splits,
         quarantine=[],
-        stated=[],
+        findings=[],
         pixels=Pixels(path, sizes, 3),
     )

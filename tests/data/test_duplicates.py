@@ -28,7 +28,7 @@ def made(path: Path, pictures: Sequence[np.ndarray], labels: Sequence[str | None
         labels=list(labels),
         splits=["train"] * count,
         quarantine=[],
-        stated=[],
+        findings=[],
         pixels=Pixels(path, sizes, pictures[0].shape[0]),
     )
 

@@ -1,6 +1,7 @@
 """From a folder to rows with labels, splits and a quarantine."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,12 +9,12 @@ from PIL import Image
 
 from pictures import CLASSES, write_pictures
 from twofold.data import ImageSet, Record, load_images
-from twofold.data.image_set import assign_splits
+from twofold.data.assignment import assign_splits, group_by
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
 
 
-def load(folder: Path, *, px: int | None = None, **settings: float) -> ImageSet:
+def load(folder: Path, *, px: int | None = None, **settings: Any) -> ImageSet:
     return load_images(folder, recipe=DataRecipe(**settings), store_px=px, cache=folder.parent / "cache")
 
 
@@ -68,28 +69,56 @@ def records(labels: str, splits: str) -> list[Record]:
 
 
 @pytest.mark.parametrize(
-    ("labels", "splits", "counts", "stated"),
+    ("labels", "splits", "counts", "codes"),
     [
-        ("aabb", "----", (2, 0, 2), 1),
-        ("aabbaabb", "ttttvvvv", (2, 4, 2), 1),
-        ("aabbaabb", "tttteeee", (4, 0, 4), 0),
-        ("----", "----", (4, 0, 0), 0),
-        ("aaaa", "----", (4, 0, 0), 0),
-        ("aab-", "----", (4, 0, 0), 1),
-        ("aabb", "t-ev", (2, 1, 1), 0),
+        ("aabb", "----", (2, 0, 2), "TF001"),
+        ("aabbaabb", "ttttvvvv", (4, 0, 4), "TF002"),
+        ("aabb----", "ttttvvvv", (2, 4, 2), "TF001"),
+        ("aabbaabb", "tttteeee", (4, 0, 4), ""),
+        ("aabb--", "ttttee", (2, 0, 4), "TF003 TF001"),
+        ("aabbaabb--", "ttttvvvvee", (4, 0, 6), "TF003 TF002"),
+        ("----", "----", (4, 0, 0), ""),
+        ("aaaa", "----", (4, 0, 0), ""),
+        ("aab-", "----", (3, 0, 1), "TF007 TF001"),
+        ("aabb----", "----" * 2, (6, 0, 2), "TF007 TF001"),
+        ("ab", "--", (2, 0, 0), "TF033"),
+        ("aabb", "t-ev", (2, 1, 1), ""),
     ],
 )
-def test_who_has_a_test_split_cut_off(labels: str, splits: str, counts: tuple[int, ...], stated: int) -> None:
-    found, sentences = assign_splits(records(labels, splits), DataRecipe(test_fraction=0.5))
-    assert tuple(found.count(name) for name in ("train", "validation", "test")) == counts
-    assert len(sentences) == stated
+def test_where_the_test_split_comes_from(labels: str, splits: str, counts: tuple[int, ...], codes: str) -> None:
+    assigned = assign_splits(records(labels, splits), DataRecipe(test_fraction=0.5))
+    assert tuple(assigned.splits.count(name) for name in ("train", "validation", "test")) == counts
+    assert [finding.code for finding in assigned.findings] == codes.split()
+    origins = {"TF001": "cut", "TF002": "validation", "TF033": None}
+    expected = next((origins[code] for code in codes.split() if code in origins), "own" if "e" in splits else None)
+    assert assigned.test_from == expected
 
 
-def test_validation_rows_are_never_cut(tmp_path: Path) -> None:
-    images = load(write_pictures(tmp_path / "data", per_class=5, splits=("train", "validation")))
-    validation = {images.paths[row].split("/")[0] for row in images.rows("validation")}
-    assert validation == {"validation"}
-    assert len(images.rows("validation")) == 15
+def test_no_unlabelled_image_is_cut_off_as_test() -> None:
+    assigned = assign_splits(records("ab" * 20 + "-" * 200, "-" * 240), DataRecipe())
+    assert assigned.splits[40:] == ["train"] * 200
+    assert assigned.splits.count("test") == 8
+
+
+def test_groups_are_what_the_pattern_finds_in_the_path() -> None:
+    found = group_by([Record(path=path) for path in ("a/p1_0.png", "b/p1_1.png", "b/x.png")], r"(p\d)_")
+    assert [record.group for record in found] == ["p1", "p1", None]
+    assert [record.group for record in group_by(found, r"^\w/")] == ["a/", "b/", "b/"]
+    with pytest.raises(TwofoldError, match=r"--group-by 'q' matches none of 3 paths, .* 'a/p1_0\.png'"):
+        group_by(found, "q")
+    with pytest.raises(TwofoldError, match=r"group_by is '\(', but it must be a regular expression"):
+        DataRecipe(group_by="(")
+
+
+def test_a_cut_divides_no_group_and_without_groups_is_what_it_was(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "data", per_class=20)
+    plain, grouped = load(folder), load(folder, group_by=r"/0(\d)\d\.png|/(\d)")
+    assert not plain.groups
+    groups: dict[str | None, set[str]] = {}
+    for group, split in zip(grouped.groups, grouped.splits, strict=True):
+        groups.setdefault(group, set()).add(split)
+    assert all(len(splits) == 1 for splits in groups.values())
+    assert "TF030" in [finding.code for finding in grouped.findings]
 
 
 def test_unreadable_files_are_set_aside_with_a_reason(tmp_path: Path) -> None:

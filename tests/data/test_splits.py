@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from twofold.data import cut_fraction, label_fraction, shots_per_class
-from twofold.data.splits import permutation
+from twofold.data.splits import cut_groups, permutation
 
 KEYS = [f"folder/{number:04d}.png" for number in range(300)]
 LABELS = ["rare" if number % 10 == 0 else "common" if number % 3 else "usual" for number in range(300)]
@@ -112,3 +112,46 @@ def test_cuts_are_equal_in_another_process() -> None:
     )
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert output.strip() == str(cut_fraction(KEYS, 0.1, 5)[1].tolist())
+
+
+GROUPS = [f"patient {number // 6}" for number in range(300)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])
+def test_a_cut_by_group_divides_none_and_comes_near_to_the_fraction(fraction: float, seed: int) -> None:
+    kept, cut = cut_groups(KEYS, GROUPS, fraction, seed, LABELS)
+    assert sorted([*kept, *cut]) == list(range(300))
+    assert {GROUPS[row] for row in kept}.isdisjoint({GROUPS[row] for row in cut})
+    for label in set(LABELS):
+        share = sum(LABELS[row] == label for row in cut) / LABELS.count(label)
+        assert abs(share - fraction) <= 0.11
+
+
+def test_a_cut_by_row_does_divide_groups() -> None:
+    kept, cut = cut_fraction(KEYS, 0.2, 0, LABELS)
+    assert {GROUPS[row] for row in kept} & {GROUPS[row] for row in cut}
+
+
+def test_rows_without_a_group_are_groups_of_their_own() -> None:
+    alone = cut_groups(KEYS, [None] * 300, 0.2, 0, LABELS)[1]
+    assert [sum(LABELS[row] == label for row in alone) for label in ("common", "rare", "usual")] == [36, 6, 18]
+
+
+def test_a_single_group_is_kept_whole_and_each_class_keeps_some() -> None:
+    assert len(cut_groups(KEYS, ["one"] * 300, 0.2, 0, LABELS)[1]) == 0
+    by_class = [f"group of {label}" for label in LABELS]
+    assert len(cut_groups(KEYS, by_class, 0.2, 0, LABELS)[1]) == 0
+    two_each = [f"{label} {number % 2}" for number, label in enumerate(LABELS)]
+    kept, cut = cut_groups(KEYS, two_each, 0.2, 0, LABELS)
+    assert {LABELS[row] for row in kept} >= {LABELS[row] for row in cut}
+
+
+def test_a_cut_by_group_follows_the_groups_and_the_seed_not_the_order() -> None:
+    def cut(order: list[int], seed: int) -> set[str]:
+        keys, groups = [KEYS[row] for row in order], [GROUPS[row] for row in order]
+        return {keys[row] for row in cut_groups(keys, groups, 0.2, seed, [LABELS[row] for row in order])[1]}
+
+    order = list(range(300))
+    assert cut(order, 0) == cut(order[::-1], 0)
+    assert cut(order, 0) != cut(order, 1)

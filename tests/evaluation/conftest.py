@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from twofold.data import ImageSet
+from twofold.data import Finding, ImageSet
 from twofold.data.pixels import Pixels
 from twofold.recipes.recipe import ViewsRecipe
 
@@ -83,7 +83,7 @@ def maker(folder: Path) -> Callable[..., ImageSet]:
             labels=list(labels),
             splits=list(splits),
             quarantine=[],
-            stated=["made by hand"],
+            findings=[Finding("TF001", "made by hand")],
             pixels=Pixels(path, np.tile(np.array([height, width]), (n, 1)), channels),
         )
 

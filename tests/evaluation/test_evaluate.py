@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from twofold.data.image_set import assign_splits
+from twofold.data.assignment import assign_splits
 from twofold.data.record import Record
 from twofold.errors import TwofoldError
 from twofold.evaluation import binomial_half_width, evaluate, evaluate_encoder, interval, plan, probing, scope
@@ -374,22 +374,39 @@ def test_one_class_is_refused(separable, measure):
         measure(_relabelled(separable, ["a"] * 90))
 
 
-def test_a_class_of_one_split_alone_is_refused_by_name(separable, measure):
+def test_classes_of_one_split_alone_are_left_out_and_said(separable, measure):
     labels = list(separable.labels)
     labels[separable.rows("test")[0]] = "quince"
     labels[separable.rows("train")[0]] = "sloe"
-    with pytest.raises(TwofoldError, match=r"'sloe' only in train and the class 'quince' only in test") as caught:
+    details = measure(_relabelled(separable, labels), **LEAST).details
+    assert details["classes"] == separable.classes
+    assert (details["train"], details["test"]) == (59, 29)
+    text = " ".join(details["stated"])
+    assert "3 classes that both splits have: the class 'sloe' only in train and the class 'quince' only in test" in text
+
+
+def test_splits_that_share_no_two_classes_are_refused_by_name(separable, measure):
+    test = set(separable.rows("test").tolist())
+    labels = [f"other {label}" if row in test else label for row, label in enumerate(separable.labels)]
+    with pytest.raises(TwofoldError, match=r"only in train and .* only in test, but both .* two classes in common"):
         measure(_relabelled(separable, labels))
-    assert "move pictures of them into both splits" in str(caught.value)
-    assert "--" not in str(caught.value)
+
+
+def test_images_without_a_label_are_not_fitted_on_and_that_is_said(separable, measure):
+    labels = list(separable.labels)
+    for row in separable.rows("train")[:6]:
+        labels[row] = None
+    details = measure(_relabelled(separable, labels), **LEAST).details
+    assert (details["train"], details["test"]) == (54, 30)
+    assert "6 train images without a label are not fitted on" in details["stated"]
 
 
 def _cut(make_images, labels):
     """Pictures whose test split is cut off by the data part itself."""
     records = [Record(path=f"{row:03d}", label=label, split=None) for row, label in enumerate(labels)]
-    splits, stated = assign_splits(records, DataRecipe())
+    assigned = assign_splits(records, DataRecipe())
     pictures = np.random.default_rng(0).integers(0, 256, (len(labels), 1, 8, 8)).astype(np.uint8)
-    return dataclasses.replace(make_images(pictures, labels, splits), stated=stated)
+    return dataclasses.replace(make_images(pictures, labels, assigned.splits), findings=assigned.findings)
 
 
 def test_a_single_picture_that_our_own_cut_could_not_halve_is_left_out_and_said(make_images, measure):
@@ -408,10 +425,11 @@ def test_several_single_pictures_are_named_together(make_images):
     assert any(line.startswith("the classes 'lone', 'odd' have 1 picture each") for line in labelled.stated)
 
 
-def test_a_single_picture_of_a_test_split_of_your_own_is_an_error(make_images):
+def test_a_single_picture_beside_a_test_split_of_your_own_is_a_class_of_train_alone(make_images):
     images = _cut(make_images, ["a", "b"] * 20 + ["lone"])
-    with pytest.raises(TwofoldError, match="the class 'lone' only in train"):
-        find_labelled(dataclasses.replace(images, stated=[]))
+    labelled = find_labelled(dataclasses.replace(images, findings=[]))
+    assert labelled.classes == ["a", "b"]
+    assert any("the class 'lone' only in train" in line for line in labelled.stated)
 
 
 def test_nothing_but_single_pictures_is_refused(make_images):

@@ -3,6 +3,7 @@
 from twofold.data.decode import decode
 from twofold.data.duplicates import Shared, count_shared
 from twofold.data.facts import Facts, look_at, require_channels
+from twofold.data.findings import Finding
 from twofold.data.flatten import UnreadableError
 from twofold.data.image_set import NO_TEST_SPLIT, ImageSet, load_images
 from twofold.data.loader import Loader, rows_of_step
@@ -15,6 +16,7 @@ from twofold.data.store import Quarantined
 __all__ = [
     "NO_TEST_SPLIT",
     "Facts",
+    "Finding",
     "ImageBatch",
     "ImageSet",
     "Loader",

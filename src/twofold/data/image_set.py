@@ -1,4 +1,4 @@
-"""A set of pictures ready to be read: rows of pixels with their paths, labels and splits."""
+"""A set of images ready to be read: rows of pixels with their paths, labels and splits."""
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
+from twofold.data.assignment import NO_TEST_SPLIT as NO_TEST_SPLIT
+from twofold.data.assignment import assign_splits, group_by
 from twofold.data.cache import cache_folder
+from twofold.data.checks import check_records
+from twofold.data.findings import Finding
 from twofold.data.pixels import ImageBatch, Pixels
-from twofold.data.record import SPLITS, Record, Source, digest
+from twofold.data.record import SPLITS, Source, digest
+from twofold.data.sources.columns import Columns
 from twofold.data.sources.source import open_source
-from twofold.data.splits import cut_fraction
 from twofold.data.store import Quarantined, Store, open_store
 from twofold.errors import TwofoldError, unknown_name
 from twofold.recipes.recipe import DataRecipe
-
-NO_TEST_SPLIT = "no test split:"  # how the sentence on a cut begins
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,8 +34,10 @@ class ImageSet:
     labels: list[str | None]
     splits: list[str]  # "train", "validation" or "test"
     quarantine: list[Quarantined]
-    stated: list[str]  # sentences for people on what was decided about these pictures
+    findings: list[Finding]  # what was decided about these images, and what is wrong with them
     pixels: Pixels = field(repr=False)
+    test_from: str | None = None  # where test comes from: "own", "validation" images, "cut" by the seed; None: no test
+    groups: list[str | None] = field(default_factory=list)  # of each row; empty where no image has one
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -66,9 +70,18 @@ class ImageSet:
 
     @cached_property
     def is_labelled(self) -> bool:
-        """Whether every picture to train on has a label and there are at least two different ones."""
-        ids = set(self.class_ids[self.rows("train")].tolist())
-        return -1 not in ids and len(ids) >= 2
+        """Whether images to train on have labels, of at least two classes. Others may have none."""
+        return len(set(self.class_ids[self.labelled_rows("train")].tolist())) >= 2
+
+    def labelled_rows(self, split: str) -> Int64[np.ndarray, " k"]:
+        """The rows of a split that have a label, sorted. Raises TwofoldError for an unknown split."""
+        rows = self.rows(split)
+        return rows[self.class_ids[rows] >= 0]
+
+    @property
+    def stated(self) -> list[str]:
+        """The findings as sentences."""
+        return [finding.text for finding in self.findings]
 
 
 def load_images(
@@ -87,40 +100,36 @@ def load_images(
     `recipe.max_unreadable_fraction` cannot be read.
     """
     folder = cache_folder(cache)
-    source = open_source(data, cache=folder, allow_outside=allow_outside)
+    source = open_source(data, cache=folder, allow_outside=allow_outside, columns=columns_of(recipe))
     store = open_store(source, channels=recipe.channels, short_px=store_px, cache=folder, show_progress=show_progress)
     quarantine = [Quarantined(source.records[i].path, reason) for i, reason in sorted(store.unreadable.items())]
     _require_readable(source, quarantine, recipe.max_unreadable_fraction)
-    records = [source.records[i] for i in store.records]
-    splits, stated = assign_splits(records, recipe)
+    records = group_by([source.records[i] for i in store.records], recipe.group_by)
+    assigned = assign_splits(records, recipe)
     return ImageSet(
         name=source.name,
         channels=recipe.channels,
-        fingerprint=_fingerprint(store, splits),
+        fingerprint=_fingerprint(store, assigned.splits),
         paths=[r.path for r in records],
         labels=[r.label for r in records],
-        splits=splits,
+        splits=assigned.splits,
         quarantine=quarantine,
-        stated=[*source.stated, *stated],
+        findings=[
+            *source.findings,
+            *assigned.findings,
+            *check_records(records, assigned.splits, assigned.test_from, quarantine),
+        ],
         pixels=store.pixels,
+        test_from=assigned.test_from,
+        groups=[r.group for r in records] if any(r.group for r in records) else [],
     )
 
 
-def assign_splits(records: Sequence[Record], recipe: DataRecipe) -> tuple[list[str], list[str]]:
-    """Each record's split, and what was decided. Labelled records without a test split have one cut off train."""
-    splits = [record.split or "train" for record in records]
-    train = [row for row, split in enumerate(splits) if split == "train"]
-    labels = [records[row].label for row in train]
-    labelled = sum(label is not None for label in labels)
-    if 0 < labelled < len(train):
-        return splits, [f"labels: only {labelled:,} of {len(train):,} train pictures have one, so none is used"]
-    if "test" in splits or len(set(labels)) < 2 or recipe.test_fraction == 0:
-        return splits, []
-    _, cut = cut_fraction([records[row].path for row in train], recipe.test_fraction, recipe.data_seed, labels)
-    for row in cut:
-        splits[train[row]] = "test"
-    share = f"{100 * recipe.test_fraction:g} %"
-    return splits, [f"{NO_TEST_SPLIT} {share} ({len(cut):,} images) cut off as test by seed {recipe.data_seed}"]
+def columns_of(recipe: DataRecipe) -> Columns:
+    """The columns of a table that the recipe names."""
+    return Columns(
+        path=recipe.path_column, label=recipe.label_column, split=recipe.split_column, group=recipe.group_column
+    )
 
 
 def _require_readable(source: Source, quarantine: Sequence[Quarantined], limit: float) -> None:

@@ -10,10 +10,9 @@ from typing import BinaryIO, Protocol, runtime_checkable
 
 from PIL import Image
 
-from twofold.errors import TwofoldError
+from twofold.data.findings import Finding
 
 SPLITS = ("train", "validation", "test")
-SPLIT_NAMES = {name: name for name in SPLITS} | {"val": "validation", "valid": "validation"}  # as people write them
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
 
@@ -24,6 +23,7 @@ class Record:
     path: str  # as shown to people, unique: relative to the source's root, or "train/00042" in a torchvision set
     label: str | None = None
     split: str | None = None  # one of SPLITS; None where the source has no splits
+    group: str | None = None  # images of one group are never divided by a cut; None: a group of its own
 
 
 @runtime_checkable
@@ -41,8 +41,8 @@ class Source(Protocol):
         ...
 
     @property
-    def stated(self) -> Sequence[str]:
-        """What was decided about the pictures while looking for them, a sentence each."""
+    def findings(self) -> Sequence[Finding]:
+        """What was decided and what is wrong, as seen while looking for the images."""
         ...
 
     def stamp(self) -> str:
@@ -79,14 +79,3 @@ def stamp_path(path: Path) -> tuple[int, int, int] | None:
 def shown(path: str) -> str:
     """A path that can be printed and written as UTF-8, also where a file's name is neither."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def resolve_split(text: str, where: str) -> str | None:
-    """The split that a table's cell names; None for an empty cell. Raises TwofoldError naming `where`."""
-    name = text.strip().lower()
-    if name and name not in SPLIT_NAMES:
-        raise TwofoldError(
-            f"{where} has the split {text!r}, but a split is one of train, validation (val, valid) or test. "
-            "Correct or empty that cell."
-        )
-    return SPLIT_NAMES.get(name)

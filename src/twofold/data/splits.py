@@ -5,6 +5,7 @@ again with any later version of numpy.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -35,6 +36,51 @@ def cut_fraction(
         line = sorted(rows, key=lambda row: _place(keys[row], seed))
         is_cut[line[: _share(len(rows), fraction)]] = True
     return np.flatnonzero(~is_cut), np.flatnonzero(is_cut)
+
+
+def cut_groups(
+    keys: Sequence[str],
+    groups: Sequence[str | None],
+    fraction: float,
+    seed: int,
+    labels: Sequence[str | None] | None = None,
+) -> tuple[Rows, Rows]:
+    """Sorted rows (kept, cut) as `cut_fraction` gives them, as nearly as can be without dividing a group.
+
+    A row without a group is one of its own. Groups are taken in the order of their hashes while that brings the count
+    of each label nearer to its share; a label of several groups gives one and keeps one, a single group stays whole.
+    """
+    names = labels if labels is not None else [None] * len(keys)
+    units: dict[str, list[int]] = {}
+    for row, (key, group) in enumerate(zip(keys, groups, strict=True)):
+        units.setdefault(f"row {key}" if group is None else f"group {group}", []).append(row)
+    held = {unit: Counter(names[row] for row in rows) for unit, rows in units.items()}
+    total = Counter(names)
+    wanted = {name: _share(count, fraction) for name, count in total.items()}
+    cut: set[str] = set()
+    got: Counter[str | None] = Counter()
+
+    def take(unit: str) -> None:
+        cut.add(unit)
+        got.update(held[unit])
+
+    line = sorted(units, key=lambda unit: _place(unit, seed))
+    for unit in line:
+        nearer = sum(abs(wanted[n] - got[n]) - abs(wanted[n] - got[n] - count) for n, count in held[unit].items()) > 0
+        if nearer and _keeps_some(held[unit], got, total):
+            take(unit)
+    for name in sorted(wanted, key=str):
+        spare = (unit for unit in line if name in held[unit] and _keeps_some(held[unit], got, total))
+        if wanted[name] and not got[name] and (unit := next(spare, None)) is not None:
+            take(unit)
+    is_cut = np.zeros(len(keys), bool)
+    is_cut[[row for unit in cut for row in units[unit]]] = True
+    return np.flatnonzero(~is_cut), np.flatnonzero(is_cut)
+
+
+def _keeps_some(unit: Counter[str | None], got: Counter[str | None], total: Counter[str | None]) -> bool:
+    """Whether rows of each label are left after a unit is cut too."""
+    return all(got[name] + count < total[name] for name, count in unit.items())
 
 
 def shots_per_class(class_ids: Int64[np.ndarray, " n"], shots: int, seed: int) -> Rows:

@@ -29,11 +29,11 @@ class Labelled:
 def find_labelled(images: ImageSet) -> Labelled:
     """The rows to measure on.
 
-    Raises TwofoldError for data without labels or without a test split, and where train and test have not the same
-    classes. Test pictures without a label are left out, and so are classes of a single picture where the test split
-    was cut off by `load_images`, which can give them none; both are stated.
+    Images without a label are left out, classes that train and test do not share, and classes of a single image where
+    the test split was cut off by `load_images`, which can give them none; all are stated. Raises TwofoldError for data
+    without labels or without a test split, and where train and test share fewer than two classes.
     """
-    train, test = images.rows("train"), images.rows("test")
+    train, test = images.labelled_rows("train"), images.rows("test")
     _require_labels(images, train)
     known = np.array([images.labels[row] is not None for row in test], dtype=bool)
     stated: list[str] = []
@@ -48,8 +48,11 @@ def find_labelled(images: ImageSet) -> Labelled:
         )
     if unused := len(images.rows("validation")):
         stated.append(f"the {unused:,} pictures of the validation split are not used")
-    classes = _shared_classes(images, train, test[known])
-    return Labelled(classes, train.astype(np.int64), _ids(images, train, classes), test[known].astype(np.int64), stated)
+    if unlabelled := len(images.rows("train")) - len(images.labelled_rows("train")):
+        stated.append(f"{unlabelled:,} train images without a label are not fitted on")
+    classes = _shared_classes(images, train, test[known], stated)
+    train, asked = (_of_classes(images, rows, classes) for rows in (train, test[known]))
+    return Labelled(classes, train, _ids(images, train, classes), asked, stated)
 
 
 def read_truth(images: ImageSet, labelled: Labelled) -> Int64[np.ndarray, " m"]:
@@ -86,11 +89,10 @@ def is_large(count: int, data: DataRecipe) -> bool:
 def _require_labels(images: ImageSet, train: Int64[np.ndarray, " n"]) -> None:
     if images.is_labelled:
         return
-    names = {images.labels[row] for row in train}
-    missing = sum(images.labels[row] is None for row in train)
-    found = f"{missing:,} of {len(train):,} train pictures without a label" if missing else f"{len(names)} class"
+    count, names = len(images.rows("train")), {images.labels[row] for row in train}
+    found = f"{len(names)} class" if names else f"{count:,} of {count:,} train pictures without a label"
     raise TwofoldError(
-        f"the data '{images.name}' have {found}, but evaluation needs a label on each and at least 2 classes. "
+        f"the data '{images.name}' have {found}, but evaluation needs labels of at least 2 classes. "
         "Put the pictures into one folder per class, or give a CSV with the columns path and label."
     )
 
@@ -116,7 +118,10 @@ def _without_single(
     return train[np.array([images.labels[row] in in_test for row in train], dtype=bool)]
 
 
-def _shared_classes(images: ImageSet, train: Int64[np.ndarray, " n"], test: Int64[np.ndarray, " m"]) -> list[str]:
+def _shared_classes(
+    images: ImageSet, train: Int64[np.ndarray, " n"], test: Int64[np.ndarray, " m"], stated: list[str]
+) -> list[str]:
+    """The classes that both have; the others are added to `stated`."""
     in_train = {label for row in train if (label := images.labels[row]) is not None}
     in_test = {label for row in test if (label := images.labels[row]) is not None}
     if in_train != in_test:
@@ -125,11 +130,18 @@ def _shared_classes(images: ImageSet, train: Int64[np.ndarray, " n"], test: Int6
             parts.append(f"{_names(only)} only in train")
         if only := sorted(in_test - in_train):
             parts.append(f"{_names(only)} only in test")
-        raise TwofoldError(
-            f"the data '{images.name}' have {' and '.join(parts)}, but both splits need the same classes. "
-            "Rename these labels, or move pictures of them into both splits."
-        )
-    return sorted(in_train)
+        if len(in_train & in_test) < 2:
+            raise TwofoldError(
+                f"the data '{images.name}' have {' and '.join(parts)}, but both splits need two classes in common. "
+                "Rename these labels, or move pictures of them into both splits."
+            )
+        stated.append(f"measured on the {len(in_train & in_test)} classes that both splits have: {' and '.join(parts)}")
+    return sorted(in_train & in_test)
+
+
+def _of_classes(images: ImageSet, rows: Int64[np.ndarray, " n"], classes: Sequence[str]) -> Int64[np.ndarray, " k"]:
+    kept = frozenset(classes)
+    return rows[np.array([images.labels[row] in kept for row in rows], dtype=bool)].astype(np.int64)
 
 
 def _names(classes: Sequence[str], most: int = 5) -> str:

@@ -25,7 +25,7 @@ def build_knn_monitor(
     """
     if not images.is_labelled:
         return None
-    train = images.rows("train")
+    train = images.labelled_rows("train")
     names = [images.labels[row] or "" for row in train]
     paths = [images.paths[row] for row in train]
     kept, cut = cut_fraction(paths, recipe.data.selection_fraction, recipe.data.data_seed, labels=names)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from twofold.data import ImageSet, load_images, look_at, open_source, require_channels
+from twofold.data import Finding, ImageSet, load_images, look_at, open_source, require_channels
 from twofold.errors import TwofoldError, require
 from twofold.recipes.kinds import as_kind
 from twofold.runs.encoder_file import Loaded
@@ -35,7 +35,7 @@ def open_pictures(
         raise TwofoldError(f"'{data}' holds no readable picture. Give a folder with pictures.")
     if images.fingerprint != own:
         source = open_source(data, cache=cache, allow_outside=allow_outside)
-        images.stated.extend(require_channels(look_at(source), recipe, data))
+        images.findings.extend(Finding("TF050", text) for text in require_channels(look_at(source), recipe, data))
     return images
 
 

@@ -35,6 +35,15 @@ class DataRecipe:
     test_fraction: Annotated[float, Help("share cut off as test where labelled data come without a test split")] = 0.2
     selection_fraction: Annotated[float, Help("share of train on which choices are made (never on test)")] = 0.1
     data_seed: Annotated[int, Help("seed of the test and selection cuts")] = 0
+    path_column: Annotated[str | None, Help("column of a table with the images' paths, names or ids")] = None
+    label_column: Annotated[str | None, Help("column of a table with the labels")] = None
+    split_column: Annotated[str | None, Help("column of a table with the splits: train, validation or test")] = None
+    group_column: Annotated[str | None, Help("column of a table with groups, such as patients: no cut divides one")] = (
+        None
+    )
+    group_by: Annotated[
+        str | None, Help("regular expression: what its parenthesis matches in an image's path is the group")
+    ] = None
 
     def __post_init__(self) -> None:
         check_kinds(self)
@@ -44,6 +53,7 @@ class DataRecipe:
             require(0.0 <= getattr(self, name) < 1.0, name, getattr(self, name), "a fraction in [0, 1)")
         require(0 <= self.data_seed < 2**32, "data_seed", self.data_seed, "in [0, 2^32)")
         require(0.0 < self.selection_fraction < 1.0, "selection_fraction", self.selection_fraction, "in (0, 1)")
+        require(self.group_by is None or _is_pattern(self.group_by), "group_by", self.group_by, "a regular expression")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,6 +295,13 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """Every leaf by its name."""
         return {name: getattr(getattr(self, stage), name) for name, stage in setting_owners().items()}
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        return bool(re.compile(text).pattern)
+    except re.error:
+        return False
 
 
 def _op(values: dict[str, Any]) -> Op:

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from twofold.data import Source, open_source
-from twofold.data.sources.folder import label_by_folder
 from twofold.errors import TwofoldError
 
 
@@ -36,11 +35,15 @@ def test_hidden_and_other_files_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "other.heic").write_bytes(b"a photograph")
     source = open_source(tmp_path)
     assert paths(source) == ["UPPER.JPG", "a.png"]
-    assert source.stated == ["passed over, not by name a picture: 2 x .heic, 1 x .txt, 1 x no extension"]
+    assert [(finding.code, finding.text) for finding in source.findings] == [
+        ("TF010", "images that cannot be read here: 2 x .heic (HEIC image)"),
+        ("TF011", "other files: 1 x .txt, 1 x no extension"),
+        ("TF012", "left out: 3 x hidden files and folders"),
+    ]
 
 
 def test_a_folder_of_pictures_alone_has_nothing_to_say(tmp_path: Path) -> None:
-    assert open_source(put(tmp_path, "a.png", "b/c.png")).stated == []
+    assert open_source(put(tmp_path, "a.png", "b/c.png")).findings == []
 
 
 def test_content_is_that_of_the_file(tmp_path: Path) -> None:
@@ -57,7 +60,12 @@ def test_loops_of_links_end_and_nothing_counts_twice(tmp_path: Path) -> None:
     (root / "linked").symlink_to(outside)
     (outside / "back").symlink_to(root)
     (root / "again").symlink_to(root / "z")
-    assert paths(open_source(root)) == ["linked/b.png", "z/a.png"]
+    source = open_source(root)
+    assert paths(source) == ["linked/b.png", "z/a.png"]
+    (finding,) = [finding for finding in source.findings if finding.code == "TF013"]
+    assert finding.text == (
+        "links to folders: followed linked/; not followed, because read already: a-loop/, again/, z/up/, linked/back/"
+    )
 
 
 def test_a_link_to_nowhere_stays_in_the_list(tmp_path: Path) -> None:
@@ -84,28 +92,6 @@ def test_names_that_are_no_utf8_can_be_shown(tmp_path: Path) -> None:
     assert len(source.stamp()) == 64
 
 
-@pytest.mark.parametrize(
-    ("files", "labels", "splits"),
-    [
-        (["a/1.png", "b/1.png"], ["a", "b"], [None, None]),
-        (["a/x/1.png", "b/1.png"], ["a", "b"], [None, None]),
-        (["a/1.png", "a/2.png"], [None, None], [None, None]),
-        (["a/1.png", "b/1.png", "c.png"], [None] * 3, [None] * 3),
-        (["test/a/1.png", "train/b/1.png"], ["a", "b"], ["test", "train"]),
-        (["test/1.png", "train/1.png"], [None, None], ["test", "train"]),
-        (["Train/a/1.png", "val/b/1.png", "valid/a/1.png"], ["a", "b", "a"], ["train", "validation", "validation"]),
-        (["bus/1.png", "train/1.png"], ["bus", "train"], [None, None]),
-        (["train/a/1.png", "train/b/1.png", "x.png"], [None] * 3, [None] * 3),
-    ],
-)
-def test_splits_and_labels_are_read_off_the_folders(
-    files: list[str], labels: list[str | None], splits: list[str | None]
-) -> None:
-    records = label_by_folder(files)
-    assert [record.label for record in records] == labels
-    assert [record.split for record in records] == splits
-
-
 def test_the_stamp_moves_with_the_files_and_with_nothing_else(tmp_path: Path) -> None:
     put(tmp_path / "data", "a.png", "b.png")
     first = open_source(tmp_path / "data").stamp()
@@ -122,7 +108,7 @@ def test_the_stamp_moves_with_the_files_and_with_nothing_else(tmp_path: Path) ->
 
 
 def test_an_empty_folder_and_one_without_pictures_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(TwofoldError, match=r"holds no picture \(it is empty\)"):
+    with pytest.raises(TwofoldError, match=r"holds no image that can be read \(it is empty\)"):
         open_source(tmp_path)
     (tmp_path / "a.heic").write_bytes(b"x")
     (tmp_path / "b.heic").write_bytes(b"x")
@@ -131,7 +117,7 @@ def test_an_empty_folder_and_one_without_pictures_are_refused(tmp_path: Path) ->
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TwofoldError, match="no folder, manifest or torchvision data set called") as raised:
+    with pytest.raises(TwofoldError, match="no folder, table or torchvision data set called") as raised:
         open_source(tmp_path / "nothing")
     assert str(tmp_path / "nothing") in str(raised.value)
     with pytest.raises(TwofoldError, match="called ''"):

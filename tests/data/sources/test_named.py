@@ -83,7 +83,7 @@ def test_without_a_network_there_is_one_clear_error(
 
 
 def test_an_unknown_name_gets_the_nearest_one() -> None:
-    with pytest.raises(TwofoldError, match=r"no folder, manifest or torchvision data set called 'CIFR10'.*'CIFAR10'"):
+    with pytest.raises(TwofoldError, match=r"no folder, table or torchvision data set called 'CIFR10'.*'CIFAR10'"):
         open_source("CIFR10")
     with pytest.raises(TwofoldError, match="'torchvision:nothing'"):
         open_source("torchvision:nothing")

@@ -174,7 +174,7 @@ def test_a_device_in_a_folder_of_ones_own_counts_as_outside(irregular: Path, tab
 
 def test_in_a_folder_they_are_counted(irregular: Path) -> None:
     source = open_source(irregular)
-    assert source.stated == ["passed over, not by name a picture: 2 x pipe, socket or device"]
+    assert [finding.text for finding in source.findings] == ["other files: 2 x pipe, socket or device"]
     assert look_at(source).unreadable == 2
 
 

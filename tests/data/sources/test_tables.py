@@ -44,7 +44,7 @@ def test_absolute_paths_are_allowed_by_a_flag_and_missing_files_are_set_aside(tm
     ("text", "message"),
     [
         ("", "line 1 .* column 'path'"),
-        ("file,label\na.png,cat\n", "line 1 .*'file,label'.* column 'path'"),
+        ("where,label\na.png,cat\n", "line 1 .*'where,label'.* column 'path'"),
         ("path,split\na.png,train\nb.png,holdout\n", "line 3 .*'holdout'.* train, validation"),
         ("path\na.png\nb.png\na.png\n", r"line 4 .* repeats the path 'a.png' of line 2\. Rem"),
         (
@@ -53,7 +53,7 @@ def test_absolute_paths_are_allowed_by_a_flag_and_missing_files_are_set_aside(tm
         ),
         ("path,label\n,cat\n", "line 2 .* empty path"),
         ("path,label\na.png,cat\nc, d.png,cat\n", "line 3 .* 3 cells, but the header has 2"),
-        ("path\n", "lists no picture"),
+        ("path\n", "lists no image"),
         ('path\n"a.png\n', "cannot be read"),
     ],
 )
@@ -63,10 +63,24 @@ def test_a_manifest_that_cannot_be_understood_names_the_line(tmp_path: Path, tex
     assert "\n" not in str(raised.value)
 
 
-def test_a_manifest_in_another_encoding_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "list.csv").write_bytes("path\nä.png\n".encode("latin-1"))
-    with pytest.raises(TwofoldError, match="UTF-8"):
-        open_source(tmp_path / "list.csv")
+def test_a_message_about_missing_files_quotes_line_column_and_what_was_tried(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.png")
+    (tmp_path / "sub").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "sub" / "x.png")
+    source = open_source(write(tmp_path, "file;label\na.png;cat\nother/x;dog\ngone;dog\n"))
+    (finding,) = [finding for finding in source.findings if finding.code == "TF021"]
+    assert finding.text == (
+        "2 of 3 files are missing: line 3, column 'file': 'other/x' (tried as it stands, with the extensions of images "
+        "and by name anywhere below; 2 files below are called so: sub/x.png, x.png); and 1 more"
+    )
+
+
+def test_a_completed_path_never_leads_out_of_the_folder(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "secret.png")
+    (tmp_path / "in").mkdir()
+    for text in ("../secret", "..\\secret.png", "C:\\secret.png"):
+        with pytest.raises(TwofoldError, match=r"--allow-outside|none of the 1 files"):
+            open_source(write(tmp_path / "in", f"path\n{text}\n"))
 
 
 def test_the_stamp_of_a_manifest_moves_with_labels_and_files(tmp_path: Path) -> None:
@@ -131,8 +145,8 @@ def test_parquet_paths_are_shown_where_they_are_unique(tmp_path: Path) -> None:
 
 
 def test_parquet_without_pictures_is_refused(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"img": [b"x"], "n": [1]}), tmp_path / "a.parquet")
-    with pytest.raises(TwofoldError, match=r"columns img, n.* column 'image'"):
+    pq.write_table(pa.table({"x": [1], "n": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(TwofoldError, match=r"columns x, n.* column 'image'"):
         open_source(tmp_path / "a.parquet")
     pq.write_table(pa.table({"image": [1]}), tmp_path / "b.parquet")
     with pytest.raises(TwofoldError, match="'image' of bytes"):

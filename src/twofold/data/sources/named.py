@@ -48,7 +48,7 @@ class TorchvisionSource:
 
     def __init__(self, dataset: str, root: Path, name: str) -> None:
         """Raises TwofoldError where the data set cannot be had."""
-        self.name, self.stated = name, ()
+        self.name, self.findings = name, ()
         self._key = ["torchvision", dataset, str(root.resolve())]
         self._parts: list[tuple[Any, int]] = []  # (data set, number of the picture in it), one for each record
         self.records: list[Record] = []
@@ -132,15 +132,15 @@ def _file_stamps(part: Any) -> list[tuple[str, tuple[int, int, int] | None]]:
     return [(str(path), stamp_path(Path(path))) for path in paths if isinstance(path, str | Path)]
 
 
-def _labels(part: Any) -> list[str]:
-    """Each picture's class by name where the set has names, else its number."""
+def _labels(part: Any) -> list[str | None]:
+    """Each image's class by name where the set has names, else its number; None for the number -1."""
     targets = next((getattr(part, name) for name in ("targets", "labels", "_labels", "y") if hasattr(part, name)), None)
     if targets is None:
         pairs = getattr(part, "samples", None) or getattr(part, "_samples", None)
         targets = [pair[1] for pair in pairs] if pairs else [part[i][1] for i in range(len(part))]
     names = getattr(part, "classes", None) or getattr(part, "categories", None)
     numbers = [int(target) for target in targets]
-    return [_class_name(names[number]) if names else str(number) for number in numbers]
+    return [None if n < 0 else _class_name(names[n]) if names else str(n) for n in numbers]
 
 
 def _class_name(name: Any) -> str:

@@ -1,13 +1,16 @@
-"""From what the user gave - a folder, a table, a name - to a source of pictures."""
+"""From what the user gave - a folder, a table, a name - to a source of images."""
 
 from pathlib import Path
 
 from twofold.data.cache import cache_folder
 from twofold.data.record import Record, Source
+from twofold.data.sources.columns import Columns
 from twofold.data.sources.folder import FolderSource
-from twofold.data.sources.manifest import ManifestSource
+from twofold.data.sources.listing import list_images
 from twofold.data.sources.named import TorchvisionSource, find_dataset, nearest_dataset
 from twofold.data.sources.parquet import ParquetSource
+from twofold.data.sources.shards import is_pattern, shards_of
+from twofold.data.sources.table import SUFFIXES, TableSource
 from twofold.errors import TwofoldError
 
 __all__ = ["Record", "Source", "open_source"]
@@ -15,12 +18,16 @@ __all__ = ["Record", "Source", "open_source"]
 _PREFIX = "torchvision:"
 
 
-def open_source(data: str | Path, *, cache: Path | None = None, allow_outside: bool = False) -> Source:
-    """The pictures in a folder, a CSV manifest, a parquet file or a torchvision data set ("CIFAR10", "SVHN@folder").
+def open_source(
+    data: str | Path, *, cache: Path | None = None, allow_outside: bool = False, columns: Columns | None = None
+) -> Source:
+    """The images in a folder, a table, parquet files or a torchvision data set ("CIFAR10", "SVHN@folder").
 
+    Parquet files are given as one file, as a folder that holds nothing else or as a pattern ("data/*.parquet").
     A path that exists wins over a name; "torchvision:CIFAR10" is always the name. torchvision's files are kept in
     `cache`/torchvision. A table may name files outside its own folder only with `allow_outside`: who made it could
-    otherwise show any file of the one who opens it. Raises TwofoldError where there is nothing of the kind.
+    otherwise show any file of the one who opens it. `columns` are those of a table. Raises TwofoldError where there is
+    nothing of the kind.
     """
     name = str(data)
     if name.startswith(_PREFIX):
@@ -28,23 +35,34 @@ def open_source(data: str | Path, *, cache: Path | None = None, allow_outside: b
     path = Path(name).expanduser()
     try:
         if name and path.is_dir():
-            return FolderSource(path, name)
+            return _open_folder(path, name, allow_outside, columns)
         if path.is_file():
-            return _open_file(path, name, allow_outside)
+            return _open_file(path, name, allow_outside, columns)
     except OSError as error:
         raise TwofoldError(
             f"'{name}' cannot be opened ({error.strerror}), but the data must be readable. Change its permissions."
         ) from error
+    if is_pattern(name):
+        return ParquetSource(shards_of(name), name, allow_outside=allow_outside, columns=columns)
     return _open_named(name, name, cache)
 
 
-def _open_file(path: Path, name: str, allow_outside: bool) -> Source:
-    if path.suffix.lower() == ".csv":
-        return ManifestSource(path, name, allow_outside=allow_outside)
+def _open_folder(path: Path, name: str, allow_outside: bool, columns: Columns | None) -> Source:
+    """The images in a folder, or the parquet files in one that holds no image."""
+    listing = list_images(path)
+    shards = [path / table for table in sorted(listing.tables) if table.lower().endswith(".parquet")]
+    if shards and not listing.files:
+        return ParquetSource(shards, name, allow_outside=allow_outside, columns=columns)
+    return FolderSource(path, name, listing)
+
+
+def _open_file(path: Path, name: str, allow_outside: bool, columns: Columns | None) -> Source:
+    if path.suffix.lower() in SUFFIXES:
+        return TableSource(path, name, allow_outside=allow_outside, columns=columns)
     if path.suffix.lower() == ".parquet":
-        return ParquetSource(path, name, allow_outside=allow_outside)
+        return ParquetSource([path], name, allow_outside=allow_outside, columns=columns)
     raise TwofoldError(
-        f"'{name}' is a single file; the data must be a folder of pictures, a .csv manifest or a .parquet file. "
+        f"'{name}' is a single file; the data must be a folder of images, a table (.csv, .tsv) or a .parquet file. "
         "Give the folder it lies in, or unpack it first."
     )
 
@@ -56,7 +74,7 @@ def _open_named(text: str, name: str, cache: Path | None) -> Source:
         near = nearest_dataset(wanted)
         hint = f"; did you mean '{near}'?" if near else "."
         raise TwofoldError(
-            f"no folder, manifest or torchvision data set called '{name}'{hint} "
-            "Give an existing folder of pictures, a .csv or .parquet file, or a name such as CIFAR10."
+            f"no folder, table or torchvision data set called '{name}'{hint} "
+            "Give an existing folder of images, a .csv or .parquet file, or a name such as CIFAR10."
         )
     return TorchvisionSource(dataset, Path(root).expanduser() if root else cache_folder(cache) / "torchvision", name)

@@ -1,0 +1,99 @@
+"""Which split each image belongs to in the end, and which group: what the data say, else what is decided here."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from twofold.data.findings import Finding
+from twofold.data.record import Record
+from twofold.data.splits import cut_fraction, cut_groups
+from twofold.errors import TwofoldError
+from twofold.recipes.recipe import DataRecipe
+
+NO_TEST_SPLIT = "no test split:"  # how the sentence on a cut begins
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The split of each record, where the test split comes from (own, validation, cut or None), and what to say."""
+
+    splits: list[str]
+    test_from: str | None
+    findings: list[Finding]
+
+
+def assign_splits(records: Sequence[Record], recipe: DataRecipe) -> Assignment:
+    """Images without a split are trained on. Where no test image has a label, labels are tested on others.
+
+    These are the labelled validation images, where there are any, else a share of the labelled training images of each
+    class, cut off by the data seed without dividing a group. Data of fewer than two classes are left as they are.
+    """
+    splits = [record.split or "train" for record in records]
+    labelled = {split: _rows(records, splits, split) for split in ("train", "validation", "test")}
+    train = labelled["train"]
+    findings = _about_labels(splits, labelled)
+    if labelled["test"]:
+        return Assignment(splits, "own", findings)
+    if len({records[row].label for row in train}) < 2:
+        return Assignment(splits, "own" if "test" in splits else None, findings)
+    if labelled["validation"]:
+        splits = ["test" if split == "validation" else split for split in splits]
+        text = f"no labelled test split: the {len(labelled['validation']):,} labelled validation images are the test"
+        return Assignment(splits, "validation", [*findings, Finding("TF002", text)])
+    if recipe.test_fraction == 0:
+        return Assignment(splits, None, findings)
+    cut = _cut([records[row] for row in train], recipe)
+    for place in cut:
+        splits[train[place]] = "test"
+    return Assignment(splits, "cut" if cut else None, [*findings, *_about_cut(len(cut), recipe)])
+
+
+def group_by(records: Sequence[Record], pattern: str | None) -> list[Record]:
+    """Records whose group is what the pattern finds in their path: its first parenthesis, or all that matches.
+
+    A path in which nothing matches keeps the group that it has. Raises TwofoldError where nothing matches in any.
+    """
+    if pattern is None:
+        return list(records)
+    matches = [re.search(pattern, record.path) for record in records]
+    if not any(matches):
+        raise TwofoldError(
+            f"--group-by {pattern!r} matches none of {len(records):,} paths, the first of which is "
+            f"'{records[0].path}'. Correct the pattern."
+        )
+    pairs = zip(records, matches, strict=True)
+    return [replace(one, group=match[1 if match.re.groups else 0]) if match else one for one, match in pairs]
+
+
+def _rows(records: Sequence[Record], splits: Sequence[str], split: str) -> list[int]:
+    return [row for row, record in enumerate(records) if splits[row] == split and record.label is not None]
+
+
+def _cut(train: Sequence[Record], recipe: DataRecipe) -> list[int]:
+    """Places of the training images that become the test split."""
+    keys, labels = [record.path for record in train], [record.label for record in train]
+    groups = [record.group for record in train]
+    if any(groups):
+        return cut_groups(keys, groups, recipe.test_fraction, recipe.data_seed, labels)[1].tolist()
+    return cut_fraction(keys, recipe.test_fraction, recipe.data_seed, labels)[1].tolist()
+
+
+def _about_cut(count: int, recipe: DataRecipe) -> list[Finding]:
+    if count == 0:
+        return [Finding("TF033", f"{NO_TEST_SPLIT} none can be cut off, since each class has a single image or group")]
+    share = f"{100 * recipe.test_fraction:g} %"
+    return [Finding("TF001", f"{NO_TEST_SPLIT} {share} ({count:,} images) cut off as test by seed {recipe.data_seed}")]
+
+
+def _about_labels(splits: Sequence[str], labelled: dict[str, list[int]]) -> list[Finding]:
+    """Unlabelled images where others have labels."""
+    if not any(labelled.values()):
+        return []
+    findings = []
+    count = splits.count("train")
+    if 0 < len(labelled["train"]) < count:
+        text = f"labels: {len(labelled['train']):,} of {count:,} training images have one; training reads all"
+        findings.append(Finding("TF007", text))
+    if "test" in splits and not labelled["test"]:
+        findings.append(Finding("TF003", f"none of {splits.count('test'):,} test images has a label"))
+    return findings

@@ -1,0 +1,79 @@
+"""What can be seen in the records alone: names of classes, classes that cannot be measured, groups, broken files."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from twofold.data.findings import Finding
+from twofold.data.record import Record
+from twofold.data.store import Quarantined
+
+
+def check_records(
+    records: Sequence[Record], splits: Sequence[str], test_from: str | None, quarantine: Sequence[Quarantined]
+) -> list[Finding]:
+    """Findings about readable records whose splits were assigned, and about the files that could not be read."""
+    return [
+        *_similar_names(records),
+        *_one_sided(records, splits, test_from),
+        *_single_images(records),
+        *_groups(records, splits),
+        *_unreadable(quarantine),
+    ]
+
+
+def _similar_names(records: Sequence[Record]) -> list[Finding]:
+    """Classes whose names are the same without case, blanks, hyphens and underscores."""
+    alike: dict[str, list[str]] = {}
+    for label in sorted({record.label for record in records if record.label is not None}):
+        alike.setdefault(re.sub(r"[\s_-]+", "", label).casefold(), []).append(label)
+    pairs = [" and ".join(f"'{name}'" for name in names) for names in alike.values() if len(names) > 1]
+    return [Finding("TF008", f"classes that differ by case or blanks alone: {_few(pairs)}")] if pairs else []
+
+
+def _one_sided(records: Sequence[Record], splits: Sequence[str], test_from: str | None) -> list[Finding]:
+    """Classes of train or of test alone, where the test split is of the data's own."""
+    pairs = {(record.label, split) for record, split in zip(records, splits, strict=True) if record.label is not None}
+    train, test = ({label for label, split in pairs if split == name} for name in ("train", "test"))
+    if test_from not in ("own", "validation") or not train or not test or train == test:
+        return []
+    parts = [
+        f"only in {name}: {_few(sorted(str(label) for label in only))}"
+        for name, only in (("train", train - test), ("test", test - train))
+        if only
+    ]
+    return [Finding("TF015", f"classes {'; '.join(parts)}; evaluation counts on the {len(train & test):,} others")]
+
+
+def _single_images(records: Sequence[Record]) -> list[Finding]:
+    counts = Counter(record.label for record in records if record.label is not None)
+    single = sorted(label for label, count in counts.items() if count == 1)
+    if len(counts) < 2 or not single:
+        return []
+    return [Finding("TF018", f"{len(single):,} classes have a single image: {_few(single)}")]
+
+
+def _groups(records: Sequence[Record], splits: Sequence[str]) -> list[Finding]:
+    """How many groups there are, and which of them stand in train and in test."""
+    pairs = {(record.group, split) for record, split in zip(records, splits, strict=True) if record.group is not None}
+    names = {group for group, _ in pairs}
+    if not names:
+        return []
+    findings = [Finding("TF030", f"{len(names):,} groups, which no cut divides")]
+    both = sorted(group for group in names if group and {(group, "train"), (group, "test")} <= pairs)
+    if both:
+        findings.append(Finding("TF032", f"{len(both):,} groups have images in train and in test: {_few(both)}"))
+    return findings
+
+
+def _unreadable(quarantine: Sequence[Quarantined]) -> list[Finding]:
+    if not quarantine:
+        return []
+    examples = "; ".join(f"{one.path}: {one.reason}" for one in quarantine[:3])
+    more = f"; and {len(quarantine) - 3:,} more" if len(quarantine) > 3 else ""
+    return [Finding("TF040", f"{len(quarantine):,} files cannot be read: {examples}{more}")]
+
+
+def _few(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

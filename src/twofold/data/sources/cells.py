@@ -1,0 +1,77 @@
+"""From the bytes of a table of text to its cells: encoding, separator, header and lines."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from twofold.data.findings import Finding
+from twofold.errors import TwofoldError
+
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """The cells of a table as text."""
+
+    header: list[str]
+    rows: list[dict[str, str]]  # column -> cell
+    lines: list[int]  # the number of the line in the file at which each row ends
+    findings: list[Finding]
+
+
+def read_table(path: Path, name: str, wanted: Sequence[str]) -> Table:
+    """A table in UTF-8 (with or without its mark), UTF-16 or Windows-1252, parted by commas, semicolons, tabs or bars.
+
+    The separator is the one that parts the first line into cells of which one is among `wanted` (small letters).
+    Raises TwofoldError where a line has more cells than the header, OSError and csv.Error where it cannot be read.
+    """
+    text, encoding = _decode(path.read_bytes())
+    first = 0
+    if text[:4].lower() == "sep=":  # how Excel says what parts the cells
+        first, text = 1, text.partition("\n")[2]
+    separator = _separator(text.partition("\n")[0], wanted)
+    findings = []
+    if encoding != "utf-8" or separator != ",":
+        findings.append(
+            Finding("TF020", f"'{name}' is read as {encoding}, with cells parted by {_SEPARATORS[separator]}")
+        )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    header = [column.strip() for column in next(reader, [])]
+    rows, lines = [], []
+    for cells in reader:
+        if not any(cells):
+            continue
+        if len(cells) > len(header):
+            raise TwofoldError(
+                f"line {first + reader.line_num} of '{name}' has {len(cells)} cells, but the header has {len(header)}. "
+                f"Put quotes around a cell that holds one of the {_SEPARATORS[separator]}."
+            )
+        cells += [""] * (len(header) - len(cells))
+        rows.append(dict(zip(header, cells, strict=True)))
+        lines.append(first + reader.line_num)
+    return Table(header, rows, lines, findings)
+
+
+def _decode(content: bytes) -> tuple[str, str]:
+    """(text, encoding): UTF-16 by its mark or its zero bytes, UTF-8 where it is valid, else Windows-1252."""
+    if content[:2] in _MARKS:
+        return content.decode("utf-16"), "UTF-16"
+    for order, zeros in (("utf-16-be", content[:64:2]), ("utf-16-le", content[1:64:2])):
+        if 2 * zeros.count(0) > len(zeros) > 0:
+            return content.decode(order), "UTF-16"
+    try:
+        return content.decode("utf-8-sig"), "utf-8"
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace"), "Windows-1252"
+
+
+def _separator(line: str, wanted: Sequence[str]) -> str:
+    cells = {one: next(csv.reader([line.rstrip("\r")], delimiter=one), []) for one in _SEPARATORS}
+    for separator, columns in cells.items():
+        if any(column.strip().lower() in wanted for column in columns):
+            return separator
+    return max(_SEPARATORS, key=lambda one: len(cells[one]))

@@ -1,0 +1,71 @@
+"""Which column of a table means what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from twofold.errors import TwofoldError, unknown_name
+
+PATH = "path filepath file_path image_path img_path filename file_name image_name image_file file image img image_id"
+IDS = "id_code uuid id name"
+LABEL = "label labels class target class_name label_name category fine_label"
+SPLIT = "split fold set subset partition"
+GROUP = "group groups group_id"
+_MAYBE_GROUP = (
+    "patient patient_id subject subject_id slide slide_id site site_id burst burst_id plant plant_id case_id "
+)
+_MAYBE_GROUP += "video video_id lesion_id individual individual_id study_id series_id"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The columns that a person named; None: the first of the usual names that the table has."""
+
+    path: str | None = None
+    label: str | None = None
+    split: str | None = None
+    group: str | None = None
+
+
+def pick(header: Sequence[str], given: str | None, usual: str, flag: str, name: str) -> str | None:
+    """The column of a table that holds something: the `given` one, or the first of the `usual` names that is there.
+
+    Names are compared without regard to case and blanks around. Raises TwofoldError where a given column is missing.
+    """
+    known = {column.strip().lower(): column for column in reversed(header)}
+    if given is not None:
+        if given.strip().lower() not in known:
+            raise _no_column(header, given, flag, name)
+        return known[given.strip().lower()]
+    return next((known[one] for one in usual.split() if one in known), None)
+
+
+def unused_groups(header: Sequence[str]) -> list[str]:
+    """Columns by which images may belong together, where none is called a group."""
+    return [column for column in header if column.strip().lower() in _MAYBE_GROUP.split()]
+
+
+def one_hot(rows: Sequence[dict[str, str]], used: Sequence[str | None]) -> tuple[list[str], int]:
+    """Columns of zeros and ones that together may name a class, and how many lines have more than a single one.
+
+    Two columns or more, each with a one somewhere; nothing but 0, 1, 0.0, 1.0 and empty cells in them.
+    """
+    names = [column for column in (rows[0] if rows else {}) if column not in used]
+    found = [column for column in names if _is_binary([row[column] for row in rows])]
+    if len(found) < 2:
+        return [], 0
+    return found, sum(sum(is_one(row[column]) for column in found) > 1 for row in rows)
+
+
+def is_one(cell: str) -> bool:
+    """Whether a cell of a one-hot column is set."""
+    return cell.strip() in ("1", "1.0")
+
+
+def _is_binary(cells: Sequence[str]) -> bool:
+    values = {cell.strip() for cell in cells}
+    return values <= {"", "0", "1", "0.0", "1.0"} and bool(values & {"1", "1.0"}) and bool(values & {"0", "0.0", ""})
+
+
+def _no_column(header: Sequence[str], given: str, flag: str, name: str) -> TwofoldError:
+    error = unknown_name("column", given, header)
+    return TwofoldError(f"--{flag} for '{name}': {error}")

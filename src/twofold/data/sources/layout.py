@@ -1,0 +1,242 @@
+"""What the folders around images mean: which are splits, which are classes, which only wrap the others.
+
+wrapping... / [split / [wrapping...]] / CLASS / ... / image
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from twofold.data.findings import Finding
+from twofold.data.record import Record
+from twofold.data.sources.names import (
+    beside_split,
+    is_no_label,
+    is_unlabelled_folder,
+    split_hinted,
+    split_named,
+)
+
+Folders = tuple[str, ...]  # the names of the folders above an image, the outermost first
+
+_STRAY = 0.1  # a folder wraps the rest where at most this share of the images lies beside it
+_CAMERA = re.compile(r"\d{3}[A-Z0-9_]{5}")  # how cameras and phones call the folders below DCIM
+_DATE = re.compile(r"(19|20)\d\d([-_. ]?(0[1-9]|1[0-2])([-_. ]?[0-3]\d)?)?")
+
+_KINDS_OF_FILES = {
+    "images",
+    "image",
+    "img",
+    "imgs",
+    "masks",
+    "mask",
+    "labels",
+    "annotations",
+    "thumbnails",
+    "raw",
+    "rgb",
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Records in the order of the paths, and what people should know about how they came about."""
+
+    records: list[Record]
+    findings: list[Finding]
+
+
+def read_layout(paths: Sequence[str]) -> Layout:
+    """The split and the label of each image from the folders of its path (names parted by "/").
+
+    Folders that hold all others are passed through. The folders below are splits if they are called so, or if they
+    hold the same sub-folders; else they are classes. Below a split, again passing through what wraps all the rest, the
+    first folder is the class. Where there are not two classes, nothing has a label. Images outside have no label.
+    """
+    folders = [tuple(path.split("/")[:-1]) for path in paths]
+    wrapping = _wrapping(folders, _is_split)
+    inside = [_below(wrapping, names) for names in folders]  # None: beside a folder that wraps the rest
+    parts = _parts([names for names in inside if names is not None])
+    splits, rest = _take_splits(inside, parts)
+    labels, said = _labels(rest)
+    findings = [*parts.findings, *said, *_strays(paths, inside, labels, parts)]
+    pairs = zip(paths, labels, splits, strict=True)
+    return Layout([Record(path=path, label=label, split=split) for path, label, split in pairs], findings)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """How the folders on top are read. Nothing in any of the three: they are classes."""
+
+    split_of: dict[str, str]  # a folder on top -> its split
+    tops: frozenset[str] = frozenset()  # folders on top that are neither classes nor splits
+    inner: bool = False  # splits lie one level down: below classes, or below `tops`
+    findings: tuple[Finding, ...] = ()
+
+
+def _wrapping(folders: Sequence[Folders], is_kept: Callable[[str, set[str]], bool]) -> Folders:
+    """The folders that all images but a few strays lie in, up to the first that `is_kept` (its name, its folders)."""
+    wrapping: Folders = ()
+    while True:
+        inside = [names for one in folders if (names := _below(wrapping, one)) is not None]
+        tops = {names[0] for names in inside if names}
+        if len(tops) != 1 or sum(not names for names in inside) > _STRAY * len(inside):
+            return wrapping
+        (only,) = tops
+        if is_unlabelled_folder(only) or is_kept(only, {names[1] for names in inside if len(names) > 1}):
+            return wrapping
+        wrapping += (only,)
+
+
+def _is_split(name: str, below: set[str]) -> bool:
+    """Whether a folder is a split itself, and not one that holds splits."""
+    return split_named(name) is not None and len({split_named(one) for one in below} - {None}) < 2
+
+
+def _below(wrapping: Folders, names: Folders) -> Folders | None:
+    return names[len(wrapping) :] if names[: len(wrapping)] == wrapping else None
+
+
+def _parts(inside: Sequence[Folders]) -> _Parts:
+    """Which of the folders on top are splits: by their names, by the names one level down, by what they hold."""
+    below: dict[str, set[str]] = {}
+    for names in inside:
+        if names:
+            below.setdefault(names[0], set()).update(names[1:2])
+    tops = [top for top in below if not is_unlabelled_folder(top)]
+    named = {top: split for top in tops if (split := split_named(top))}
+    hinted = {top: split for top in tops if (split := split_hinted(top))}
+    if tops and len(named) == len(tops):
+        return _Parts(named)
+    if _is_cut(named):
+        return _with_others(named, tops, below)
+    if _is_cut(hinted) and (len(hinted) == len(tops) or _are_alike(hinted, below)):
+        return _with_others(hinted, tops, below)
+    direct = {names[0] for names in inside if len(names) == 1}
+    if len(tops) < 2 or direct & set(tops):
+        return _Parts({})
+    if all(below[top] and all(map(split_named, below[top])) for top in tops):
+        return _splits_below(inside, frozenset(tops))
+    return _same_below(tops, below, hinted)
+
+
+def _is_cut(splits: dict[str, str]) -> bool:
+    """Whether there is a train split and another one."""
+    return "train" in splits.values() and len(set(splits.values())) > 1
+
+
+def _are_alike(splits: dict[str, str], below: dict[str, set[str]]) -> bool:
+    """Whether folders belong together: called alike but for the split, or with a sub-folder that all hold."""
+    return len({beside_split(top) for top in splits}) == 1 or bool(set.intersection(*(below[top] for top in splits)))
+
+
+def _with_others(splits: dict[str, str], tops: list[str], below: dict[str, set[str]]) -> _Parts:
+    """Splits, and folders beside them that are none: these are trained on."""
+    others = sorted(set(tops) - set(splits))
+    if not others:
+        return _Parts(splits)
+    text = f"{_names(others)} beside {_names(sorted(splits))} {_is(others)} no split by name, and so trained on"
+    shared = set.union(*(below[top] for top in splits))
+    tops_of_classes = frozenset(top for top in others if below[top] & shared)
+    return _Parts(
+        {**splits, **dict.fromkeys(tops_of_classes, "train")}, frozenset(others), findings=(Finding("TF005", text),)
+    )
+
+
+def _splits_below(inside: Sequence[Folders], tops: frozenset[str]) -> _Parts:
+    """CLASS/train/image, or PART/train/CLASS/image where the folders below the splits are the same in two parts."""
+    classes = [{names[2] for names in inside if names[:1] == (top,) and len(names) > 2} for top in sorted(tops)]
+    if all(len(one) > 1 for one in classes) and set.intersection(*classes):
+        text = f"{_names(sorted(tops))} hold the same splits and classes, and so are read as parts of the data"
+        return _Parts({}, tops, inner=True, findings=(Finding("TF006", text),))
+    return _Parts({}, inner=True)
+
+
+def _same_below(tops: list[str], below: dict[str, set[str]], hinted: dict[str, str]) -> _Parts:
+    """Folders on top that hold the same sub-folders are splits; those whose name is none are trained on."""
+    shared, all_ = set.intersection(*(below[top] for top in tops)), set.union(*(below[top] for top in tops))
+    kinds_of_files = {name.lower() for name in shared} & _KINDS_OF_FILES
+    if len(shared) < 2 or 2 * len(shared) < len(all_) or kinds_of_files or all(map(_DATE.fullmatch, shared)):
+        return _Parts({})
+    unknown = sorted(set(tops) - set(hinted))
+    text = f"{_names(sorted(tops))} hold the same sub-folders ({_names(sorted(shared))}), and so are read as splits"
+    said = f"{text}; {_names(unknown)} {_is(unknown)} no split by name, and so trained on" if unknown else text
+    return _Parts({**dict.fromkeys(tops, "train"), **hinted}, findings=(Finding("TF006", said),))
+
+
+def _take_splits(inside: Sequence[Folders | None], parts: _Parts) -> tuple[list[str | None], list[Folders | None]]:
+    """Each image's split, and the folders that are left to tell its class: None where they cannot."""
+    splits: list[str | None] = []
+    rest: list[Folders | None] = []
+    has_splits = bool(parts.split_of) or parts.inner
+    for names in inside:
+        split, left = None, names
+        if names and parts.inner and len(names) > 1:
+            split = split_named(names[1])
+            left = names[2:] if names[0] in parts.tops else (names[0], *names[2:])
+        elif names and names[0] in parts.split_of:
+            split, left = parts.split_of[names[0]], names[1:]
+        elif has_splits:
+            left = None
+        splits.append(split or ("train" if has_splits else None))
+        rest.append(left)
+    _unwrap_each(inside, rest, parts.split_of)
+    return splits, rest
+
+
+def _unwrap_each(inside: Sequence[Folders | None], rest: list[Folders | None], split_of: dict[str, str]) -> None:
+    """Pass through the folders that wrap all of one split, unless another split has a class of that name."""
+    of_top: dict[str, list[int]] = {}
+    for row, names in enumerate(inside):
+        if names and names[0] in split_of:
+            of_top.setdefault(names[0], []).append(row)
+    held = {top: {names[0] for row in rows if (names := rest[row])} for top, rows in of_top.items()}
+    known = frozenset().union(*(names for names in held.values() if len(names) > 1))
+    for rows in of_top.values():
+        wrapping = _wrapping([rest[row] or () for row in rows], lambda name, _: name in known)
+        for row in rows:
+            rest[row] = _below(wrapping, rest[row] or ())
+
+
+def _labels(rest: Sequence[Folders | None]) -> tuple[list[str | None], list[Finding]]:
+    names = [one[0] if one else None for one in rest]
+    none = sorted({name for name in names if name and is_no_label(name)})
+    labels = [None if not name or is_no_label(name) or is_unlabelled_folder(name) else name for name in names]
+    classes = sorted({label for label in labels if label})
+    if len(classes) < 2:
+        return [None] * len(labels), []
+    if all(map(_CAMERA.fullmatch, classes)):
+        return [None] * len(labels), [Finding("TF016", f"{_names(classes)} {_is(classes)} a camera's, and no classes")]
+    findings = []
+    if none:
+        count = sum(name in none for name in names)
+        findings.append(Finding("TF009", f"{_names(none)} is read as no label ({count:,} images)"))
+    if all(map(_DATE.fullmatch, classes)):
+        findings.append(Finding("TF017", f"{_names(classes)} look like dates, and are read as classes"))
+    return labels, findings
+
+
+def _strays(
+    paths: Sequence[str], inside: Sequence[Folders | None], labels: Sequence[str | None], parts: _Parts
+) -> list[Finding]:
+    """Images that lie beside the folders of splits or classes, where there are such folders."""
+    has_folders = bool(parts.split_of) or parts.inner or any(labels)
+    stray = [path for path, names in zip(paths, inside, strict=True) if not names]
+    if not stray or not has_folders:
+        return []
+    what = "1 image" if len(stray) == 1 else f"{len(stray):,} images"
+    where = "splits" if parts.split_of or parts.inner else "classes"
+    return [Finding("TF004", f"{what} beside the folders of the {where}, trained on without a label: {_few(stray)}")]
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _names(names: Sequence[str]) -> str:
+    return _few([f"{name}/" for name in names])
+
+
+def _few(names: Sequence[str], most: int = 4) -> str:
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

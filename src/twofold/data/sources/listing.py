@@ -1,0 +1,121 @@
+"""The files below a folder: which are images by name, and all the others, counted by kind."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twofold.data.record import EXTENSIONS, file_stamp, shown
+from twofold.errors import TwofoldError
+
+FileStamp = tuple[int, int, int] | None
+NO_FILE = "pipe, socket or device"
+TABLES = frozenset({".csv", ".tsv", ".parquet", ".xlsx"})
+_SYSTEM = frozenset(  # what storage devices, desktops and archives put into people's folders
+    {"@eadir", "__macosx", "$recycle.bin", "#recycle", "@recycle", "#snapshot", "@tmp", "lost+found"}
+    | {"system volume information", "thumbs.db", "desktop.ini", "picasa.ini", "ehthumbs.db"}
+)
+_RAW = "arw cr2 cr3 crw dng nef nrw orf pef raf raw rw2 sr2 srw x3f"
+_KINDS = (
+    {f".{end}": "RAW image" for end in _RAW.split()}
+    | dict.fromkeys((".heic", ".heif", ".hif"), "HEIC image")
+    | dict.fromkeys((".avif", ".avifs"), "AVIF image")
+    | dict.fromkeys((".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"), "JPEG 2000 image")
+    | dict.fromkeys((".dcm", ".dicom", ".ima"), "DICOM image")
+    | dict.fromkeys((".nii", ".mha", ".mhd", ".nrrd"), "volume image")
+    | dict.fromkeys((".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif"), "whole-slide image")
+    | dict.fromkeys((".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".lsm", ".stk"), "microscope image")
+    | dict.fromkeys((".fits", ".fit", ".fts"), "FITS image")
+    | dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm"), "netpbm image")
+    | dict.fromkeys((".npy", ".npz", ".mat", ".h5", ".hdf5", ".zarr"), "array file")
+    | dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "video")
+    | {
+        ".tga": "TGA image",
+        ".psd": "Photoshop image",
+        ".exr": "EXR image",
+        ".hdr": "HDR image",
+        ".jxl": "JPEG XL image",
+    }
+    | {".svg": "vector image", ".eps": "vector image", ".ico": "icon", ".pcx": "PCX image", ".xcf": "GIMP image"}
+)
+
+
+@dataclass
+class Listing:
+    """What lies below a folder."""
+
+    files: list[tuple[str, FileStamp]] = field(default_factory=list)  # images: (path below the folder, stamp), sorted
+    others: Counter[str] = field(default_factory=Counter)  # extension with its dot -> files
+    hidden: Counter[str] = field(default_factory=Counter)  # kind of what the system keeps -> names
+    links: list[str] = field(default_factory=list)  # linked folders that were read
+    repeated: list[str] = field(default_factory=list)  # linked folders that lead to one that was read already
+    tables: list[str] = field(default_factory=list)
+
+
+def kind_of(extension: str) -> str | None:
+    """What images of an extension that is not read here are called; None where it is no image."""
+    return None if extension in EXTENSIONS else _KINDS.get(extension)
+
+
+def list_images(root: Path) -> Listing:
+    """Everything below a folder. Raises TwofoldError where a folder cannot be listed.
+
+    Linked folders come after all real ones and only where nobody has been yet: loops end, and a folder that can be
+    reached in two ways counts once, under its own name.
+    """
+    listing = Listing()
+    seen: set[tuple[int, int]] = set()
+    real, linked = [(str(root), "")], list[tuple[str, str]]()
+    while real or linked:
+        is_link = not real
+        folder, prefix = real.pop() if real else linked.pop(0)
+        place = Path(folder).stat()
+        is_new = (place.st_dev, place.st_ino) not in seen
+        if is_link:
+            (listing.links if is_new else listing.repeated).append(shown(prefix))
+        if is_new:
+            seen.add((place.st_dev, place.st_ino))
+            for entry in _entries(folder):
+                _sort_in(listing, entry, prefix, real, linked)
+    listing.files.sort(key=lambda file: file[0])
+    return listing
+
+
+def _sort_in(
+    listing: Listing, entry: os.DirEntry[str], prefix: str, real: list[tuple[str, str]], linked: list[tuple[str, str]]
+) -> None:
+    name = entry.name
+    if name.lower() in _SYSTEM:
+        listing.hidden[shown(name)] += 1
+    elif name.startswith("."):
+        listing.hidden["hidden files and folders"] += 1
+    elif entry.is_dir():
+        (linked if entry.is_symlink() else real).append((entry.path, f"{prefix}{name}/"))
+    elif (end := extension_of(name)) not in EXTENSIONS:
+        listing.others[end] += 1
+        if end in TABLES:
+            listing.tables.append(shown(prefix + name))
+    elif entry.is_file():
+        listing.files.append((prefix + name, file_stamp(entry.stat())))
+    elif entry.is_symlink():
+        listing.files.append((prefix + name, None))  # to nowhere or to a pipe: reading it fails, with a reason
+    else:
+        listing.others[NO_FILE] += 1
+
+
+def extension_of(name: str) -> str:
+    """With its dot, in small letters; "" where there is none."""
+    stem, dot, end = name.rpartition(".")
+    return dot + end.lower() if stem else ""
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise TwofoldError(
+            f"the folder '{shown(folder)}' cannot be listed ({error.strerror}), but all folders of the data must be "
+            "readable. Change its permissions or move it elsewhere."
+        ) from error

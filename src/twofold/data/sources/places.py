@@ -1,0 +1,87 @@
+"""From what a table calls an image to the one file that fits."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from twofold.data.record import EXTENSIONS
+from twofold.data.sources.listing import extension_of, list_images
+from twofold.data.sources.reach import Reach
+from twofold.errors import TwofoldError
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an image lies."""
+
+    file: str
+    is_completed: bool = False  # not the path as it stands in the table
+    tried: str = ""  # what was tried in vain, where nothing is there
+
+
+class Places:
+    """The files below the folder `root`, to be named by path, by name or by id."""
+
+    def __init__(self, root: Path, reach: Reach) -> None:
+        self._root, self._reach = root, reach
+
+    def find(self, text: str, where: str) -> Place:
+        """The file that `text` names, or where it should be and what was tried.
+
+        Tried are the path as it stands, with slashes for backslashes, with the extensions of images, and last the one
+        file below the folder that is called so. Raises TwofoldError for a path that leads out of the folder.
+        """
+        place = self._reach.find(text, where)
+        if _is_there(place):
+            return Place(place)
+        slashed = text.replace("\\", "/")
+        for candidate in _spellings(text, slashed):
+            if (other := self._inside(candidate, where)) and _is_there(other):
+                return Place(other, is_completed=True)
+        name = PurePosixPath(slashed).name
+        known = self._by_name.get(name) or self._by_stem.get(name) or []
+        if len(known) == 1:
+            return Place(self._reach.find(known[0], where), is_completed=True)
+        several = f"; {len(known):,} files below are called so: {known[0]}, {known[1]}" if known else ""
+        ends = "" if extension_of(name) in EXTENSIONS else ", with the extensions of images"
+        return Place(place, tried=f"tried as it stands{ends} and by name anywhere below{several}")
+
+    def _inside(self, candidate: str, where: str) -> str | None:
+        try:
+            return self._reach.find(candidate, where)
+        except TwofoldError:  # only the text as it stands says that the table leads outside
+            return None
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        return _grouped((PurePosixPath(path).name, path) for path in self._files)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[str]]:
+        return _grouped((PurePosixPath(path).stem, path) for path in self._files)
+
+    @cached_property
+    def _files(self) -> list[str]:
+        return [path for path, _ in list_images(self._root).files]
+
+
+def _spellings(text: str, slashed: str) -> Iterator[str]:
+    if slashed != text:
+        yield slashed
+    if extension_of(text) not in EXTENSIONS:
+        for end in sorted(EXTENSIONS):
+            yield slashed + end
+            yield slashed + end.upper()
+
+
+def _grouped(pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name, path in pairs:
+        groups.setdefault(name, []).append(path)
+    return groups
+
+
+def _is_there(place: str) -> bool:
+    return os.path.lexists(place) and not os.path.isdir(place)  # noqa: PTH112

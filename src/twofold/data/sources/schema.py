@@ -1,0 +1,142 @@
+"""Which columns of a parquet file hold images, labels, splits and groups, and what is in them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from twofold.data.findings import Finding
+from twofold.data.sources.columns import GROUP, LABEL, SPLIT, Columns, pick
+from twofold.data.sources.names import label_of, resolve_split
+from twofold.errors import TwofoldError
+
+_IMAGE = "image img images picture photo jpg png path filepath file_path image_path file_name filename file"
+_BYTES = ("binary", "large_binary")
+_TEXT = ("string", "large_string")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of one file; `kind` says what a cell of the column `image` is: bytes, struct or path."""
+
+    name: str
+    image: str
+    kind: str
+    has_paths: bool
+    label: str | None
+    split: str | None
+    group: str | None
+    class_names: dict[int, str]
+    findings: list[Finding] = field(default_factory=list)
+
+    def named_files(self, file: Any) -> dict[int, str]:
+        """Row -> path, where there is a path and no bytes. Bytes are read only where it is not told which lack."""
+        if self.kind == "path":
+            return {row: path for row, path in enumerate(self.paths(file)) if path}
+        if not self.has_paths:
+            return {}
+        found: dict[int, str] = {}
+        first = 0
+        for group in range(file.num_row_groups):
+            found |= {first + row: path for row, path in self._lacking_bytes(file, group).items()}
+            first += file.metadata.row_group(group).num_rows
+        return found
+
+    def paths(self, file: Any) -> list[str | None]:
+        """What each row calls its image, if anything."""
+        if self.kind == "path":
+            return file.read(columns=[self.image])[self.image].to_pylist()
+        if not self.has_paths:
+            return [None] * file.metadata.num_rows
+        cells = file.read(columns=[f"{self.image}.path"])[self.image].to_pylist()
+        return [cell and cell["path"] for cell in cells]
+
+    def columns(
+        self, cells: Callable[[str | None], list[Any]]
+    ) -> tuple[list[str | None], list[str | None], list[str | None]]:
+        """(labels, splits, groups). Raises TwofoldError for a list in place of a label and an unknown split."""
+        labels = [self._label(row, value) for row, value in enumerate(cells(self.label))]
+        splits = [
+            resolve_split(str(value), f"row {row} of '{self.name}'") if value not in (None, "") else None
+            for row, value in enumerate(cells(self.split))
+        ]
+        return labels, splits, [label_of(value) for value in cells(self.group)]
+
+    def _label(self, row: int, value: Any) -> str | None:
+        if isinstance(value, list | dict):
+            raise TwofoldError(
+                f"row {row} of '{self.name}' has {value!r:.60} in the column '{self.label}', but an image has one "
+                "label. Give --label-column with a column of single labels."
+            )
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # whole numbers beside missing ones
+        return None if label_of(value) is None else label_of(self.class_names.get(value, value))
+
+    def _lacking_bytes(self, file: Any, group: int) -> dict[int, str]:
+        """Row of the group -> path of those without bytes."""
+        import pyarrow.compute as pc
+
+        count = file.metadata.row_group(group).num_rows
+        lacking = _count_lacking(file.metadata.row_group(group), self.image)
+        if lacking == 0:
+            return {}
+        paths = file.read_row_group(group, columns=[f"{self.image}.path"])[self.image].to_pylist()
+        is_lacking = [True] * count
+        if lacking != count:
+            content = file.read_row_group(group, columns=[f"{self.image}.bytes"])[self.image]
+            is_lacking = pc.is_null(pc.struct_field(content, "bytes")).to_pylist()
+        cells = enumerate(zip(paths, is_lacking, strict=True))
+        return {row: cell["path"] for row, (cell, lacks) in cells if lacks and cell and cell["path"]}
+
+
+def read_schema(file: Any, name: str, columns: Columns) -> Schema:
+    """The columns of an open parquet file. Raises TwofoldError where none holds images."""
+    schema = file.schema_arrow
+    header = schema.names
+    image, kind, has_paths = _image_column(schema, header, columns, name)
+    label = pick(header, columns.label, LABEL, "label-column", name)
+    return Schema(
+        name,
+        image,
+        kind,
+        has_paths,
+        label,
+        pick(header, columns.split, SPLIT, "split-column", name),
+        pick(header, columns.group, GROUP, "group-column", name),
+        _class_names(schema, label),
+    )
+
+
+def _image_column(schema: Any, header: list[str], columns: Columns, name: str) -> tuple[str, str, bool]:
+    """(column, kind of its cells, whether they have paths): the first of the usual names that can be images."""
+    given = pick(header, columns.path, "", "path-column", name)
+    known = {column.lower(): column for column in header}
+    usual = [known[one] for one in _IMAGE.split() if one in known]
+    for column in [given] if given else usual:
+        kind = schema.field(column).type
+        if str(kind) in _BYTES:
+            return column, "bytes", False
+        if str(kind) in _TEXT:
+            return column, "path", True
+        if str(kind).startswith("struct") and kind.get_field_index("bytes") >= 0:
+            return column, "struct", kind.get_field_index("path") >= 0
+    raise TwofoldError(
+        f"'{name}' has the columns {', '.join(header)}, but images must be in a column 'image' of bytes "
+        "(or of structs with bytes and path, or of paths). Rename or convert it, or name it by --path-column."
+    )
+
+
+def _class_names(schema: Any, label: str | None) -> dict[int, str]:
+    """The names behind numbers, from Hugging Face's description of the columns, where it is there."""
+    metadata = schema.metadata or {}
+    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    feature = features.get(label) or {}
+    names = feature.get("names") if isinstance(feature, dict) else None
+    return dict(enumerate(names or []))
+
+
+def _count_lacking(group: Any, image: str) -> int | None:
+    """In how many rows of a group there are no bytes; None where the file does not count them."""
+    columns = (group.column(place) for place in range(group.num_columns))
+    counted = next(column.statistics for column in columns if column.path_in_schema == f"{image}.bytes")
+    return counted.null_count if counted is not None and counted.has_null_count else None

@@ -1,0 +1,41 @@
+"""The parquet files that make one data set: a file, a folder of them, or a pattern such as data/train-*.parquet."""
+
+import glob
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from twofold.data.sources.names import split_named
+from twofold.errors import TwofoldError
+
+_SHARD = re.compile(r"(?P<name>.+?)[-_.]\d+([-_.]of[-_.]\d+)?")  # train-00000-of-00002
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text has one of the signs that stand for other letters in names of files."""
+    return any(sign in text for sign in "*?[")
+
+
+def shards_of(text: str) -> list[Path]:
+    """The parquet files that a pattern names, sorted. Raises TwofoldError where there is none."""
+    files = sorted(Path(one) for one in glob.glob(str(Path(text).expanduser()), recursive=True))  # noqa: PTH207
+    found = [file for file in files if file.suffix.lower() == ".parquet"]
+    if not found:
+        held = f"{len(files):,} files, none of them .parquet" if files else "no file"
+        raise TwofoldError(f"the pattern '{text}' names {held}. Give a pattern such as 'data/*.parquet'.")
+    return found
+
+
+def split_of_each(files: Sequence[Path], root: Path) -> list[str | None]:
+    """The split that the name of each file says (train-00000-of-00002), or else that of a folder below `root`.
+
+    None for all where they do not say two different ones: a file on its own is no split.
+    """
+    splits = [_split(file.relative_to(root)) for file in files]
+    return splits if len(set(splits) - {None}) > 1 else [None] * len(files)
+
+
+def _split(file: Path) -> str | None:
+    match = _SHARD.fullmatch(file.stem)
+    names = [match["name"] if match else file.stem, *reversed(file.parts[:-1])]
+    return next((split for name in names if (split := split_named(name))), None)

@@ -1,0 +1,170 @@
+"""A table of text: one image a line, with columns for path, label, split and group."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from twofold.data.findings import Finding
+from twofold.data.record import Record, digest, stamp_path
+from twofold.data.sources.cells import Table, read_table
+from twofold.data.sources.columns import GROUP, IDS, LABEL, PATH, SPLIT, Columns, is_one, one_hot, pick, unused_groups
+from twofold.data.sources.names import is_no_label, label_of, resolve_split
+from twofold.data.sources.places import Places
+from twofold.data.sources.reach import Reach, open_regular, read_regular
+from twofold.errors import TwofoldError
+
+SUFFIXES = (".csv", ".tsv")
+
+
+class TableSource:
+    """The images that a table lists, in its order. Columns that mean nothing here are ignored."""
+
+    def __init__(self, path: Path, name: str, *, allow_outside: bool = False, columns: Columns | None = None) -> None:
+        """Raises TwofoldError, naming the line, where the table cannot be understood, or leads out of its folder."""
+        self.name = name
+        self._root = path.parent
+        chosen = columns or Columns()
+        try:
+            table = read_table(path, name, [chosen.path.strip().lower()] if chosen.path else f"{PATH} {IDS}".split())
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise TwofoldError(
+                f"the table '{name}' cannot be read ({error}); it must be text with one image a line. Export it again."
+            ) from error
+        self.findings: list[Finding] = [*table.findings]
+        used = _pick_columns(table, chosen, name)
+        places = Places(path.parent, Reach(path.parent, allow_outside=allow_outside))
+        names, self._files = _images(table, used["path"], places, name, self.findings)
+        labels = _labels(table, used, name, self.findings)
+        splits = _splits(table, used["split"], chosen, name, self.findings)
+        groups = _groups(table, used["group"], self.findings)
+        cells = zip(names, labels, splits, groups, strict=True)
+        self.records = [Record(path=p, label=label, split=split, group=group) for p, label, split, group in cells]
+
+    def stamp(self) -> str:
+        """Over the lines, and size and times of every file."""
+        files = zip(self.records, self._files, strict=True)
+        lines = [(r.path, r.label, r.split, stamp_path(Path(file))) for r, file in files]
+        return digest(["manifest", str(self._root.resolve()), lines])
+
+    def open(self, index: int) -> BinaryIO:
+        """The file of a record, open for reading."""
+        return open_regular(self._files[index])
+
+    def read(self, index: int) -> bytes:
+        """The content of a record's file."""
+        return read_regular(self._files[index])
+
+
+def _pick_columns(table: Table, chosen: Columns, name: str) -> dict[str, str | None]:
+    """path, label, split and group -> the column of the table, or None."""
+    header = table.header
+    used = {
+        "path": pick(header, chosen.path, f"{PATH} {IDS}", "path-column", name),
+        "label": pick(header, chosen.label, LABEL, "label-column", name),
+        "split": pick(header, chosen.split, SPLIT, "split-column", name),
+        "group": pick(header, chosen.group, GROUP, "group-column", name),
+    }
+    if used["path"] is None:
+        raise TwofoldError(
+            f"line 1 of '{name}' is the header {','.join(header)!r}, but it must have a column 'path' (or image, file, "
+            "filename, id). Add or rename it, or name the column by --path-column."
+        )
+    if not table.rows:
+        raise TwofoldError(f"the table '{name}' lists no image; it needs a line for each. Add some.")
+    return used
+
+
+def _images(
+    table: Table, column: str | None, places: Places, name: str, findings: list[Finding]
+) -> tuple[list[str], list[str]]:
+    """How each line calls its image, and the file that this is."""
+    assert column is not None
+    named: dict[str, tuple[int, str]] = {}  # file -> the line that names it, and how
+    names, missing, completed = [], list[str](), list[str]()
+    for line, row in zip(table.lines, table.rows, strict=True):
+        where, text = f"line {line} of '{name}'", row[column].strip()
+        if not text:
+            raise TwofoldError(f"{where} has an empty path, but every line names an image. Fill or remove the line.")
+        place = places.find(text, where)
+        if place.file in named:
+            before, spelt = named[place.file]
+            also = "" if spelt == text else f", where it is spelt '{spelt}'"
+            raise TwofoldError(f"{where} repeats the path '{text}' of line {before}{also}. Remove one of them.")
+        named[place.file] = line, text
+        names.append(text)
+        if place.tried:
+            missing.append(f"line {line}, column '{column}': '{text}' ({place.tried})")
+        elif place.is_completed:
+            completed.append(f"'{text}' is {Path(place.file).name}")
+    if len(missing) == len(names):
+        raise TwofoldError(
+            f"none of the {len(names):,} files that '{name}' names is there: {missing[0]}. "
+            "Put the table into the folder of the images, or correct the column."
+        )
+    if missing:
+        findings.append(Finding("TF021", f"{len(missing):,} of {len(names):,} files are missing: {_first(missing)}"))
+    if completed:
+        findings.append(Finding("TF022", f"{len(completed):,} paths were completed: {_first(completed)}"))
+    return names, list(named)
+
+
+def _labels(table: Table, used: dict[str, str | None], name: str, findings: list[Finding]) -> list[str | None]:
+    """From the column of labels, else from one-hot columns."""
+    column = used["label"]
+    if column is not None:
+        words = sorted({row[column].strip() for row in table.rows if row[column].strip() and is_no_label(row[column])})
+        if words:
+            count = sum(row[column].strip() in words for row in table.rows)
+            said = ", ".join(f"'{word}'" for word in words)
+            findings.append(Finding("TF009", f"{said} in the column '{column}' is read as no label ({count:,} lines)"))
+        return whole_numbers([label_of(row[column]) for row in table.rows])
+    ones, several = one_hot(table.rows, list(used.values()))
+    if several:
+        text = f"{several:,} lines of '{name}' have several ones in the columns {', '.join(ones)}: no label is used"
+        findings.append(Finding("TF026", text))
+    elif ones:
+        findings.append(Finding("TF023", f"labels from the one-hot columns {', '.join(ones)}"))
+        return [next((column for column in ones if is_one(row[column])), None) for row in table.rows]
+    elif others := [column for column in table.header if column not in used.values()]:
+        findings.append(Finding("TF027", f"no column of '{name}' is called label or class; others are {_few(others)}"))
+    return [None] * len(table.rows)
+
+
+def whole_numbers(labels: list[str | None]) -> list[str | None]:
+    """Labels such as 3.0, as whole numbers become beside missing ones, back as 3; others as they are."""
+    known = [label for label in labels if label is not None]
+    if known and all(label.endswith(".0") and label[:-2].isdigit() for label in known):
+        return [label and label[:-2] for label in labels]
+    return labels
+
+
+def _splits(table: Table, column: str | None, chosen: Columns, name: str, findings: list[Finding]) -> list[str | None]:
+    if column is None:
+        return [None] * len(table.rows)
+    cells = [row[column].strip() for row in table.rows]
+    told = [cell for cell in cells if not is_no_label(cell)]
+    if chosen.split is None and told and all(cell.replace(".", "").isdigit() for cell in told):
+        text = f"the column '{column}' of '{name}' holds numbers ({_few(sorted(set(told)))}), which name no split"
+        findings.append(Finding("TF025", text))
+        return [None] * len(cells)
+    return [
+        resolve_split(cell, f"line {line} of '{name}', column '{column}',")
+        for cell, line in zip(cells, table.lines, strict=True)
+    ]
+
+
+def _groups(table: Table, column: str | None, findings: list[Finding]) -> list[str | None]:
+    if column is not None:
+        return [label_of(row[column]) for row in table.rows]
+    if maybe := unused_groups(table.header):
+        findings.append(Finding("TF024", f"the column '{maybe[0]}' may be a group, and is not used"))
+    return [None] * len(table.rows)
+
+
+def _first(texts: Sequence[str]) -> str:
+    return texts[0] + (f"; and {len(texts) - 1:,} more" if len(texts) > 1 else "")
+
+
+def _few(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
