@@ -19,6 +19,11 @@ from twofold.runs.run_directory import Run
 
 VALUES: dict[str, Any] = {  # of every setting that can be None, one that is not
     "store_px": 64,
+    "path_column": "photo",
+    "label_column": "species",
+    "split_column": "part",
+    "group_column": "patient",
+    "group_by": "(p[0-9]+)",
     "eval_size_px": 40,
     "ops": (Op(name="flip"),),
     "epochs": 3.0,

@@ -114,6 +114,11 @@ def variants(value: Any) -> list[Any]:
 
 EXAMPLES: dict[str, Any] = {
     "store_px": 64,
+    "path_column": "photo",
+    "label_column": "species",
+    "split_column": "part",
+    "group_column": "patient",
+    "group_by": "(p[0-9]+)",
     "ops": (Op(name="flip"), Op(name="crop", range=(0.5, 1.0))),
     "eval_size_px": 32,
     "minutes": 2.0,

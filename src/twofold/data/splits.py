@@ -71,8 +71,9 @@ def cut_groups(
             take(unit)
     for name in sorted(wanted, key=str):
         spare = (unit for unit in line if name in held[unit] and _keeps_some(held[unit], got, total))
-        if wanted[name] and not got[name] and (unit := next(spare, None)) is not None:
-            take(unit)
+        if wanted[name] and not got[name]:
+            for first in [*spare][:1]:
+                take(first)
     is_cut = np.zeros(len(keys), bool)
     is_cut[[row for unit in cut for row in units[unit]]] = True
     return np.flatnonzero(~is_cut), np.flatnonzero(is_cut)

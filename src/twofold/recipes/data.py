@@ -1,0 +1,49 @@
+"""How images become rows of pixels, with labels, splits and groups."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from twofold.errors import require
+from twofold.recipes.help import Help
+from twofold.recipes.kinds import check_kinds
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecipe:
+    """How pictures become rows of pixels."""
+
+    channels: Annotated[int, Help("colour channels of the encoder's input: 1 (grey) or 3 (colour)")] = 3
+    store_px: Annotated[
+        int | None, Help("short side kept in the store, in pixels; larger pictures shrink (none: twice --size-px)")
+    ] = None
+    max_unreadable_fraction: Annotated[float, Help("stop when more than this share of the files is unreadable")] = 0.10
+    test_fraction: Annotated[float, Help("share cut off as test where labelled data come without a test split")] = 0.2
+    selection_fraction: Annotated[float, Help("share of train on which choices are made (never on test)")] = 0.1
+    data_seed: Annotated[int, Help("seed of the test and selection cuts")] = 0
+    path_column: Annotated[str | None, Help("column of a table with the images' paths, names or ids")] = None
+    label_column: Annotated[str | None, Help("column of a table with the labels")] = None
+    split_column: Annotated[str | None, Help("column of a table with the splits: train, validation or test")] = None
+    group_column: Annotated[str | None, Help("column of a table with groups, such as patients: no cut divides one")] = (
+        None
+    )
+    group_by: Annotated[
+        str | None, Help("regular expression: what its parenthesis matches in an image's path is the group")
+    ] = None
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
+        require(self.store_px is None or self.store_px >= 1, "store_px", self.store_px, "at least 1 pixel")
+        for name in ("max_unreadable_fraction", "test_fraction"):
+            require(0.0 <= getattr(self, name) < 1.0, name, getattr(self, name), "a fraction in [0, 1)")
+        require(0 <= self.data_seed < 2**32, "data_seed", self.data_seed, "in [0, 2^32)")
+        require(0.0 < self.selection_fraction < 1.0, "selection_fraction", self.selection_fraction, "in (0, 1)")
+        require(self.group_by is None or _is_pattern(self.group_by), "group_by", self.group_by, "a regular expression")
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        return bool(re.compile(text).pattern)
+    except re.error:
+        return False
