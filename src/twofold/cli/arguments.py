@@ -7,9 +7,7 @@ from tyro.conf import Positional, arg
 
 Out = Annotated[Path, arg(help="run directory: created, or continued if the same command began it")]
 Run = Annotated[Positional[Path], arg(help="run directory that 'twofold pretrain' wrote")]
-Data = Annotated[
-    Positional[str], arg(help="folder of pictures, CSV manifest (path,label,split), parquet file or torchvision name")
-]
+Data = Annotated[Positional[str], arg(help="folder of images, table (.csv or .tsv), parquet files or torchvision name")]
 Cache = Annotated[
     Path | None,
     arg(
@@ -24,4 +22,4 @@ MaxUnreadable = Annotated[
     float | None,
     arg(help="stop when more than this share of the files is unreadable", help_behavior_hint="(default: the run's)"),
 ]
-AllowOutside = Annotated[bool, arg(help="let a CSV manifest or parquet file name pictures outside its own folder")]
+AllowOutside = Annotated[bool, arg(help="let a table or parquet file name images outside its own folder")]
