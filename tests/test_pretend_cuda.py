@@ -153,6 +153,8 @@ ALL_OPS = (
     Op(name="sobel", prob=0.3),
     Op(name="noise", prob=0.5, range=(0.05, 0.2)),
     Op(name="rotate", prob=0.5, range=(0.0, 3.0)),
+    Op(name="rotate-degrees", prob=0.5, range=(-180.0, 180.0)),
+    Op(name="vertical-flip", prob=0.5),
     Op(name="solarise", prob=0.3, range=(0.3, 0.7)),
 )
 

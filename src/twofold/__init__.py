@@ -1,7 +1,7 @@
 """Twofold: SimCLR for people who have many pictures and few labels.
 
 The public names are loaded when they are first used, so that `import twofold` costs nothing:
-`pretrain`, `evaluate`, `transfer`, `embed`, `load`, `nt_xent`, `LARS`.
+`pretrain`, `evaluate`, `transfer`, `embed`, `load`, `nt_xent`, `LARS`, `TwoViews`, `Augmentation`, `Op`.
 """
 
 import importlib
@@ -14,10 +14,25 @@ if TYPE_CHECKING:
     from twofold.programs.evaluate import evaluate as evaluate
     from twofold.programs.pretrain import pretrain as pretrain
     from twofold.programs.transfer import transfer as transfer
+    from twofold.recipes.recipe import Op as Op
     from twofold.runs.encoder_file import load as load
+    from twofold.views import Augmentation as Augmentation
+    from twofold.views import TwoViews as TwoViews
 
 __version__ = "0.1.0"
-__all__ = ["LARS", "__version__", "embed", "evaluate", "load", "nt_xent", "pretrain", "transfer"]
+__all__ = [
+    "LARS",
+    "Augmentation",
+    "Op",
+    "TwoViews",
+    "__version__",
+    "embed",
+    "evaluate",
+    "load",
+    "nt_xent",
+    "pretrain",
+    "transfer",
+]
 
 _HOMES = {
     "pretrain": "twofold.programs.pretrain",
@@ -27,6 +42,9 @@ _HOMES = {
     "load": "twofold.runs.encoder_file",
     "nt_xent": "twofold.losses",
     "LARS": "twofold.optim",
+    "TwoViews": "twofold.views",
+    "Augmentation": "twofold.views",
+    "Op": "twofold.recipes.recipe",
 }
 
 

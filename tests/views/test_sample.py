@@ -17,6 +17,7 @@ RANGES = {
     "cutout": (0.1, 0.4),
     "noise": (0.0, 0.2),
     "rotate": (0.0, 3.0),
+    "rotate-degrees": (-30.0, 90.0),
     "solarise": (0.3, 0.9),
 }
 EVERYTHING = tuple(Op(name=name, prob=0.5, range=RANGES.get(name, ())) for name in OPS)
@@ -95,7 +96,7 @@ def test_parameters_lie_in_their_range_and_fill_it():
 
     for index, (low, high) in enumerate([(0.2, 1.8), (0.6, 1.4), (0.0, 2.6), (-0.2, 0.2)]):
         spans(draws["jitter"][:, index], low, high)
-    for name in ("blur", "cutout", "noise", "solarise"):
+    for name in ("blur", "cutout", "noise", "solarise", "rotate-degrees"):
         spans(draws[name][:, 0], *RANGES[name])
     spans(draws["crop"][:, :10], 0.08, 1.0)
     spans(draws["crop"][:, 10:20], math.log(3 / 4), math.log(4 / 3))

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from twofold.recipes.augmentation import OPS
 from twofold.recipes.recipe import Op, ViewsRecipe
-from twofold.views import Draw, build_policy, one_view, sample_rows, sample_views, two_views, uniform
+from twofold.views import Draw, build_policy, one_view, sample_rows, sample_views, two_views
+from twofold.views.augmentations import Grayscale
+from twofold.views.ops import alike
 from twofold.views.ops import geometry as geometry_module
 from twofold.views.ops.geometry import crop, line_weights, resize_lines, resize_weights
 from twofold.views.packed import FRAME, pack
@@ -24,6 +27,7 @@ RANGES = {
     "cutout": (0.05, 0.4),
     "noise": (0.0, 0.2),
     "rotate": (0.0, 3.0),
+    "rotate-degrees": (-180.0, 180.0),
     "solarise": (0.2, 0.9),
 }
 
@@ -128,6 +132,7 @@ def test_every_op_has_its_columns() -> None:
     assert widths == {
         "crop": 0,
         "flip": 0,
+        "vertical-flip": 1,
         "jitter": 19,
         "grayscale": 1,
         "blur": 1,
@@ -135,14 +140,16 @@ def test_every_op_has_its_columns() -> None:
         "sobel": 1,
         "noise": 2,
         "rotate": 1,
+        "rotate-degrees": 1,
         "solarise": 1,
     }
 
 
-@pytest.mark.parametrize("broken", ["_move_to_pivot", "_shift_hue", "_grayscale"])
-def test_an_op_that_does_nothing_is_seen(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uniform, broken, lambda views, _: views)
-    monkeypatch.setitem(uniform._OPS, "grayscale", uniform._grayscale)
+@pytest.mark.parametrize(
+    ("owner", "broken"), [(alike, "move_to_pivot"), (alike, "shift_hue"), (Grayscale, "apply_alike")]
+)
+def test_an_op_that_does_nothing_is_seen(owner: Any, broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, broken, lambda views, _: views)
     with pytest.raises(AssertionError):
         test_they_are_the_views_of_a_cpu(build_policy(ViewsRecipe()), 24, "bicubic", 3)
 
@@ -170,11 +177,11 @@ sizes = torch.tensor([[40, 56], [20, 30]]).repeat(3, 1)
 seen = torch._dynamo.testing.CompileCounter()
 made = torch.compile(uniform._changed, dynamic=False, fullgraph=True, backend=seen)
 for step in range(3):
-    ops = (*build_policy(ViewsRecipe()), Op(name="cutout", prob=0.5, range=(0.1, 0.3)))
+    ops = (*build_policy(ViewsRecipe(rotate_degrees=30.0)), Op(name="cutout", prob=0.5, range=(0.1, 0.3)))
     draws = sample_views(ops, 6, seed=0, step=step)
     packed = pack(draws, sizes.repeat(2, 1), size_px=24)
     plain = uniform.uniform_views(images, packed, size_px=24, interpolation="bicubic")
-    found = made(uniform._crop(images, packed.frame(), 24, "bicubic"), packed.each(), 24, "bicubic")
+    found = made(uniform._crop(images, packed.frame(), 24, "bicubic"), packed.each(), 24, "bicubic", {})
     torch.testing.assert_close(found, plain)
 print("graphs", seen.frame_count)
 """

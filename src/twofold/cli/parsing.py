@@ -11,6 +11,7 @@ import tyro
 
 from twofold.cli.failures import Commands
 from twofold.errors import TwofoldError
+from twofold.recipes.flags import written_out
 
 
 def parse(arguments: list[str], commands: Commands) -> Callable[[], None]:
@@ -22,7 +23,7 @@ def parse(arguments: list[str], commands: Commands) -> Callable[[], None]:
                 {name: _deferred(command) for name, command in commands.items()},
                 prog="twofold",
                 description="SimCLR for people who have many pictures and few labels.",
-                args=arguments or ["--help"],
+                args=written_out(arguments) or ["--help"],
             )
     except SystemExit as stop:
         if not stop.code:

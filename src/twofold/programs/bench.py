@@ -59,7 +59,7 @@ def bench(
     flags.append(f"--batch-size {choice.batch_size}")
     if allow_outside:
         flags.append("--allow-outside")
-    others = {name: value for name, value in settings.items() if name not in ("encoder", "width", "batch_size")}
+    others = {name: chosen.settings()[name] for name in settings if name not in ("encoder", "width", "batch_size")}
     say(f"Recommended, {found.why}; expect {choice.images_per_s:,.0f} images/s:")
     say(f"  twofold pretrain {quote(data)} --out RUN --recipe {' '.join([*flags, *as_flags(others)])}")
     replaced = ", in place of earlier ones" if out.exists() else ""

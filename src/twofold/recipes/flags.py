@@ -1,6 +1,6 @@
 """Every setting of the recipe as an optional flag of the command line, made from the recipe itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from shlex import quote
 from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
@@ -8,7 +8,12 @@ import tyro
 
 from twofold.recipes.recipe import Help, Recipe, optional_settings, setting_owners
 
-_ONLY_IN_FILES = {"ops"}  # a list of ops is written in a recipe.json; on a command line it can only be switched off
+SHORT = {  # flags that need no value -> what they stand for
+    "--vertical-flip": ("--vertical-flip-prob", "0.5"),
+    "--blur": ("--blur-prob", "0.5"),
+    "--no-blur": ("--blur-prob", "0"),
+    "--no-grayscale": ("--grayscale-prob", "0"),
+}
 
 
 def _flags() -> dict[str, Any]:
@@ -19,8 +24,10 @@ def _flags() -> dict[str, Any]:
         kind, help_text = annotated.__origin__, annotated.__metadata__[0]
         assert isinstance(help_text, Help)
         metavar = "|".join([_metavar(kind), *_literals(kind), *(["None"] if name in optional else [])])
-        if name in _ONLY_IN_FILES:
-            kind, metavar = None, "None"
+        if name == "ops":  # by their notations
+            kind, metavar = None | tuple[str, ...], "[OP [OP ...]]|None"
+        elif name == "jitter":
+            metavar = "FLOAT FLOAT FLOAT FLOAT|None"
         shown = tyro.conf.arg(help=help_text.text, metavar=metavar, help_behavior_hint="(default: the recipe's)")
         flags[name] = Annotated[kind, shown, tyro.conf.FlagConversionOff]  # bools take True or False, as in Python
     return flags
@@ -50,3 +57,8 @@ def as_flags(settings: Mapping[str, Any]) -> list[str]:
         values = value if isinstance(value, tuple | list) else [value]
         flags.append(" ".join([f"--{name.replace('_', '-')}", *(quote(str(one)) for one in values)]))
     return flags
+
+
+def written_out(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command line with each of `SHORT` replaced by what it stands for."""
+    return [word for argument in arguments for word in SHORT.get(argument, (argument,))]

@@ -7,16 +7,21 @@ OWN = "own:"  # before the name of the class
 
 
 def own_name(kind: type) -> str:
-    """ "own:" with the module and the name of a class, as one imports it.
+    """ "own:" with the module and the name of a class, as one imports it."""
+    return f"{OWN}{module_of(kind)}.{kind.__qualname__}"
 
-    For a class of the script that runs, the module is the script's name; in a notebook it stays __main__.
+
+def module_of(kind: type) -> str:
+    """The module that one imports a class from.
+
+    For a class of the script that runs it is the script's name; in a notebook it stays __main__.
     """
     module = kind.__module__
     if module == "__main__":
         main = sys.modules["__main__"]
         spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
         module = spec.name if spec else Path(file).stem if file else module
-    return f"{OWN}{module}.{kind.__qualname__}"
+    return module
 
 
 def is_own(name: str) -> bool:

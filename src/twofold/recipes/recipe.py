@@ -20,49 +20,10 @@ from twofold.recipes.help import Help as Help
 from twofold.recipes.kinds import check_kinds
 from twofold.recipes.loss import LossRecipe as LossRecipe
 from twofold.recipes.own import is_own
+from twofold.recipes.views import ViewsRecipe as ViewsRecipe
+from twofold.recipes.views import require_used
 
 DEPTHS = (10, 18, 34, 50, 101, 152, 200)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ViewsRecipe:
-    """How an image becomes two views (paper, section 3 and appendix A)."""
-
-    size_px: Annotated[int, Help("side of a view in pixels")] = 224
-    policy: Annotated[str, Help("simclr (with blur, for 224 px) or small (no blur, for 32 px)")] = "simclr"
-    strength: Annotated[float, Help("colour strength s: jitter 0.8s 0.8s 0.8s 0.2s")] = 1.0
-    crop_area: Annotated[tuple[float, float], Help("share of the picture that a crop covers: low, high")] = (0.08, 1.0)
-    flip_prob: Annotated[float, Help("probability of a left-right flip")] = 0.5
-    interpolation: Annotated[str, Help("resize by bilinear or bicubic, antialiased when it shrinks")] = "bicubic"
-    ops: Annotated[
-        tuple[Op, ...] | None, Help("the policy itself as a list of (op, probability, range); replaces the named one")
-    ] = None
-    one_branch: Annotated[
-        bool, Help("both views take the same crop; every later op acts on the second view alone (the paper's figure 5)")
-    ] = False
-    eval_size_px: Annotated[
-        int | None, Help("side of the central view when embedding (default: --size-px where given)")
-    ] = None
-    eval_crop_fraction: Annotated[
-        float, Help("share of the short side that the central crop keeps when embedding (1: all)")
-    ] = 0.875
-
-    def __post_init__(self) -> None:
-        check_kinds(self)
-        require(self.size_px >= 8, "size_px", self.size_px, "at least 8 pixels")
-        require(self.eval_size_px is None or self.eval_size_px >= 8, "eval_size_px", self.eval_size_px, "at least 8")
-        require_choice("policy", self.policy, ("simclr", "small"))
-        require(0.0 <= self.strength <= 2.5, "strength", self.strength, "in [0, 2.5]")
-        low, high = self.crop_area
-        require(0.0 < low <= high <= 1.0, "crop_area", self.crop_area, "low, high with 0 < low <= high <= 1")
-        require(0.0 <= self.flip_prob <= 1.0, "flip_prob", self.flip_prob, "a probability in [0, 1]")
-        require_choice("interpolation", self.interpolation, ("bilinear", "bicubic"))
-        require(0.0 < self.eval_crop_fraction <= 1.0, "eval_crop_fraction", self.eval_crop_fraction, "in (0, 1]")
-
-    @property
-    def embedding_px(self) -> int:
-        """Side of the central view that is embedded."""
-        return self.eval_size_px or self.size_px
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +193,9 @@ class Recipe:
         for stage in {owners[name] for name in settings}:
             leaves = {name: value for name, value in settings.items() if owners[name] == stage}
             changed[stage] = dataclasses.replace(getattr(self, stage), **leaves)
-        return dataclasses.replace(self, **changed)
+        recipe = dataclasses.replace(self, **changed)
+        require_used(recipe.views, settings, self.settings())
+        return recipe
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, ready for JSON: the settings alone, also where a stage holds an object of Python's."""
@@ -240,7 +203,7 @@ class Recipe:
         for name, stage in setting_owners().items():
             values[stage][name] = getattr(getattr(self, stage), name)
         ops = self.views.ops
-        values["views"]["ops"] = None if ops is None else tuple(dataclasses.asdict(op) for op in ops)
+        values["views"]["ops"] = None if ops is None else tuple(op.to_dict() for op in ops)
         return values
 
     @classmethod
@@ -266,8 +229,13 @@ class Recipe:
 
 
 def _op(values: dict[str, Any]) -> Op:
-    branch = values.get("branch", "each")  # older recipes do not state it
-    return Op(name=values["name"], prob=values["prob"], range=tuple(float(x) for x in values["range"]), branch=branch)
+    return Op(
+        name=values["name"],
+        prob=values["prob"],
+        range=tuple(float(x) for x in values["range"]),
+        branch=values.get("branch", "each"),  # recipes of earlier versions do not hold these two
+        own=values.get("own"),
+    )
 
 
 @functools.cache

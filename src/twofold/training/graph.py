@@ -48,7 +48,8 @@ class GraphedStep:
 
     What changes from step to step lies in buffers of the device: images and what was drawn, the rate, the step's
     number. Where the pictures have several sizes, and with them the canvases, the recording begins at the views, which
-    are queued: a graph holds one shape, and another one for each canvas would hold the memory of a step once more.
+    are queued: a graph holds one shape, and another one for each canvas would hold the memory of a step once more. So
+    it does where augmentations of the user's own are among them, which may ask the device or draw anew.
     """
 
     def __init__(self, queued: Step, state: TrainState, setup: StepSetup, *, record: Record | None = None) -> None:
@@ -83,7 +84,7 @@ class GraphedStep:
     def _begin(self, batch: ImageBatch, draws: Sequence[Draw]) -> None:
         """Record a step on this batch; the state is afterwards what it was."""
         device, setup = self._device, self._setup
-        mixed = self._input is not None or not batch.is_filled()
+        mixed = self._input is not None or not batch.is_filled() or any(draw.op.own for draw in draws)
         self._input = self._recorded = None  # what an earlier recording holds is free again
         self._lr = torch.zeros((), device=device)
         self._step = torch.zeros((), dtype=torch.int64, device=device)

@@ -49,6 +49,7 @@ from twofold.training.start import (
 )
 from twofold.training.step import NEVER, StepSetup, TrainState, require_encoder, state_dict, train_step
 from twofold.training.stop_signals import stop_signals
+from twofold.views import require_policy
 
 _METRIC_ROWS = 400
 _FAILED = 2**16  # beyond every signal
@@ -88,6 +89,7 @@ def pretrain(
         hardware = world.in_turn(agreed_hardware, run, begun, recipe, world)
         stack.enter_context(computing(recipe, hardware))
         world.in_turn(require_encoder, recipe)
+        world.in_turn(require_policy, recipe.views, recipe.data.channels)
         world.from_first(require_room, run, recipe)
         images = world.in_turn(
             open_for_training, recipe, data, cache, allow_outside=allow_outside, show_progress=world.is_first

@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from twofold.views.sample import ASPECT, ATTEMPTS
+ATTEMPTS = 10  # boxes tried before the central fallback, as in torchvision
+ASPECT = (3 / 4, 4 / 3)  # width / height of a crop: low, high
 
 
 def crop_boxes(values: Float[Tensor, "n 22"], sizes: Int64[Tensor, "n 2"]) -> Int64[Tensor, "n 4"]:

@@ -9,25 +9,35 @@ Legend: m views, s = size_px, the side of a view in pixels; columns of a row, in
     cutout      3   area fraction (0), position down and right
     noise       2   standard deviation (0), seed of the field
     rotate      1   quarter turns (0)
+    rotate-degrees  1   degrees (0)
     solarise    1   threshold (infinity)
     crop       10   box of the view (all of it), as `resize_lines` puts it
-    flip, grayscale, sobel   1   whether it acts
+    flip, vertical-flip, grayscale, sobel   1   whether it acts
+    an augmentation of the user's own   1   whether it acts; what it drew goes to the device by itself
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from twofold.views.augmentations import BUILT_IN, Own, Values, build_own, on_each
 from twofold.views.boxes import central_boxes, crop_boxes
 from twofold.views.ops.geometry import LINE, resize_lines, sent
 from twofold.views.sample import Draw
 
 FRAME = 2 * LINE
-_SHARP = 1e12  # a kernel of one tap
-_BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = range(4)
+
+
+class OwnDraw(NamedTuple):
+    """What was drawn for an augmentation of the user's own."""
+
+    augmentation: Own
+    values: Values
 
 
 @dataclass(frozen=True)
@@ -37,10 +47,15 @@ class Packed:
     ops: tuple[str, ...]  # after crop and flip at the front, which the frame holds, in order
     widths: tuple[int, ...]  # how many columns each of them has
     columns: Float[Tensor, "m k"]
+    own: dict[int, OwnDraw] = field(default_factory=dict)  # by their place in `ops`
 
     def to(self, device: torch.device) -> "Packed":
         """On the device."""
-        return Packed(self.ops, self.widths, sent(self.columns, device))
+        own = {
+            place: OwnDraw(augmentation, on_each(values, partial(sent, device=device)))
+            for place, (augmentation, values) in self.own.items()
+        }
+        return Packed(self.ops, self.widths, sent(self.columns, device), own)
 
     def frame(self) -> Float[Tensor, "m 10"]:
         """Where each view lies in its picture."""
@@ -59,9 +74,15 @@ def pack(draws: Sequence[Draw], sizes: Int64[Tensor, "m 2"], *, size_px: int) ->
     """
     boxes, flipped, rest = framing(draws, sizes)
     parts = list(resize_lines(boxes, size_px=size_px, flipped=flipped))
-    parts += [_COLUMNS[draw.op.name](draw, size_px) for draw in rest]
+    own: dict[int, OwnDraw] = {}
+    for place, draw in enumerate(rest):
+        if draw.op.own:
+            own[place] = OwnDraw(build_own(draw.op), draw.values)
+            parts.append(draw.active.float()[:, None])
+        else:
+            parts.append(BUILT_IN[draw.op.name].columns(draw.active, draw.values, size_px))
     widths = tuple(part.shape[1] for part in parts[2:])
-    return Packed(tuple(draw.op.name for draw in rest), widths, torch.cat(parts, dim=1))
+    return Packed(tuple(draw.op.name for draw in rest), widths, torch.cat(parts, dim=1), own)
 
 
 def framing(
@@ -78,61 +99,3 @@ def framing(
             boxes = torch.where(crop.active[:, None], boxes, central_boxes(sizes))
     flipped = rest.pop(0).active if rest and rest[0].op.name == "flip" else None
     return boxes, flipped, rest
-
-
-def _acts(draw: Draw, _size_px: int) -> Tensor:
-    return draw.active.float()[:, None]
-
-
-def _or(neutral: float) -> Callable[[Draw, int], Tensor]:
-    """The op's own numbers, the first of them `neutral` where it does not act."""
-
-    def columns(draw: Draw, _size_px: int) -> Tensor:
-        values = draw.values.clone()
-        values[:, 0].masked_fill_(~draw.active, neutral)
-        return values
-
-    return columns
-
-
-def _box(draw: Draw, size_px: int) -> Tensor:
-    whole = torch.full((len(draw.values), 2), size_px)
-    every = torch.tensor([0, 0, size_px, size_px])
-    boxes = torch.where(draw.active[:, None], crop_boxes(draw.values, whole), every)
-    return torch.cat(resize_lines(boxes, size_px=size_px), dim=1)
-
-
-def _blur(draw: Draw, _size_px: int) -> Tensor:
-    return torch.where(draw.active[:, None], -0.5 / draw.values.clamp(min=1e-6) ** 2, -_SHARP).clamp(min=-_SHARP)
-
-
-def _jitter(draw: Draw, _size_px: int) -> Tensor:
-    """Each of brightness, contrast and saturation is clamp(x + (1 - f) (pivot - x)), its pivot 0, mean luma or luma.
-
-    An image's hue comes at one of four places, so its order is at most three such steps, hue, and three more; the steps
-    that it has not got have f = 1.
-    """
-    order = draw.values[:, 4:].long()
-    place = torch.arange(4)
-    hue_at = (order == _HUE).long() @ place
-    due = torch.stack([place[:-1] < hue_at[:, None], place[1:] > hue_at[:, None]], dim=1) & draw.active[:, None, None]
-    op = torch.stack([order[:, :-1], order[:, 1:]], dim=1)  # (m, 2, 3): before the change of hue, and after it
-    factor = torch.where(due, draw.values[:, :4].gather(1, op.flatten(1)).view(op.shape), 1.0)
-    rest = 1 - factor
-    steps = torch.stack([factor, rest * (op == _CONTRAST), rest * (op == _SATURATION)], dim=3)
-    hue = 6 * draw.values[:, _HUE] * draw.active
-    return torch.cat([hue[:, None], steps.flatten(1)], dim=1)
-
-
-_COLUMNS: dict[str, Callable[[Draw, int], Tensor]] = {
-    "crop": _box,
-    "flip": _acts,
-    "jitter": _jitter,
-    "grayscale": _acts,
-    "blur": _blur,
-    "cutout": _or(0.0),
-    "sobel": _acts,
-    "noise": _or(0.0),
-    "rotate": _or(0.0),
-    "solarise": _or(float("inf")),
-}

@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 from twofold.errors import TwofoldError
+from twofold.recipes.augmentation import POLICY
 from twofold.recipes.recipe import Op, ViewsRecipe
+from twofold.views.augmentations import require_augmentations
 
 
 def build_policy(views: ViewsRecipe) -> tuple[Op, ...]:
@@ -11,14 +13,16 @@ def build_policy(views: ViewsRecipe) -> tuple[Op, ...]:
 
     With strength s, `simclr` is crop, flip, jitter (prob 0.8; 0.8s, 0.8s, 0.8s, 0.2s), grayscale (prob 0.2), blur
     (prob 0.5, sigma 0.1 to 2 px); `small` is the same without blur. The hue range is capped at 0.5, half the circle.
-    `views.ops`, where given, replaces all of this.
+    `views.jitter`, `grayscale_prob` and `blur_prob` replace these numbers; `vertical_flip_prob` and `rotate_degrees`
+    add an op each behind the flip. What is never due is left out. `views.ops`, where given, replaces all of this; an op
+    called "policy" among them stands for all of it.
 
     With `views.one_branch`, as in the paper's figure 5, view a is R(x) and view b is T(R(x)): R is the crop that comes
     first (without one, the central square), drawn once for both views, and T is every other op, in order. T may hold
     crops of its own, anywhere: they cut the view that there is by then. Ops that state a branch keep it.
     Raises TwofoldError for a crop of `each` view that is not the first op.
     """
-    ops = _named(views) if views.ops is None else views.ops
+    ops = _named(views) if views.ops is None else _expanded(views.ops, _named(views))
     if views.one_branch:
         ops = tuple(_on_one_branch(op, position) for position, op in enumerate(ops))
     return _checked(ops)
@@ -33,15 +37,34 @@ def build_single_policy(views: ViewsRecipe) -> tuple[Op, ...]:
     return tuple(replace(op, branch="each") for op in build_policy(views))
 
 
+def require_policy(views: ViewsRecipe, channels: int) -> None:
+    """Raises TwofoldError for ops that cannot be, and for augmentations of the user's own that fail a trial."""
+    require_augmentations(build_policy(views), channels=channels, size_px=views.size_px)
+
+
 def _named(views: ViewsRecipe) -> tuple[Op, ...]:
-    s = views.strength
-    policy = (
+    s, degrees = views.strength, views.rotate_degrees
+    usual_blur = 0.0 if views.policy == "small" else 0.5
+    blur_prob = usual_blur if views.blur_prob is None else views.blur_prob
+    jitter = views.jitter or (0.8 * s, 0.8 * s, 0.8 * s, min(0.2 * s, 0.5))
+    return (
         Op(name="crop", range=views.crop_area),
         Op(name="flip", prob=views.flip_prob),
-        Op(name="jitter", prob=0.8, range=(0.8 * s, 0.8 * s, 0.8 * s, min(0.2 * s, 0.5))),
-        Op(name="grayscale", prob=0.2),
+        *_where(views.vertical_flip_prob > 0, Op(name="vertical-flip", prob=views.vertical_flip_prob)),
+        *_where(degrees > 0, Op(name="rotate-degrees", range=(-degrees, degrees))),
+        *_where(views.jitter is None or max(jitter) > 0, Op(name="jitter", prob=0.8, range=jitter)),
+        *_where(views.grayscale_prob > 0, Op(name="grayscale", prob=views.grayscale_prob)),
+        *_where(blur_prob > 0, Op(name="blur", prob=blur_prob, range=(0.1, 2.0))),
     )
-    return policy if views.policy == "small" else (*policy, Op(name="blur", prob=0.5, range=(0.1, 2.0)))
+
+
+def _where(wanted: bool, op: Op) -> tuple[Op, ...]:
+    return (op,) if wanted else ()
+
+
+def _expanded(ops: tuple[Op, ...], named: tuple[Op, ...]) -> tuple[Op, ...]:
+    """The ops, with those of the named policy in the place of "policy"."""
+    return tuple(one for op in ops for one in (named if op.name == POLICY else (op,)))
 
 
 def _on_one_branch(op: Op, position: int) -> Op:

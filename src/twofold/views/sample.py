@@ -2,31 +2,32 @@
 
 Legend: m = 2N rows, all a views and then all b views of N images; k numbers for a row, by op:
 
-    crop       22   area fraction x 10, log aspect x 10 (ten attempts), position down and right in [0, 1)
-    jitter      8   factors of brightness, contrast and saturation, hue shift in turns; the four in order of application
-    blur        1   sigma in pixels
-    cutout      3   area fraction, position down and right in [0, 1)
-    noise       2   standard deviation, seed of the field (a whole number below 2**24)
-    rotate      1   quarter turns (a whole number)
-    solarise    1   threshold
-    flip, grayscale, sobel   0
+    crop           22   area fraction x 10, log aspect x 10 (ten attempts), position down and right in [0, 1)
+    jitter          8   factors of brightness, contrast, saturation, hue shift in turns; the four in order
+    blur            1   sigma in pixels
+    cutout          3   area fraction, position down and right in [0, 1)
+    noise           2   standard deviation, seed of the field (a whole number below 2**24)
+    rotate          1   quarter turns (a whole number)
+    solarise        1   threshold
+    rotate-degrees  1   degrees, counter-clockwise
+    flip, vertical-flip, grayscale, sobel   0
+
+An augmentation of the user's own draws what it likes: tensors of m rows.
 """
 
 import hashlib
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Int64
 from torch import Generator, Tensor
 
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import Op
-
-ATTEMPTS = 10  # boxes tried before the central fallback, as in torchvision
-ASPECT = (3 / 4, 4 / 3)  # width / height of a crop: low, high
-NOISE_SEEDS = 2**24  # whole numbers that float32 holds exactly
+from twofold.views.augmentations import build_augmentation, on_each, take
+from twofold.views.augmentations.base import uniform
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,11 @@ class Draw:
 
     op: Op
     active: Bool[Tensor, "m"]
-    values: Float[Tensor, "m k"]
+    values: Any  # (m, k) of a built-in op; of an own one what it drew: a tensor or a tuple of tensors of m rows
+
+    def rows(self, rows: slice | Int64[Tensor, "k"]) -> "Draw":
+        """Those of some views."""
+        return Draw(self.op, self.active[rows], take(self.values, rows))
 
 
 def sample_views(policy: Sequence[Op], count: int, *, seed: int, step: int) -> tuple[Draw, ...]:
@@ -66,8 +71,7 @@ def take_rows(draws: Sequence[Draw], images: slice | Int64[Tensor, "n"]) -> tupl
     taken = []
     for draw in draws:
         first = torch.arange(draw.active.shape[0] // 2)[images]
-        rows = torch.cat([first, first + draw.active.shape[0] // 2])
-        taken.append(Draw(draw.op, draw.active[rows], draw.values[rows]))
+        taken.append(draw.rows(torch.cat([first, first + draw.active.shape[0] // 2])))
     return tuple(taken)
 
 
@@ -81,59 +85,10 @@ def _generator(seed: int, step: int, position: int) -> Generator:
 
 
 def _draw(op: Op, m: int, generator: Generator) -> Draw:
-    active = _uniform(generator, m)[:, 0] < op.prob
-    values = _VALUES[op.name](op.range, m, generator) if op.name in _VALUES else torch.empty(m, 0)
+    active = uniform(generator, m)[:, 0] < op.prob
+    values = build_augmentation(op).draw(m, generator)
     if op.branch == "shared":  # what was drawn for view a holds for view b too
-        return Draw(op, active[: m // 2].repeat(2), values[: m // 2].repeat(2, 1))
+        return Draw(op, active[: m // 2].repeat(2), on_each(values, lambda one: torch.cat([one[: m // 2]] * 2)))
     if op.branch == "b":
         active[: m // 2] = False
     return Draw(op, active, values)
-
-
-def _uniform(generator: Generator, m: int, k: int = 1, low: float = 0.0, high: float = 1.0) -> Tensor:
-    return torch.rand(m, k, generator=generator, dtype=torch.float32).mul_(high - low).add_(low)
-
-
-def _whole(generator: Generator, m: int, low: int, high: int) -> Tensor:
-    return torch.randint(low, high + 1, (m, 1), generator=generator).to(torch.float32)
-
-
-def _crop_values(area: tuple[float, ...], m: int, generator: Generator) -> Tensor:
-    areas = _uniform(generator, m, ATTEMPTS, area[0], area[1])
-    log_aspects = _uniform(generator, m, ATTEMPTS, math.log(ASPECT[0]), math.log(ASPECT[1]))
-    return torch.cat([areas, log_aspects, _uniform(generator, m, 2)], dim=1)
-
-
-def _jitter_values(strengths: tuple[float, ...], m: int, generator: Generator) -> Tensor:
-    factors = [_uniform(generator, m, 1, max(0.0, 1.0 - x), 1.0 + x) for x in strengths[:3]]
-    hue = _uniform(generator, m, 1, -strengths[3], strengths[3])
-    order = _uniform(generator, m, 4).argsort(dim=1).to(torch.float32)
-    return torch.cat([*factors, hue, order], dim=1)
-
-
-def _cutout_values(area: tuple[float, ...], m: int, generator: Generator) -> Tensor:
-    return torch.cat([_uniform(generator, m, 1, area[0], area[1]), _uniform(generator, m, 2)], dim=1)
-
-
-def _noise_values(sigma: tuple[float, ...], m: int, generator: Generator) -> Tensor:
-    seeds = _whole(generator, m, 0, NOISE_SEEDS - 1)
-    return torch.cat([_uniform(generator, m, 1, sigma[0], sigma[1]), seeds], dim=1)
-
-
-def _rotate_values(turns: tuple[float, ...], m: int, generator: Generator) -> Tensor:
-    return _whole(generator, m, int(turns[0]), int(turns[1]))
-
-
-def _range_values(bounds: tuple[float, ...], m: int, generator: Generator) -> Tensor:
-    return _uniform(generator, m, 1, bounds[0], bounds[1])
-
-
-_VALUES: dict[str, Callable[[tuple[float, ...], int, Generator], Tensor]] = {
-    "crop": _crop_values,
-    "jitter": _jitter_values,
-    "blur": _range_values,
-    "cutout": _cutout_values,
-    "noise": _noise_values,
-    "rotate": _rotate_values,
-    "solarise": _range_values,
-}

@@ -1,8 +1,9 @@
-"""Crop, flip and rotate: pure functions of whole batches.
+"""Crop, flips and rotations: pure functions of whole batches.
 
 Legend: n images, c channels, H x W pixels of a canvas, s = size_px, the side of a view in pixels.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -196,6 +197,24 @@ def resize_weights(
 def flip(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Every image mirrored left-right."""
     return images.flip(3)
+
+
+def vertical_flip(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """Every image mirrored top-bottom."""
+    return images.flip(2)
+
+
+def rotate_degrees(images: Float[Tensor, "n c s s"], degrees: Float[Tensor, "n"]) -> Float[Tensor, "n c s s"]:
+    """Each square image turned counter-clockwise about its centre by its own angle, bilinear.
+
+    What comes in at the corners is the image mirrored at its edges. Equals torchvision's rotate of an image padded with
+    the mode "symmetric".
+    """
+    angle = degrees * (math.pi / 180)
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    turn = torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)
+    grid = functional.affine_grid(turn, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def rotate(images: Float[Tensor, "n c h h"], turns: Float[Tensor, "n"]) -> Float[Tensor, "n c h h"]:
