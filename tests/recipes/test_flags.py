@@ -13,7 +13,7 @@ from twofold.cli import main as cli
 from twofold.errors import TwofoldError
 from twofold.programs.pretrain import pretrain
 from twofold.recipes.augmentation import Op
-from twofold.recipes.flags import as_flags
+from twofold.recipes.flags import SHORT, as_flags
 from twofold.recipes.recipe import Recipe, optional_settings, setting_owners
 from twofold.runs.run_directory import Run
 
@@ -26,6 +26,8 @@ VALUES: dict[str, Any] = {  # of every setting that can be None, one that is not
     "group_by": "(p[0-9]+)",
     "eval_size_px": 40,
     "ops": (Op(name="flip"),),
+    "jitter": (0.4, 0.4, 0.4, 0.1),
+    "blur_prob": 0.3,
     "epochs": 3.0,
     "minutes": 2.0,
     "chunk": 4,
@@ -119,7 +121,7 @@ def test_what_was_given_can_be_typed_again(parse: Parse, tmp_path: Path) -> None
 
 def test_a_named_policy_replaces_a_list_of_ops() -> None:
     listed = Recipe().with_settings(ops=VALUES["ops"])
-    assert listed.with_settings(strength=0.5).views.ops == VALUES["ops"]
+    assert listed.with_settings(size_px=32).views.ops == VALUES["ops"]
     assert listed.with_settings(policy="small").views.ops is None
     assert listed.with_settings(policy="small", ops=VALUES["ops"]).views.ops == VALUES["ops"]
 
@@ -128,3 +130,28 @@ def test_pretrain_from_python_takes_none(ran: list[Recipe], tmp_path: Path) -> N
     save(tmp_path, chunk=8)
     pretrain("photos", out=tmp_path / "run", recipe=tmp_path / "saved.json", chunk=None)
     assert ran[0].schedule.chunk is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "settings"),
+    [
+        ("--vertical-flip", {"vertical_flip_prob": 0.5}),
+        ("--vertical-flip-prob 0.25", {"vertical_flip_prob": 0.25}),
+        ("--no-grayscale", {"grayscale_prob": 0.0}),
+        ("--blur --chunk 4", {"blur_prob": 0.5, "chunk": 4}),
+        ("--no-blur", {"blur_prob": 0.0}),
+        ("--rotate-degrees 180", {"rotate_degrees": 180.0}),
+        ("--jitter 0.4 0.4 0.4 0.1", {"jitter": (0.4, 0.4, 0.4, 0.1)}),
+        ("--ops crop flip@0.5 --chunk 4", {"ops": ("crop", "flip@0.5"), "chunk": 4}),
+    ],
+)
+def test_common_wishes_are_flags(parse: Parse, tmp_path: Path, flags: str, settings: dict[str, Any]) -> None:
+    saved = save(tmp_path)
+    assert parse(flags) == saved.with_settings(**settings)
+    assert parse(" ".join(as_flags(settings))) == Recipe().with_settings(**settings), "and back"
+
+
+def test_what_stands_for_a_flag_names_one() -> None:
+    names = {f"--{name.replace('_', '-')}" for name in setting_owners()}
+    assert {flag for flag, _ in SHORT.values()} <= names
+    assert not SHORT.keys() & names

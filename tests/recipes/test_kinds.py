@@ -45,7 +45,8 @@ NO_PAIR = [
     np.ones((2, 2)),
     (0.2, True),
 ]
-NO_OPS = ["crop", [("crop", 1.0)], [{"name": "crop"}], Op(name="flip"), 3, ["flip"], {"flip": 1.0}]
+NO_FOUR = [*NO_PAIR, (0.4, 0.4, 0.4), (0.4, 0.4, 0.4, "0.1")]
+NO_OPS = ["crop", [("crop", 1.0)], [{"name": "crop"}], Op(name="flip"), 3, [3], {"flip": 1.0}]
 WRONG = {
     int: NO_WHOLE_NUMBER,
     int | None: NO_WHOLE_NUMBER,
@@ -55,6 +56,7 @@ WRONG = {
     str | None: NO_TEXT,
     bool: NO_BOOL,
     tuple[float, float]: NO_PAIR,
+    tuple[float, float, float, float] | None: NO_FOUR,
     tuple[Op, ...] | None: NO_OPS,
 }
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
@@ -120,6 +122,8 @@ EXAMPLES: dict[str, Any] = {
     "group_column": "patient",
     "group_by": "(p[0-9]+)",
     "ops": (Op(name="flip"), Op(name="crop", range=(0.5, 1.0))),
+    "jitter": (0.4, 0.4, 0.4, 0.1),
+    "blur_prob": 0.5,
     "eval_size_px": 32,
     "minutes": 2.0,
     "chunk": 4,

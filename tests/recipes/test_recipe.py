@@ -37,6 +37,8 @@ def test_a_recipe_saved_before_there_were_other_losses_is_the_same_recipe() -> N
     values = json.loads(json.dumps(recipe.to_dict()))
     values["loss"] = {"temperature": values["loss"]["temperature"]}
     del values["views"]["one_branch"], values["views"]["ops"][0]["branch"]
+    for name in ("vertical_flip_prob", "rotate_degrees", "grayscale_prob", "jitter", "blur_prob"):
+        del values["views"][name]
     assert Recipe.from_dict(values) == recipe
     assert recipe.loss == LossRecipe(loss="nt-xent", normalize=True, semi_hard=False, loss_factor=1.0)
 
@@ -102,6 +104,10 @@ def test_settings_change_by_name_and_epochs_replace_minutes() -> None:
         ({"stem": "smal"}, ["smal", "did you mean 'small'"]),
         ({"width": 9.0}, ["width", "9.0"]),
         ({"crop_area": (0.5, 0.2)}, ["crop_area"]),
+        ({"vertical_flip_prob": 1.5}, ["vertical_flip_prob", "1.5", "probability", "--vertical-flip-prob"]),
+        ({"rotate_degrees": 200.0}, ["rotate_degrees", "200.0", "[0, 180]", "--rotate-degrees"]),
+        ({"jitter": (0.4, 0.4, 0.4, 0.6)}, ["jitter", "0.6", "at most 0.5", "--jitter"]),
+        ({"blur_prob": -0.1}, ["blur_prob", "-0.1"]),
         ({"channels": 2}, ["channels", "1 or 3"]),
         ({"optimizer": "lasr"}, ["did you mean 'lars'"]),
         ({"device": "gpu"}, ["device", "'gpu'"]),
@@ -173,8 +179,8 @@ FLOATS = [name for name, stage in setting_owners().items() if "float" in str(_ki
 def test_no_number_may_be_infinite_or_none_at_all(name: str, value: float) -> None:
     if name == "checkpoint_minutes" and value > 0:
         return  # saved at the end alone
-    pair = "tuple" in str(_kind(setting_owners()[name], name))
+    count = str(_kind(setting_owners()[name], name)).count("float")  # 1, or more in a tuple
     context: dict[str, Any] = {"loss": "triplet"} if name == "margin" else {}
     context |= {"optimizer": "lars"} if name == "trust_coefficient" else {}
     with pytest.raises(TwofoldError, match=rf"^{name} is .*(inf|nan)"):
-        Recipe().with_settings(**{name: (0.1, value) if pair else value, **context})
+        Recipe().with_settings(**{name: (0.1,) * (count - 1) + (value,) if count > 1 else value, **context})

@@ -130,6 +130,19 @@ def test_the_named_policies():
     assert simclr[2].range == (0.8, 0.8, 0.8, 0.2)
     assert simclr[4:] == (Op(name="blur", prob=0.5, range=(0.1, 2.0)),)
     assert build_policy(ViewsRecipe(strength=2.5))[2].range == (2.0, 2.0, 2.0, 0.5)
+    wished = ViewsRecipe(
+        vertical_flip_prob=0.5, rotate_degrees=90.0, jitter=(0.4, 0.4, 0.4, 0.1), grayscale_prob=0.0, blur_prob=0.25
+    )
+    assert build_policy(wished) == (
+        *simclr[:2],
+        Op(name="vertical-flip", prob=0.5),
+        Op(name="rotate-degrees", range=(-90.0, 90.0)),
+        Op(name="jitter", prob=0.8, range=(0.4, 0.4, 0.4, 0.1)),
+        Op(name="blur", prob=0.25, range=(0.1, 2.0)),
+    )
+    none = ViewsRecipe(jitter=(0.0, 0.0, 0.0, 0.0), grayscale_prob=0.0, blur_prob=0.0)
+    assert build_policy(none) == simclr[:2]
+    assert build_policy(ViewsRecipe(policy="small", blur_prob=0.5))[-1] == simclr[-1]
     ops = (Op(name="crop", range=(0.5, 1.0)), Op(name="sobel", prob=0.5))
     assert build_policy(ViewsRecipe(ops=ops)) == ops
 

@@ -10,8 +10,19 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as pillow_functional
 from torchvision.transforms.v2 import functional
 
+from twofold.errors import TwofoldError
 from twofold.recipes.recipe import Op, ViewsRecipe
-from twofold.views import Draw, build_policy, center_view, one_view, sample_rows, sample_views, take_rows, two_views
+from twofold.views import (
+    Draw,
+    TwoViews,
+    build_policy,
+    center_view,
+    one_view,
+    sample_rows,
+    sample_views,
+    take_rows,
+    two_views,
+)
 from twofold.views.boxes import crop_boxes
 
 two_views_module = importlib.import_module("twofold.views.two_views")
@@ -221,3 +232,64 @@ def test_one_view_has_a_row_of_draws_for_each_image():
     assert views.shape == (5, 3, 16, 16)
     assert 0 <= views.amin() <= views.amax() <= 1
     assert torch.equal(views, one_view(images, sizes, draws, size_px=16, interpolation="bicubic"))
+
+
+# On plain tensors.
+
+
+def plain_images(channels: int = 3) -> Tensor:
+    return torch.randint(0, 256, (4, channels, 20, 30), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size_px", [16, 96])
+def test_views_of_plain_tensors_are_those_of_a_run(channels: int, size_px: int) -> None:
+    images, recipe = plain_images(channels), ViewsRecipe(size_px=size_px, strength=0.5)
+    made = TwoViews(recipe, seed=3)
+    for step in range(2):
+        draws = sample_views(build_policy(recipe), 4, seed=3, step=step)
+        sizes = torch.tensor([[20, 30]] * 4)
+        assert torch.equal(made(images), two_views(images, sizes, draws, size_px=size_px, interpolation="bicubic"))
+    made.step = 0
+    assert torch.equal(made(images), TwoViews(recipe, seed=3)(images))
+    assert not torch.equal(made(images), TwoViews(recipe, seed=4)(images))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_float_images_are_those_of_8_bits(dtype: torch.dtype) -> None:
+    images = plain_images()
+    one, other = (TwoViews("small", size_px=16)(x) for x in (images, images.to(dtype) / 255))
+    torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
+def test_images_on_a_canvas_are_read_no_further_than_they_reach() -> None:
+    images, sizes = batch(6)
+    expected = TwoViews("small", size_px=16)(images, sizes)
+    for image, (height, width) in zip(images, sizes.tolist(), strict=True):
+        image[:, height:], image[:, :, width:] = 255, 255
+    assert torch.equal(TwoViews("small", size_px=16)(images, sizes), expected)
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (torch.zeros(3, 8, 8), r"of the shape \(3, 8, 8\), but it must be \(n, c, H, W\)"),
+        (torch.zeros(2, 4, 8, 8), "1 or 3 channels"),
+        (torch.zeros(0, 3, 8, 8), "of the shape"),
+        (torch.zeros(2, 3, 8, 8, dtype=torch.int64), "torch.int64.*uint8 or float"),
+        (torch.full((2, 3, 8, 8), 255.0), r"from 255 to 255, .* in \[0, 1\]"),
+        (torch.full((2, 3, 8, 8), float("nan")), "from nan to nan"),
+    ],
+)
+def test_other_images_are_one_clear_error(images: Tensor, words: str) -> None:
+    with pytest.raises(TwofoldError, match=f"^images .*{words}"):
+        TwoViews(size_px=16)(images)
+
+
+def test_a_policy_that_cannot_be_is_one_clear_error() -> None:
+    with pytest.raises(TwofoldError, match="did you mean 'small'"):
+        TwoViews("smal")
+    with pytest.raises(TwofoldError, match="did you mean 'flip'"):
+        TwoViews(("crop", "flipp"))
+    with pytest.raises(TwofoldError, match="crop at position 2"):
+        TwoViews(("flip", "crop"))

@@ -96,14 +96,15 @@ class Op:
         return values if self.own else {name: value for name, value in values.items() if name != "own"}
 
 
-def as_ops(given: object) -> object:
+def as_ops(given: object) -> Any:
     """A list or tuple of ops, of their notations and of augmentations as a tuple of ops; anything else as it is.
 
     Raises TwofoldError for a text that names no op.
     """
     if not isinstance(given, list | tuple):
         return given
-    return tuple(_as_op(one) for one in given)
+    ops = tuple(_as_op(one) for one in given)
+    return ops if all(isinstance(one, Op) for one in ops) else given
 
 
 def parse_op(text: str) -> Op:

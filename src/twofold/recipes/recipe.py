@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 from twofold.errors import TwofoldError, require, require_choice, unknown_name
 from twofold.recipes.augmentation import OPS as OPS
 from twofold.recipes.augmentation import Op as Op
+from twofold.recipes.augmentation import as_ops
 from twofold.recipes.data import DataRecipe as DataRecipe
 from twofold.recipes.hardware import HardwareRecipe as HardwareRecipe
 from twofold.recipes.help import Help as Help
@@ -170,8 +171,9 @@ class Recipe:
     def with_settings(self, **settings: Any) -> "Recipe":
         """A copy with some leaves changed by name: `recipe.with_settings(batch_size=512, epochs=10)`.
 
-        Setting one of `epochs` and `minutes` unsets the other, setting `policy` a list of `ops`. None unsets what can
-        be None. Raises TwofoldError for a name that is no setting, and for None where a value is needed.
+        Setting one of `epochs` and `minutes` unsets the other, setting `policy` a list of `ops`. `ops` may hold texts
+        (`parse_op`) and augmentations too. None unsets what can be None. Raises TwofoldError for a name that is no
+        setting, and for None where a value is needed.
         """
         owners, optional = setting_owners(), optional_settings()
         for name, value in settings.items():
@@ -185,6 +187,8 @@ class Recipe:
             settings["epochs"] = None
         if ":" in str(settings.get("encoder", "")):  # a foreign network has a width and a stem of its own
             settings = {"width": 1.0, "stages": 4, "stem": "imagenet"} | settings
+        if "ops" in settings:
+            settings["ops"] = as_ops(settings["ops"])
         if "policy" in settings:
             settings = {"ops": None} | settings
         if "size_px" in settings:  # a recipe's own size for embedding belongs to its own size of views

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from twofold.errors import TwofoldError, require, require_choice
-from twofold.recipes.augmentation import POLICY, Op, as_ops
+from twofold.recipes.augmentation import POLICY, Op
 from twofold.recipes.help import Help
 from twofold.recipes.kinds import check_kinds
 
@@ -61,7 +61,6 @@ class ViewsRecipe:
     ] = 0.875
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ops", as_ops(self.ops))
         check_kinds(self)
         require(self.size_px >= 8, "size_px", self.size_px, "at least 8 pixels")
         require(self.eval_size_px is None or self.eval_size_px >= 8, "eval_size_px", self.eval_size_px, "at least 8")

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from twofold.errors import TwofoldError
+from twofold.recipes.augmentation import as_ops
 from twofold.recipes.recipe import ViewsRecipe
 from twofold.views.augmentations import build_augmentation, require_augmentations, take
 from twofold.views.ops import geometry
@@ -56,8 +57,7 @@ class TwoViews:
         elif isinstance(policy, str):
             recipe = ViewsRecipe(policy=policy)
         else:
-            ops: Any = tuple(policy)
-            recipe = ViewsRecipe(ops=ops)
+            recipe = ViewsRecipe(ops=as_ops(tuple(policy)))
         changed: dict[str, Any] = {"size_px": size_px, "interpolation": interpolation}
         self.recipe = replace(recipe, **{name: value for name, value in changed.items() if value is not None})
         self.seed, self.step = seed, 0

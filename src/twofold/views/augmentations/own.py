@@ -1,7 +1,9 @@
 """Augmentations of the user's own: what they draw and return is checked, once before a run and at every step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,18 +25,19 @@ class Own:
 
     def draw(self, m: int, generator: Generator) -> Values:
         """Raises TwofoldError for anything but tensors of m rows on the CPU."""
-        values = self.augmentation.draw(m, generator)
-        for one in values if isinstance(values, tuple) else (values,):
+        values: Any = self.augmentation.draw(m, generator)
+        for one in _tensors(values):
             if not isinstance(one, Tensor) or one.device.type != "cpu" or one.shape[:1] != (m,):
                 raise self.error(
                     f"draw({m}, generator) gave {_shown(one)}",
                     f"a tensor of {m} rows on the CPU, or a tuple of such tensors",
                 )
-        return values
+        drawn: Values = values
+        return drawn
 
     def apply(self, images: Float[Tensor, "n c s s"], values: Values) -> Float[Tensor, "n c s s"]:
         """The result in [0, 1]. Raises TwofoldError where it has another shape or is not float."""
-        changed = self.augmentation.apply(images, values)
+        changed: Any = self.augmentation.apply(images, values)
         if not isinstance(changed, Tensor) or changed.shape != images.shape or not changed.is_floating_point():
             raise self.error(f"apply gave {_shown(changed)}", f"float images of the shape {tuple(images.shape)}")
         return changed.to(torch.float32).clamp(0, 1)
@@ -55,6 +58,19 @@ class Own:
     def apply_alike(self, images: Tensor, active: Tensor, values: Values) -> Tensor:
         """On a device: on all images, kept where it is active (m, 1), so that no shape depends on what was drawn."""
         return torch.where(active[:, :, None, None] > 0, self.apply(images.clone(), values), images)
+
+    @contextmanager
+    def tried(self) -> Iterator[None]:
+        """Turn whatever it raises into a TwofoldError."""
+        try:
+            yield
+        except TwofoldError:
+            raise
+        except Exception as error:  # the user's code may fail in any way
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise TwofoldError(
+                f"the augmentation '{self.name}' failed on {_TRIED} images ({reason}). Mend it, or take it out of ops."
+            ) from error
 
     def error(self, what: str, rule: str) -> TwofoldError:
         """What is wrong with it."""
@@ -79,18 +95,13 @@ def require_augmentations(policy: Sequence[Op], *, channels: int, size_px: int) 
     """
     images = torch.rand(_TRIED, channels, size_px, size_px, generator=_generator())
     for one in (build_own(op) for op in policy if op.own):
-        try:
+        with one.tried():
             values, again = one.draw(_TRIED, _generator()), one.draw(_TRIED, _generator())
+        if not all(map(torch.equal, _tensors(values), _tensors(again))):
+            raise one.error("draw gave other numbers for the same generator", "numbers that come from it alone")
+        with one.tried():
             changed = one.apply(images.clone(), values)
             alone = [one.apply(images[i : i + 1].clone(), take(values, slice(i, i + 1))) for i in range(_TRIED)]
-        except TwofoldError:
-            raise
-        except Exception as error:  # the user's code may fail in any way
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            raise one.error(f"a trial on {_TRIED} images failed ({reason})", "images") from error
-        pairs = zip(*((v if isinstance(v, tuple) else (v,)) for v in (values, again)), strict=True)
-        if not all(torch.equal(first, second) for first, second in pairs):
-            raise one.error("draw gave other numbers for the same generator", "numbers that come from it alone")
         if not torch.allclose(torch.cat(alone), changed, atol=1e-4):
             raise one.error(
                 "apply changed an image in another way when it came alone", "what depends on that image and its row"
@@ -106,6 +117,10 @@ def build_own(op: Op) -> Own:
         )
     assert isinstance(op.augmentation, Augmentation)
     return Own(op.name, op.augmentation)
+
+
+def _tensors(values: Any) -> tuple[Any, ...]:
+    return values if isinstance(values, tuple) else (values,)
 
 
 def _generator() -> Generator:
