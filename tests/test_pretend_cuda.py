@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from networks import schedule
+from own_augmentation import Darken
 from pictures import write_pictures
 from pretend_cuda import CUDA, Device, OnDevice, pretended_cuda
 from small_recipe import SMALL
@@ -159,6 +160,9 @@ ALL_OPS = (
 )
 
 
+OWN_OPS = (*ALL_OPS[:3], Op(augmentation=Darken(), prob=0.5), *ALL_OPS[3:5])
+
+
 def pictures(count: int = N, side: int = 24, channels: int = 3) -> ImageBatch:
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (count, channels, side, side), generator=draw, dtype=torch.uint8)
@@ -167,7 +171,7 @@ def pictures(count: int = N, side: int = 24, channels: int = 3) -> ImageBatch:
 
 @pytest.mark.parametrize("size_px", [16, 96])
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("ops", [None, ALL_OPS], ids=["simclr", "all ops"])
+@pytest.mark.parametrize("ops", [None, ALL_OPS, OWN_OPS], ids=["simclr", "all ops", "own"])
 def test_views_are_those_of_the_host(gpu: Device, ops: tuple[Op, ...] | None, channels: int, size_px: int) -> None:
     count = 6
     batch = pictures(count, channels=channels)
@@ -346,6 +350,7 @@ VIEWS_OF_A_STEP = 120  # operations on the device for the views of a pass
         *(({"loss": loss}, 1) for loss in ("nt-logistic", "triplet", "dcl")),
         ({"loss": "triplet", "semi_hard": True}, 1),
         ({"optimizer": "lars", "policy": "small"}, 16),
+        ({"ops": ("crop", "flip@0.5", "jitter@0.8", Darken())}, 1),
     ],
 )
 def test_a_step_waits_for_nothing(gpu: Device, settings: dict[str, Any], chunks: int) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import tape
+from own_augmentation import Darken
 from small_recipe import SMALL
 from twofold.console import console
 from twofold.data import ImageBatch
@@ -78,6 +79,7 @@ RECIPES = {
     "lars": SMALL.with_settings(optimizer="lars"),
     "adamw": SMALL.with_settings(optimizer="adamw"),
     "triplet": SMALL.with_settings(optimizer="sgd", loss="triplet", semi_hard=True),
+    "own": SMALL.with_settings(optimizer="sgd", ops=("policy", Darken())),
     "simclr": SMALL.with_settings(optimizer="sgd", policy="simclr"),
 }
 

@@ -1,0 +1,35 @@
+"""The scripts in examples/ run."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def example(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_microscopy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOFOLD_CACHE", str(tmp_path / "cache"))
+    script = example("microscopy")
+    script.main(script.write_images(tmp_path / "images", count=48), tmp_path / "run")
+    assert "microscopy:Stain(scale=0.3, shift=0.05)" in (tmp_path / "run" / "recipe.json").read_text()
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_the_stain_of_microscopy() -> None:
+    """Unit scale and no shift return the image; twice the density is the square of the intensity."""
+    stain, images = example("microscopy").Stain(), torch.rand(2, 3, 8, 8) * 0.9 + 0.1
+    one, nothing = torch.ones(2, 3), torch.zeros(2, 3)
+    torch.testing.assert_close(stain.apply(images, (one, nothing)), images)
+    torch.testing.assert_close(stain.apply(images, (2 * one, nothing)), images**2)
