@@ -28,6 +28,7 @@ VALUES: dict[str, Any] = {  # of every setting that can be None, one that is not
     "ops": (Op(name="flip"),),
     "jitter": (0.4, 0.4, 0.4, 0.1),
     "blur_prob": 0.3,
+    "resident": True,
     "epochs": 3.0,
     "minutes": 2.0,
     "chunk": 4,
