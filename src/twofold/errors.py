@@ -4,6 +4,8 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 
 class TwofoldError(ValueError):
@@ -47,6 +49,19 @@ def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raises TwofoldError with the nearest right name, unless `value` is one of `choices`."""
     if value not in choices:
         raise unknown_name(name.replace("_", "-"), value, choices)
+
+
+def import_extra(module: str, needed_by: str, extra: str) -> Any:
+    """The package `module`, which comes with `pip install 'twofold[extra]'` and not with twofold alone.
+
+    Raises TwofoldError with that line where it is not installed. `needed_by` begins the sentence: "the figure".
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise TwofoldError(
+            f"{needed_by} needs {module}, which is not installed. Run: pip install 'twofold[{extra}]'"
+        ) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

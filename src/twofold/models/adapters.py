@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from twofold.errors import TwofoldError, unknown_name
+from twofold.errors import TwofoldError, import_extra, unknown_name
 from twofold.models.dry_run import FAILURES, dry_run, shortened
 from twofold.models.encoder import Encoder
 
@@ -89,12 +89,7 @@ def build_timm(name: str, *, channels: int, size_px: int = 224) -> Encoder:
 
     Raises TwofoldError when timm is not installed, has no such network, or the network cannot take such views.
     """
-    try:
-        import timm
-    except ImportError as error:
-        raise TwofoldError(
-            f"the encoder 'timm:{name}' needs timm, which is not installed. Run: pip install 'twofold[timm]'"
-        ) from error
+    timm = import_extra("timm", f"the encoder 'timm:{name}'", "timm")
     names: list[str] = timm.list_models()
     if name.split(".")[0] not in names:
         raise unknown_name("timm encoder", name, _near(name, names))

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from twofold.console import console, duration, say
 from twofold.data import ImageSet
 from twofold.data.for_training import open_for_training
 from twofold.distributed import World, open_world
-from twofold.errors import NotFiniteError
+from twofold.errors import NotFiniteError, import_extra
 from twofold.files import write_atomically, write_json
 from twofold.hardware.device import Hardware, resolve_hardware
 from twofold.studies.engine.cell import Cell
@@ -89,16 +88,19 @@ def run_study(
     when `out` is begun, and kept. `plan_only` prints the plan and measures nothing. Raises TwofoldError for data that
     cannot be measured on, and for an `out` that was begun with another study, scale, base recipe or other pictures.
     """
+    if not plan_only:
+        import_extra("matplotlib", "the figure of a study", "studies")  # seen before hours of work, not after
     with open_world(scale.base.hardware.device) as world, ExitStack() as stack:
         console.quiet = console.quiet or not world.is_first
-        hardware = world.in_turn(lambda: resolve_hardware(scale.base.hardware))
+        hardware = world.in_turn(resolve_hardware, scale.base.hardware)
         stack.enter_context(hardware.arithmetic())
-        how: dict[str, bool] = {"allow_outside": allow_outside, "show_progress": world.is_first}
-        images = world.in_turn(lambda: open_for_training(scale.base, data, cache, **how))
-        folder, given = StudyFolder(out), scale
-        rate = world.from_first(lambda: views_per_s(scale.base, hardware))
+        images = world.in_turn(
+            open_for_training, scale.base, data, cache, allow_outside=allow_outside, show_progress=world.is_first
+        )
+        folder = StudyFolder(out)
+        rate = world.from_first(views_per_s, scale.base, hardware)
         train, test = len(images.rows("train")), len(images.rows("test"))
-        scale = world.from_first(lambda: _begin(folder, study, given, images, minutes, rate, plan_only=plan_only))
+        scale = world.from_first(_begin, folder, study, scale, images, minutes, rate, plan_only=plan_only)
         work = Work(
             study=study,
             scale=scale,
@@ -109,11 +111,11 @@ def run_study(
             world=world,
             estimate=build_estimate(scale, hardware, images=train, asked=test, base_views_per_s=rate),
         )
-        world.from_first(lambda: _say_plan(work))
+        world.from_first(_say_plan, work)
         if not plan_only:
             _measure_all(work, command, minutes)
         # in all processes: where one left and failed at that, a launcher would end the first while it writes
-        return world.from_first(lambda: _conclude(work, command, minutes, plan_only=plan_only))
+        return world.from_first(_conclude, work, command, minutes, plan_only=plan_only)
 
 
 def _begin(
@@ -156,7 +158,7 @@ def _measure_all(work: Work, command: str, minutes: float | None) -> None:
         cell, values = measured
         expected += work.estimate([cell])
         pace = (time.monotonic() - begin) / expected  # of this process, which may share the machine with others
-        world.from_first(partial(_record, cell, values, work, pace, command, minutes))
+        world.from_first(_record, cell, values, work, pace, command, minutes)
 
 
 def _record(cell: Cell, values: Values, work: Work, pace: float, command: str, minutes: float | None) -> None:
@@ -185,10 +187,10 @@ def _measure_claimed(cell: Cell, work: Work) -> Values | None:
                 run=run,
                 labels=work.scale.labels,
             )
-            values = work.world.from_first(lambda: MEASURES[cell.measure](task))
+            values = work.world.from_first(MEASURES[cell.measure], task)
         except NotFiniteError:
             values = {"top1": 1 / len(work.images.classes), "diverged": 1.0}  # what guessing gets
-        work.world.from_first(lambda: work.folder.write(cell, values, time.monotonic() - start - waited_s))
+        work.world.from_first(work.folder.write, cell, values, time.monotonic() - start - waited_s)
     return values
 
 
