@@ -15,7 +15,7 @@ from twofold.recipes.recipe import Recipe
 from twofold.studies.engine.folder import StudyFolder, alone
 from twofold.training.loop import pretrain
 
-_LATER = (("hardware", "deterministic", False),)
+_LATER = (("hardware", "deterministic", False), ("hardware", "resident", None))
 
 
 def pretrained(recipe: Recipe, images: ImageSet, folder: StudyFolder, world: World) -> tuple[Path, float]:
