@@ -5,7 +5,7 @@ import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import numpy as np
 import pytest
@@ -50,6 +50,7 @@ NO_OPS = ["crop", [("crop", 1.0)], [{"name": "crop"}], Op(name="flip"), 3, [3], 
 WRONG = {
     int: NO_WHOLE_NUMBER,
     int | None: NO_WHOLE_NUMBER,
+    int | Literal["auto"] | None: NO_WHOLE_NUMBER,
     float: NO_NUMBER,
     float | None: NO_NUMBER,
     str: NO_TEXT,
