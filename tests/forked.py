@@ -3,8 +3,11 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import torch._dynamo  # noqa: F401  # a second or two, in every child, by the first optimizer that is made
+
+from ports import free_port
 
 
 def forked(work: Callable[[], object], name: str = "child") -> int:
@@ -19,3 +22,22 @@ def forked(work: Callable[[], object], name: str = "child") -> int:
             os._exit(3)
         os._exit(0)
     return pid
+
+
+def forked_group(processes: int, work: Callable[[int], object], *, one_machine: bool = True) -> list[int]:
+    """The exit codes of a group of processes that each do `work(rank)`, as if torchrun had started them."""
+    port = free_port()
+
+    def begin(rank: int) -> None:
+        os.environ |= {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(processes),
+            "LOCAL_WORLD_SIZE": str(processes if one_machine else 1),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
+        work(rank)
+
+    children = [forked(partial(begin, rank), f"process {rank}") for rank in range(processes)]
+    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]

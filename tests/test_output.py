@@ -193,7 +193,7 @@ def test_every_command_prints_ascii_and_no_control_characters(
 
 def test_from_python_too(home: Path, pretrained: subprocess.CompletedProcess[bytes]) -> None:
     shutil.copytree(home / "rün", home / "bärs\x1b")
-    code = "from twofold.programs.report import report; report('bärs\\x1b'); print('mine')"
+    code = "from twofold.programs.report import write_report; write_report('bärs\\x1b'); print('mine')"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, cwd=home, env=os.environ | {"PYTHONIOENCODING": "ascii"}
     )

@@ -1,12 +1,38 @@
 """What `import twofold` promises."""
 
+import ast
+import doctest
 import inspect
+import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import twofold
+from twofold.console import obeys_verbose, say, warn
+
+NAMES = sorted(set(twofold.__all__) - {"__version__"})
+FOR_AN_OWN_LOOP = (
+    "LARS",
+    "ProjectionHead",
+    "ResNet",
+    "SimCLR",
+    "World",
+    "adapt",
+    "contrast_accuracy",
+    "dcl",
+    "forward_chunks",
+    "lr_at",
+    "nt_logistic",
+    "nt_xent",
+    "open_world",
+    "param_groups",
+    "triplet",
+)
 
 
 def run_python(code: str) -> str:
@@ -22,10 +48,36 @@ def test_that_check_can_fail() -> None:
     assert run_python("import sys, twofold.losses; print('torch' in sys.modules)") == "True"
 
 
-def test_public_names_are_there_and_documented() -> None:
-    for name in ("pretrain", "evaluate", "transfer", "embed", "load", "nt_xent", "LARS"):
-        assert name in dir(twofold)
-        assert inspect.getdoc(getattr(twofold, name))
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_is_there_and_has_a_docstring(name: str) -> None:
+    assert name in dir(twofold)
+    assert inspect.getdoc(getattr(twofold, name))
+
+
+def test_an_editor_sees_every_public_name_where_it_is_loaded_from() -> None:
+    """The imports under TYPE_CHECKING say the same as the table."""
+    tree = ast.parse(Path(twofold.__file__).read_text())
+    (guarded,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {one.names[0].asname: one.module for one in guarded.body if isinstance(one, ast.ImportFrom)}
+    assert seen == twofold._HOMES
+
+
+def examples(name: str) -> doctest.DocTest:
+    value = getattr(twofold, name)
+    space = {"torch": torch, "nn": nn, **vars(inspect.getmodule(inspect.unwrap(value)))}
+    return doctest.DocTestParser().get_doctest(inspect.getdoc(value) or "", space, name, None, None)
+
+
+@pytest.mark.parametrize("name", FOR_AN_OWN_LOOP)
+def test_what_an_own_loop_takes_has_an_example_that_holds(name: str) -> None:
+    test, told = examples(name), list[str]()
+    assert test.examples
+    assert doctest.DocTestRunner().run(test, out=told.append).failed == 0, "".join(told)
+
+
+def test_an_example_that_does_not_hold_is_seen() -> None:
+    test = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "wrong", None, None)
+    assert doctest.DocTestRunner().run(test, out=lambda _: None).failed == 1
 
 
 def test_the_functions_stay_functions_after_their_modules_are_imported() -> None:
@@ -36,3 +88,40 @@ def test_the_functions_stay_functions_after_their_modules_are_imported() -> None
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="pretrian"):
         _ = twofold.pretrian
+
+
+@obeys_verbose
+def speaking(*, verbose: bool = True) -> None:
+    say("something")
+    warn("take care")
+
+
+def test_verbose_false_prints_nothing_and_hands_warnings_to_the_logger(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    speaking()
+    assert capsys.readouterr().out == "something\nWarning: take care\n"
+    assert not caplog.records
+    speaking(verbose=False)
+    assert capsys.readouterr().out == ""
+    assert [(one.name, one.levelname, one.message) for one in caplog.records] == [("twofold", "WARNING", "take care")]
+    speaking()
+    assert capsys.readouterr().out
+
+
+def test_the_logger_s_level_mutes_too(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="twofold"):
+        speaking()
+    assert capsys.readouterr().out == ""
+    assert [one.message for one in caplog.records] == ["take care"]
+
+
+def test_a_program_that_fails_leaves_the_console_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    @obeys_verbose
+    def failing(*, verbose: bool) -> None:
+        raise twofold.TwofoldError("no")
+
+    with pytest.raises(twofold.TwofoldError):
+        failing(verbose=False)
+    say("heard")
+    assert capsys.readouterr().out == "heard\n"

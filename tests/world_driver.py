@@ -5,18 +5,15 @@ saves what it saw. Arguments: folder for the results, then jobs "processes:chunk
 way "memory" or "sockets": how messages travel), with ":loss" at the end for another loss than NT-Xent.
 """
 
-import os
 import sys
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from forked import forked
-from ports import free_port
+from forked import forked_group
 from small_recipe import SMALL
 from twofold.data import ImageBatch
 from twofold.distributed import World, open_world
@@ -131,22 +128,11 @@ def run(out: Path, chunk: int | None, way: str, loss: str, steps: int) -> None:
 
 
 def group(processes: int, out: Path, chunk: int | None, fault: str, way: str, loss: str = "nt-xent") -> None:
-    port = free_port()
-
-    def work(rank: int) -> None:
-        os.environ |= {
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(processes),
-            "LOCAL_WORLD_SIZE": str(processes if way == "memory" else 1),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-        }
+    def work(_rank: int) -> None:
         put_in(fault)
         run(out, chunk, way, loss, STEPS if fault == "none" else 0)  # a fault shows in the first gradient
 
-    children = [forked(partial(work, rank), f"process {rank}") for rank in range(processes)]
-    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+    codes = forked_group(processes, work, one_machine=way == "memory")
     if any(codes):
         sys.exit(f"{processes} processes, chunk {chunk}, fault {fault}: exit codes {codes}")
 

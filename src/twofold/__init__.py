@@ -1,51 +1,86 @@
-"""Twofold: SimCLR for people who have many pictures and few labels.
+"""Twofold: SimCLR for people who have many images and few labels.
 
-The public names are loaded when they are first used, so that `import twofold` costs nothing:
-`pretrain`, `evaluate`, `transfer`, `embed`, `load`, `nt_xent`, `LARS`, `TwoViews`, `Augmentation`, `Op`.
+The public names (docs/python.md) are loaded when they are first used, so that `import twofold` costs nothing.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from twofold.distributed import World as World
+    from twofold.distributed import open_world as open_world
+    from twofold.errors import TwofoldError as TwofoldError
+    from twofold.losses import contrast_accuracy as contrast_accuracy
+    from twofold.losses import dcl as dcl
+    from twofold.losses import nt_logistic as nt_logistic
     from twofold.losses import nt_xent as nt_xent
+    from twofold.losses import triplet as triplet
+    from twofold.models import ResNet as ResNet
+    from twofold.models import adapt as adapt
+    from twofold.models.heads import ProjectionHead as ProjectionHead
+    from twofold.models.simclr import SimCLR as SimCLR
     from twofold.optim import LARS as LARS
+    from twofold.optim import lr_at as lr_at
+    from twofold.optim import param_groups as param_groups
+    from twofold.programs.bench import bench as bench
     from twofold.programs.embed import embed as embed
     from twofold.programs.evaluate import evaluate as evaluate
+    from twofold.programs.launch import launch as launch
     from twofold.programs.pretrain import pretrain as pretrain
+    from twofold.programs.recipes import list_recipes as list_recipes
+    from twofold.programs.report import write_report as write_report
+    from twofold.programs.sample import sample as sample
+    from twofold.programs.study import list_studies as list_studies
+    from twofold.programs.study import study as study
     from twofold.programs.transfer import transfer as transfer
     from twofold.recipes.recipe import Op as Op
+    from twofold.recipes.recipe import Recipe as Recipe
     from twofold.runs.encoder_file import load as load
+    from twofold.runs.loaded import Loaded as Loaded
+    from twofold.runs.run_directory import Run as Run
+    from twofold.training.chunks import forward_chunks as forward_chunks
     from twofold.views import Augmentation as Augmentation
     from twofold.views import TwoViews as TwoViews
 
 __version__ = "0.1.0"
-__all__ = [
-    "LARS",
-    "Augmentation",
-    "Op",
-    "TwoViews",
-    "__version__",
-    "embed",
-    "evaluate",
-    "load",
-    "nt_xent",
-    "pretrain",
-    "transfer",
-]
 
 _HOMES = {
-    "pretrain": "twofold.programs.pretrain",
-    "evaluate": "twofold.programs.evaluate",
-    "transfer": "twofold.programs.transfer",
-    "embed": "twofold.programs.embed",
-    "load": "twofold.runs.encoder_file",
-    "nt_xent": "twofold.losses",
-    "LARS": "twofold.optim",
-    "TwoViews": "twofold.views",
     "Augmentation": "twofold.views",
+    "LARS": "twofold.optim",
+    "Loaded": "twofold.runs.loaded",
     "Op": "twofold.recipes.recipe",
+    "ProjectionHead": "twofold.models.heads",
+    "Recipe": "twofold.recipes.recipe",
+    "ResNet": "twofold.models",
+    "Run": "twofold.runs.run_directory",
+    "SimCLR": "twofold.models.simclr",
+    "TwoViews": "twofold.views",
+    "TwofoldError": "twofold.errors",
+    "World": "twofold.distributed",
+    "adapt": "twofold.models",
+    "bench": "twofold.programs.bench",
+    "contrast_accuracy": "twofold.losses",
+    "dcl": "twofold.losses",
+    "embed": "twofold.programs.embed",
+    "evaluate": "twofold.programs.evaluate",
+    "forward_chunks": "twofold.training.chunks",
+    "launch": "twofold.programs.launch",
+    "list_recipes": "twofold.programs.recipes",
+    "list_studies": "twofold.programs.study",
+    "load": "twofold.runs.encoder_file",
+    "lr_at": "twofold.optim",
+    "nt_logistic": "twofold.losses",
+    "nt_xent": "twofold.losses",
+    "open_world": "twofold.distributed",
+    "param_groups": "twofold.optim",
+    "pretrain": "twofold.programs.pretrain",
+    "sample": "twofold.programs.sample",
+    "study": "twofold.programs.study",
+    "transfer": "twofold.programs.transfer",
+    "triplet": "twofold.losses",
+    "write_report": "twofold.programs.report",
 }
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

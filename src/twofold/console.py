@@ -1,9 +1,15 @@
-"""What people see while a program runs: one console, and text from outside made fit for it."""
+"""What people see while a program runs: one console, and text from outside made fit for it.
 
+It is quiet inside a function that was called with verbose=False, and where the level of the logger "twofold" of the
+standard library is above INFO. Warnings then go to that logger.
+"""
+
+import functools
+import logging
 import os
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -12,6 +18,8 @@ from rich.text import Text
 
 # control characters, separators of lines, what turns the direction of writing around, halves of characters
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+P = ParamSpec("P")
+R = TypeVar("R")
 _PLAIN = {"±": "+-", "²": "^2"}  # our own signs
 
 
@@ -41,8 +49,23 @@ def _spelt(one: str, encoding: str) -> str:
     return one
 
 
+logger = logging.getLogger("twofold")
+logger.setLevel(logging.INFO)  # a program of the user's may raise it
+
+
 class _Console(Console):
     """One that nothing which is printed can steer, and that prints to a terminal or file of any encoding."""
+
+    muted = False  # while a function runs that was called with verbose=False
+    other_speaks = False  # in all processes of a group but the first
+
+    @property
+    def quiet(self) -> bool:  # rich asks before it writes
+        return self.muted or self.other_speaks or not logger.isEnabledFor(logging.INFO)
+
+    @quiet.setter
+    def quiet(self, value: bool) -> None:
+        self.other_speaks = value
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible(text, self.encoding, keep="\n"), **options)  # before widths are measured
@@ -68,6 +91,29 @@ def say(text: str) -> None:
     line = text.strip("\n")
     before, after = text[: len(text) - len(text.lstrip("\n"))], text[len(text.rstrip("\n")) :] if line else ""
     console.print(f"{before}{visible(line)}{after}", markup=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Print `Warning: text`; where the console is muted, hand it to the logger "twofold" instead."""
+    if console.quiet and not console.other_speaks:
+        logger.warning(visible(text))
+    else:
+        say(f"Warning: {text}")
+
+
+def obeys_verbose(program: Callable[P, R]) -> Callable[P, R]:
+    """`program`, which prints nothing where it is called with verbose=False, nor do the programs that it calls."""
+
+    @functools.wraps(program)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        before = console.muted
+        console.muted = before or kwargs.get("verbose", True) is False
+        try:
+            return program(*args, **kwargs)
+        finally:
+            console.muted = before
+
+    return called
 
 
 def show_settings(title: str, settings: dict[str, object]) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from twofold.errors import TwofoldError
 from twofold.optim import LARS, build_optimizer, param_groups, set_lr
 from twofold.optim.own import OwnOptimizer, own_optimizer
-from twofold.recipes.recipe import OptimRecipe, Recipe
+from twofold.recipes.recipe import Recipe
 
 
 def network() -> nn.Sequential:
@@ -18,13 +18,13 @@ def network() -> nn.Sequential:
 
 
 def recipe_of(source: object) -> OwnOptimizer:
-    return own_optimizer(source, OptimRecipe(warmup_fraction=0.25))
+    return own_optimizer(source)
 
 
 def test_its_name_rate_decay_and_momentum_become_settings() -> None:
     recipe = recipe_of(lambda groups: torch.optim.SGD(groups, lr=0.05, momentum=0.7, weight_decay=0.01))
     assert (recipe.optimizer, recipe.base_lr, recipe.lr_scaling) == ("own:torch.optim.sgd.SGD", 0.05, "none")
-    assert (recipe.momentum, recipe.weight_decay, recipe.warmup_fraction) == (0.7, 0.01, 0.25)
+    assert (recipe.momentum, recipe.weight_decay) == (0.7, 0.01)
     adam = recipe_of(functools.partial(torch.optim.AdamW, lr=1e-3, betas=(0.8, 0.9)))
     assert (adam.optimizer, adam.momentum, adam.weight_decay) == ("own:torch.optim.adamw.AdamW", 0.8, 0.01)
 

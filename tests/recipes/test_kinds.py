@@ -21,7 +21,7 @@ from twofold.programs.bench import bench
 from twofold.programs.embed import embed
 from twofold.programs.evaluate import evaluate
 from twofold.programs.pretrain import pretrain
-from twofold.programs.report import report
+from twofold.programs.report import write_report
 from twofold.programs.transfer import transfer
 from twofold.recipes.kinds import as_data, as_kind, as_path, as_several
 from twofold.recipes.recipe import HardwareRecipe, Op, Recipe, ScheduleRecipe, setting_owners
@@ -226,7 +226,7 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
         {"run": "x", "data": "y", "out": "z.parquet"},
         {"run": NO_PATH, "data": NO_PATH, "out": NO_PATH, "cache": NO_CACHE, "allow_outside": NO_BOOL},
     ),
-    report: ({}, {"run": NO_PATH}),
+    write_report: ({}, {"run": NO_PATH}),
     study.study: (
         {"name": "loss"},
         {
@@ -256,6 +256,8 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
     ),
     Loaded.embed_iter: ({"self": None, "images": []}, {"batch_size": NO_WHOLE_NUMBER}),
 }
+for program in (pretrain, bench, evaluate, transfer, embed, write_report, study.study):
+    ARGUMENTS[program][1]["verbose"] = NO_BOOL
 for measuring in (evaluate, transfer, embed):
     chosen = {"device": NO_TEXT, "precision": NO_TEXT, "max_unreadable_fraction": NO_OPTIONAL}
     ARGUMENTS[measuring][1].update(chosen)
@@ -337,7 +339,7 @@ def test_a_run_is_taken_wherever_its_path_is(run: Run, home: Path) -> None:
     assert twofold.load(run).step == twofold.load(home / "run").step
     assert Run(run).folder == run.folder
     assert load_head(run)
-    assert report(run) == home / "run" / "report.html"
+    assert write_report(run) == home / "run" / "report.html"
     assert twofold.embed(run, data, out=home / "h.parquet", cache=cache).is_file()
     found = twofold.evaluate(
         run, data=data, protocol="knn", shots=2, label_fraction=0.5, seeds=1, few_seeds=1, cache=cache

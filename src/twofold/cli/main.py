@@ -13,7 +13,6 @@ from twofold import __version__
 from twofold.cli.arguments import AllowOutside, Cache, Data, Device, MaxUnreadable, Out, Precision, Run
 from twofold.cli.failures import told
 from twofold.cli.parsing import parse
-from twofold.console import visible
 from twofold.distributed.process import must_start, stop_with_launcher
 from twofold.hardware.allocator import keep_freed_memory
 from twofold.recipes.flags import Settings
@@ -250,24 +249,23 @@ def embed(
 
 def report(run: Run, /) -> None:
     """Write RUN/report.html anew."""
-    from twofold.programs.report import report
+    from twofold.programs.report import write_report
 
-    report(run)
+    write_report(run)
 
 
 def recipes() -> None:
     """List the named recipes with their command, hardware, time and result."""
-    from twofold.recipes.named import describe_recipes
+    from twofold.programs.recipes import list_recipes
 
-    for name, text in describe_recipes().items():
-        print(f"{name}\n" + "\n".join(f"    {line}" if line else "" for line in text.splitlines()) + "\n")
+    list_recipes()
 
 
 def sample(folder: Annotated[Positional[Path], arg(help="where to put them")], /) -> None:
-    """Write the sample pictures (14,000 photographs of clothes) as a folder of PNG files."""
-    from twofold.data.sample import write_sample
+    """Write the sample images (14,000 photographs of clothes) as a folder of PNG files."""
+    from twofold.programs.sample import sample
 
-    print(visible(f"Sample pictures in {write_sample(folder)}"))
+    sample(folder)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

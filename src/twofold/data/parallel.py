@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from twofold.console import console
 from twofold.data.quiet import quiet
 
 Result = TypeVar("Result")
@@ -22,7 +23,7 @@ _SPARE = 2  # tasks that wait, so that no thread has to
 def in_order(work: Callable[[int], Result], count: int, *, text: str, show: bool) -> Iterator[Result]:
     """work(0), ..., work(count - 1), with a progress bar if `show`; only a few results wait in memory."""
     columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True, disable=not show) as progress:
+    with Progress(*columns, transient=True, disable=not show or console.quiet) as progress:
         task = progress.add_task(text, total=count)
         for portion in _portions(work, count):
             yield from portion

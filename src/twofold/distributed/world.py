@@ -57,7 +57,13 @@ class Share:
 
 @dataclass(frozen=True)
 class World:
-    """K processes. With one, everything here returns what it was given."""
+    """K processes. With one, everything here returns what it was given.
+
+    >>> with open_world("cpu") as world:  # started by torchrun: one of its processes
+    ...     z = world.gather(torch.ones(2, 3))  # the rows of all processes, with a gradient
+    >>> z.shape
+    torch.Size([2, 3])
+    """
 
     rank: int = 0
     size: int = 1
@@ -132,6 +138,11 @@ class World:
             return number
         return int(self.stack(torch.tensor([number], device=self.device)).amax())
 
+    def copy_from_first(self, module: nn.Module) -> None:
+        """Give a module on the CPU, which is of one class in all processes, the weights and buffers of the first."""
+        if self.size > 1:
+            module.load_state_dict(self.from_first(module.state_dict))
+
     def from_first(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Call `work` in the first process and hand its result, or its error, to all: see `Outcome.open`."""
         own = attempt(partial(work, *arguments, **options), rank=0) if self.is_first else Outcome[T]()
@@ -200,6 +211,10 @@ def open_world(device: str) -> Iterator[World]:
     is used and left alone. A launcher sets RANK and WORLD_SIZE: gloo on the CPU, NCCL on GPUs, one GPU a process.
     Raises TwofoldError for one numbered GPU with several processes, for less GPUs than processes, and for a group that
     cannot send what lies on the device.
+
+    >>> with open_world("cpu") as world:
+    ...     print(world.rank, world.size)
+    0 1
     """
     given = distributed.is_available() and distributed.is_initialized()
     size = distributed.get_world_size() if given else group_size()

@@ -20,6 +20,10 @@ def contrast_accuracy(
 
     anchors=(start, stop) counts those rows alone, still over n: the parts of several processes add up.
     Raises TwofoldError for unequal shapes. Source: reference 2.4.
+
+    >>> z = torch.eye(4)
+    >>> contrast_accuracy(z, z).item()
+    1.0
     """
     require_pair(z_a, z_b)
     return contrast_measures(z_a, z_b, temperature=1.0, normalize=normalize, anchors=anchors)[0]

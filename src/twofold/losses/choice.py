@@ -41,6 +41,10 @@ def nt_xent(
     tells whether the dense or the tiled computation runs; they agree to rounding.
     Raises TwofoldError for unequal shapes, no rows, or a temperature of 0 or less.
     Source: paper, equation 1 and Algorithm 1; reference 2.1.
+
+    >>> z = torch.ones(4, 2)  # all alike: the loss is ln(2 * 4 - 1)
+    >>> round(nt_xent(z, z, temperature=0.5).item(), 4)
+    1.9459
     """
     require_pair(z_a, z_b)
     start, stop = anchor_range(anchors, len(z_a))

@@ -32,6 +32,10 @@ def dcl(
     also below 0. normalize=False takes plain inner products; types and `anchors` are as in `nt_xent`. Raises
     TwofoldError for unequal shapes, fewer than two rows, or a temperature of 0 or less.
     Source: Yeh et al., Decoupled Contrastive Learning, ECCV 2022 (arXiv 2110.06848), L_DC.
+
+    >>> z = torch.ones(4, 2)  # all alike: ln(2 * 4 - 2)
+    >>> round(dcl(z, z, temperature=0.5).item(), 4)
+    1.7918
     """
     require_pair(z_a, z_b)
     require_temperature(temperature)

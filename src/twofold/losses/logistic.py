@@ -39,6 +39,11 @@ def nt_logistic(
     types and `anchors` are as in `nt_xent`. Raises TwofoldError for unequal shapes, no rows, a temperature of 0 or
     less, and with semi_hard a margin of 0 or less.
     Source: paper, table 2 and section 5.1; FaceNet (arXiv 1503.03832), section 3.2, for semi-hard.
+
+    >>> import torch
+    >>> z = torch.ones(4, 2)  # all alike: softplus(-1 / t) + softplus(1 / t)
+    >>> round(nt_logistic(z, z, temperature=1.0).item(), 4)
+    1.6265
     """
     require_pair(z_a, z_b)
     require_temperature(temperature)

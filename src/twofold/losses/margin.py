@@ -36,6 +36,11 @@ def triplet(
     when n = 1. normalize=False takes plain inner products; types and `anchors` are as in `nt_xent`. Raises
     TwofoldError for unequal shapes, no rows, a margin below 0, and with semi_hard a margin of 0.
     Source: paper, table 2 and section 5.1; FaceNet (arXiv 1503.03832), section 3.2, for semi-hard.
+
+    >>> import torch
+    >>> z = torch.ones(4, 2)  # all alike: the margin
+    >>> round(triplet(z, z, margin=0.8).item(), 4)
+    0.8
     """
     require_pair(z_a, z_b)
     require_margin(margin, semi_hard)

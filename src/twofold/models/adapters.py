@@ -53,7 +53,12 @@ class Adapted(Encoder):
 
 
 def adapt(module: nn.Module, *, channels: int = 3, size_px: int = 224) -> Encoder:
-    """Any module (n, channels, s, s) -> (n, d) or (n, d, h, w) as an encoder; see `Adapted`."""
+    """Any module (n, channels, s, s) -> (n, d) or (n, d, h, w) as an encoder; see `Adapted`.
+
+    >>> encoder = adapt(nn.Conv2d(3, 8, 3), size_px=32)  # a map, averaged over its places
+    >>> encoder.dim
+    8
+    """
     return Adapted(module, channels=channels, size_px=size_px)
 
 

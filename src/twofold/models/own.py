@@ -1,6 +1,7 @@
 """A module that Python hands over as the encoder, in place of a name in the recipe."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 
 from torch import nn
@@ -11,6 +12,8 @@ from twofold.models.adapters import Adapted
 from twofold.recipes.kinds import unfit
 from twofold.recipes.own import is_own, own_name, without_module
 from twofold.recipes.recipe import EncoderRecipe
+
+EncoderSource = nn.Module | Callable[[], nn.Module]  # a class is such a function
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,10 @@ class ResNet(Encoder):
     As in torchvision, the first block of ResNet-10/18/34 has an identity shortcut; the official code has a 1x1
     projection there (4,224 parameters more at width 1). Source: reference 4.1; differences from the official code: 7.
     Raises TwofoldError for a wrong depth, stem, width or number of stages.
+
+    >>> encoder = ResNet(18, stem="small", width=0.25)
+    >>> encoder(torch.rand(2, 3, 32, 32)).shape, encoder.dim
+    (torch.Size([2, 128]), 128)
     """
 
     def __init__(

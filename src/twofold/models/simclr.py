@@ -7,7 +7,16 @@ from twofold.models import Encoder
 
 
 class SimCLR(nn.Module):
-    """views -> h = f(views) -> z = g(h) (paper, figure 2). h is kept after training, z is only for the loss."""
+    """views -> h = f(views) -> z = g(h) (paper, figure 2). h is kept after training, z is only for the loss.
+
+    >>> import torch
+    >>> from twofold.models import ResNet
+    >>> from twofold.models.heads import ProjectionHead
+    >>> encoder = ResNet(10, stem="small", width=0.25)
+    >>> h, z = SimCLR(encoder, ProjectionHead(encoder.dim, z_dim=16))(torch.rand(4, 3, 16, 16))
+    >>> h.shape, z.shape
+    (torch.Size([4, 128]), torch.Size([4, 16]))
+    """
 
     encoder: Encoder
     head: nn.Module

@@ -45,12 +45,12 @@ class OwnOptimizer(OptimRecipe):
         return optimizer
 
 
-def own_optimizer(source: object, recipe: OptimRecipe) -> OwnOptimizer:
+def own_optimizer(source: object) -> OwnOptimizer:
     """The recipe of `source`, a function from parameter groups to a torch optimizer: `lambda groups:
     torch.optim.SGD(groups, lr=0.1)`.
 
-    The highest learning rate of its groups is where the schedule of `recipe` (warm-up, then a cosine) has its peak; the
-    groups keep their proportions. Norms and biases are a group without weight decay. Raises TwofoldError for anything
+    The highest learning rate of its groups is where the schedule (warm-up, then a cosine) has its peak; the groups keep
+    their proportions. Norms and biases are a group without weight decay. Raises TwofoldError for anything
     else.
     """
     shapes = [{**group, "params": [nn.Parameter(torch.zeros(1))]} for group in param_groups(nn.Linear(1, 1), None)]
@@ -63,7 +63,6 @@ def own_optimizer(source: object, recipe: OptimRecipe) -> OwnOptimizer:
         lr_scaling="none",
         momentum=float(first.get("momentum", first.get("betas", (0.0,))[0])),
         weight_decay=float(first.get("weight_decay", 0.0)),
-        warmup_fraction=recipe.warmup_fraction,
         source=source,
     )
 

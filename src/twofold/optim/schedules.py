@@ -24,6 +24,9 @@ def lr_at(step: int, *, steps: int, warmup_steps: int, peak: float) -> float:
     The official warm-up is peak * step / warmup_steps, whose first step has rate 0 and moves nothing; this one is
     a step ahead. From `steps` on the rate is 0. Raises TwofoldError for a negative step or a warm-up longer than the
     run. Source: reference 3.2.
+
+    >>> [round(lr_at(step, steps=6, warmup_steps=2, peak=0.3), 3) for step in range(7)]
+    [0.15, 0.3, 0.3, 0.256, 0.15, 0.044, 0.0]
     """
     if step < 0 or not 0 <= warmup_steps <= steps:
         raise TwofoldError(

@@ -2,9 +2,9 @@
 
 import math
 from shlex import quote
-from typing import Any
+from typing import Unpack
 
-from twofold.console import console, say, show_settings
+from twofold.console import console, obeys_verbose, say, show_settings
 from twofold.data.for_training import open_for_training
 from twofold.errors import require
 from twofold.files import make_folder, require_free, write_json
@@ -12,12 +12,14 @@ from twofold.hardware.device import resolve_hardware
 from twofold.programs.recipe import resolve_recipe
 from twofold.recipes.flags import as_flags
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path
+from twofold.recipes.settings import Settings
 from twofold.speed.sweep import bench_encoders
 from twofold.speed.trials import Bench, bench_table, is_bench, trial_line
 from twofold.training.start import say_found
 from twofold.versions import versions
 
 
+@obeys_verbose
 def bench(
     data: AnyPath,
     *,
@@ -26,7 +28,8 @@ def bench(
     seconds: int | float = 90.0,
     cache: AnyPath | None = None,
     allow_outside: bool = False,
-    **settings: Any,
+    verbose: bool = True,
+    **settings: Unpack[Settings],
 ) -> Bench:
     """Measure encoders and batch sizes on `data` in about `seconds`; print a table and a recommended command.
 
@@ -36,11 +39,12 @@ def bench(
     data, out, cache = as_data(data), as_path("out", out), as_optional_path("cache", cache)
     seconds, name = as_kind("seconds", seconds, float), as_data(recipe, "recipe")
     allow_outside = as_kind("allow_outside", allow_outside, bool)
+    verbose = as_kind("verbose", verbose, bool)
     require(0 < seconds < math.inf, "seconds", seconds, "above 0 and finite")
     require(out.suffix == ".json", "out", str(out), "a file name that ends in .json")
     require_free(out, "--out", is_own=is_bench)
     make_folder(out.parent, "--out")
-    chosen = resolve_recipe(name, data, cache=cache, allow_outside=allow_outside, settings=settings)
+    chosen = resolve_recipe(name, data, cache=cache, allow_outside=allow_outside, settings=dict(settings))
     hardware = resolve_hardware(chosen.hardware)
     images = open_for_training(chosen, data, cache, allow_outside=allow_outside)
     say_found(images, len(images.rows("train")))

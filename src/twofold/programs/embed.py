@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from twofold.console import say
+from twofold.console import obeys_verbose, say
 from twofold.errors import enough_memory
 from twofold.evaluation import embed_images, require_place_for_embeddings, write_embeddings
 from twofold.files import make_folder
+from twofold.models.own import EncoderSource
 from twofold.programs.images import as_unreadable_limit, open_pictures
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path
 from twofold.recipes.recipe import HardwareRecipe
@@ -17,28 +18,33 @@ from twofold.runs.run_directory import Run
 _LESS_MEMORY = "Close other programs, or compute with --device cpu."
 
 
+@obeys_verbose
 def embed(
     run: AnyPath,
     data: AnyPath,
     *,
     out: AnyPath,
+    encoder: EncoderSource | None = None,
     cache: AnyPath | None = None,
     allow_outside: bool = False,
     device: str = "auto",
     precision: str = "auto",
     max_unreadable_fraction: int | float | None = None,
+    verbose: bool = True,
 ) -> Path:
     """Write path, label (where known) and embedding h of every picture in `data` to the parquet file `out`.
 
-    Earlier embeddings there are replaced. Raises TwofoldError where `out` holds anything else, before any work.
+    `encoder` is as in `load`. Earlier embeddings there are replaced.
+    Raises TwofoldError where `out` holds anything else, before any work.
     """
     run, data, out = as_path("run", run), as_data(data), as_path("out", out)
     cache, allow_outside = as_optional_path("cache", cache), as_kind("allow_outside", allow_outside, bool)
+    verbose = as_kind("verbose", verbose, bool)
     hardware = HardwareRecipe(device=device, precision=precision)
     limit = as_unreadable_limit(max_unreadable_fraction)
     require_place_for_embeddings(out)
     make_folder(out.parent, "--out")
-    loaded = load(run, hardware=hardware)
+    loaded = load(run, hardware=hardware, encoder=encoder)
     own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
     images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit)
     with loaded.hardware.arithmetic(), enough_memory("embedding", _LESS_MEMORY):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from twofold.console import say
+from twofold.console import obeys_verbose, say
 from twofold.data import ImageSet
 from twofold.errors import enough_memory
 from twofold.evaluation import (
@@ -13,6 +13,7 @@ from twofold.evaluation import (
     evaluate_encoder,
 )
 from twofold.files import make_folder, write_json
+from twofold.models.own import EncoderSource
 from twofold.programs.images import as_unreadable_limit, open_pictures
 from twofold.programs.measurement import LESS_MEMORY, as_asked, forget, show
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path, as_several
@@ -28,6 +29,7 @@ _SEEN = (
 )
 
 
+@obeys_verbose
 def evaluate(
     run: AnyPath,
     *,
@@ -39,30 +41,34 @@ def evaluate(
     few_seeds: int = 20,
     finetune_from: str = "h",
     finetune_epochs: int | float | None = None,
+    encoder: EncoderSource | None = None,
     cache: AnyPath | None = None,
     allow_outside: bool = False,
     device: str = "auto",
     precision: str = "auto",
     max_unreadable_fraction: int | float | None = None,
+    verbose: bool = True,
 ) -> Evaluation:
     """Measure a run on labelled pictures; print the table, write RUN/evaluation.json and the report.
 
     `protocol` holds knn, linear, layers (the linear probe on the head's layers too), sgd (the paper's linear probe),
     finetune and supervised (from scratch); with all labels, a `label_fraction` of them and `shots` per class; beside
     the same encoder untrained and raw pixels; mean and 95 % interval over seeds. The test split is looked at once.
-    The same call after an interruption continues.
+    The same call after an interruption continues. `encoder` is as in `load`: the class of a run trained on a module of
+    your own. The untrained encoder then is a new one of that class, or, of a module, that module as it is given.
     """
     asked = as_asked(protocol, seeds, finetune_epochs)
     shots, fractions = as_several("shots", shots, int), as_several("label_fraction", label_fraction, float)
     few_seeds, finetune_from = as_kind("few_seeds", few_seeds, int), as_kind("finetune_from", finetune_from, str)
     data, cache = as_data(data), as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
+    verbose = as_kind("verbose", verbose, bool)
     hardware = HardwareRecipe(device=device, precision=precision)
     limit = as_unreadable_limit(max_unreadable_fraction)
     record = Run(as_path("run", run))
     begun = record.read_recipe()
     make_folder(record.folder, "RUN")
-    loaded = load(record.folder, hardware=hardware)
+    loaded = load(record.folder, hardware=hardware, encoder=encoder)
     own = begun["data"]["fingerprint"]
     images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit)
     same = images.fingerprint == own
@@ -82,7 +88,7 @@ def evaluate(
             views=loaded.recipe.views,
             data=loaded.recipe.data,
             hardware=loaded.hardware,
-            head=load_head(record.folder, hardware=hardware) if needs_head else None,
+            head=load_head(record.folder, hardware=hardware, encoder=encoder) if needs_head else None,
             protocols=asked.protocols,
             seeds=asked.seeds,
             few_seeds=few_seeds,

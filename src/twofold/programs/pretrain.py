@@ -2,18 +2,22 @@
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from twofold.console import say
+from twofold.console import obeys_verbose, say
 from twofold.distributed import open_world
 from twofold.errors import TwofoldError, enough_memory, require
 from twofold.evaluation import build_gallery, build_knn_monitor
+from twofold.models.own import EncoderSource
+from twofold.optim.own import BuildOptimizer
 from twofold.programs.images import open_pictures
+from twofold.programs.objects import as_objects, names
 from twofold.programs.recipe import resolve_recipe
-from twofold.programs.report import report
+from twofold.programs.report import write_report
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path
 from twofold.recipes.named import Found, build_recipe
 from twofold.recipes.recipe import HardwareRecipe, Recipe
+from twofold.recipes.settings import PlainSettings
 from twofold.runs.encoder_file import load
 from twofold.runs.run_directory import Run
 from twofold.training.loop import pretrain as run_pretraining
@@ -21,44 +25,63 @@ from twofold.training.loop import pretrain as run_pretraining
 _LESS_MEMORY = "Close other programs, or compute with --device cpu."
 
 
+@obeys_verbose
 def pretrain(
     data: AnyPath,
     *,
     out: AnyPath,
     recipe: AnyPath | Recipe = "photos",
+    encoder: str | EncoderSource | None = None,
+    optimizer: str | BuildOptimizer | None = None,
     cache: AnyPath | None = None,
     allow_outside: bool = False,
     profile: int = 0,
-    **settings: Any,
+    verbose: bool = True,
+    **settings: Unpack[PlainSettings],
 ) -> Run:
-    """Train an encoder on the pictures in `data`, without labels; return its run directory.
+    """Train an encoder on the images in `data`, without labels; return its run directory.
 
-    `recipe` is a name, a saved recipe.json or a Recipe; `settings` replace its leaves by name, as the flags do:
-    `pretrain("photos/", out="run", batch_size=512, epochs=100)`. Everything else is as in
-    `twofold.training.loop.pretrain`, with k-NN accuracy watched where the pictures have labels.
+    recipe: a name, a saved recipe.json or a Recipe; `settings` replace its leaves by name, as the flags do:
+    `pretrain("photos/", out="run", batch_size=512, epochs=100)`.
+
+    encoder: a name (resnet18, torchvision:NAME, timm:NAME), or any nn.Module from views (n, channels, size_px, size_px)
+    in [0, 1] to (n, d) or (n, d, h, w), which is averaged over h and w. A class, or a function that returns a module,
+    has fresh weights by the seed; a module is copied, and training begins at its weights. The run keeps the name of its
+    class and its weights: give the encoder again to continue, to `load`, `evaluate`, `transfer` and `embed`.
+
+    optimizer: lars, sgd, adamw, or a function from parameter groups to a torch optimizer,
+    `lambda groups: torch.optim.SGD(groups, lr=0.1)`. The schedule warms up to its rate and decays from there; norms and
+    biases are a group without weight decay. The run keeps the name of its class and its state.
+
+    verbose=False prints nothing. The same call again continues an interrupted run. Everything else is as in
+    `twofold.training.loop.pretrain`, with k-NN accuracy watched where the images have labels.
     """
     data, out, cache = as_data(data), as_path("out", out), as_optional_path("cache", cache)
     profile, allow_outside = as_kind("profile", profile, int), as_kind("allow_outside", allow_outside, bool)
     name = "" if isinstance(recipe, Recipe) else as_data(recipe, "recipe")
     require(profile >= 0, "profile", profile, "at least 0 steps")
-    with open_world(_device(recipe, settings)) as world:
+    verbose = as_kind("verbose", verbose, bool)
+    objects = as_objects(encoder, optimizer, settings)
+    leaves: dict[str, Any] = {**settings, **names(encoder=encoder, optimizer=optimizer)}
+    with open_world(_device(recipe, leaves)) as world:
         if isinstance(recipe, Recipe):
-            chosen = recipe.with_settings(**settings)
+            chosen = recipe.with_settings(**leaves)
         else:
             chosen = world.in_turn(
-                resolve_recipe, name, data, cache=cache, allow_outside=allow_outside, settings=settings
+                resolve_recipe, name, data, cache=cache, allow_outside=allow_outside, settings=leaves
             )
         run = run_pretraining(
             data,
             out=out,
-            recipe=chosen,
+            recipe=objects.put_into(chosen),
             monitors=(build_knn_monitor,),
             cache=cache,
             allow_outside=allow_outside,
             profile=profile,
         )
     if world.is_first:
-        gallery_and_report(run.folder, data, chosen.hardware, cache=cache, allow_outside=allow_outside)
+        given = None if isinstance(encoder, str) else encoder
+        gallery_and_report(run.folder, data, chosen.hardware, encoder=given, cache=cache, allow_outside=allow_outside)
     return run
 
 
@@ -78,10 +101,16 @@ def _look_at_nothing() -> Found:
 
 
 def gallery_and_report(
-    run: Path, data: str, hardware: HardwareRecipe, *, cache: Path | None, allow_outside: bool = False
+    run: Path,
+    data: str,
+    hardware: HardwareRecipe,
+    *,
+    encoder: EncoderSource | None = None,
+    cache: Path | None,
+    allow_outside: bool = False,
 ) -> None:
-    """The pictures' part of the report (neighbours and map), then the report itself."""
-    record, loaded = Run(run), load(run, hardware=hardware)
+    """The images' part of the report (neighbours and map), then the report itself."""
+    record, loaded = Run(run), load(run, hardware=hardware, encoder=encoder)
     if not record.gallery.exists():
         own = record.read_recipe()["data"]["fingerprint"]
         images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside)
@@ -89,4 +118,4 @@ def gallery_and_report(
         with used.arithmetic(), enough_memory("the report's pictures", _LESS_MEMORY):
             build_gallery(loaded.encoder, images, views=views, hardware=used, out=record.gallery)
     say(f"Encoder: {record.encoder}")
-    report(run)
+    write_report(run)

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from twofold.console import say
-from twofold.recipes.kinds import AnyPath, as_path
+from twofold.console import obeys_verbose, say
+from twofold.recipes.kinds import AnyPath, as_kind, as_path
 from twofold.report import build_report
 from twofold.runs.run_directory import Run
 
 
-def report(run: AnyPath) -> Path:
+@obeys_verbose
+def write_report(run: AnyPath, *, verbose: bool = True) -> Path:
     """Write RUN/report.html anew from the files of the run."""
+    verbose = as_kind("verbose", verbose, bool)
     record = Run(as_path("run", run))
     record.read_recipe()
     path = build_report(record.folder)

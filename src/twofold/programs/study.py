@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from twofold.console import duration, say
+from twofold.console import duration, obeys_verbose, say
 from twofold.errors import TwofoldError, require, unknown_name
 from twofold.hardware.device import resolve_hardware
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path
@@ -18,6 +18,7 @@ from twofold.studies.engine.scale import Scale, get_scale
 _LISTED_IMAGES, _LISTED_ASKED = 50_000, 10_000  # CIFAR-10's
 
 
+@obeys_verbose
 def study(
     name: str,
     *,
@@ -29,6 +30,7 @@ def study(
     plan: bool = False,
     cache: AnyPath | None = None,
     allow_outside: bool = False,
+    verbose: bool = True,
 ) -> dict[str, Any]:
     """Run the study `name` on labelled pictures; return its record, which is also OUT/study.json.
 
@@ -41,6 +43,7 @@ def study(
     plan, data = as_kind("plan", plan, bool), None if data is None else as_data(data)
     out, cache = as_optional_path("out", out), as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
+    verbose = as_kind("verbose", verbose, bool)
     if name not in STUDIES:
         raise unknown_name("study", name, ("list", *STUDIES))
     _require_seeds(seeds)
@@ -72,8 +75,10 @@ def _require_seeds(seeds: int) -> None:
     require(seeds >= 1, "seeds", seeds, "at least 1 (an interval needs 2, a claim should have 3)")
 
 
-def list_studies(scale: str = "laptop", seeds: int = 3) -> None:
+@obeys_verbose
+def list_studies(scale: str = "laptop", seeds: int = 3, *, verbose: bool = True) -> None:
     """Print what each study asks, what the paper found, and how long it takes on this machine, which is measured."""
+    verbose = as_kind("verbose", verbose, bool)
     _require_seeds(seeds)
     chosen = get_scale(scale)
     hardware = resolve_hardware(chosen.base.hardware)

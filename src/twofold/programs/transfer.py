@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from twofold.console import say
+from twofold.console import obeys_verbose, say
 from twofold.data import NO_TEST_SPLIT
 from twofold.errors import enough_memory, require
 from twofold.evaluation import (
@@ -13,6 +13,7 @@ from twofold.evaluation import (
     transfer_settings,
 )
 from twofold.files import make_folder, write_json
+from twofold.models.own import EncoderSource
 from twofold.programs.images import as_unreadable_limit, open_pictures
 from twofold.programs.measurement import LESS_MEMORY, as_asked, forget, show
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path, as_several
@@ -24,6 +25,7 @@ from twofold.runs.run_directory import Run, writing_alone
 from twofold.versions import versions
 
 
+@obeys_verbose
 def transfer(
     run: AnyPath,
     *,
@@ -33,23 +35,26 @@ def transfer(
     beside: AnyPath | Sequence[AnyPath] = (),
     beside_px: int | None = None,
     finetune_epochs: int | float | None = None,
+    encoder: EncoderSource | None = None,
     cache: AnyPath | None = None,
     allow_outside: bool = False,
     device: str = "auto",
     precision: str = "auto",
     max_unreadable_fraction: int | float | None = None,
+    verbose: bool = True,
 ) -> dict[str, Evaluation]:
     """Measure a run on other data sets; print tables, write RUN/transfer.json and the report.
 
     For each of `to`: the linear probe (L2 among the paper's 45 values) and fine-tuning with all labels, beside the
     untrained encoder, raw pixels, training from scratch, and the encoders `beside`: other runs, exported encoders, or
     `torchvision:NAME=FILE` and `timm:NAME=FILE` at `beside_px`. Data without a test split get one by the run's data
-    seed. The same call after an interruption continues.
+    seed. The same call after an interruption continues. `encoder` is as in `evaluate`.
     """
     asked = as_asked(protocol, seeds, finetune_epochs)
     settings = transfer_settings(asked.protocols, asked.seeds, asked.epochs)
     beside_px, cache = as_kind("beside_px", beside_px, int | None), as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
+    verbose = as_kind("verbose", verbose, bool)
     names, encoders = _places("to", to), _places("beside", beside)
     hardware = HardwareRecipe(device=device, precision=precision)
     limit = as_unreadable_limit(max_unreadable_fraction)
@@ -57,7 +62,7 @@ def transfer(
     record.read_recipe()
     make_folder(record.folder, "RUN")
     require(len(names) > 0 and len(set(names)) == len(names), "to", names, "one or more data sets, each once")
-    loaded = load(record.folder, hardware=hardware)
+    loaded = load(record.folder, hardware=hardware, encoder=encoder)
     others = [load_beside(one, loaded, size_px=beside_px) for one in encoders]
     _require_names([other.name for other in others])
     found: dict[str, Evaluation] = {}

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from twofold.console import say
+from twofold.console import say, warn
 from twofold.files import write_atomically
 from twofold.runs.background_copy import BackgroundCopy
 
@@ -53,7 +53,7 @@ class Saver:
         except OSError as error:
             self.error = error
             if before is None:  # once for any number of failures in a row
-                say(f"Warning: {self.describe()}. The run goes on and tries again at its next checkpoint.")
+                warn(f"{self.describe()}. The run goes on and tries again at its next checkpoint.")
             return
         if before is not None:
             say(f"Checkpoints can be written again: that of step {step:,} is.")
@@ -82,8 +82,8 @@ class Saver:
     def _tell_of_copies(self, error: OSError | None) -> None:
         """Once for any number of failures in a row."""
         if error and not self._copies_fail:
-            say(
-                f"Warning: the checkpoint '{error.filename}' cannot be copied ({error.strerror}); it is kept in "
+            warn(
+                f"the checkpoint '{error.filename}' cannot be copied ({error.strerror}); it is kept in "
                 f"'{self._first}'. The run goes on and copies its next checkpoint."
             )
         if not error and self._copies_fail:

@@ -1,7 +1,6 @@
 """A trained encoder out of a run or a file."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from twofold.hardware.device import Hardware, resolve_hardware
 from twofold.hardware.randomness import weights_of_seed
 from twofold.models import build_encoder
 from twofold.models.heads import build_head
-from twofold.models.own import saved_encoder
+from twofold.models.own import EncoderSource, saved_encoder
+from twofold.models.weights import fill
 from twofold.recipes.kinds import AnyPath, as_kind, as_path
 from twofold.recipes.recipe import HardwareRecipe, Recipe
 from twofold.runs.checkpoint import load_checkpoint
@@ -32,7 +32,7 @@ def load(
     device: str | torch.device = "auto",
     *,
     precision: str = "auto",
-    encoder: nn.Module | Callable[[], nn.Module] | None = None,
+    encoder: EncoderSource | None = None,
     hardware: HardwareRecipe | None = None,
 ) -> Loaded:
     """The encoder of a run directory (its newest state) or of an exported `encoder.safetensors`, ready to embed images.
@@ -65,7 +65,7 @@ def load_head(
     path: AnyPath,
     *,
     hardware: HardwareRecipe | None = None,
-    encoder: nn.Module | Callable[[], nn.Module] | None = None,
+    encoder: EncoderSource | None = None,
 ) -> nn.Sequential:
     """The projection head of a run directory, as in its newest checkpoint, in evaluation mode on the device.
 
@@ -84,7 +84,7 @@ def load_head(
     with weights_of_seed(0):  # which those of the run replace
         encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
         head = build_head(recipe.head, dim=encoder.dim)
-    _fill(head, _weights(saved, "head."), f"head '{recipe.head.head}'")
+    fill(head, _weights(saved, "head."), f"head '{recipe.head.head}'")
     resolve_hardware(hardware or HardwareRecipe()).place(head)
     return head.eval()
 
@@ -140,7 +140,7 @@ def _loaded(recipe: Recipe, weights: dict[str, Tensor], chosen: HardwareRecipe, 
     hardware = resolve_hardware(chosen)
     with weights_of_seed(0):  # which those given replace
         encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
-    _fill(encoder, weights, f"encoder '{recipe.encoder.encoder}'")
+    fill(encoder, weights, f"encoder '{recipe.encoder.encoder}'")
     hardware.place(encoder).eval()
     return Loaded(encoder, recipe, hardware, step)
 
@@ -154,27 +154,6 @@ def _newest_checkpoint(run: Run) -> dict[str, Any]:
 
 def _weights(saved: dict[str, Any], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): w for name, w in saved["model"].items() if name.startswith(prefix)}
-
-
-def _fill(module: nn.Module, weights: dict[str, Tensor], kind: str) -> None:
-    """Put weights into a module that the recipe names, all of them and no others."""
-    needed = module.state_dict()
-    missing, strange = [n for n in needed if n not in weights], [n for n in weights if n not in needed]
-    wrong = [n for n in needed if n in weights and needed[n].shape != weights[n].shape]
-    found = []
-    if wrong:
-        shapes = f"{tuple(weights[wrong[0]].shape)}, not {tuple(needed[wrong[0]].shape)}"
-        found.append(f"{len(wrong)} have another shape (first '{wrong[0]}': {shapes})")
-    if missing:
-        found.append(f"{len(missing)} are missing (first '{missing[0]}')")
-    if strange:
-        found.append(f"{len(strange)} are unknown to it (first '{strange[0]}')")
-    if found:
-        raise TwofoldError(
-            f"the weights do not fit the recipe's {kind}, which has {len(needed)} tensors: {', '.join(found)}. "
-            "Use the weights and the recipe of the same run."
-        )
-    module.load_state_dict(weights)
 
 
 def _require_twin(run: Run, saved: dict[str, Tensor], exported: dict[str, Tensor], step: int) -> None:

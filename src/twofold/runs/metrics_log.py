@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from twofold.console import say
+from twofold.console import warn
 from twofold.files import append_text, write_atomically
 from twofold.runs.run_directory import Run
 
@@ -29,13 +29,13 @@ def build_log(run: Run, step: int) -> Callable[[Row], None]:
             waiting.clear()
         except OSError as error:
             if len(waiting) == 1:  # once for any number of failures in a row
-                say(f"Warning: cannot write to '{run.metrics}' ({error.strerror}). Its rows are kept and tried again.")
+                warn(f"cannot write to '{run.metrics}' ({error.strerror}). Its rows are kept and tried again.")
         try:
             for write in writers:
                 write(row)
         except OSError as error:
             writers.clear()
-            say(f"Warning: cannot write to '{run.tensorboard}' ({error.strerror}). TensorBoard gets no more rows.")
+            warn(f"cannot write to '{run.tensorboard}' ({error.strerror}). TensorBoard gets no more rows.")
 
     return log
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from twofold.console import say
+from twofold.console import warn
 from twofold.errors import TwofoldError
 from twofold.files import Claim, claim, make_folder, write_atomically, write_json
 from twofold.recipes.kinds import AnyPath, as_path
@@ -97,9 +97,7 @@ def writing_alone(lock: Path, taken: str, flag: str) -> Iterator[None]:
         if held is Claim.TAKEN:
             raise TwofoldError(f"{taken}. Wait for it or choose another {flag}.")
         if held is Claim.IMPOSSIBLE:
-            say(
-                f"Warning: the file system of '{lock.parent}' has no locks. Let only one process at a time write there."
-            )
+            warn(f"the file system of '{lock.parent}' has no locks. Let only one process at a time write there.")
         yield
 
 

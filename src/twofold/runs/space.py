@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from twofold.console import say
+from twofold.console import warn
 from twofold.errors import TwofoldError
 from twofold.runs.run_directory import Run
 
@@ -31,8 +31,8 @@ def require_space(run: Run, *, checkpoint: int, encoder: int) -> None:
             f"{found} need {_mib(least)}. Free {_mib(least - free - own)}, or choose an --out on another disk."
         )
     if free + own < comfortable:
-        say(
-            f"Warning: {found}, with a third while it is written, need {_mib(comfortable)}. The older one "
+        warn(
+            f"{found}, with a third while it is written, need {_mib(comfortable)}. The older one "
             "will be given up for the new one."
         )
 

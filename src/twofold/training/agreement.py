@@ -24,6 +24,7 @@ from twofold.versions import versions
 
 _LESS_MEMORY = "Give --chunk auto, --chunk 64 or --memory 8GiB, or a smaller --batch-size, --size-px or --encoder."
 _MOMENTS = {"lars": 1, "sgd": 1, "adamw": 2}  # that an optimizer keeps for each weight
+_MOST_MOMENTS = 2  # of one of the user's, as of Adam
 
 
 def require_place(data: str | Path, out: str | Path) -> None:
@@ -87,7 +88,7 @@ def require_room(run: Run, recipe: Recipe) -> None:
     plain = recipe.with_settings(compile=False)
     state = build_state(plain, Hardware(torch.device("cpu"), "fp32"), peak=1.0, world=World())
     weights, encoder = (_bytes(module.state_dict().values()) for module in (state.model, state.model.encoder))
-    moments = _MOMENTS[recipe.optim.optimizer] * _bytes(state.model.parameters())
+    moments = _MOMENTS.get(recipe.optim.optimizer, _MOST_MOMENTS) * _bytes(state.model.parameters())
     require_space(run, checkpoint=weights + moments, encoder=encoder)
 
 

@@ -32,6 +32,15 @@ def forward_chunks(
     (`seed_random`) are set by the numbers in `key` and that of the chunk; None leaves them as they are. Running
     statistics of normalisation move once, to the mean of the chunks' statistics weighted by their sizes; every other
     buffer moves once too, from the same value in each chunk, to what the last chunk leaves.
+
+    >>> from twofold.losses import nt_xent
+    >>> model, x_a, x_b = nn.Linear(3, 2), torch.rand(4, 3), torch.rand(4, 3)
+    >>> def make_z(images):
+    ...     return model(torch.cat([x_a[images], x_b[images]]))
+    >>> z = forward_chunks(model, make_z, [slice(0, 2), slice(2, 4)])
+    >>> nt_xent(*z.chunk(2, dim=1), temperature=0.5).backward()  # the gradient of the whole batch
+    >>> model.weight.grad.shape
+    torch.Size([2, 3])
     """
 
     def of_chunk(number: int) -> Tensor:

@@ -83,7 +83,7 @@ def pretrain(
     with ExitStack() as stack:
         # what all processes agree on: recipe, device, data
         world = stack.enter_context(open_world(recipe.hardware.device))
-        console.quiet = console.quiet or not world.is_first
+        console.other_speaks = console.other_speaks or not world.is_first
         run = stack.enter_context(open_together(out, world))
         begun = world.from_first(begun_with, run, recipe)
         hardware = world.in_turn(agreed_hardware, run, begun, recipe, world)

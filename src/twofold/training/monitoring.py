@@ -5,7 +5,7 @@ from contextlib import nullcontext
 
 import torch
 
-from twofold.console import say
+from twofold.console import warn
 from twofold.data import ImageSet
 from twofold.hardware.device import Hardware
 from twofold.losses import contrast_accuracy
@@ -55,7 +55,7 @@ def build_look(
         model.train()
         log({"step": state.step, "epoch": epochs_of(state.step, recipe, images), **measures})
         if warning:
-            say(f"Warning: at step {state.step:,} {warning}")
+            warn(f"at step {state.step:,} {warning}")
         return measures
 
     return look

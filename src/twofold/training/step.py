@@ -17,8 +17,10 @@ from twofold.hardware.randomness import weights_of_seed
 from twofold.losses import build_loss, contrast_measures, wide
 from twofold.models import build_encoder, require_size
 from twofold.models.heads import build_head
+from twofold.models.own import OwnEncoder
 from twofold.models.simclr import SimCLR
-from twofold.optim import build_optimizer
+from twofold.models.weights import fill
+from twofold.optim import build_optimizer, set_lr
 from twofold.recipes.recipe import LossRecipe, Recipe, ViewsRecipe
 from twofold.training.chunks import forward_chunks
 from twofold.views import Draw, build_policy, sample_views, take_rows, two_views
@@ -93,8 +95,7 @@ def learn(
     state.optimizer.zero_grad(set_to_none=True)
     (loss.loss_factor * value).backward()  # 2: as the official code, whose loss is twice the mean
     world.sum_gradients(state.model)
-    for group in state.optimizer.param_groups:
-        group["lr"] = lr
+    set_lr(state.optimizer, lr)
     state.optimizer.step()
 
     measures = contrast_measures(
@@ -121,10 +122,12 @@ def require_encoder(recipe: Recipe) -> None:
 
 
 def build_state(recipe: Recipe, hardware: Hardware, *, peak: float, world: World) -> TrainState:
-    """Fresh weights, a function of the seed alone."""
+    """Fresh weights, a function of the seed alone, or those of a module that is the encoder: of the first process'."""
     with weights_of_seed(recipe.schedule.seed):
         encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
         model = SimCLR(encoder, build_head(recipe.head, dim=encoder.dim))
+    if isinstance(recipe.encoder, OwnEncoder):
+        world.copy_from_first(model)  # each process has made it for itself
     hardware.place(model)
     global_norm(model, world)
     model.train()
@@ -152,8 +155,9 @@ def load_state_dict(state: TrainState, values: dict[str, Any]) -> None:
 
     How the optimizer computes stays as built here: the checkpoint may be of a version or a flag that chose another way.
     Not while a step of this state is a CUDA graph, which goes on with the tensors that it was recorded with.
+    Raises TwofoldError where the weights do not fit.
     """
-    state.model.load_state_dict(values["model"])
+    fill(state.model, values["model"], "encoder and head")
     ways = [{name: group[name] for name in _WAYS if name in group} for group in state.optimizer.param_groups]
     optimizer = {**values["optimizer"]}
     optimizer["param_groups"] = [{**group, **way} for group, way in zip(optimizer["param_groups"], ways, strict=True)]

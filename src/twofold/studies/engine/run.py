@@ -91,7 +91,7 @@ def run_study(
     if not plan_only:
         import_extra("matplotlib", "the figure of a study", "studies")  # seen before hours of work, not after
     with open_world(scale.base.hardware.device) as world, ExitStack() as stack:
-        console.quiet = console.quiet or not world.is_first
+        console.other_speaks = console.other_speaks or not world.is_first
         hardware = world.in_turn(resolve_hardware, scale.base.hardware)
         stack.enter_context(hardware.arithmetic())
         images = world.in_turn(

@@ -1,0 +1,17 @@
+"""The keyword arguments that an editor completes are the recipe's leaves, each with its type."""
+
+from typing import Any, get_type_hints
+
+from twofold.recipes.recipe import Recipe, setting_owners
+from twofold.recipes.settings import Settings
+
+
+def leaves() -> dict[str, Any]:
+    stages = get_type_hints(Recipe)
+    return {name: get_type_hints(stages[stage])[name] for name, stage in setting_owners().items()}
+
+
+def test_they_are_the_leaves_of_the_recipe() -> None:
+    typed, wanted = get_type_hints(Settings), leaves()
+    assert typed == wanted, "a new setting of the recipe belongs into recipes/settings.py too"
+    assert Settings.__total__ is False, "each may be left out"
