@@ -47,6 +47,7 @@ NO_PAIR = [
 ]
 NO_FOUR = [*NO_PAIR, (0.4, 0.4, 0.4), (0.4, 0.4, 0.4, "0.1")]
 NO_OPS = ["crop", [("crop", 1.0)], [{"name": "crop"}], Op(name="flip"), 3, [3], {"flip": 1.0}]
+NO_OBJECT = [3, True, {"a": 1}, ["resnet18"], b"lars"]
 WRONG = {
     int: NO_WHOLE_NUMBER,
     int | None: NO_WHOLE_NUMBER,
@@ -117,6 +118,7 @@ def variants(value: Any) -> list[Any]:
 
 
 EXAMPLES: dict[str, Any] = {
+    "resident": True,
     "store_px": 64,
     "path_column": "photo",
     "label_column": "species",
@@ -258,8 +260,9 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
 }
 for program in (pretrain, bench, evaluate, transfer, embed, write_report, study.study):
     ARGUMENTS[program][1]["verbose"] = NO_BOOL
+ARGUMENTS[pretrain][1].update(encoder=NO_OBJECT, optimizer=NO_OBJECT)
 for measuring in (evaluate, transfer, embed):
-    chosen = {"device": NO_TEXT, "precision": NO_TEXT, "max_unreadable_fraction": NO_OPTIONAL}
+    chosen = {"device": NO_TEXT, "precision": NO_TEXT, "max_unreadable_fraction": NO_OPTIONAL, "encoder": NO_OBJECT}
     ARGUMENTS[measuring][1].update(chosen)
 CASES = [(program, name) for program, (_, wrong) in ARGUMENTS.items() for name in wrong]
 SAID = {"path": "run", "protocols": "protocol"}  # by another name

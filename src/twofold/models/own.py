@@ -76,6 +76,13 @@ def needs_source(name: str) -> TwofoldError:
     )
 
 
+def as_source(source: object) -> EncoderSource | None:
+    """None, a module, or what may return one. Raises TwofoldError for anything else."""
+    if source is None or isinstance(source, nn.Module) or callable(source):
+        return source
+    raise _unfit(source)
+
+
 def make_module(source: object) -> nn.Module:
     """A copy of a module, or what a function returns. Raises TwofoldError where that is no module."""
     if isinstance(source, nn.Module):
@@ -87,7 +94,7 @@ def make_module(source: object) -> nn.Module:
                 "a new one."
             ) from error
     if not callable(source):
-        raise unfit("encoder", source, "an nn.Module or a function that returns one")
+        raise _unfit(source)
     module = source()
     if not isinstance(module, nn.Module):
         raise TwofoldError(
@@ -95,3 +102,7 @@ def make_module(source: object) -> nn.Module:
             "Return one."
         )
     return module
+
+
+def _unfit(source: object) -> TwofoldError:
+    return unfit("encoder", source, "an nn.Module or a function that returns one")

@@ -8,7 +8,7 @@ from twofold.console import obeys_verbose, say
 from twofold.errors import enough_memory
 from twofold.evaluation import embed_images, require_place_for_embeddings, write_embeddings
 from twofold.files import make_folder
-from twofold.models.own import EncoderSource
+from twofold.models.own import EncoderSource, as_source
 from twofold.programs.images import as_unreadable_limit, open_pictures
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path
 from twofold.recipes.recipe import HardwareRecipe
@@ -39,7 +39,7 @@ def embed(
     """
     run, data, out = as_path("run", run), as_data(data), as_path("out", out)
     cache, allow_outside = as_optional_path("cache", cache), as_kind("allow_outside", allow_outside, bool)
-    verbose = as_kind("verbose", verbose, bool)
+    verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
     hardware = HardwareRecipe(device=device, precision=precision)
     limit = as_unreadable_limit(max_unreadable_fraction)
     require_place_for_embeddings(out)

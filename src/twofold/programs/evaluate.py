@@ -13,7 +13,7 @@ from twofold.evaluation import (
     evaluate_encoder,
 )
 from twofold.files import make_folder, write_json
-from twofold.models.own import EncoderSource
+from twofold.models.own import EncoderSource, as_source
 from twofold.programs.images import as_unreadable_limit, open_pictures
 from twofold.programs.measurement import LESS_MEMORY, as_asked, forget, show
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path, as_several
@@ -62,7 +62,7 @@ def evaluate(
     few_seeds, finetune_from = as_kind("few_seeds", few_seeds, int), as_kind("finetune_from", finetune_from, str)
     data, cache = as_data(data), as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
-    verbose = as_kind("verbose", verbose, bool)
+    verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
     hardware = HardwareRecipe(device=device, precision=precision)
     limit = as_unreadable_limit(max_unreadable_fraction)
     record = Run(as_path("run", run))

@@ -13,7 +13,7 @@ from twofold.evaluation import (
     transfer_settings,
 )
 from twofold.files import make_folder, write_json
-from twofold.models.own import EncoderSource
+from twofold.models.own import EncoderSource, as_source
 from twofold.programs.images import as_unreadable_limit, open_pictures
 from twofold.programs.measurement import LESS_MEMORY, as_asked, forget, show
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path, as_several
@@ -54,7 +54,7 @@ def transfer(
     settings = transfer_settings(asked.protocols, asked.seeds, asked.epochs)
     beside_px, cache = as_kind("beside_px", beside_px, int | None), as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
-    verbose = as_kind("verbose", verbose, bool)
+    verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
     names, encoders = _places("to", to), _places("beside", beside)
     hardware = HardwareRecipe(device=device, precision=precision)
     limit = as_unreadable_limit(max_unreadable_fraction)
