@@ -228,7 +228,7 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
         {"run": "x", "data": "y", "out": "z.parquet"},
         {"run": NO_PATH, "data": NO_PATH, "out": NO_PATH, "cache": NO_CACHE, "allow_outside": NO_BOOL},
     ),
-    write_report: ({}, {"run": NO_PATH}),
+    write_report: ({"run": "x"}, {"run": NO_PATH}),
     study.study: (
         {"name": "loss"},
         {

@@ -13,5 +13,5 @@ def leaves() -> dict[str, Any]:
 
 def test_they_are_the_leaves_of_the_recipe() -> None:
     typed, wanted = get_type_hints(Settings), leaves()
-    assert typed == wanted, "a new setting of the recipe belongs into recipes/settings.py too"
+    assert typed == wanted, "python tools/make_settings.py writes them anew"
     assert Settings.__total__ is False, "each may be left out"

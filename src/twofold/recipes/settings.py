@@ -1,12 +1,15 @@
-"""The recipe's leaves as keyword arguments of Python, with their types: what an editor completes."""
+"""The recipe's leaves as keyword arguments of Python, with their types: what an editor completes.
 
-from typing import TypedDict
+Written by tools/make_settings.py. What each means is the help of its flag (docs/cli.md).
+"""
 
-from twofold.recipes.recipe import Op
+from typing import Literal, TypedDict
+
+from twofold.recipes.augmentation import Op
 
 
 class PlainSettings(TypedDict, total=False):
-    """Every setting but those that may be given as an object too; what each means is its flag's help."""
+    """Every setting but those that may be given as an object too."""
 
     channels: int
     store_px: int | None
@@ -14,6 +17,11 @@ class PlainSettings(TypedDict, total=False):
     test_fraction: float
     selection_fraction: float
     data_seed: int
+    path_column: str | None
+    label_column: str | None
+    split_column: str | None
+    group_column: str | None
+    group_by: str | None
     size_px: int
     policy: str
     strength: float
@@ -46,14 +54,14 @@ class PlainSettings(TypedDict, total=False):
     batch_size: int
     epochs: float | None
     minutes: float | None
-    chunk: int | None
+    chunk: int | Literal["auto"] | None
     seed: int
     device: str
     precision: str
     compile: bool
     deterministic: bool
-    memory: str | None
     resident: bool | None
+    memory: str | None
     checkpoint_minutes: float
     monitor_share: float
 
