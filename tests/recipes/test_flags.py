@@ -33,7 +33,6 @@ VALUES: dict[str, Any] = {  # of every setting that can be None, one that is not
     "minutes": 2.0,
     "chunk": 4,
     "memory": "2GiB",
-    "resident": False,
 }
 OTHERS = {"epochs": "minutes", "minutes": "epochs"}  # one of them is always set
 

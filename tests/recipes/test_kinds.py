@@ -118,7 +118,6 @@ def variants(value: Any) -> list[Any]:
 
 
 EXAMPLES: dict[str, Any] = {
-    "resident": True,
     "store_px": 64,
     "path_column": "photo",
     "label_column": "species",

@@ -28,6 +28,11 @@ class PlainSettings(TypedDict, total=False):
     crop_area: tuple[float, float]
     flip_prob: float
     interpolation: str
+    vertical_flip_prob: float
+    rotate_degrees: float
+    grayscale_prob: float
+    jitter: tuple[float, float, float, float] | None
+    blur_prob: float | None
     ops: tuple[Op, ...] | None
     one_branch: bool
     eval_size_px: int | None
