@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from twofold.data import load_images
-from twofold.evaluation import build_network, embed_images, find_labelled, fit_network, make_schedule, top1
-from twofold.evaluation.tuning import MANNERS
+from twofold.evaluation import build_network, embed_images, fit_network, make_schedule, measured_rows, top1
+from twofold.evaluation.fine_tuning import TRAINING_SETTINGS
 from twofold.hardware.allocator import keep_freed_memory
 from twofold.hardware.device import resolve_hardware
 from twofold.recipes.recipe import HardwareRecipe, Recipe
@@ -39,7 +39,7 @@ def main() -> None:
     seconds = options.seconds or _seconds_of(run)
     hardware = resolve_hardware(HardwareRecipe())
     images = load_images(options.data, recipe=recipe.data, store_px=recipe.stored_px, cache=None, show_progress=True)
-    labelled = find_labelled(images)
+    labelled = measured_rows(images)
 
     def train(steps: int, moments: list[float]) -> object:
         encoder = build_untrained(recipe, options.seed, hardware)
@@ -47,9 +47,9 @@ def main() -> None:
             encoder, dim=encoder.dim, classes=len(labelled.classes), hardware=hardware, seed=options.seed
         )
         epochs = steps * 256 / len(labelled.train)
-        manner = MANNERS["supervised"]
+        settings = TRAINING_SETTINGS["supervised"]
         schedule = make_schedule(
-            manner, manner.rates[0], labels=len(labelled.train), train=len(labelled.train), epochs=epochs
+            settings, settings.rates[0], labels=len(labelled.train), train=len(labelled.train), epochs=epochs
         )
 
         def each_step(step: int) -> None:

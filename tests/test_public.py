@@ -82,7 +82,7 @@ def test_an_example_that_does_not_hold_is_seen() -> None:
 
 def test_the_functions_stay_functions_after_their_modules_are_imported() -> None:
     use = "print(*(callable(f) for f in (twofold.pretrain, twofold.evaluate, twofold.transfer)))"
-    assert run_python(f"import twofold, twofold.training.loop, twofold.evaluation.transfer; {use}") == "True True True"
+    assert run_python(f"import twofold, twofold.training.loop, twofold.evaluation.evaluate; {use}") == "True True True"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -12,7 +12,7 @@ from gpu_sections.pictures import batch_of, synthetic
 from gpu_sections.trainer import Trainer, cifar_recipe, hardware_of
 from twofold.data import ImageBatch
 from twofold.distributed import World
-from twofold.evaluation.embed import embed_images
+from twofold.evaluation.features import embed_images
 from twofold.runs.checkpoint import load_checkpoint, save_checkpoint
 from twofold.speed.step_time import MOST_BATCHES, measure_step_s
 from twofold.training.health import effective_rank, health

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from gpu_sections.bench import Bench
 from gpu_sections.pictures import cifar10, synthetic
 from gpu_sections.trainer import cifar_recipe
 from twofold.console import console
 from twofold.data import ImageSet
-from twofold.evaluation.embed import embed_images
-from twofold.evaluation.knn import predict_knn
-from twofold.evaluation.metrics import top1
-from twofold.evaluation.monitors import build_knn_monitor
+from twofold.evaluation.features import embed_images
+from twofold.evaluation.nearest_neighbours import build_knn_monitor, knn
+from twofold.evaluation.scores import top1
 from twofold.runs.encoder_file import load
 from twofold.training.loop import pretrain
 
@@ -73,7 +73,8 @@ def _knn(bench: Bench, images: ImageSet) -> dict[str, float]:
         for rows in (bank, test)
     )
     embedded = time.perf_counter()
-    predicted = predict_knn(asked, known, images.class_ids[bank], classes=len(images.classes), k=20)
+    h, labels, queries = (torch.from_numpy(part) for part in (known, images.class_ids[bank], asked))
+    predicted = knn(h, labels, queries, k=20).numpy()
     return {
         "top1": top1(images.class_ids[test], predicted),
         "train pictures": len(bank),

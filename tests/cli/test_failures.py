@@ -102,7 +102,7 @@ def test_what_a_command_prints_names_its_own_flags_alone(command: str) -> None:
 BEGINS = {  # where the work of the commands begins that measure
     "evaluate": ["twofold.programs.evaluate"],
     "transfer": ["twofold.programs.transfer"],
-    "embed": ["twofold.programs.images", "twofold.evaluation.embed", "twofold.evaluation.export"],
+    "embed": ["twofold.programs.images", "twofold.evaluation.features", "twofold.evaluation.export"],
 }
 OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain --FLAG', or that they cannot meet
     # how the encoder that they are handed was trained
@@ -128,7 +128,7 @@ OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain 
     ("hardware.arithmetic", "encoder"),
     ("runs.run_directory", "out"),
     # another of these commands
-    ("evaluation.budgets", "label-fraction"),
+    ("evaluation.scope", "label-fraction"),
     ("evaluation.export", "out"),
 }
 
@@ -292,9 +292,9 @@ WHERE = {  # command, what fails in it, what the error says
         "smaller --batch-size",
     ),
     "the gallery": ("pretrain data --out OUT", "twofold.programs.pretrain.build_gallery", "--device cpu"),
-    "embed": ("embed run data --out OUT.parquet", "twofold.evaluation.embed._encode", "--device cpu"),
-    "evaluate": ("evaluate run --data data", "twofold.evaluation.embed._encode", "--device cpu"),
-    "transfer": ("transfer run --to data", "twofold.evaluation.embed._encode", "out of --protocol"),
+    "embed": ("embed run data --out OUT.parquet", "twofold.evaluation.features._encode", "--device cpu"),
+    "evaluate": ("evaluate run --data data", "twofold.evaluation.features._encode", "--device cpu"),
+    "transfer": ("transfer run --to data", "twofold.evaluation.features._encode", "out of --protocol"),
 }
 
 

@@ -83,7 +83,7 @@ def maker(folder: Path) -> Callable[..., ImageSet]:
             labels=list(labels),
             splits=list(splits),
             quarantine=[],
-            findings=[Finding("TF001", "made by hand")],
+            findings=[Finding("TF004", "made by hand")],
             pixels=Pixels(path, np.tile(np.array([height, width]), (n, 1)), channels),
         )
 

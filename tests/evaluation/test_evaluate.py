@@ -8,10 +8,20 @@ from torch import nn
 from twofold.data.assignment import assign_splits
 from twofold.data.record import Record
 from twofold.errors import TwofoldError
-from twofold.evaluation import binomial_half_width, evaluate, evaluate_encoder, interval, plan, probing, scope
-from twofold.evaluation import labelled as labelled_module
-from twofold.evaluation.labelled import find_labelled
-from twofold.evaluation.subject import Subject
+from twofold.evaluation import (
+    binomial_half_width,
+    evaluate,
+    evaluate_encoder,
+    interval,
+    jobs,
+    measured_rows,
+    nearest_neighbours,
+    probes,
+    read_truth,
+    scope,
+)
+from twofold.evaluation import labels as labels_module
+from twofold.evaluation.features import Subject
 from twofold.recipes.recipe import DataRecipe
 
 LINEAR = ("linear", "trained", "all", "top1")
@@ -31,22 +41,22 @@ def _measuring(encoder, untrained, views, machine):
     return run
 
 
-def _attempts_seen(patch):
+def _predictions_seen(patch):
     """Every prediction that is handed to the counting."""
     seen = []
 
-    def count_right(attempts, truth, classes):
-        seen.append([(a.protocol, a.encoder, a.labels, a.seed, a.l2, a.predicted.tolist()) for a in attempts])
-        return real(attempts, truth, classes)
+    def score(predictions, truth, classes):
+        seen.append([(a.protocol, a.encoder, a.labels, a.seed, a.l2, a.predicted.tolist()) for a in predictions])
+        return real(predictions, truth, classes)
 
-    real = evaluate.count_right
-    patch.setattr(evaluate, "count_right", count_right)
+    real = evaluate.score
+    patch.setattr(evaluate, "score", score)
     return seen
 
 
 @pytest.fixture
-def kept_attempts(monkeypatch):
-    return _attempts_seen(monkeypatch)
+def kept_predictions(monkeypatch):
+    return _predictions_seen(monkeypatch)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +66,7 @@ class Once:
     evaluation: object
     encoder: nn.Module
     before: dict
-    attempts: list
+    predictions: list
     built: list
 
 
@@ -69,7 +79,7 @@ def _measured_once(new_flat, blind, views, machine, images, **settings):
 
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     with pytest.MonkeyPatch.context() as patch:
-        seen = _attempts_seen(patch)
+        seen = _predictions_seen(patch)
         evaluation = _measuring(encoder, untrained, views, machine)(images, **settings)
     return Once(evaluation, encoder, before, seen[0], built)
 
@@ -119,15 +129,15 @@ def test_shuffled_labels_are_chance(plenty, measure):
 
 def test_a_peek_at_the_labels_of_test_would_be_seen_in_that_figure(plenty, measure, monkeypatch):
     shuffled = _shuffled(_shuffled(plenty, "train", seed=1), "test", seed=2)
-    truth = labelled_module.read_truth(shuffled, find_labelled(shuffled))
-    real = probing.knn_votes
+    truth = read_truth(shuffled, measured_rows(shuffled))
+    real = nearest_neighbours.knn_votes
 
     def faulty(*parts, **options):  # the fault: one picture in three gets the answer
         votes = real(*parts, **options)
         votes[np.arange(0, len(truth), 3), truth[::3]] = 99.0
         return votes
 
-    monkeypatch.setattr(probing, "knn_votes", faulty)
+    monkeypatch.setattr(nearest_neighbours, "knn_votes", faulty)
     assert _means(measure(shuffled, **LEAST))["knn", "trained", "all"] > 1 / 3 + 0.11
 
 
@@ -149,12 +159,12 @@ def test_untrained_weights_are_those_of_the_seed_embedded_once_each(five):
 
 
 def test_untrained_figures_on_the_same_weights_count_as_one(separable, five):
-    truth = labelled_module.read_truth(separable, find_labelled(separable))
+    truth = read_truth(separable, measured_rows(separable))
     for protocol in ("linear", "knn"):
         rows = {r.encoder: r for r in five.evaluation.rows if (r.protocol, r.labels, r.metric) == (protocol, 1, "top1")}
         shares = {
             seed: float((np.array(predicted) == truth).mean())
-            for p, encoder, labels, seed, _, predicted in five.attempts
+            for p, encoder, labels, seed, _, predicted in five.predictions
             if (p, encoder, labels) == (protocol, "untrained", 1)
         }
         means = [np.mean([shares[s] for s in (0, 2, 4)]), np.mean([shares[s] for s in (1, 3)])]
@@ -176,20 +186,20 @@ def test_the_intervals_are_explained(five):
     (row,) = [r for r in evaluation.rows if (r.protocol, r.encoder, r.labels, r.metric) == LINEAR]
     half = 100 * binomial_half_width(row.mean, 30)
     text = " ".join(evaluation.details["stated"])
-    assert f"one test set of 30 pictures alone leaves ± {half:.1f} points" in text
+    assert f"one test set of 30 images alone leaves ± {half:.1f} points" in text
     assert "covers the draw of the selection split" in text
     assert "the 5 seeds share 2 sets of its weights" in text
     assert "converged" not in text
 
 
 def test_probes_that_did_not_converge_are_counted_and_said(separable, measure, monkeypatch):
-    real = probing.fit_few
+    real = probes.fit_few
 
     def stopped(*parts, **options):
         probe, l2 = real(*parts, **options)
         return dataclasses.replace(probe, converged=options["shots"] != 5), l2
 
-    monkeypatch.setattr(probing, "fit_few", stopped)
+    monkeypatch.setattr(probes, "fit_few", stopped)
     stated = measure(separable).details["stated"]
     # of 3 encoders two seeds with 5 labels; among those with 1 and with all
     assert any("6 of 18 probes stopped at 1,000 iterations" in line for line in stated)
@@ -206,14 +216,14 @@ def test_the_encoder_is_as_before(once):
     assert all((once.before[name] == tensor).all() for name, tensor in once.encoder.state_dict().items())
 
 
-def test_no_prediction_and_no_choice_depends_on_the_labels_of_test(separable, measure, once, kept_attempts):
+def test_no_prediction_and_no_choice_depends_on_the_labels_of_test(separable, measure, once, kept_predictions):
     measure(_shuffled(separable, "test"))
-    assert kept_attempts == [once.attempts]
+    assert kept_predictions == [once.predictions]
 
 
-def test_that_comparison_sees_the_labels_of_train(separable, measure, once, kept_attempts):
+def test_that_comparison_sees_the_labels_of_train(separable, measure, once, kept_predictions):
     measure(_shuffled(separable, "train"))
-    assert kept_attempts[0] != once.attempts
+    assert kept_predictions[0] != once.predictions
 
 
 def _watch_fitting(monkeypatch):
@@ -221,14 +231,15 @@ def _watch_fitting(monkeypatch):
     leaks = []
 
     def watch(name, limit):
-        real = getattr(probing, name)
+        home = nearest_neighbours if name == "knn_votes" else probes
+        real = getattr(home, name)
 
         def watched(*parts, **options):
             arrays = parts[1:2] if name == "knn_votes" else parts[:1]
             leaks.extend(name for x in arrays if float(np.abs(x[:, 0]).max()) > limit)
             return real(*parts, **options)
 
-        monkeypatch.setattr(probing, name, watched)
+        monkeypatch.setattr(home, name, watched)
 
     for name in ("fit_probes", "fit_few"):
         watch(name, 3.0)  # scaled by train: -1 or 1 there, about 80 in test
@@ -249,8 +260,8 @@ def marked(separable, make_images):
 @pytest.fixture
 def alone(measure, monkeypatch):
     """Measure the trained encoder only: its features are the pixels, so that a mark can be followed."""
-    real = plan._sources
-    monkeypatch.setattr(plan, "_sources", lambda *parts: (one for one in real(*parts) if one[0] != "untrained"))
+    real = jobs._sources
+    monkeypatch.setattr(jobs, "_sources", lambda *parts: (one for one in real(*parts) if one[0] != "untrained"))
     return measure
 
 
@@ -261,23 +272,23 @@ def test_no_test_picture_is_handed_to_what_fits(marked, alone, monkeypatch):
 
 
 def test_choosing_on_test_would_be_seen(marked, alone, monkeypatch):
-    real = plan.linear_attempts
+    real = jobs.predict_by_linear_probe
 
     def faulty(features, *parts, **options):
-        test = probing.fit_scaling(features.train)(features.test)
+        test = probes.fit_scaling(features.train)(features.test)
         half = np.arange(len(test)) < len(test) // 2
         cut = [(np.flatnonzero(half), np.flatnonzero(~half))]
-        probing.fit_probes(test, np.arange(len(test)) % 3, classes=3, draws=[cut])
+        probes.fit_probes(test, np.arange(len(test)) % 3, classes=3, draws=[cut])
         return real(features, *parts, **options)
 
-    monkeypatch.setattr(plan, "linear_attempts", faulty)
+    monkeypatch.setattr(jobs, "predict_by_linear_probe", faulty)
     leaks = _watch_fitting(monkeypatch)
     alone(marked, **LEAST)
     assert set(leaks) == {"fit_probes"}
 
 
 def test_fitting_on_train_and_test_together_would_be_seen(marked, alone, monkeypatch):
-    real = scope.find_labelled
+    real = scope.measured_rows
 
     def faulty(images):
         honest = real(images)
@@ -285,7 +296,7 @@ def test_fitting_on_train_and_test_together_would_be_seen(marked, alone, monkeyp
         ids = np.concatenate([honest.train_ids, honest.train_ids[: len(honest.test)]])
         return dataclasses.replace(honest, train=train, train_ids=ids)
 
-    monkeypatch.setattr(scope, "find_labelled", faulty)
+    monkeypatch.setattr(scope, "measured_rows", faulty)
     leaks = _watch_fitting(monkeypatch)
     alone(marked, **LEAST)
     assert {"knn_votes", "fit_scaling"} <= set(leaks)
@@ -301,23 +312,23 @@ def test_train_test_and_selection_are_disjoint(separable, measure, monkeypatch):
 
     monkeypatch.setattr(scope, "selection_folds", watched)
     details = measure(separable, few_seeds=1, shots=(1,)).details
-    labelled = find_labelled(separable)
-    assert not set(labelled.train.tolist()) & set(labelled.test.tolist())
+    rows = measured_rows(separable)
+    assert not set(rows.train.tolist()) & set(rows.test.tolist())
     for kept, cut in (pair for pairs in cuts for pair in pairs):
-        np.testing.assert_array_equal(np.sort(np.concatenate([kept, cut])), np.arange(len(labelled.train)))
+        np.testing.assert_array_equal(np.sort(np.concatenate([kept, cut])), np.arange(len(rows.train)))
     assert cuts[0][0][1].tolist() != cuts[1][0][1].tolist()  # the seeds vary it
     assert (details["train"], details["selection"], details["test"]) == (60, 12, 30)
 
 
 def test_a_large_train_split_has_one_selection_split_and_a_small_one_is_cross_validated(separable, monkeypatch):
-    labelled, data = find_labelled(separable), DataRecipe(selection_fraction=0.2)
-    small = labelled_module.selection_folds(separable, labelled, data, 3)
-    monkeypatch.setattr(labelled_module, "LEAST_SELECTION", 12)
-    large = labelled_module.selection_folds(separable, labelled, data, 3)
+    rows, data = measured_rows(separable), DataRecipe(selection_fraction=0.2)
+    small = labels_module.selection_folds(separable, rows, data, 3)
+    monkeypatch.setattr(labels_module, "LEAST_SELECTION", 12)
+    large = labels_module.selection_folds(separable, rows, data, 3)
     assert (len(small), len(large)) == (5, 1)
     assert sorted(np.concatenate([cut for _, cut in small]).tolist()) == list(range(60))
-    assert np.bincount(labelled.train_ids[large[0][1]]).tolist() == [4, 4, 4]
-    assert all(np.bincount(labelled.train_ids[cut]).tolist() == [4, 4, 4] for _, cut in small)
+    assert np.bincount(rows.train_ids[large[0][1]]).tolist() == [4, 4, 4]
+    assert all(np.bincount(rows.train_ids[cut]).tolist() == [4, 4, 4] for _, cut in small)
 
 
 def test_one_picture_of_each_class_leaves_nothing_to_choose_on(make_images, measure):
@@ -415,28 +426,28 @@ def test_a_single_picture_that_our_own_cut_could_not_halve_is_left_out_and_said(
     details = measure(images, say=lines.append, **LEAST).details
     assert details["classes"] == ["a", "b"]
     assert (details["train"], details["test"]) == (32, 8)
-    sentence = "the class 'lone' has 1 picture, too few for both train and test: left out"
+    sentence = "the class 'lone' has 1 image, too few for both train and test: left out"
     assert sentence in details["stated"]
     assert sentence in lines
 
 
 def test_several_single_pictures_are_named_together(make_images):
-    labelled = find_labelled(_cut(make_images, ["a", "b"] * 20 + ["lone", "odd"]))
-    assert any(line.startswith("the classes 'lone', 'odd' have 1 picture each") for line in labelled.stated)
+    rows = measured_rows(_cut(make_images, ["a", "b"] * 20 + ["lone", "odd"]))
+    assert any(line.startswith("the classes 'lone', 'odd' have 1 image each") for line in rows.notes)
 
 
 def test_a_single_picture_beside_a_test_split_of_your_own_is_a_class_of_train_alone(make_images):
     images = _cut(make_images, ["a", "b"] * 20 + ["lone"])
-    labelled = find_labelled(dataclasses.replace(images, findings=[]))
-    assert labelled.classes == ["a", "b"]
-    assert any("the class 'lone' only in train" in line for line in labelled.stated)
+    rows = measured_rows(dataclasses.replace(images, findings=[]))
+    assert rows.classes == ["a", "b"]
+    assert any("the class 'lone' only in train" in line for line in rows.notes)
 
 
 def test_nothing_but_single_pictures_is_refused(make_images):
-    with pytest.raises(TwofoldError, match="1 class of 2 pictures or more, but evaluation needs 2"):
-        find_labelled(_cut(make_images, ["a", "a", "a", "lone"]))
-    with pytest.raises(TwofoldError, match="0 classes of 2 pictures or more"):
-        find_labelled(_cut(make_images, ["lone", "odd"]))
+    with pytest.raises(TwofoldError, match="1 class of 2 images or more, but evaluation needs 2"):
+        measured_rows(_cut(make_images, ["a", "a", "a", "lone"]))
+    with pytest.raises(TwofoldError, match="0 classes of 2 images or more"):
+        measured_rows(_cut(make_images, ["lone", "odd"]))
 
 
 def test_no_test_split_is_refused(separable, measure):
@@ -450,7 +461,7 @@ def test_unlabelled_test_pictures_are_left_out_and_said(separable, measure):
     labels[separable.rows("test")[0]] = None
     details = measure(_relabelled(separable, labels), **LEAST).details
     assert details["test"] == 29
-    assert "1 test pictures without a label are left out" in details["stated"]
+    assert "1 test images without a label are left out" in details["stated"]
 
 
 def test_validation_pictures_are_not_used_and_that_is_said(separable, measure):
@@ -458,7 +469,7 @@ def test_validation_pictures_are_not_used_and_that_is_said(separable, measure):
     splits[0] = "validation"
     details = measure(dataclasses.replace(separable, splits=splits), **LEAST).details
     assert details["train"] == 59
-    assert "the 1 pictures of the validation split are not used" in details["stated"]
+    assert "the 1 images of the validation split are not used" in details["stated"]
 
 
 def test_an_encoder_that_diverged_is_refused(separable, measure, flat):
@@ -475,17 +486,17 @@ def test_counts_below_one_are_refused(separable, measure, setting):
 
 def test_the_same_call_after_an_interruption_ends_in_the_same_rows(separable, alone, tmp_path, monkeypatch):
     expected = alone(separable, **LEAST).rows
-    real = plan.linear_attempts
+    real = jobs.predict_by_linear_probe
 
-    def interrupted(features, labelled, draws, **options):
+    def interrupted(features, rows, draws, **options):
         if draws == [(0, 1)]:
             raise KeyboardInterrupt
-        return real(features, labelled, draws, **options)
+        return real(features, rows, draws, **options)
 
-    monkeypatch.setattr(plan, "linear_attempts", interrupted)
+    monkeypatch.setattr(jobs, "predict_by_linear_probe", interrupted)
     with pytest.raises(KeyboardInterrupt):
         alone(separable, keep=tmp_path / "kept", **LEAST)
-    monkeypatch.setattr(plan, "linear_attempts", real)
+    monkeypatch.setattr(jobs, "predict_by_linear_probe", real)
     lines = []
     assert alone(separable, keep=tmp_path / "kept", say=lines.append, **LEAST).rows == expected
     assert any("6 measurements, 2 of them made before an interruption" in line for line in lines)

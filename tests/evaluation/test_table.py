@@ -1,3 +1,5 @@
+"""What the terminal shows: every figure in its place."""
+
 import dataclasses
 import io
 import json
@@ -5,6 +7,7 @@ import json
 from rich.console import Console
 
 from twofold.evaluation import Row, results_table
+from twofold.evaluation.table import HEIGHT, WIDTH, text_curve
 
 
 def _row(encoder="trained", mean=0.5, half=0.01, metric="top1", labels="all", protocol="knn", seeds=5):
@@ -62,6 +65,51 @@ def test_the_caption_says_what_the_interval_covers_and_the_luck_of_the_test_spli
     rows = [_row(mean=0.7, half=0.0, protocol="linear"), _row("pixels", mean=0.5, protocol="linear"), _row(mean=0.1)]
     flat = " ".join(_text(rows, test=1000).split())
     assert "covers the draw of the selection split" in flat
-    assert "not pretraining again, not other test pictures" in flat
-    assert "one test set of 1,000 pictures alone leaves ± 2.8 points" in flat  # 1.96 sqrt(0.7 * 0.3 / 1000)
+    assert "not pretraining again, not other test images" in flat
+    assert "one test set of 1,000 images alone leaves ± 2.8 points" in flat  # 1.96 sqrt(0.7 * 0.3 / 1000)
     assert "one test set" not in _text(rows)
+
+
+PER_CLASS = {"all": 500.0, "1": 1.0, "0.1": 50.0}
+
+
+def row(protocol, encoder, labels, mean, metric="top1"):
+    return Row(
+        protocol=protocol, encoder=encoder, labels=labels, metric=metric, mean=mean, low=None, high=None, seeds=1
+    )
+
+
+def column(line, place):
+    return line[7 + place * WIDTH : 7 + (place + 1) * WIDTH].strip()
+
+
+def test_letters_stand_at_their_heights_from_few_labels_to_many():
+    rows = [
+        row("linear", "trained", "all", 0.70),
+        row("linear", "trained", 1, 0.30),
+        row("finetune", "trained", 0.1, 0.50),
+        row("linear", "trained", 0.1, 0.50),
+        row("linear", "pixels", 0.1, 0.999, metric="ece"),  # another metric has no place here
+    ]
+    lines = text_curve(rows, PER_CLASS)
+    grid = lines[1 : 1 + HEIGHT]
+    assert column(grid[0], 2) == "L"
+    assert column(grid[-1], 0) == "L"
+    assert [column(line, 1) for line in grid if column(line, 1)] == ["FL"]
+    middle = next(place for place, line in enumerate(grid) if column(line, 1))
+    assert abs(middle - (HEIGHT - 1) / 2) <= 0.5
+    assert [column(lines[HEIGHT + 2], place) for place in range(3)] == ["1 a class", "10 % (50)", "all (500)"]
+    legend = [line.strip() for line in lines[HEIGHT + 3 :]]
+    assert legend == ["F  Fine-tuning", "L  Linear probe, trained encoder"]  # of what is shown
+
+
+def test_heights_move_with_the_figures():
+    one, other = (
+        text_curve([row("knn", "trained", 1, mean), row("knn", "trained", "all", 0.9)], PER_CLASS)
+        for mean in (0.31, 0.62)
+    )
+    assert one != other
+
+
+def test_one_budget_is_no_curve():
+    assert text_curve([row("linear", "trained", "all", 0.5)], PER_CLASS) == []

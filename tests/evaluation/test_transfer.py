@@ -7,8 +7,8 @@ import pytest
 from torch import nn
 
 from twofold.evaluation import Subject, evaluate_target, transfer_settings
-from twofold.evaluation import transfer as transfer_module
-from twofold.evaluation.selection import FINE_L2_GRID
+from twofold.evaluation import evaluate as evaluate_module
+from twofold.evaluation.probes import FINE_L2_GRID
 from twofold.recipes.recipe import DataRecipe
 
 
@@ -78,13 +78,13 @@ def test_the_subject_is_compared_with_its_baselines_and_with_the_others(evaluati
 
 def test_training_from_scratch_belongs_to_the_subject_alone(measure, evaluation, kept, monkeypatch):
     asked = []
-    real = transfer_module.make_attempts
+    real = evaluate_module.predict
 
-    def watched(subject, scope, **options):
+    def watched(subject, scope, store, **options):
         asked.append((subject.name, scope.settings.trained))
-        return real(subject, _without_networks(scope), **options)
+        return real(subject, _without_networks(scope), store, **options)
 
-    monkeypatch.setattr(transfer_module, "make_attempts", watched)
+    monkeypatch.setattr(evaluate_module, "predict", watched)
     measure(kept, ("linear", "finetune", "supervised"))
     assert asked == [("trained", ("finetune", "supervised")), ("other", ("finetune",))]
 

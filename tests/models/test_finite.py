@@ -24,11 +24,11 @@ from twofold.evaluation import (
     fit_linear,
     fit_probes,
     fit_scaling,
-    predict_knn,
+    knn,
 )
-from twofold.evaluation.knn import neighbours
-from twofold.evaluation.pictures import look_alikes
-from twofold.evaluation.selection import FEW_L2_GRID
+from twofold.evaluation.gallery import look_alikes
+from twofold.evaluation.nearest_neighbours import neighbours
+from twofold.evaluation.probes import FEW_L2_GRID
 from twofold.hardware.device import resolve_hardware
 from twofold.models.finite import require_finite
 from twofold.models.heads import build_head
@@ -71,8 +71,8 @@ OF_EMBEDDINGS: dict[str, Callable[[np.ndarray], Any]] = {
     "uniformity": lambda h: health.uniformity(tensor(h)),
     "health, h": lambda h: health.health(tensor(h), tensor(GOOD[:10]), tensor(GOOD[10:])),
     "health, z": lambda h: health.health(tensor(GOOD), tensor(h), tensor(GOOD)),
-    "k-NN, queries": lambda h: predict_knn(h, GOOD, IDS, classes=2, k=3),
-    "k-NN, bank": lambda h: predict_knn(GOOD, h, IDS, classes=2, k=3),
+    "k-NN, queries": lambda h: knn(tensor(GOOD), tensor(IDS), tensor(h), k=3),
+    "k-NN, bank": lambda h: knn(tensor(h), tensor(IDS), tensor(GOOD), k=3),
     "neighbours": lambda h: neighbours(h, h, 2),
     "look-alikes": lambda h: look_alikes(h, IDS),
     "scaling": fit_scaling,

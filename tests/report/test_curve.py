@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from report.conftest import ROWS, row
+from twofold.evaluation.protocols import with_labels
 from twofold.report.charts import Figure
 from twofold.report.content import Details, Measurement
 from twofold.report.curve import label_curve
 from twofold.report.read import read_run
-from twofold.report.wording import with_labels
 
 TOLD = {"all": 5000.0, "0.01": 50.0, "0.1": 500.0}
 

@@ -42,7 +42,7 @@ def test_fine_tuning_at_the_smallest_fraction_is_a_key_figure(rich: Path) -> Non
     assert len(figures) <= 5
     assert (figures[2].value, figures[2].name, figures[2].remark) == (
         "70.0",
-        "fine-tuned at 5 % of the labels",
+        "fine-tuning at 5 % of the labels",
         "20.0 points above supervised from scratch",
     )
 

@@ -43,7 +43,7 @@ def test_protocols_have_an_order_and_from_scratch_stands_beside_fine_tuning(rich
     made = table.build_table(content.measurements, content.details)
     assert made.columns == ["Trained encoder", "Untrained encoder", "Raw pixels"]
     groups = list(dict.fromkeys(line.group for line in made.rows))
-    assert groups == ["Linear probe", "Linear probe by SGD", "k-nearest neighbours", "Fine-tuning"]
+    assert groups == ["Linear probe", "Linear probe by SGD", "Fine-tuning", "k-NN"]
     tuned = [line for line in made.rows if line.group == "Fine-tuning"]
     assert [line.entry for line in tuned] == ["all", "50 %", "5 %"]
     assert {line.remark for line in tuned} == {table.FROM_SCRATCH}
@@ -74,10 +74,10 @@ def test_mean_per_class_is_shown_where_it_differs() -> None:
         for encoder in ("trained", "pixels")
         for metric in ("top1", "mean_per_class")
     ]
-    assert [line.metric for line in table.build_table(measured(*rows)).rows] == ["accuracy"]
+    assert [line.metric for line in table.build_table(measured(*rows)).rows] == ["top-1 accuracy"]
     rows[1]["mean"] = 0.4
     lines = table.build_table(measured(*rows)).rows
-    assert [line.metric for line in lines] == ["accuracy", "mean accuracy per class"]
+    assert [line.metric for line in lines] == ["top-1 accuracy", "mean accuracy per class"]
 
 
 def test_layers_of_the_head_go_from_h_to_z_and_are_no_columns() -> None:

@@ -5,7 +5,7 @@ from twofold.data.duplicates import Shared, count_shared
 from twofold.data.facts import Facts, look_at, require_channels
 from twofold.data.findings import Finding
 from twofold.data.flatten import UnreadableError
-from twofold.data.image_set import NO_TEST_SPLIT, ImageSet, load_images
+from twofold.data.image_set import ImageSet, load_images
 from twofold.data.loader import Loader, rows_of_step
 from twofold.data.pixels import ImageBatch
 from twofold.data.record import Record, Source
@@ -14,7 +14,6 @@ from twofold.data.splits import cut_fraction, label_fraction, shots_per_class
 from twofold.data.store import Quarantined
 
 __all__ = [
-    "NO_TEST_SPLIT",
     "Facts",
     "Finding",
     "ImageBatch",

@@ -10,8 +10,6 @@ from twofold.data.splits import cut_fraction, cut_groups
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
 
-NO_TEST_SPLIT = "no test split:"  # how the sentence on a cut begins
-
 
 @dataclass(frozen=True)
 class Assignment:
@@ -80,9 +78,9 @@ def _cut(train: Sequence[Record], recipe: DataRecipe) -> list[int]:
 
 def _about_cut(count: int, recipe: DataRecipe) -> list[Finding]:
     if count == 0:
-        return [Finding("TF033", f"{NO_TEST_SPLIT} none can be cut off, since each class has a single image or group")]
+        return [Finding("TF033", "no test split: none can be cut off, since each class has a single image or group")]
     share = f"{100 * recipe.test_fraction:g} %"
-    return [Finding("TF001", f"{NO_TEST_SPLIT} {share} ({count:,} images) cut off as test by seed {recipe.data_seed}")]
+    return [Finding("TF001", f"no test split: {share} ({count:,} images) cut off as test by seed {recipe.data_seed}")]
 
 
 def _about_labels(splits: Sequence[str], labelled: dict[str, list[int]]) -> list[Finding]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from twofold.data.assignment import NO_TEST_SPLIT as NO_TEST_SPLIT
 from twofold.data.assignment import assign_splits, group_by
 from twofold.data.cache import cache_folder
 from twofold.data.checks import check_records

@@ -1,46 +1,43 @@
-"""Encoder in, numbers out. Knows nothing of pretraining."""
+"""Encoder in, numbers out. Knows nothing of pretraining.
 
-from twofold.evaluation.comparing import Difference, difference_sentence
-from twofold.evaluation.embed import Hardware, embed_images, frozen, pixels
-from twofold.evaluation.evaluate import Answers, Evaluation, evaluate_encoder
+Usable alone on plain tensors: `knn` and `linear_probe`. A whole evaluation is `evaluate_encoder`.
+"""
+
+from twofold.evaluation.evaluate import Answers, Evaluation, evaluate_encoder, evaluate_target, transfer_settings
 from twofold.evaluation.export import require_place_for_embeddings, write_embeddings
-from twofold.evaluation.gallery import build_gallery
-from twofold.evaluation.knn import predict_knn
-from twofold.evaluation.labelled import find_labelled
-from twofold.evaluation.linear import LinearProbe, Scaling, fit_linear, fit_scaling
-from twofold.evaluation.metrics import binomial_half_width, confusion, interval, mean_per_class, top1
-from twofold.evaluation.monitors import build_knn_monitor
-from twofold.evaluation.network import build_network, fit_network
-from twofold.evaluation.pictures import build_evaluation_pictures
-from twofold.evaluation.selection import Choice, choose_l2, fit_few, fit_probes
-from twofold.evaluation.subject import Subject
-from twofold.evaluation.table import Row, results_table
-from twofold.evaluation.text_curve import text_curve
-from twofold.evaluation.transfer import evaluate_target, transfer_settings
-from twofold.evaluation.tuning import make_schedule
+from twofold.evaluation.features import Hardware, Subject, embed_images, frozen, pixels
+from twofold.evaluation.fine_tuning import TRAINING_SETTINGS, build_network, fit_network, make_schedule
+from twofold.evaluation.gallery import build_evaluation_images, build_gallery
+from twofold.evaluation.labels import measured_rows, read_truth
+from twofold.evaluation.logistic_regression import LinearProbe, Scaling, fit_linear, fit_scaling
+from twofold.evaluation.nearest_neighbours import build_knn_monitor, knn
+from twofold.evaluation.probes import LinearProbeResult, fit_few, fit_probes, linear_probe
+from twofold.evaluation.scores import Difference, Row, confusion, mean_per_class, top1
+from twofold.evaluation.sentences import difference_sentence
+from twofold.evaluation.table import results_table, text_curve
+from twofold.evaluation.uncertainty import binomial_half_width, interval, signed_interval
 
 __all__ = [
+    "TRAINING_SETTINGS",
     "Answers",
-    "Choice",
     "Difference",
     "Evaluation",
     "Hardware",
     "LinearProbe",
+    "LinearProbeResult",
     "Row",
     "Scaling",
     "Subject",
     "binomial_half_width",
-    "build_evaluation_pictures",
+    "build_evaluation_images",
     "build_gallery",
     "build_knn_monitor",
     "build_network",
-    "choose_l2",
     "confusion",
     "difference_sentence",
     "embed_images",
     "evaluate_encoder",
     "evaluate_target",
-    "find_labelled",
     "fit_few",
     "fit_linear",
     "fit_network",
@@ -48,12 +45,16 @@ __all__ = [
     "fit_scaling",
     "frozen",
     "interval",
+    "knn",
+    "linear_probe",
     "make_schedule",
     "mean_per_class",
+    "measured_rows",
     "pixels",
-    "predict_knn",
+    "read_truth",
     "require_place_for_embeddings",
     "results_table",
+    "signed_interval",
     "text_curve",
     "top1",
     "transfer_settings",

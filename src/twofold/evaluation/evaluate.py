@@ -1,10 +1,11 @@
 """A trained encoder in, figures out, beside the untrained encoder, raw pixels and training from scratch.
 
-First everything is fitted and predicted, with the labels of train alone; then one function counts what is right.
+`predict` makes every prediction with the labels of train alone, `score` counts what is right, `summarize` makes rows,
+paired differences and their intervals of that. One data set, or another one that the encoder is transferred to.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,17 @@ from torch import nn
 
 from twofold import __version__
 from twofold.data import ImageSet
-from twofold.evaluation.attempt import Attempt
-from twofold.evaluation.budgets import labels_per_class
-from twofold.evaluation.comparing import PAIRS, Difference, Way, compare
-from twofold.evaluation.embed import Hardware
-from twofold.evaluation.labelled import read_truth
-from twofold.evaluation.ledger import Ledger
-from twofold.evaluation.metrics import confusion, per_class, wilson_interval
-from twofold.evaluation.plan import plan_units
-from twofold.evaluation.progress import work_through
-from twofold.evaluation.rates import measure_rates
+from twofold.errors import require_choice
+from twofold.evaluation.features import Hardware, Subject, head_part
+from twofold.evaluation.jobs import plan_jobs, work_through
+from twofold.evaluation.labels import labels_per_class, read_truth
+from twofold.evaluation.predictions import Predictions, PredictionStore
+from twofold.evaluation.probes import FINE_L2_GRID
+from twofold.evaluation.protocols import ENCODERS, PROTOCOLS
 from twofold.evaluation.scope import Scope, Settings, find_scope
-from twofold.evaluation.scoring import build_rows, count_right
-from twofold.evaluation.stated import protocol_sentences, result_sentences
-from twofold.evaluation.subject import Subject
-from twofold.evaluation.table import ENCODERS, Row
-from twofold.evaluation.training import head_part
+from twofold.evaluation.scores import PAIRS, Difference, Row, Way, build_rows, compare, confusion, per_class, score
+from twofold.evaluation.sentences import protocol_sentences, result_sentences
+from twofold.evaluation.uncertainty import wilson_interval
 from twofold.recipes.kinds import as_kind, as_several
 from twofold.recipes.recipe import DataRecipe, ViewsRecipe
 
@@ -43,25 +39,27 @@ def _silent(line: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What the trained encoder's main probe or network said about each test picture."""
+    """What the trained encoder's main probe or network said about each test image."""
 
     rows: Int64[np.ndarray, " m"]  # of the image set
     truth: Int64[np.ndarray, " m"]
-    attempt: Attempt
+    predictions: Predictions
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """`rows` are the figures, `differences` compare them in pairs, `details` say how they came about (for JSON).
 
-    `ledgers` hold what was measured on the way; whoever has written the figures down forgets them.
+    `stores` hold what was predicted on the way; whoever has written the figures down forgets them.
     """
 
     rows: list[Row]
     details: dict[str, Any]
     differences: list[Difference]
     answers: Answers
-    ledgers: tuple[Ledger, ...] = ()
+    stores: tuple[PredictionStore, ...] = ()
+    test_from: str = "own"  # where the test split comes from: "own", "validation" images, or "cut" off train by seed
+    about_test: str = "the data's own test split"  # the same as a sentence
 
 
 def evaluate_encoder(
@@ -90,7 +88,7 @@ def evaluate_encoder(
     of seed % seeds, and figures on the same weights are averaged before the interval is taken. With `fractions` of
     the labels, and for every network that is trained, there are `seeds` subsets. With the `head`, the linear probe is
     also fitted on its layers. `keep` is a folder for what has been measured so far: the same call after an
-    interruption goes on there and ends in the same rows; the caller has the ledgers forget it.
+    interruption goes on there and ends in the same rows; the caller has the stores forget it.
     Raises TwofoldError for data that cannot be measured on and for embeddings that are not finite.
     """
     settings = Settings(
@@ -106,43 +104,84 @@ def evaluate_encoder(
     if start != "h":
         head_part(head, start)
     scope = find_scope(images, settings, data)
-    for line in scope.stated:
+    for line in scope.notes:
         say(line)
-    ledger = open_ledger(subject, scope, keep)
-    return conclude(scope, make_attempts(subject, scope, ledger=ledger, say=say), data, ledgers=(ledger,))
+    store = open_store(subject, scope, keep)
+    return summarize(scope, predict(subject, scope, store, say=say), data, stores=(store,))
 
 
-def conclude(
+def transfer_settings(protocols: str | Sequence[str], seeds: int, epochs: float | None) -> Settings:
+    """All labels, and L2 among the paper's 45 values (appendix B.8; reference 5.3). The head's layers are left out."""
+    names = as_several("protocol", protocols, str)
+    for protocol in names:
+        require_choice("protocol", protocol, tuple(PROTOCOLS))
+    return Settings(
+        protocols=names,
+        seeds=tuple(range(as_kind("seeds", seeds, int))),
+        few_seeds=(0,),
+        shots=(),
+        fractions=(1.0,),
+        epochs=epochs,
+        grid=FINE_L2_GRID,
+    )
+
+
+def evaluate_target(
+    subject: Subject,
+    others: Sequence[Subject],
+    images: ImageSet,
+    settings: Settings,
+    *,
+    data: DataRecipe,
+    keep: Path,
+    say: Say,
+) -> Evaluation:
+    """Measure `subject` with its baselines on one data set, and `others` without, on the same splits and seeds.
+
+    `keep` is a folder for what has been measured so far, of any number of data sets and encoders.
+    """
+    scope = find_scope(images, settings, data)
+    for line in scope.notes:
+        say(f"  {line}")
+    own = tuple(protocol for protocol in settings.protocols if protocol != "supervised")  # a baseline of all encoders
+    alone = replace(scope, settings=replace(settings, protocols=own, baselines=False))
+    predictions, stores = list[Predictions](), list[PredictionStore]()
+    for one, part in ((subject, scope), *((other, alone) for other in others)):
+        stores.append(open_store(one, part, keep))
+        predictions += predict(one, part, stores[-1], say=say)
+    pairs = [((name, "trained"), (name, other.name)) for other in others for name in ("linear", "finetune")]
+    return summarize(scope, predictions, data, pairs=[*PAIRS, *pairs], stores=tuple(stores))
+
+
+def predict(subject: Subject, scope: Scope, store: PredictionStore, *, say: Say = _silent) -> list[Predictions]:
+    """Everything that is to be predicted, with the labels of train alone; what the store holds is not repeated."""
+    rows = scope.rows
+    say(f"Measuring on {len(rows.train):,} train and {len(rows.test):,} test images of '{scope.images.name}'")
+    return work_through(plan_jobs(subject, scope, store), store, say)
+
+
+def summarize(
     scope: Scope,
-    attempts: Sequence[Attempt],
+    predictions: Sequence[Predictions],
     data: DataRecipe,
     pairs: Sequence[tuple[Way, Way]] = PAIRS,
     *,
-    ledgers: tuple[Ledger, ...] = (),
+    stores: tuple[PredictionStore, ...] = (),
 ) -> Evaluation:
     """Read the labels of test, count, and compare: nothing is fitted from here on."""
-    truth = read_truth(scope.images, scope.labelled)
-    scores = count_right(attempts, truth, len(scope.labelled.classes))
+    truth = read_truth(scope.images, scope.rows)
+    scores = score(predictions, truth, len(scope.rows.classes))
     rows = build_rows(scores, scope.budgets)
-    answers = Answers(rows=scope.labelled.test, truth=truth, attempt=_main(attempts))
+    answers = Answers(rows=scope.rows.test, truth=truth, predictions=_main(predictions))
     differences = compare(scores, scope.budgets, pairs)
-    details = _details(scope, data, attempts, rows, answers, differences)
-    return Evaluation(rows, details, differences, answers, ledgers)
+    details = _details(scope, data, predictions, rows, answers, differences)
+    about_test = [finding.text for finding in scope.images.findings if finding.code in ("TF001", "TF002")]
+    return Evaluation(rows, details, differences, answers, stores, scope.images.test_from or "own", *about_test[:1])
 
 
-def open_ledger(subject: Subject, scope: Scope, keep: Path | None) -> Ledger:
+def open_store(subject: Subject, scope: Scope, keep: Path | None) -> PredictionStore:
     """What the folder `keep` holds, or will hold, of exactly these measurements."""
-    return Ledger(keep, _key(subject, scope))
-
-
-def make_attempts(subject: Subject, scope: Scope, *, ledger: Ledger, say: Say = _silent) -> list[Attempt]:
-    """Everything that is to be predicted, with the labels of train alone; what the ledger holds is not repeated."""
-    say(
-        f"Measuring on {len(scope.labelled.train):,} train and {len(scope.labelled.test):,} test pictures of "
-        f"'{scope.images.name}'"
-    )
-    units = plan_units(subject, scope, ledger, measure_rates(subject, scope))
-    return work_through(units, ledger, say)
+    return PredictionStore(keep, _key(subject, scope))
 
 
 def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
@@ -154,8 +193,8 @@ def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
         "head": _weights_digest(subject.head) if subject.head is not None else None,
         "precision": getattr(subject.hardware, "precision", None),
         "pictures": scope.images.fingerprint,  # and splits, but not labels
-        "labels": [scope.labelled.classes, scope.labelled.train.tolist(), scope.labelled.train_ids.tolist()],
-        "test": scope.labelled.test.tolist(),
+        "labels": [scope.rows.classes, scope.rows.train.tolist(), scope.rows.train_ids.tolist()],
+        "test": scope.rows.test.tolist(),
         "views": subject.views,
         "settings": scope.settings,
         "folds": [[cut.tolist() for _, cut in folds] for folds in scope.folds.values()],
@@ -170,71 +209,71 @@ def _weights_digest(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _main(attempts: Sequence[Attempt]) -> Attempt:
-    """The trained encoder's first attempt with all labels, by the linear probe where there is one."""
-    mine = [attempt for attempt in attempts if attempt.encoder == "trained"]
-    return min(mine or attempts, key=lambda attempt: (attempt.labels != "all", attempt.protocol != "linear"))
+def _main(predictions: Sequence[Predictions]) -> Predictions:
+    """The trained encoder's first ones with all labels, by the linear probe where there is one."""
+    mine = [one for one in predictions if one.encoder == "trained"]
+    return min(mine or predictions, key=lambda one: (one.labels != "all", one.protocol != "linear"))
 
 
 def _details(
     scope: Scope,
     data: DataRecipe,
-    attempts: Sequence[Attempt],
+    predictions: Sequence[Predictions],
     rows: Sequence[Row],
     answers: Answers,
     differences: Sequence[Difference],
 ) -> dict[str, Any]:
-    labelled, settings = scope.labelled, scope.settings
-    converged = [attempt.converged for attempt in attempts if attempt.protocol == "linear"]
+    settings, main = scope.settings, answers.predictions
+    converged = [one.converged for one in predictions if one.protocol == "linear"]
     return {
         "data": scope.images.name,
-        "train": len(labelled.train),
+        "train": len(scope.rows.train),
         "selection": len(scope.folds[settings.seeds[0]][0][1]),
-        "test": len(labelled.test),
+        "test": len(scope.rows.test),
         "test_also_in_train": scope.shared.test_also_in_train,
         "conflicting_labels": scope.shared.conflicting_labels,
-        "classes": labelled.classes,
+        "classes": scope.rows.classes,
         "protocols": [*settings.probes, *settings.trained],
-        "labels_per_class": {str(labels): labels_per_class(labelled, labels) for labels in scope.budgets},
-        "main": {name: getattr(answers.attempt, name) for name in ("protocol", "encoder", "labels")},
-        "confusion": confusion(answers.truth, answers.attempt.predicted, len(labelled.classes)).tolist(),
-        "per_class": _per_class(labelled.classes, answers),
-        "seconds": round(sum(attempt.seconds for attempt in attempts), 3),
+        "labels_per_class": {str(labels): labels_per_class(scope.rows, labels) for labels in scope.budgets},
+        "main": {name: getattr(main, name) for name in ("protocol", "encoder", "labels")},
+        "confusion": confusion(answers.truth, main.predicted, len(scope.rows.classes)).tolist(),
+        "per_class": _per_class(scope.rows.classes, answers),
+        "seconds": round(sum(one.seconds for one in predictions), 3),
         "differences": [difference.to_dict() for difference in differences],
         "l2_grid": list(settings.grid),
-        **_chosen(attempts),
+        **_chosen(predictions),
         "stated": [
             *scope.images.stated,
-            *scope.stated,
+            *scope.notes,
             *protocol_sentences(data, scope),
-            *result_sentences(rows, len(labelled.test), converged),
+            *result_sentences(rows, len(scope.rows.test), converged),
         ],
     }
 
 
 def _per_class(classes: Sequence[str], answers: Answers) -> list[dict[str, Any]]:
-    """The share of each class that is right, with Wilson's interval over its test pictures."""
-    shares = per_class(answers.truth, answers.attempt.predicted, len(classes))
+    """The share of each class that is right, with Wilson's interval over its test images."""
+    shares = per_class(answers.truth, answers.predictions.predicted, len(classes))
     counts = np.bincount(answers.truth, minlength=len(classes))
-    found = []
+    shown = []
     for name, share, count in zip(classes, shares.tolist(), counts.tolist(), strict=True):
         low, high = wilson_interval(share, count)
-        found.append({"class": name, "count": count, "share": share, "low": low, "high": high})
-    return found
+        shown.append({"class": name, "count": count, "share": share, "low": low, "high": high})
+    return shown
 
 
-def _chosen(attempts: Sequence[Attempt]) -> dict[str, Any]:
+def _chosen(predictions: Sequence[Predictions]) -> dict[str, Any]:
     """What was chosen: L2 per encoder with all labels, and per encoder and budget; rates per protocol and budget."""
     with_all: dict[str, list[float]] = {}
     with_few: dict[str, dict[str, list[float]]] = {}
     rates: dict[str, dict[str, float]] = {}
-    for attempt in attempts:
-        if attempt.base_lr is not None:
-            own = attempt.encoder in ENCODERS
-            name = attempt.protocol if own else f"{attempt.protocol}, {attempt.encoder}"
-            rates.setdefault(name, {})[str(attempt.labels)] = attempt.base_lr
-        elif attempt.l2 is not None and attempt.labels == "all":
-            with_all.setdefault(attempt.encoder, []).append(attempt.l2)
-        elif attempt.l2 is not None:
-            with_few.setdefault(attempt.encoder, {}).setdefault(str(attempt.labels), []).append(attempt.l2)
+    for one in predictions:
+        if one.base_lr is not None:
+            own = one.encoder in ENCODERS
+            name = one.protocol if own else f"{one.protocol}, {one.encoder}"
+            rates.setdefault(name, {})[str(one.labels)] = one.base_lr
+        elif one.l2 is not None and one.labels == "all":
+            with_all.setdefault(one.encoder, []).append(one.l2)
+        elif one.l2 is not None:
+            with_few.setdefault(one.encoder, {}).setdefault(str(one.labels), []).append(one.l2)
     return {"chosen_l2": with_all, "chosen_l2_few": with_few, "chosen_base_lr": rates}

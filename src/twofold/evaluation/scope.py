@@ -1,4 +1,4 @@
-"""What is to be measured: protocols, budgets of labels, seeds, and the pictures they are measured on."""
+"""What is measured on which images: protocols, budgets of labels, seeds, and the folds that choices are made on."""
 
 import math
 from collections.abc import Sequence
@@ -6,14 +6,11 @@ from dataclasses import dataclass, field
 
 from twofold.data import ImageSet, Shared, count_shared
 from twofold.errors import require, require_choice
-from twofold.evaluation.attempt import Labels
-from twofold.evaluation.budgets import few_budgets, require_counts
-from twofold.evaluation.labelled import Labelled, find_labelled, selection_folds
-from twofold.evaluation.selection import L2_GRID, Fold
-from twofold.evaluation.table import PROTOCOLS
+from twofold.evaluation.labels import Fold, Labels, MeasuredRows, few_budgets, measured_rows, selection_folds
+from twofold.evaluation.probes import L2_GRID
+from twofold.evaluation.protocols import PROTOCOLS, TRAINED
 from twofold.recipes.recipe import DataRecipe
 
-TRAINED = ("finetune", "supervised", "sgd")  # protocols that train a network
 PROTOCOL_NAMES = (*PROTOCOLS, "layers")  # layers: the linear probe on the layers of the head too
 
 
@@ -40,7 +37,12 @@ class Settings:
         require(len(self.protocols) > 0, "protocol", self.protocols, "one or more")
         for protocol in self.protocols:
             require_choice("protocol", protocol, PROTOCOL_NAMES)
-        require_counts(len(self.seeds), len(self.few_seeds), self.shots, self.fractions)
+        for name, count in (("seeds", len(self.seeds)), ("few_seeds", len(self.few_seeds))):
+            require(count >= 1, name, count, "at least 1")
+        for count in self.shots:
+            require(count >= 1, "shots", count, "at least 1")
+        for fraction in self.fractions:
+            require(0 < fraction <= 1, "label_fraction", fraction, "above 0 and at most 1 (0.01 is 1 %)")
         finite = self.epochs is None or 0 < self.epochs < math.inf
         require(finite, "finetune_epochs", self.epochs, "above 0 and finite")
 
@@ -63,15 +65,18 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """`Settings` on given pictures: which budgets these allow, and the folds that choices are made on."""
+    """`Settings` on given images: which budgets these allow, and the folds that choices are made on.
+
+    `notes` are sentences on what was left out and on what the splits share.
+    """
 
     settings: Settings
     images: ImageSet
-    labelled: Labelled
+    rows: MeasuredRows
     few: list[Labels]
     folds: dict[int, list[Fold]] = field(repr=False)
     shared: Shared
-    stated: list[str]
+    notes: list[str]
 
     @property
     def budgets(self) -> list[Labels]:
@@ -90,17 +95,17 @@ class Scope:
 
 
 def find_scope(images: ImageSet, settings: Settings, data: DataRecipe) -> Scope:
-    """Raises TwofoldError for data that cannot be measured on (`find_labelled`)."""
-    labelled = find_labelled(images)
-    few, left_out = few_budgets(labelled, settings.shots, settings.fractions)
-    folds = {seed: selection_folds(images, labelled, data, seed) for seed in settings.seeds}
-    shared = count_shared(images, labelled.train, labelled.test)
+    """Raises TwofoldError for data that cannot be measured on (`measured_rows`)."""
+    rows = measured_rows(images)
+    few, left_out = few_budgets(rows, settings.shots, settings.fractions)
+    folds = {seed: selection_folds(images, rows, data, seed) for seed in settings.seeds}
+    shared = count_shared(images, rows.train, rows.test)
     return Scope(
         settings=settings,
         images=images,
-        labelled=labelled,
+        rows=rows,
         few=few,
         folds=folds,
         shared=shared,
-        stated=[*labelled.stated, *left_out, *shared.sentences()],
+        notes=[*rows.notes, *left_out, *shared.sentences()],
     )

@@ -1,110 +1,93 @@
-"""What an evaluation says: rows of numbers, as JSON and as a table for people."""
+"""What an evaluation says in the terminal: a table of its rows, and accuracy against labels drawn with letters."""
 
-import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from twofold.evaluation.attempt import Labels
-from twofold.evaluation.metrics import binomial_half_width
+from twofold.evaluation.labels import Labels
+from twofold.evaluation.protocols import ENCODERS, PROTOCOLS, labels_name, way_name
+from twofold.evaluation.scores import Row
+from twofold.evaluation.sentences import INTERVALS, luck_of_the_test_split
 
-ENCODERS = ("trained", "untrained", "pixels")
-PROTOCOLS = {
-    "linear": "linear probe",
-    "sgd": "linear, SGD on views",
-    "finetune": "fine-tuned",
-    "supervised": "from scratch",
-    "knn": "k-NN",
+LETTERS = {  # (protocol, encoder) -> letter; the first of those that fall on one place is shown
+    ("finetune", "trained"): "F",
+    ("linear", "trained"): "L",
+    ("supervised", "untrained"): "S",
+    ("sgd", "trained"): "G",
+    ("knn", "trained"): "K",
+    ("linear", "pixels"): "p",
+    ("linear", "untrained"): "u",
 }
-INTERVALS = (
-    "with all labels it covers the draw of the selection split (± 0.0: it changed no choice), with few labels that of "
-    "the labelled pictures, untrained that of the weights; not pretraining again, not other test pictures"
-)
-_METRICS = {"top1": "top-1", "mean_per_class": "mean per class"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One figure: mean and 95 % interval over seeds, as fractions in [0, 1]; no interval where there is one seed.
-
-    `seeds` counts the draws that the interval is over: for an untrained encoder, its sets of weights.
-    """
-
-    protocol: str  # knn | linear | sgd | finetune | supervised
-    encoder: str  # trained | untrained | pixels, or a layer of the head: head-1, ..., z
-    labels: Labels
-    metric: str  # top1 | top5 | mean_per_class | ece
-    mean: float
-    low: float | None
-    high: float | None
-    seeds: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; an interval that does not exist is null."""
-        return dataclasses.asdict(self)
+HEIGHT = 14
+WIDTH = 12  # of a budget's column
+_HEADINGS = {"top1": "top-1", "mean_per_class": "mean per class"}  # short, for a column
 
 
 def results_table(rows: Sequence[Row], test: int | None = None, note: str | None = None) -> Table:
     """The rows as a table in percent, grouped by labels, the encoders side by side.
 
     Mean per class is shown where it differs from top-1, that is where the classes of the test split differ in size.
-    With the number of `test` pictures, the caption says how much of the figures is the luck of the test split; `note`
+    With the number of `test` images, the caption says how much of the figures is the luck of the test split; `note`
     is put before that.
     """
     table = Table(title="Accuracy on the test split, %", title_justify="left", caption_justify="left")
-    table.caption = "\n".join(
-        [f"mean ± half width of the 95 % interval; {INTERVALS}", *([note] if note else []), *_luck(rows, test)]
-    )
+    caption = [f"mean ± half width of the 95 % interval; {INTERVALS}"]
+    caption += [note] if note else []
+    caption += [luck_of_the_test_split(rows, test)] if test is not None else []
+    table.caption = "\n".join(caption)
     for heading in ("labels", "protocol", "metric"):
         table.add_column(heading)
     for encoder in ENCODERS:
         table.add_column(encoder, justify="right")
     for labels in dict.fromkeys(row.labels for row in rows):
         table.add_section()
-        shown = _labels(labels)
+        shown = labels_name(labels)
         for protocol, metric, cells in _lines([row for row in rows if row.labels == labels]):
             table.add_row(shown, protocol, metric, *(_cell(cells.get(encoder)) for encoder in ENCODERS))
             shown = ""
     return table
 
 
-def luck_of_the_test_split(rows: Sequence[Row], test: int) -> str:
-    """A sentence on the binomial spread of `test` pictures at the trained encoder's main top-1, linear where there is.
+def text_curve(rows: Sequence[Row], per_class: Mapping[str, float]) -> list[str]:
+    """Lines of text: top-1 in per cent upwards, budgets from few labels to many, a letter a way of measuring.
 
-    Where only a baseline was measured, it is that one's.
+    `per_class` maps str(labels) to labels per class. Nothing where there are fewer than two budgets. Letters of one
+    budget at the same height stand side by side.
     """
-    top1 = [row for row in rows if row.metric == "top1"]
-    mine = [row for row in top1 if row.encoder == "trained"]
-    main = min(mine or top1, key=lambda row: (row.labels != "all", row.protocol != "linear"))
-    half = binomial_half_width(main.mean, test)
-    return f"one test set of {test:,} pictures alone leaves ± {100 * half:.1f} points"
-
-
-def _luck(rows: Sequence[Row], test: int | None) -> list[str]:
-    return [] if test is None else [luck_of_the_test_split(rows, test)]
-
-
-def _labels(labels: Labels) -> str:
-    if isinstance(labels, int):
-        return f"{labels} per class"
-    return "all" if labels == "all" else f"{100 * float(labels):g} %"
+    budgets = sorted({row.labels for row in rows}, key=lambda labels: per_class[str(labels)])
+    shown = [row for row in rows if row.metric == "top1" and (row.protocol, row.encoder) in LETTERS]
+    if len(budgets) < 2 or not shown:
+        return []
+    low, high = _scale([100 * row.mean for row in shown])
+    cells = [["" for _ in budgets] for _ in range(HEIGHT)]
+    for way, letter in LETTERS.items():
+        for row in shown:
+            if (row.protocol, row.encoder) == way:
+                place = round((100 * row.mean - low) / (high - low) * (HEIGHT - 1))
+                cells[HEIGHT - 1 - place][budgets.index(row.labels)] += letter
+    lines = ["top-1 on test, %"]
+    for place, line in enumerate(cells):
+        value = high - place * (high - low) / (HEIGHT - 1)
+        lines.append(f"{value:5.0f} |" + "".join(f"{cell:^{WIDTH}}" for cell in line).rstrip())
+    lines.append("      +" + "-" * WIDTH * len(budgets))
+    lines.append("       " + "".join(f"{_name(labels, per_class):^{WIDTH}}" for labels in budgets).rstrip())
+    present = {(row.protocol, row.encoder) for row in shown}
+    return [*lines, *(f"       {letter}  {way_name(*way)}" for way, letter in LETTERS.items() if way in present)]
 
 
 def _lines(rows: Sequence[Row]) -> list[tuple[str, str, dict[str, Row]]]:
     """(protocol, metric, cells by encoder) of one budget; a layer of the head is a line of its own."""
-    found: dict[str, dict[str, dict[str, Row]]] = {}
+    by_name: dict[str, dict[str, dict[str, Row]]] = {}
     for row in rows:
         inner = row.encoder not in ENCODERS
         name = f"{PROTOCOLS[row.protocol]} on {row.encoder}" if inner else PROTOCOLS[row.protocol]
-        found.setdefault(name, {}).setdefault(row.metric, {})["trained" if inner else row.encoder] = row
+        by_name.setdefault(name, {}).setdefault(row.metric, {})["trained" if inner else row.encoder] = row
     lines = []
-    for name, metrics in found.items():
-        lines.append((name, _METRICS["top1"], metrics["top1"]))
+    for name, metrics in by_name.items():
+        lines.append((name, _HEADINGS["top1"], metrics["top1"]))
         balanced = metrics.get("mean_per_class", {})
         if any(abs(row.mean - metrics["top1"][encoder].mean) > 1e-9 for encoder, row in balanced.items()):
-            lines.append((name, _METRICS["mean_per_class"], balanced))
+            lines.append((name, _HEADINGS["mean_per_class"], balanced))
     return lines
 
 
@@ -115,3 +98,16 @@ def _cell(row: Row | None) -> str:
         return f"{100 * row.mean:.1f} ± -"
     half = max(row.high - row.mean, row.mean - row.low)  # one of the two may be clipped at 0 or 1
     return f"{100 * row.mean:.1f} ± {100 * half:.1f}"
+
+
+def _scale(values: Sequence[float]) -> tuple[float, float]:
+    """Tens that enclose the values."""
+    low, high = 10 * (min(values) // 10), 10 * -(-max(values) // 10)
+    return low, max(high, low + 10)
+
+
+def _name(labels: Labels, per_class: Mapping[str, float]) -> str:
+    count = f"{per_class[str(labels)]:,.0f}"
+    if isinstance(labels, int):
+        return f"{count} a class"
+    return f"all ({count})" if labels == "all" else f"{100 * float(labels):g} % ({count})"

@@ -7,7 +7,7 @@ from twofold.data import ImageSet
 from twofold.errors import enough_memory
 from twofold.evaluation import (
     Evaluation,
-    build_evaluation_pictures,
+    build_evaluation_images,
     build_gallery,
     embed_images,
     evaluate_encoder,
@@ -115,12 +115,12 @@ def _pictures(loaded: Loaded, images: ImageSet, evaluation: Evaluation, record: 
     """The report's pictures: neighbours and map, confident mistakes, neighbours across classes."""
     views, answers = loaded.recipe.views, evaluation.answers
     build_gallery(loaded.encoder, images, views=views, hardware=loaded.hardware, out=record.gallery)
-    build_evaluation_pictures(
+    build_evaluation_images(
         images,
         answers.rows,
         answers.truth,
-        answers.attempt.predicted,
-        answers.attempt.confidence,
+        answers.predictions.predicted,
+        answers.predictions.confidence,
         embed_images(loaded.encoder, images, answers.rows, views=views, hardware=loaded.hardware),
         evaluation.details["classes"],
         out=record.evaluation_pictures,

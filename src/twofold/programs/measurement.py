@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from twofold.console import console, say
-from twofold.data import NO_TEST_SPLIT
 from twofold.evaluation import Evaluation, difference_sentence, results_table, text_curve
 from twofold.recipes.kinds import as_kind, as_several
 
@@ -33,16 +32,15 @@ def as_asked(protocol: object, seeds: object, epochs: object) -> Asked:
 def show(evaluation: Evaluation) -> None:
     """The table, how the test split came about, the curve, and the differences in words."""
     details = evaluation.details
-    split = next((line for line in details["stated"] if line.startswith(NO_TEST_SPLIT)), "the data's own test split")
-    console.print(results_table(evaluation.rows, test=details["test"], note=split))
+    console.print(results_table(evaluation.rows, test=details["test"], note=evaluation.about_test))
     for line in text_curve(evaluation.rows, details["labels_per_class"]):
         say(line)
-    for found in evaluation.differences:
-        say(f"  {difference_sentence(found)}")
+    for difference in evaluation.differences:
+        say(f"  {difference_sentence(difference)}")
 
 
 def forget(*evaluations: Evaluation) -> None:
     """Remove what an interruption would have gone on from."""
     for evaluation in evaluations:
-        for ledger in evaluation.ledgers:
-            ledger.forget()
+        for store in evaluation.stores:
+            store.forget()

@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 
 from twofold.console import obeys_verbose, say
-from twofold.data import NO_TEST_SPLIT
 from twofold.errors import enough_memory, require
 from twofold.evaluation import (
     Evaluation,
@@ -23,6 +22,8 @@ from twofold.runs.encoder_file import Loaded, build_untrained, load
 from twofold.runs.foreign_encoders import Beside, load_beside
 from twofold.runs.run_directory import Run, writing_alone
 from twofold.versions import versions
+
+_SPLITS = {"own": "own", "validation": "validation", "cut": "by seed"}
 
 
 @obeys_verbose
@@ -129,13 +130,13 @@ def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:
             "train": one["train"],
             "test": one["test"],
             "classes": len(one["classes"]),
-            "split": "by seed" if any(line.startswith(NO_TEST_SPLIT) for line in one["stated"]) else "own",
+            "split": _SPLITS[test_from],
             "test_also_in_train": one["test_also_in_train"],
             "chosen_l2": one["chosen_l2"],
             "chosen_base_lr": one["chosen_base_lr"],
             "stated": one["stated"],
         }
-        for one in details
+        for one, test_from in zip(details, (evaluation.test_from for evaluation in found.values()), strict=True)
     ]
     differences = [{"data": one["data"], **difference} for one in details for difference in one["differences"]]
     shared = [line for line in details[0]["stated"] if all(line in one["stated"] for one in details)]

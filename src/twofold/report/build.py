@@ -9,11 +9,12 @@ from markupsafe import Markup
 from plotly import offline
 
 from twofold import __version__
+from twofold.evaluation.protocols import METRICS, classifier_name
+from twofold.evaluation.sentences import difference_sentence, is_about_head
 from twofold.files import write_atomically
 from twofold.recipes.loss import contrast_chance
 from twofold.recipes.recipe import LossRecipe
 from twofold.report import charts, headline, table
-from twofold.report.compare import classifier_name, is_about_head, sentence
 from twofold.report.content import Gallery, RunContent
 from twofold.report.curve import label_curve
 from twofold.report.pictures import build_sprite, picture_uri, sheet_uri
@@ -21,7 +22,7 @@ from twofold.report.read import read_run
 from twofold.report.settings import grouped_settings
 from twofold.report.template import load_template
 from twofold.report.transfer import target_facts, transfer_dots
-from twofold.report.wording import in_words, loss_name, loss_unit, percent
+from twofold.report.wording import data_name, in_words, loss_name, loss_unit, percent
 
 QUARANTINE_SHOWN = 50
 MEASURES = (  # name of the chart, title, keys and their names, factor, what it says
@@ -99,6 +100,7 @@ def _context(run: RunContent) -> dict[str, Any]:
         "warning": headline.warning(run),
         "key_figures": headline.key_figures(run),
         **_measured(run),
+        "top1": METRICS["top1"],
         "figures": figures,
         "measures": [(name, heading, meaning) for name, heading, _, _, meaning in MEASURES if name in figures],
         "loss_name": loss_name(run.record["recipe"]["loss"]),
@@ -124,11 +126,11 @@ def _measured(run: RunContent) -> dict[str, Any]:
         "measurements": table.build_table(run.measurements, run.details),
         "aside": table.build_aside(run.measurements, run.details),
         "layers": table.build_layers(run.measurements),
-        "on_head": [sentence(found) for found in differences if is_about_head(found)],
-        "differences": [sentence(found) for found in differences if not is_about_head(found)],
+        "on_head": [difference_sentence(one) for one in differences if is_about_head(one)],
+        "differences": [difference_sentence(one) for one in differences if not is_about_head(one)],
         "transfer": table.build_transfer_table(run.transfer.measurements),
         "targets": target_facts(run.transfer),
-        "transfer_differences": [sentence(found) for found in run.transfer.differences],
+        "transfer_differences": [difference_sentence(one, data_name(one.data)) for one in run.transfer.differences],
     }
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-Labels = int | float | str  # labels per class, the fraction of the labels in (0, 1), or "all"
+from twofold.evaluation import scores
+from twofold.evaluation.labels import Labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,22 +35,9 @@ class Measurement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
-    """One way of measuring minus another, in [-1, 1], paired; `low` and `high` are None for one seed.
+class Difference(scores.Difference):
+    """A paired difference as it is kept in JSON; older files do not say what the interval is over: seeds."""
 
-    `over` says what the interval is over: "seeds" or "pictures", those of the test split.
-    """
-
-    protocol: str
-    encoder: str
-    against_protocol: str
-    against_encoder: str
-    labels: Labels
-    metric: str
-    mean: float
-    low: float | None
-    high: float | None
-    seeds: int
     data: str = ""  # the target of a transfer
     over: str = "seeds"
 

@@ -4,12 +4,13 @@ import math
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from twofold.evaluation.labels import Labels
+from twofold.evaluation.protocols import labels_name, way_name
 from twofold.report.charts import LEGEND_ON_TOP, Figure, plain
-from twofold.report.compare import way_name
-from twofold.report.content import Details, Labels, Measurement
+from twofold.report.content import Details, Measurement
 from twofold.report.labels import main_metric, mean_labels_per_class
 from twofold.report.styles import STYLES, Style
-from twofold.report.wording import decimal, labels_name, with_interval
+from twofold.report.wording import decimal, with_interval
 
 NEAR = 0.045  # of the axis: marks closer than this share a text
 COMPARED = [("finetune", "trained"), ("linear", "trained"), ("knn", "trained"), ("supervised", "untrained")]

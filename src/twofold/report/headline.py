@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from twofold.evaluation import protocols
+from twofold.evaluation.protocols import METRICS, PROTOCOLS, with_labels
 from twofold.report.content import Measurement, RunContent
 from twofold.report.labels import accuracies
 from twofold.report.table import find
 from twofold.report.wording import (
-    METRICS,
     clock,
     counted,
     data_name,
@@ -20,12 +21,11 @@ from twofold.report.wording import (
     loss_name,
     loss_unit,
     percent,
-    with_labels,
 )
 from twofold.training.health import collapse_warning
 
 WATCHED = 512  # pictures, at most, that `looking` measures on
-BASELINES = {"untrained": "the untrained encoder", "pixels": "raw pixels"}
+BASELINES = {encoder: protocols.encoder_name(encoder) for encoder in ("untrained", "pixels")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +118,10 @@ def _measured(rows: list[Measurement]) -> list[KeyFigure]:
     tuned = [row for row in accuracies(rows) if (row.protocol, row.encoder) == ("finetune", "trained")]
     share = min((row for row in tuned if isinstance(row.labels, float)), key=lambda row: row.labels, default=None)
     named = [
-        (find(rows, "linear", "trained", "all"), "linear probe, all labels"),
-        (middle, f"linear probe, {counted(int(middle.labels), 'label')} per class" if middle else ""),
-        (share, f"fine-tuned {with_labels(share.labels)}" if share else ""),
-        (find(rows, "knn", "trained", "all"), "nearest neighbours, all labels"),
+        (find(rows, "linear", "trained", "all"), f"{PROTOCOLS['linear']}, all labels"),
+        (middle, f"{PROTOCOLS['linear']}, {counted(int(middle.labels), 'label')} per class" if middle else ""),
+        (share, f"{PROTOCOLS['finetune']} {with_labels(share.labels)}" if share else ""),
+        (find(rows, "knn", "trained", "all"), f"{PROTOCOLS['knn']}, all labels"),
     ]
     return [
         KeyFigure(value=percent(row.mean), unit="%", name=name, remark=_gain(rows, row)) for row, name in named if row
@@ -132,7 +132,7 @@ def _gain(rows: list[Measurement], row: Measurement) -> str:
     """Against the better baseline, and whether the intervals leave room for doubt."""
     named = [(row.protocol, encoder, name) for encoder, name in BASELINES.items()]
     if row.protocol == "finetune":
-        named = [("supervised", "untrained", "supervised from scratch")]
+        named = [("supervised", "untrained", PROTOCOLS["supervised"])]
     others = [
         (other, name) for protocol, encoder, name in named if (other := find(rows, protocol, encoder, row.labels))
     ]

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from twofold.report.content import Details, Labels, Measurement
+from twofold.evaluation.labels import Labels
+from twofold.report.content import Details, Measurement
 
 ASIDE = ("top5", "ece")  # for information: never the main figure, never marked as best
 

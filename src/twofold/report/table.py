@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from twofold.report.compare import layer_name
-from twofold.report.content import Details, Labels, Measurement
+from twofold.evaluation.labels import Labels
+from twofold.evaluation.protocols import ENCODERS, METRICS, PROTOCOLS, capital, labels_name, layer_name
+from twofold.report.content import Details, Measurement
 from twofold.report.labels import ASIDE, accuracies, many_first
-from twofold.report.wording import ENCODERS, METRICS, PROTOCOLS, data_name, interval, labels_name, percent
+from twofold.report.wording import data_name, interval, percent
 
-FROM_SCRATCH = "untrained: supervised from scratch"
+FROM_SCRATCH = f"untrained: {PROTOCOLS['supervised']}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ def _columns_of(rows: list[Measurement]) -> list[str]:
 
 
 def _column_names(rows: list[Measurement]) -> list[str]:
-    return [ENCODERS.get(name, name) for name in _columns_of(rows)]
+    return [capital(ENCODERS.get(name, name)) for name in _columns_of(rows)]
 
 
 def _without_layers(rows: Iterable[Measurement]) -> list[Measurement]:
@@ -125,13 +126,15 @@ def _repeats_top1(rows: list[Measurement], key: Key) -> bool:
 
 
 def _by_protocol(rows: list[Measurement], key: Key, *, mark: bool = True) -> TableRow:
-    return TableRow(group=PROTOCOLS.get(key[1], key[1]), entry=labels_name(key[2]), **_line(rows, key, mark=mark))
+    return TableRow(
+        group=capital(PROTOCOLS.get(key[1], key[1])), entry=labels_name(key[2]), **_line(rows, key, mark=mark)
+    )
 
 
 def _by_target(rows: list[Measurement], key: Key) -> TableRow:
     line, name = _line(rows, key), data_name(key[0])
     group = name if line["metric"] == METRICS["top1"] else f"{name}, {line['metric']}"
-    return TableRow(group=group, entry=PROTOCOLS.get(key[1], key[1]), **line | {"metric": METRICS["top1"]})
+    return TableRow(group=group, entry=capital(PROTOCOLS.get(key[1], key[1])), **line | {"metric": METRICS["top1"]})
 
 
 def _line(rows: list[Measurement], key: Key, *, mark: bool = True) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from itertools import cycle
 
+from twofold.evaluation.protocols import METRICS, way_name
 from twofold.report.charts import LEGEND_ON_TOP, Figure, plain, short
-from twofold.report.compare import way_name
 from twofold.report.content import Measurement, Target, Transfer
 from twofold.report.labels import main_metric
 from twofold.report.styles import OTHERS, STYLES, Style
-from twofold.report.wording import METRICS, counted, data_name, with_interval
+from twofold.report.wording import counted, data_name, with_interval
 
 STEP_PX, BETWEEN_PX, AROUND_PX = 17, 22, 130  # a marker's line, the room between targets, axis and legend
 
@@ -98,7 +98,11 @@ def _lane_text(data: str, metric: str) -> str:
 
 
 def _target_fact(target: Target) -> str:
-    split = {"own": "its own split", "by seed": "a test split cut off by seed"}.get(target.split, target.split)
+    split = {
+        "own": "its own split",
+        "validation": "its validation images as the test split",
+        "by seed": "a test split cut off by seed",
+    }.get(target.split, target.split)
     also = f"; {target.test_also_in_train:,} of the test pictures are in train too" if target.test_also_in_train else ""
     return (
         f"{data_name(target.data)}: {counted(target.train, 'picture')} to train on and {target.test:,} to test, "

@@ -4,20 +4,6 @@ import re
 from datetime import datetime
 from typing import Any
 
-PROTOCOLS = {
-    "linear": "Linear probe",
-    "sgd": "Linear probe by SGD",
-    "knn": "k-nearest neighbours",
-    "finetune": "Fine-tuning",
-    "supervised": "Supervised from scratch",
-}
-ENCODERS = {"trained": "Trained encoder", "untrained": "Untrained encoder", "pixels": "Raw pixels"}
-METRICS = {
-    "top1": "accuracy",
-    "mean_per_class": "mean accuracy per class",
-    "top5": "top-5 accuracy",
-    "ece": "expected calibration error",
-}
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 PLURALS = {
     "label": "labels",
@@ -129,20 +115,6 @@ def hardware_name(hardware: dict[str, Any]) -> str:
     kind = {"cpu": "a CPU", "cud": "a GPU", "mps": "an Apple GPU"}.get(device[:3], device)
     shown = ", ".join(str(note) for note in (*notes, hardware.get("precision")) if note)
     return f"{kind} ({shown})" if shown else kind
-
-
-def labels_name(labels: int | float | str) -> str:
-    """10 -> "10 per class"; 0.01 -> "1 %"; "all" stays."""
-    if isinstance(labels, float):
-        return f"{100 * labels:.4g} %"
-    return f"{labels:,} per class" if isinstance(labels, int) else labels
-
-
-def with_labels(labels: int | float | str) -> str:
-    """10 -> "with 10 labels per class"; 0.01 -> "at 1 % of the labels"; "all" -> "with all labels"."""
-    if isinstance(labels, float):
-        return f"at {labels_name(labels)} of the labels"
-    return f"with {counted(labels, 'label')} per class" if isinstance(labels, int) else f"with {labels} labels"
 
 
 def setting_value(value: Any) -> str:

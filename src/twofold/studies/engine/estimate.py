@@ -7,7 +7,7 @@ import torch
 
 from twofold.data import ImageBatch
 from twofold.distributed import World
-from twofold.evaluation.tuning import MANNERS, make_schedule
+from twofold.evaluation.fine_tuning import TRAINING_SETTINGS, make_schedule
 from twofold.hardware.device import Hardware
 from twofold.recipes.recipe import Recipe
 from twofold.speed.step_time import MOST_BATCHES, measure_step_s
@@ -73,7 +73,7 @@ def _labelled_views(cell: Cell, recipe: Recipe, images: int) -> float:
         return 0.0
     options = cell.options
     schedule = make_schedule(
-        MANNERS[options["way"]],
+        TRAINING_SETTINGS[options["way"]],
         options["base_lr"],
         labels=max(2, round(options["fraction"] * images)),
         train=images,

@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from twofold.data import ImageSet, cut_fraction, label_fraction
-from twofold.evaluation import find_labelled
-from twofold.evaluation.labelled import read_truth
+from twofold.evaluation import measured_rows, read_truth
 from twofold.recipes.recipe import DataRecipe
 
 
@@ -32,24 +31,24 @@ def split_rows(images: ImageSet, data: DataRecipe, on: str) -> Split:
 
     Raises TwofoldError for pictures without labels or without a test split.
     """
-    labelled = find_labelled(images)
+    labels = measured_rows(images)
     if on == "test":
         return Split(
-            rows=labelled.train,
-            ids=labelled.train_ids,
-            asked=labelled.test,
-            truth=read_truth(images, labelled),
-            classes=len(labelled.classes),
+            rows=labels.train,
+            ids=labels.train_ids,
+            asked=labels.test,
+            truth=read_truth(images, labels),
+            classes=len(labels.classes),
         )
-    names = [labelled.classes[label] for label in labelled.train_ids]
-    keys = [images.paths[row] for row in labelled.train]
+    names = [labels.classes[label] for label in labels.train_ids]
+    keys = [images.paths[row] for row in labels.train]
     kept, cut = cut_fraction(keys, data.selection_fraction, data.data_seed, labels=names)
     return Split(
-        rows=labelled.train[kept],
-        ids=labelled.train_ids[kept],
-        asked=labelled.train[cut],
-        truth=labelled.train_ids[cut],
-        classes=len(labelled.classes),
+        rows=labels.train[kept],
+        ids=labels.train_ids[kept],
+        asked=labels.train[cut],
+        truth=labels.train_ids[cut],
+        classes=len(labels.classes),
     )
 
 

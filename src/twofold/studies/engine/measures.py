@@ -11,9 +11,10 @@ from jaxtyping import Float32
 from torch import nn
 
 from twofold.data import ImageSet
-from twofold.evaluation import build_network, embed_images, fit_network, fit_probes, fit_scaling, top1
-from twofold.evaluation.selection import FEW_L2_GRID, stratified_folds
-from twofold.evaluation.tuning import MANNERS, make_schedule
+from twofold.evaluation import build_network, embed_images, fit_network, fit_probes, fit_scaling, make_schedule, top1
+from twofold.evaluation.fine_tuning import TRAINING_SETTINGS
+from twofold.evaluation.labels import stratified_folds
+from twofold.evaluation.probes import FEW_L2_GRID
 from twofold.hardware.device import Hardware
 from twofold.recipes.recipe import Recipe
 from twofold.runs.encoder_file import Loaded, build_untrained, load, load_head
@@ -77,10 +78,10 @@ def supervised(task: Task) -> dict[str, float]:
         hardware=task.hardware,
         seed=task.cell.seed,
     )
-    manner = MANNERS["supervised"]
-    rate = float(task.cell.options.get("base_lr", manner.rates[0]))
+    settings = TRAINING_SETTINGS["supervised"]
+    rate = float(task.cell.options.get("base_lr", settings.rates[0]))
     schedule = make_schedule(
-        manner, rate, labels=len(split.rows), train=len(split.rows), epochs=task.recipe.schedule.epochs
+        settings, rate, labels=len(split.rows), train=len(split.rows), epochs=task.recipe.schedule.epochs
     )
     fit_network(
         network,
@@ -123,7 +124,7 @@ def trained_on_labels(task: Task) -> dict[str, float]:
     start = task.load().encoder if way == "finetune" else build_untrained(task.recipe, seed, task.hardware)
     network = build_network(start, dim=_dim(task), classes=split.classes, hardware=task.hardware, seed=seed)
     schedule = make_schedule(
-        MANNERS[way],
+        TRAINING_SETTINGS[way],
         float(options["base_lr"]),
         labels=len(own.rows),
         train=len(split.rows),

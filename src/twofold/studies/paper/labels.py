@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twofold.evaluation.tuning import MANNERS
+from twofold.evaluation.fine_tuning import TRAINING_SETTINGS
 from twofold.studies.engine.cell import Cell, with_seeds
 from twofold.studies.engine.claim import Claim, Comparison
 from twofold.studies.engine.found import Found
@@ -36,7 +36,7 @@ def _tuning(scale: Scale, way: str, fraction: float, found: Found) -> Tuning:
         rate = values["rate"]
         return _cell(scale, way, fraction, rate, f"{_name(way, fraction)}, rate {rate:g}", "selection")
 
-    return tune({"rate": sorted(MANNERS[WAYS[way]].rates)}, make, found, further=FURTHER)
+    return tune({"rate": sorted(TRAINING_SETTINGS[WAYS[way]].rates)}, make, found, further=FURTHER)
 
 
 def _tunings(scale: Scale, found: Found) -> dict[tuple[str, float], Tuning]:

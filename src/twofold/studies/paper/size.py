@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from twofold.evaluation.tuning import MANNERS
+from twofold.evaluation.fine_tuning import TRAINING_SETTINGS
 from twofold.studies.engine.cell import Cell, with_seeds
 from twofold.studies.engine.claim import Claim, Comparison
 from twofold.studies.engine.found import Found
@@ -29,7 +29,7 @@ def _tunings(scale: Scale, found: Found) -> dict[str, Tuning]:
             cell = _supervised(encoder, settings, values["rate"])
             return replace(cell, name=f"{cell.name}, rate {values['rate']:g}", on="selection")
 
-        return tune({"rate": sorted(MANNERS["supervised"].rates)}, make, found)
+        return tune({"rate": sorted(TRAINING_SETTINGS["supervised"].rates)}, make, found)
 
     return {encoder: tuning(encoder, settings) for encoder, settings in scale.encoders.items()}
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twofold.evaluation.metrics import signed_interval
+from twofold.evaluation.uncertainty import signed_interval
 from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
 

@@ -1,0 +1,202 @@
+"""Which images have labels to fit on, how many of these are given, and which are only counted at the end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64, Integer
+
+from twofold.data import ImageSet, cut_fraction, label_fraction, shots_per_class
+from twofold.data.splits import permutation
+from twofold.errors import TwofoldError
+from twofold.recipes.recipe import DataRecipe
+
+Labels = int | float | str  # labels per class, a fraction of the labels in (0, 1), or "all"
+Fold = tuple[Integer[np.ndarray, " _"], Integer[np.ndarray, " _"]]  # row numbers: kept, cut
+FOLDS = 5
+_CUT_HERE = ("TF001", "TF033")  # findings: a test split was cut off train, or none could be
+LEAST_SELECTION = 500  # an accuracy counted on fewer images is off by more than 2 points (standard error)
+
+
+@dataclass(frozen=True)
+class MeasuredRows:
+    """Row numbers of train and test, and the labels of train. The labels of test are not here.
+
+    `notes` are sentences on what was left out.
+    """
+
+    classes: list[str]
+    train: Int64[np.ndarray, " n"]
+    train_ids: Int64[np.ndarray, " n"]  # 0 .. classes - 1
+    test: Int64[np.ndarray, " m"]
+    notes: list[str]
+
+
+def measured_rows(images: ImageSet) -> MeasuredRows:
+    """The rows to measure on.
+
+    Left out are images without a label, classes that train and test do not share, and classes of a single image where
+    the test split was cut off by `load_images`, which can give them none; `notes` name all of that. Raises TwofoldError
+    for data without labels or without a test split, and where train and test share fewer than two classes.
+    """
+    train, test = images.labelled_rows("train"), images.rows("test")
+    _require_labels(images, train)
+    known = np.array([images.labels[row] is not None for row in test], dtype=bool)
+    notes: list[str] = []
+    if any(finding.code in _CUT_HERE for finding in images.findings):
+        train = _without_single(images, train, test, notes)
+    if not known.all() and known.any():
+        notes.append(f"{int((~known).sum()):,} test images without a label are left out")
+    if not known.any():
+        raise TwofoldError(
+            f"the data '{images.name}' have {len(test):,} test images, none with a label, but accuracy is counted on "
+            "test. Put labelled images into a test split: a folder test/ beside train/, or the column split of a CSV."
+        )
+    if unused := len(images.rows("validation")):
+        notes.append(f"the {unused:,} images of the validation split are not used")
+    if unlabelled := len(images.rows("train")) - len(images.labelled_rows("train")):
+        notes.append(f"{unlabelled:,} train images without a label are not fitted on")
+    classes = _shared_classes(images, train, test[known], notes)
+    train, asked = (_of_classes(images, rows, classes) for rows in (train, test[known]))
+    return MeasuredRows(classes, train, _ids(images, train, classes), asked, notes)
+
+
+def read_truth(images: ImageSet, rows: MeasuredRows) -> Int64[np.ndarray, " m"]:
+    """The labels of the test rows, for counting what is right: to be called when everything is predicted."""
+    return _ids(images, rows.test, rows.classes)
+
+
+def selection_folds(images: ImageSet, rows: MeasuredRows, data: DataRecipe, seed: int) -> list[Fold]:
+    """Pairs (kept, cut) of places within `rows.train`, on whose cuts a choice is made; a function of the seed.
+
+    One pair, `data.selection_fraction` of each class cut off; where that is under 500 images, on which no choice
+    can rest, the five of a cross-validation. Raises TwofoldError where no class has two images.
+    """
+    seed += data.data_seed
+    if not is_large(len(rows.train), data):
+        order = permutation(len(rows.train), seed)
+        folds = [(order[kept], order[cut]) for kept, cut in stratified_folds(rows.train_ids[order])]
+        if not folds:
+            raise TwofoldError(
+                f"the data '{images.name}' have 1 labelled train image of each class, but evaluation needs 2 to "
+                "choose on. Give more labelled images."
+            )
+        return folds
+    keys = [images.paths[row] for row in rows.train]
+    names = [rows.classes[label] for label in rows.train_ids]
+    return [cut_fraction(keys, data.selection_fraction, seed, labels=names)]
+
+
+def is_large(count: int, data: DataRecipe) -> bool:
+    """Whether the selection split of `count` train images is large enough to choose on."""
+    return data.selection_fraction * count >= LEAST_SELECTION
+
+
+def stratified_folds(y: Integer[np.ndarray, " n"], count: int = FOLDS) -> list[Fold]:
+    """`count` pairs of (kept, cut) row numbers: the rows of each class are dealt out in turn, in the given order.
+
+    Fewer pairs where no class has that many rows; none where each class has one.
+    """
+    turn = np.empty(len(y), dtype=np.int64)
+    for label in np.unique(y):
+        own = np.flatnonzero(y == label)
+        turn[own] = np.arange(len(own)) % count
+    folds = [(np.flatnonzero(turn != fold), np.flatnonzero(turn == fold)) for fold in range(count)]
+    return [(kept, cut) for kept, cut in folds if len(kept) and len(cut)]
+
+
+def few_budgets(rows: MeasuredRows, shots: Sequence[int], fractions: Sequence[float]) -> tuple[list[Labels], list[str]]:
+    """The budgets below "all" that the data allow, and a sentence for each count that they do not.
+
+    A count of shots must be reached by every class. Counts come first, then fractions, each from few to many.
+    """
+    counts = np.bincount(rows.train_ids, minlength=len(rows.classes))
+    smallest = int(counts.argmin())
+    sentences = [
+        f"{count} labels per class left out: the class '{rows.classes[smallest]}' has {counts[smallest]} in train"
+        for count in sorted(set(shots))
+        if count > counts[smallest]
+    ]
+    possible: list[Labels] = [count for count in sorted(set(shots)) if count <= counts[smallest]]
+    return [*possible, *sorted({float(fraction) for fraction in fractions} - {1.0})], sentences
+
+
+def given_places(ids: Int64[np.ndarray, " n"], labels: Labels, seed: int) -> Int64[np.ndarray, " k"]:
+    """Sorted places within `ids` whose labels are given: a function of the seed, nested from few to many."""
+    if labels == "all":
+        return np.arange(len(ids))
+    if isinstance(labels, int):
+        return shots_per_class(ids, labels, seed)
+    assert isinstance(labels, float)
+    return label_fraction(ids, labels, seed)
+
+
+def labels_per_class(rows: MeasuredRows, labels: Labels) -> float:
+    """The mean number of labels that a class has."""
+    if isinstance(labels, int):
+        return float(labels)
+    return len(given_places(rows.train_ids, labels, 0)) / len(rows.classes)
+
+
+def _require_labels(images: ImageSet, train: Int64[np.ndarray, " n"]) -> None:
+    if images.is_labelled:
+        return
+    count, names = len(images.rows("train")), {images.labels[row] for row in train}
+    have = f"{len(names)} class" if names else f"{count:,} of {count:,} train images without a label"
+    raise TwofoldError(
+        f"the data '{images.name}' have {have}, but evaluation needs labels of at least 2 classes. "
+        "Put the images into one folder per class, or give a CSV with the columns path and label."
+    )
+
+
+def _without_single(
+    images: ImageSet, train: Int64[np.ndarray, " n"], test: Int64[np.ndarray, " m"], notes: list[str]
+) -> Int64[np.ndarray, " k"]:
+    """The rows of `train` whose class is also in test; the others have one image each, which is added to `notes`."""
+    in_test = {images.labels[row] for row in test}
+    single = sorted({label for row in train if (label := images.labels[row]) is not None and label not in in_test})
+    if len(in_test) < 2:
+        raise TwofoldError(
+            f"the data '{images.name}' have {len(in_test)} class{'' if len(in_test) == 1 else 'es'} of 2 images or "
+            "more, but evaluation needs 2, to fit and to test on each. Give more labelled images."
+        )
+    if single:
+        have = "has 1 image" if len(single) == 1 else "have 1 image each"
+        notes.append(f"{_names(single)} {have}, too few for both train and test: left out")
+    return train[np.array([images.labels[row] in in_test for row in train], dtype=bool)]
+
+
+def _shared_classes(
+    images: ImageSet, train: Int64[np.ndarray, " n"], test: Int64[np.ndarray, " m"], notes: list[str]
+) -> list[str]:
+    """The classes that both have; the others are added to `notes`."""
+    in_train = {label for row in train if (label := images.labels[row]) is not None}
+    in_test = {label for row in test if (label := images.labels[row]) is not None}
+    if in_train != in_test:
+        parts = []
+        if only := sorted(in_train - in_test):
+            parts.append(f"{_names(only)} only in train")
+        if only := sorted(in_test - in_train):
+            parts.append(f"{_names(only)} only in test")
+        if len(in_train & in_test) < 2:
+            raise TwofoldError(
+                f"the data '{images.name}' have {' and '.join(parts)}, but both splits need two classes in common. "
+                "Rename these labels, or move images of them into both splits."
+            )
+        notes.append(f"measured on the {len(in_train & in_test)} classes that both splits have: {' and '.join(parts)}")
+    return sorted(in_train & in_test)
+
+
+def _of_classes(images: ImageSet, rows: Int64[np.ndarray, " n"], classes: Sequence[str]) -> Int64[np.ndarray, " k"]:
+    kept = frozenset(classes)
+    return rows[np.array([images.labels[row] in kept for row in rows], dtype=bool)].astype(np.int64)
+
+
+def _names(classes: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(classes) - most} more" if len(classes) > most else ""
+    return ("the class " if len(classes) == 1 else "the classes ") + ", ".join(f"'{c}'" for c in classes[:most]) + more
+
+
+def _ids(images: ImageSet, rows: Int64[np.ndarray, " n"], classes: list[str]) -> Int64[np.ndarray, " n"]:
+    number = {name: place for place, name in enumerate(classes)}
+    return np.array([number[label] for row in rows if (label := images.labels[row]) is not None], dtype=np.int64)

@@ -1,0 +1,218 @@
+"""The protocol, the differences and the luck of the test split in sentences: in the terminal, JSON and the report."""
+
+from collections.abc import Sequence
+
+from twofold.evaluation.fine_tuning import LEAST_STEPS, MOST_TO_CHOOSE_ON, TRAINING_SETTINGS
+from twofold.evaluation.labels import FOLDS, LEAST_SELECTION, is_large
+from twofold.evaluation.logistic_regression import ITERATIONS
+from twofold.evaluation.probes import FEW_SHOT_L2
+from twofold.evaluation.protocols import (
+    IMPLIED,
+    METRICS,
+    PROTOCOLS,
+    capital,
+    encoder_name,
+    layer_name,
+    protocol_name,
+    with_labels,
+)
+from twofold.evaluation.scope import Scope
+from twofold.evaluation.scores import Difference, Row
+from twofold.evaluation.uncertainty import binomial_half_width
+from twofold.recipes.recipe import DataRecipe
+
+INTERVALS = (
+    "with all labels it covers the draw of the selection split (± 0.0: it changed no choice), with few labels that of "
+    "the labelled images, untrained that of the weights; not pretraining again, not other test images"
+)
+_LOWER_IS_BETTER = {"ece"}
+
+
+def difference_sentence(difference: Difference, data: str = "") -> str:
+    """ "Fine-tuning beats supervised from scratch at 1 % of the labels by 12.3 points (11.0 to 13.6, 5 seeds)."
+
+    `data` names the data set, where there are several. An interval that contains 0 is undecided; where there is none,
+    the sentence says so.
+    """
+    first, second, among = _contenders(difference)
+    mean, low, high = difference.mean, difference.low, difference.high
+    where = among + _where(difference, data)
+    if low is None or high is None:
+        side = "above" if mean >= 0 else "below"
+        return capital(f"{first} is {_points(abs(mean))} {side} {second}{where}, on one draw: no interval.")
+    seeds = "1 seed" if difference.seeds == 1 else f"{difference.seeds:,} seeds"
+    over = seeds if difference.over == "seeds" else "over the test images"
+    if low <= 0 <= high:
+        span = f"{_signed(low)} to {_signed(high)}, {over}"
+        return f"No clear difference between {first} and {second}{where}: {_signed(mean)} points ({span})."
+    low, high = sorted((abs(low), abs(high)))
+    if (mean > 0) == (difference.metric in _LOWER_IS_BETTER):
+        first, second = second, first
+    return capital(
+        f"{first} beats {second}{where} by {_points(abs(mean))} ({100 * low:.1f} to {100 * high:.1f}, {over})."
+    )
+
+
+def is_about_head(difference: Difference) -> bool:
+    """Whether h is compared with a layer of the projection head."""
+    return difference.encoder == "trained" and layer_name(difference.against_encoder) is not None
+
+
+def luck_of_the_test_split(rows: Sequence[Row], test: int) -> str:
+    """A sentence on the binomial spread of `test` images at the trained encoder's main top-1, linear where there is.
+
+    Where only a baseline was measured, it is that one's.
+    """
+    top1 = [row for row in rows if row.metric == "top1"]
+    mine = [row for row in top1 if row.encoder == "trained"]
+    main = min(mine or top1, key=lambda row: (row.labels != "all", row.protocol != "linear"))
+    half = binomial_half_width(main.mean, test)
+    return f"one test set of {test:,} images alone leaves ± {100 * half:.1f} points"
+
+
+def protocol_sentences(data: DataRecipe, scope: Scope) -> list[str]:
+    """What was fitted on what, what the intervals cover and what they do not."""
+    settings = scope.settings
+    sentences = ["all of the test split is counted, once, after all fitting"]
+    if settings.probes or "sgd" in settings.trained:
+        sentences.append("probes: the encoder is frozen, in evaluation mode; a single changed bit would be an error")
+    if "knn" in settings.probes:
+        sentences.append(
+            f"{PROTOCOLS['knn']}: cosine of features as they are, k = min(20, labels per class), votes weigh "
+            "exp(similarity / 0.1)"
+        )
+    if "linear" in settings.probes:
+        sentences += _linear_sentences(data, scope)
+    sentences += [_network_sentence(protocol, settings.epochs) for protocol in settings.trained]
+    if settings.trained:
+        sentences += _choice_sentences(scope)
+    sentences.append(f"intervals are 95 % of Student's t over these draws, clipped to 0 and 100 %: {INTERVALS}")
+    return [*sentences, *_draw_sentences(scope)]
+
+
+def _linear_sentences(data: DataRecipe, scope: Scope) -> list[str]:
+    grid = scope.settings.grid
+    how = (
+        f"on {data.selection_fraction:.0%} of train"
+        if is_large(len(scope.rows.train), data)
+        else f"by {FOLDS}-fold cross-validation on train ({data.selection_fraction:.0%} of it are under "
+        f"{LEAST_SELECTION} images)"
+    )
+    sentences = [
+        f"{PROTOCOLS['linear']}: logistic regression by L-BFGS on features scaled by the mean and deviation of all "
+        "train images, also for few labels (labels play no part in that)",
+        f"all labels: the weight decay is chosen among {len(grid)} values from {min(grid):g} to {max(grid):g} "
+        f"{how}, then the probe is fitted again on all of train",
+    ]
+    if any(labels >= FOLDS if isinstance(labels, int) else True for labels in scope.few):
+        sentences.append(
+            f"few labels, {FOLDS} and more per class: weight decay by {FOLDS}-fold cross-validation within them"
+        )
+    if any(labels < FOLDS for labels in scope.few if isinstance(labels, int)):
+        sentences.append(f"few labels, under {FOLDS} per class: weight decay fixed at {FEW_SHOT_L2:g}")
+    return sentences
+
+
+def _network_sentence(protocol: str, epochs: float | None) -> str:
+    settings = TRAINING_SETTINGS[protocol]
+    what = {
+        "finetune": "the whole trained network with a new classifier",
+        "supervised": "the same encoder with fresh weights and a classifier",
+        "sgd": "a classifier on the frozen encoder",
+    }[protocol]
+    passes = (
+        f"{epochs:g} epochs"
+        if epochs
+        else f"{settings.epochs_of_few:g} epochs (1 % of the labels) or {settings.epochs:g} (10 % and more)"
+    )
+    return (
+        f"{PROTOCOLS[protocol]}: {what}, SGD with Nesterov momentum 0.9, weight decay {settings.weight_decay:g}, "
+        f"cosine, {passes}, at least {LEAST_STEPS} steps; views by crop and flip alone"
+    )
+
+
+def _choice_sentences(scope: Scope) -> list[str]:
+    chosen = [name for name in scope.settings.trained if len(TRAINING_SETTINGS[name].rates) > 1]
+    rates = "; ".join(
+        f"{PROTOCOLS[name]} {', '.join(f'{rate:g}' for rate in sorted(TRAINING_SETTINGS[name].rates))}"
+        for name in chosen
+    )
+    sentences = [f"networks: {len(scope.settings.seeds)} seeds vary which images are labelled, the order and the views"]
+    if chosen:
+        sentences.append(
+            f"networks: the learning rate at batch 256 is chosen on a fifth of the labels of seed 0, at most "
+            f"{MOST_TO_CHOOSE_ON:,} of them, and serves all seeds ({rates}); with fewer than {FOLDS} labels of a class "
+            "it is the paper's"
+        )
+    return sentences
+
+
+def _draw_sentences(scope: Scope) -> list[str]:
+    settings = scope.settings
+    seeds, few_seeds = len(settings.seeds), len(settings.few_seeds)
+    sentences = []
+    if settings.probes:
+        sentences.append(
+            f"all labels: {seeds} seeds vary the selection split and the untrained weights; k-NN chooses nothing, so "
+            "the trained encoder and pixels have one figure and no interval"
+        )
+    if settings.probes and any(isinstance(labels, int) for labels in scope.few):
+        weights = min(seeds, few_seeds)
+        sets = "1 set" if weights == 1 else f"{weights} sets"
+        sentences += [
+            f"few labels: {few_seeds} seeds vary which images are labelled; no other label is used",
+            f"few labels, untrained encoder: the {few_seeds} seeds share {sets} of its weights; "
+            "the figures on one set are averaged first, and the interval is over these means",
+        ]
+    if any(isinstance(labels, float) for labels in scope.few):
+        sentences.append(
+            f"a fraction of the labels: {seeds} seeds vary which images are labelled, each class in its share"
+        )
+    return sentences
+
+
+def result_sentences(rows: Sequence[Row], test: int, converged: Sequence[bool]) -> list[str]:
+    """What the `test` images leave to luck, and how many probes, of which each says so, had not converged, if any."""
+    sentences = [luck_of_the_test_split(rows, test)]
+    stopped = sum(not one for one in converged)
+    if stopped:
+        sentences.append(
+            f"{PROTOCOLS['linear']}: {stopped:,} of {len(converged):,} probes stopped at {ITERATIONS:,} iterations of "
+            "L-BFGS, before they had converged"
+        )
+    return sentences
+
+
+def _contenders(difference: Difference) -> tuple[str, str, str]:
+    """The two names, and what both share."""
+    protocol, against = difference.protocol, difference.against_protocol
+    if is_about_head(difference) and protocol == against:
+        return "h", str(layer_name(difference.against_encoder)), f" under {protocol_name(protocol)}"
+    if protocol == against:
+        among = {"finetune": " after fine-tuning"}.get(protocol, f" under {protocol_name(protocol)}")
+        return encoder_name(difference.encoder), encoder_name(difference.against_encoder), among
+    same = difference.encoder == difference.against_encoder == "trained"
+    return _way(protocol, difference.encoder, same), _way(against, difference.against_encoder, same), ""
+
+
+def _way(protocol: str, encoder: str, same: bool) -> str:
+    name = protocol_name(protocol)
+    return name if same or IMPLIED.get(protocol) == encoder else f"{name} on {encoder_name(encoder)}"
+
+
+def _where(difference: Difference, data: str) -> str:
+    place = f" on {data}" if data else ""
+    labels = "" if data and difference.labels == "all" else f" {with_labels(difference.labels)}"
+    metric = "" if difference.metric == "top1" else f", in {METRICS.get(difference.metric, difference.metric)},"
+    return place + labels + metric
+
+
+def _points(share: float) -> str:
+    shown = f"{100 * share:.1f}"
+    return f"{shown} {'point' if shown == '1.0' else 'points'}"
+
+
+def _signed(share: float) -> str:
+    """0.003 -> "+0.3"; a minus sign, not a hyphen, before what is below 0."""
+    shown = f"{100 * abs(share):.1f}"
+    return shown if shown == "0.0" else f"{'+' if share > 0 else chr(0x2212)}{shown}"

@@ -1,0 +1,119 @@
+"""Differences in words: the winner first, and no winner where the interval leaves it open."""
+
+from typing import Any
+
+import pytest
+
+from twofold.evaluation.scores import Difference
+from twofold.evaluation.sentences import difference_sentence, is_about_head
+
+HEAD = {"protocol": "linear", "against_protocol": "linear", "against_encoder": "z", "labels": "all"}
+
+
+def difference(mean: float, low: float | None, high: float | None, **changes: Any) -> Difference:
+    values: dict[str, Any] = {
+        "protocol": "finetune",
+        "encoder": "trained",
+        "against_protocol": "supervised",
+        "against_encoder": "untrained",
+        "labels": 0.01,
+        "seeds": 5,
+        "over": "seeds",
+    }
+    return Difference(mean=mean, low=low, high=high, **values | changes)
+
+
+def said(mean: float, low: float | None, high: float | None, data: str = "", **changes: Any) -> str:
+    return difference_sentence(difference(mean, low, high, **changes), data)
+
+
+def test_a_win_a_loss_and_an_undecided_difference() -> None:
+    assert said(0.123, 0.11, 0.136) == (
+        "Fine-tuning beats supervised from scratch at 1 % of the labels by 12.3 points (11.0 to 13.6, 5 seeds)."
+    )
+    assert said(-0.123, -0.136, -0.11) == (
+        "Supervised from scratch beats fine-tuning at 1 % of the labels by 12.3 points (11.0 to 13.6, 5 seeds)."
+    )
+    assert said(0.003, -0.004, 0.0101) == (
+        "No clear difference between fine-tuning and supervised from scratch at 1 % of the labels: "
+        "+0.3 points (\u22120.4 to +1.0, 5 seeds)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "decided"),
+    [(0.0, 0.02, False), (-0.001, 0.02, False), (0.001, 0.02, True), (-0.02, 0.0, False), (-0.02, -0.001, True)],
+)
+def test_an_interval_that_contains_zero_decides_nothing(low: float, high: float, decided: bool) -> None:
+    assert ("beats" in said((low + high) / 2, low, high)) == decided
+    assert ("No clear difference" in said((low + high) / 2, low, high)) != decided
+
+
+def test_an_interval_over_the_test_images_is_not_said_to_be_over_seeds() -> None:
+    assert said(0.04, 0.03, 0.05, over="pictures").endswith("(3.0 to 5.0, over the test images).")
+    assert said(0.04, -0.03, 0.11, over="pictures").endswith("(\u22123.0 to +11.0, over the test images).")
+
+
+@pytest.mark.parametrize("mean", [0.3, -0.3])
+def test_one_seed_wins_nothing(mean: float) -> None:
+    text = said(mean, None, None, seeds=1)
+    assert "beats" not in text
+    assert text.startswith(f"Fine-tuning is 30.0 points {'above' if mean > 0 else 'below'} supervised from scratch")
+    assert text.endswith("on one draw: no interval.")
+
+
+def test_a_lower_calibration_error_is_the_better_one() -> None:
+    assert said(-0.05, -0.06, -0.04, metric="ece").startswith("Fine-tuning beats supervised from scratch")
+    assert said(0.05, 0.04, 0.06, metric="ece").startswith("Supervised from scratch beats fine-tuning")
+
+
+def test_h_against_z() -> None:
+    assert said(0.04, 0.03, 0.05, **HEAD) == (
+        "h beats z under the linear probe with all labels by 4.0 points (3.0 to 5.0, 5 seeds)."
+    )
+    assert said(-0.04, -0.05, -0.03, **HEAD).startswith("z beats h under the linear probe")
+    assert said(0.001, -0.05, 0.06, **HEAD).startswith("No clear difference between h and z under the linear probe")
+    assert is_about_head(difference(0.0, 0.0, 0.0, **HEAD))
+    assert is_about_head(difference(0.0, 0.0, 0.0, **HEAD | {"against_encoder": "head-12"}))
+    assert not is_about_head(difference(0.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "start"),
+    [
+        (
+            {"protocol": "linear", "against_protocol": "linear", "against_encoder": "pixels", "labels": 10},
+            "The trained encoder beats raw pixels under the linear probe with 10 labels per class by",
+        ),
+        (
+            {"against_protocol": "linear", "against_encoder": "trained"},
+            "Fine-tuning beats the linear probe at 1 % of the labels by",
+        ),
+        (
+            {"protocol": "knn", "against_protocol": "linear", "against_encoder": "pixels", "labels": "all"},
+            "k-NN on the trained encoder beats the linear probe on raw pixels with all labels by",
+        ),
+        (
+            {"encoder": "runs/other", "against_protocol": "finetune", "against_encoder": "trained", "labels": "all"},
+            "runs/other beats the trained encoder after fine-tuning with all labels by",
+        ),
+        (
+            {"data": "flowers", "labels": "all"},
+            "Fine-tuning beats supervised from scratch on flowers by",
+        ),
+        (
+            {"metric": "mean_per_class"},
+            "Fine-tuning beats supervised from scratch at 1 % of the labels, in mean accuracy per class, by",
+        ),
+    ],
+)
+def test_contenders_have_names(changes: dict[str, object], start: str) -> None:
+    assert said(0.1, 0.05, 0.15, **changes).startswith(start)
+
+
+def test_the_number_of_labels_is_said() -> None:
+    assert " with 1 label per class by " in said(0.123, 0.1, 0.15, labels=1)
+    assert " with all labels: \u22120.4 points (\u22122.0 to +1.2, over the test images)." in said(
+        -0.004, -0.02, 0.012, labels="all", over="pictures"
+    )
+    assert said(0.0, 0.0, 0.0).endswith(": 0.0 points (0.0 to 0.0, 5 seeds).")
