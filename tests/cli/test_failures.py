@@ -129,6 +129,7 @@ OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain 
     ("runs.run_directory", "out"),
     # another of these commands
     ("evaluation.scope", "label-fraction"),
+    ("evaluation.scope", "shots"),
     ("evaluation.export", "out"),
 }
 

@@ -167,7 +167,7 @@ def test_transfer_in_one_command(home: Home, command: Command) -> None:
     ("text", "words"),
     [
         ("evaluate {run} --data {data} --protocol knnn", ["unknown protocol 'knnn'", "did you mean 'knn'"]),
-        ("evaluate {run} --data {data} --label-fraction 0", ["label_fraction is 0,", "--label-fraction"]),
+        ("evaluate {run} --data {data} --label-fraction 0", ["label_fraction is 0.0,", "--label-fraction"]),
         ("evaluate {run} --data {data} --label-fraction 0.1 1.5", ["label_fraction is 1.5,", "at most 1"]),
         ("evaluate {run} --data {data} --seeds 0", ["seeds is 0,", "--seeds"]),
         ("evaluate {run} --data {data} --few-seeds 0", ["few_seeds is 0,", "--few-seeds"]),
@@ -296,7 +296,7 @@ def test_a_class_of_one_picture_is_left_out_of_data_without_a_test_split(
     shutil.copy(home.data / "test" / "bars" / "001.png", data / "lonely")
     run = home.copy("lone")
     evaluate(run, data=data, cache=home.cache, **KNN)
-    sentence = "the class 'lonely' has 1 picture, too few for both train and test: left out"
+    sentence = "the class 'lonely' has 1 image, too few for both train and test: left out"
     assert sentence in capsys.readouterr().out
     details = read(run / "evaluation_details.json")
     assert details["classes"] == ["bars", "checks", "discs"]

@@ -42,7 +42,8 @@ class Settings:
         for count in self.shots:
             require(count >= 1, "shots", count, "at least 1")
         for fraction in self.fractions:
-            require(0 < fraction <= 1, "label_fraction", fraction, "above 0 and at most 1 (0.01 is 1 %)")
+            rule = "above 0 and at most 1 (0.01 is 1 %)"
+            require(0 < fraction <= 1, "label_fraction", fraction, rule)
         finite = self.epochs is None or 0 < self.epochs < math.inf
         require(finite, "finetune_epochs", self.epochs, "above 0 and finite")
 
