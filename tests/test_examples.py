@@ -33,3 +33,20 @@ def test_the_stain_of_microscopy() -> None:
     one, nothing = torch.ones(2, 3), torch.zeros(2, 3)
     torch.testing.assert_close(stain.apply(images, (one, nothing)), images)
     torch.testing.assert_close(stain.apply(images, (2 * one, nothing)), images**2)
+
+
+def test_the_own_loop_has_the_losses_of_pretrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = example("own_loop")
+    images = script.write_images(tmp_path / "images")
+    own, theirs = script.own_loop(images), script.pretrained(images, tmp_path / "run")
+    assert len(own) == script.STEPS
+    assert own == pytest.approx(theirs, rel=1e-6)
+    assert own[0] != pytest.approx(own[-1], rel=1e-3), "the weights move"
+    monkeypatch.setattr(script, "PEAK", 0.9 * script.PEAK)
+    assert script.own_loop(images) != pytest.approx(theirs, rel=1e-6), "another rate is seen"
+
+
+def test_the_own_loop_is_short() -> None:
+    text = (EXAMPLES / "own_loop.py").read_text()
+    body = text[text.index("def own_loop") : text.index("def pretrained")].strip().splitlines()
+    assert len(body) <= 40

@@ -21,6 +21,7 @@ FOR_AN_OWN_LOOP = (
     "ProjectionHead",
     "ResNet",
     "SimCLR",
+    "TwoViews",
     "World",
     "adapt",
     "contrast_accuracy",
@@ -31,6 +32,7 @@ FOR_AN_OWN_LOOP = (
     "nt_xent",
     "open_world",
     "param_groups",
+    "rows_of_step",
     "triplet",
 )
 

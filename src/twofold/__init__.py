@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from twofold.data import rows_of_step as rows_of_step
     from twofold.distributed import World as World
     from twofold.distributed import open_world as open_world
     from twofold.errors import TwofoldError as TwofoldError
@@ -74,6 +75,7 @@ _HOMES = {
     "open_world": "twofold.distributed",
     "param_groups": "twofold.optim",
     "pretrain": "twofold.programs.pretrain",
+    "rows_of_step": "twofold.data",
     "sample": "twofold.programs.sample",
     "study": "twofold.programs.study",
     "transfer": "twofold.programs.transfer",

@@ -27,6 +27,9 @@ def rows_of_step(
     """The rows of a step (0, 1, ...): a slice of the permutation of (seed, epoch); an epoch's remainder is dropped.
 
     epoch = step // (n // batch_size). Raises TwofoldError where n < batch_size.
+
+    >>> sorted(int(row) for step in (0, 1) for row in rows_of_step(np.arange(6), 3, seed=0, step=step))
+    [0, 1, 2, 3, 4, 5]
     """
     _require_batch(len(rows), batch_size)
     epoch, place = divmod(step, len(rows) // batch_size)
