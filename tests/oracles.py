@@ -8,8 +8,8 @@ from torch import Tensor
 
 
 def nt_xent_loop(z_a: Tensor, z_b: Tensor, temperature: float, normalize: bool = True) -> Tensor:
-    """Algorithm 1 of the paper as printed: views 2k-1 and 2k are twins, two nested loops, no masking."""
-    z = [row.double() for pair in zip(z_a, z_b, strict=True) for row in pair]  # twins side by side
+    """Algorithm 1 of the paper as printed: views 2k-1 and 2k are a positive pair, two nested loops, no masking."""
+    z = [row.double() for pair in zip(z_a, z_b, strict=True) for row in pair]  # pairs side by side
     if normalize:
         z = [row / row.square().sum().sqrt() for row in z]
     count = len(z)
@@ -23,14 +23,14 @@ def nt_xent_loop(z_a: Tensor, z_b: Tensor, temperature: float, normalize: bool =
 
 
 def _pair_terms(z_a: Tensor, z_b: Tensor, normalize: bool) -> list[tuple[Tensor, list[Tensor]]]:
-    """For each of the 2n views: its similarity with its twin, and those with the 2n - 2 views of other images."""
+    """For each of the 2n views: its similarity with its positive, and those with the 2n - 2 views of other images."""
     views = [(image, row.double()) for z in (z_a, z_b) for image, row in enumerate(z)]
     if normalize:
         views = [(image, row / row.square().sum().sqrt()) for image, row in views]
     terms = []
     for i, (image, row) in enumerate(views):
-        twin = [(row * other).sum() for k, (one, other) in enumerate(views) if one == image and k != i]
-        terms.append((twin[0], [(row * other).sum() for one, other in views if one != image]))
+        positive = [(row * other).sum() for k, (one, other) in enumerate(views) if one == image and k != i]
+        terms.append((positive[0], [(row * other).sum() for one, other in views if one != image]))
     return terms
 
 

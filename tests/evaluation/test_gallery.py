@@ -47,7 +47,7 @@ def test_neighbours_are_the_nearest_by_cosine_without_the_query(separable, build
         assert nearest.tolist() == order[:8]
 
 
-def test_a_twin_of_the_query_stays_among_its_neighbours(make_images, build):
+def test_a_copy_of_the_query_stays_among_its_neighbours(make_images, build):
     pictures = np.repeat(np.random.default_rng(0).integers(0, 256, (10, 1, 8, 8)), 2, axis=0).astype(np.uint8)
     found = build(make_images(pictures, [None] * 20, ["train"] * 20))
     assert all(nearest[0] == query ^ 1 for query, nearest in zip(found["queries"], found["neighbours"], strict=True))

@@ -46,8 +46,8 @@ def _one_direction(logits: Tensor, threshold: float) -> Tensor:
     return 2 * functional.softplus(logits)[: len(logits) // 2]
 
 
-def _self_shown(logits: Tensor, _rows: Tensor, twins: Tensor) -> Tensor:
-    return logits.scatter(1, twins[:, None], -torch.inf)
+def _self_shown(logits: Tensor, _rows: Tensor, positives: Tensor) -> Tensor:
+    return logits.scatter(1, positives[:, None], -torch.inf)
 
 
 def _interleaved(rows: Tensor, n: int) -> Tensor:
@@ -57,7 +57,7 @@ def _interleaved(rows: Tensor, n: int) -> Tensor:
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
-        ("twins", _interleaved),
+        ("positives", _interleaved),
         ("_hide", _self_shown),
         ("functional", SimpleNamespace(softplus=_one_direction)),
     ],
@@ -182,7 +182,7 @@ def test_refuses_a_temperature_that_is_not_positive(temperature: float) -> None:
         nt_xent(*_pair(2, 2), temperature=temperature)
 
 
-def test_contrast_accuracy_counts_the_twins_found() -> None:
+def test_contrast_accuracy_counts_the_positives_found() -> None:
     basis = torch.eye(4)
     assert contrast_accuracy(basis, 7 * basis).item() == 1
     assert contrast_accuracy(basis, basis.roll(1, dims=0)).item() == 0
@@ -196,7 +196,10 @@ def _at(*degrees: float) -> Tensor:
 
 
 def test_contrast_accuracy_looks_from_a_to_b_only() -> None:
-    z_a, z_b = _at(0, 45), _at(20, 75)  # a: 0 -> 20 (twin), 45 -> 20 (not); b: 20 -> 0 (twin), 75 -> 45 (twin)
+    z_a, z_b = (
+        _at(0, 45),
+        _at(20, 75),
+    )  # a: 0 -> 20 (its own), 45 -> 20 (not); b: 20 -> 0, 75 -> 45 (both)
     assert contrast_accuracy(z_a, z_b).item() == 0.5
     assert contrast_accuracy(z_b, z_a).item() == 1.0
 

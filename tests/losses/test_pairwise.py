@@ -36,7 +36,7 @@ LOSSES = pytest.mark.parametrize("name", PAIRS)
 
 
 def pair(n: int, p: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
-    """Twins that resemble each other, so that some negatives are farther than the positive and some are not."""
+    """Pairs that resemble each other, so that some negatives are farther than the positive and some are not."""
     generator = torch.Generator().manual_seed(seed)
     a, b = (torch.randn(n, p, generator=generator, dtype=dtype) for _ in range(2))
     return a.requires_grad_(), (a.detach() + b).requires_grad_()
@@ -66,15 +66,15 @@ def _interleaved(rows: Tensor, _n: int) -> Tensor:
     return rows ^ 1
 
 
-def _all(similarities: Tensor, _rows: Tensor, _twin: Tensor) -> Tensor:
+def _all(similarities: Tensor, _rows: Tensor, _positive: Tensor) -> Tensor:
     return torch.ones_like(similarities, dtype=torch.bool)
 
 
 @pytest.mark.parametrize(
     ("name", "part", "wrong"),
     [
-        *((name, "twins", _interleaved) for name in PAIRS),
-        # of semi-hard negatives the mask takes none: a twin is not farther than itself, an anchor is nearer
+        *((name, "positives", _interleaved) for name in PAIRS),
+        # of semi-hard negatives the mask takes none: a positive is not farther than itself, an anchor is nearer
         *((name, "_negatives", _all) for name in PAIRS if "semi" not in name),
     ],
 )
@@ -177,11 +177,11 @@ def test_without_a_semi_hard_negative_the_value_is_the_documented_one_and_the_gr
 def test_semi_hard_is_facenets_in_squared_distances() -> None:
     z = torch.nn.functional.normalize(torch.cat(pair(8, 4)), dim=1).detach()
     rows = torch.arange(16)
-    twin = pairwise.twins(rows, 8)
+    own = pairwise.positives(rows, 8)
     distances = torch.cdist(z, z).square()
-    mask = pairwise._negatives(z @ z.T, rows, twin[:, None])
-    found = pairwise.semi_hard_of(z @ z.T, (z * z[twin]).sum(dim=1), mask, 0.3)
-    positive = distances.gather(1, twin[:, None])
+    mask = pairwise._negatives(z @ z.T, rows, own[:, None])
+    found = pairwise.semi_hard_of(z @ z.T, (z * z[own]).sum(dim=1), mask, 0.3)
+    positive = distances.gather(1, own[:, None])
     assert torch.equal(found, mask & (positive < distances) & (distances < positive + 0.6))
     assert 0 < found.sum() < mask.sum() / 2
 

@@ -49,7 +49,7 @@ def test_every_head_trains_with_every_optimizer(head: str, layers: int, optimize
         assert torch.equal(parameter, before[name]) is not parameter.requires_grad, name
 
 
-def test_training_on_one_batch_finds_the_twins() -> None:
+def test_training_on_one_batch_finds_the_positives() -> None:
     model = _model("nonlinear")
     stepper = build_optimizer(model, OptimRecipe(optimizer="lars", trust_coefficient=0.02), lr=1.0)
     images = torch.rand(8, 3, 16, 16)

@@ -61,7 +61,7 @@ def write_metrics(run: Path, steps: int = 60) -> None:
         shared = {"step": step, "epoch": step / 20}
         if step % 20 == 0:
             measures = {"z_std": 0.8, "h_effective_rank": 12.5, "z_effective_rank": 6.0, "alignment": 0.3}
-            measures |= {"uniformity": -2.0, "knn_top1": 0.5, "twin_accuracy": 0.021 + step / 100}
+            measures |= {"uniformity": -2.0, "knn_top1": 0.5, "pair_accuracy": 0.021 + step / 100}
             lines.append(json.dumps({**shared, **measures}))
         if step == 0:
             continue  # a look at the untrained encoder

@@ -256,8 +256,8 @@ def test_a_single_picture_has_no_neighbours(run: Path) -> None:
 @pytest.mark.usefixtures("light")
 def test_candidates_are_counted_as_the_measure_counts_them(run: Path) -> None:
     page = Page(build_report(run))  # batches of 8
-    assert "Twins found among 8 candidates" in page.texts
-    assert "twin from the 14 other views of a batch" in page.text
+    assert "Positive pairs found among 8 candidates" in page.texts
+    assert "other from the 14 other views of a batch" in page.text
     assert "15" not in re.findall(r"\d+", " ".join(text for text in page.texts if "candidates" in text))
 
 

@@ -43,7 +43,7 @@ def strings(value: Any) -> list[str]:
 def test_plotly_accepts_every_figure(content: RunContent) -> None:
     figures = _figures(content)
     assert set(figures) == {
-        *("few-labels", "transfer", "loss", "twins", "map", "confusion", "classes"),
+        *("few-labels", "transfer", "loss", "positives", "map", "confusion", "classes"),
         *("rank", "pairs", "std", "knn", "alignment", "uniformity"),
     }
     for figure in figures.values():
@@ -99,21 +99,21 @@ def test_rows_without_a_number_are_left_out() -> None:
     assert charts.training_curve(rows[:2], "loss", factor=1, unit="nats", chance=3.0) is None
 
 
-def test_chance_is_that_of_the_loss_and_that_of_finding_twins(content: RunContent) -> None:
+def test_chance_is_that_of_the_loss_and_that_of_finding_positives(content: RunContent) -> None:
     """Against random vectors and the real functions: 2n - 1 candidates in the loss, n in contrast_accuracy."""
     n = content.record["recipe"]["schedule"]["batch_size"]
     z = torch.randn(2, 4000, n, 64, generator=torch.Generator().manual_seed(0))
     found = [float(contrast_accuracy(*batch)) for batch in z.unbind(1)]
     same = torch.ones(n, 64)  # all similarities equal
     figures = _figures(content)
-    chance = {name: figures[name]["data"][2]["y"] for name in ("loss", "twins")}
-    assert figures["twins"]["data"][2]["name"] == figures["loss"]["data"][2]["name"] == "chance"
-    assert chance["twins"] == [100 / n] * 2
-    assert 100 * np.mean(found) == pytest.approx(chance["twins"][0], rel=0.04)  # 2.7 standard errors
+    chance = {name: figures[name]["data"][2]["y"] for name in ("loss", "positives")}
+    assert figures["positives"]["data"][2]["name"] == figures["loss"]["data"][2]["name"] == "chance"
+    assert chance["positives"] == [100 / n] * 2
+    assert 100 * np.mean(found) == pytest.approx(chance["positives"][0], rel=0.04)  # 2.7 standard errors
     assert chance["loss"] == pytest.approx([float(nt_xent(same, same, temperature=0.1))] * 2)
 
 
-def test_twins_found_begin_with_the_untrained_encoder(content: RunContent) -> None:
+def test_positive_pairs_found_begin_with_the_untrained_encoder(content: RunContent) -> None:
     trace = _figures(content)["pairs"]["data"][0]
     assert trace["x"] == [0, 1, 2, 3]
     assert trace["y"] == pytest.approx([2.1, 22.1, 42.1, 62.1])

@@ -99,9 +99,9 @@ def test_rows_without_an_interval_are_said_to_be_one_draw(run: Path) -> None:
     assert "names 91.2 %" in str(headline.verdict(content))
 
 
-def test_twins_found_in_training_are_out_of_the_batch(run: Path) -> None:
+def test_positive_pairs_found_in_training_are_out_of_the_batch(run: Path) -> None:
     figure = headline.key_figures(read_run(run))[3]
-    assert (figure.name, figure.remark) == ("twins found at the end", "among 8 candidates, in training")
+    assert (figure.name, figure.remark) == ("positive pairs found at the end", "among 8 candidates, in training")
 
 
 def test_a_run_without_measurements_shows_how_training_ended(run: Path) -> None:
@@ -116,26 +116,26 @@ def test_a_run_without_measurements_shows_how_training_ended(run: Path) -> None:
     ]
 
 
-def without_twins(run: Path, keep: Callable[[int], bool] = lambda step: False) -> None:
-    """Drop twin_accuracy from the monitor rows of the steps that are not kept."""
+def without_pairs(run: Path, keep: Callable[[int], bool] = lambda step: False) -> None:
+    """Drop pair_accuracy from the monitor rows of the steps that are not kept."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    kept = [{k: v for k, v in row.items() if k != "twin_accuracy" or keep(row["step"])} for row in rows]
+    kept = [{k: v for k, v in row.items() if k != "pair_accuracy" or keep(row["step"])} for row in rows]
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
 
 
-def test_without_measurements_the_twins_of_fixed_pictures_are_compared_with_before(run: Path) -> None:
+def test_without_measurements_the_pairs_of_fixed_pictures_are_compared_with_before(run: Path) -> None:
     (run / "evaluation.json").unlink()
     figure = headline.key_figures(read_run(run))[0]
-    assert (figure.value, figure.name) == ("62.1", "of twins found")
+    assert (figure.value, figure.name) == ("62.1", "of positive pairs found")
     assert figure.remark == "among up to 512 pictures, 2.1 % before training"
-    without_twins(run, keep=lambda step: step > 0)
+    without_pairs(run, keep=lambda step: step > 0)
     assert headline.key_figures(read_run(run))[0].remark == "among up to 512 pictures"
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_an_old_run_or_one_at_its_start_shows_the_twins_of_its_batches(run: Path, first: bool) -> None:
+def test_an_old_run_or_one_at_its_start_shows_the_pairs_of_its_batches(run: Path, first: bool) -> None:
     (run / "evaluation.json").unlink()
-    without_twins(run, keep=lambda step: first and step == 0)
+    without_pairs(run, keep=lambda step: first and step == 0)
     figure = headline.key_figures(read_run(run))[0]
     assert figure.value == "59.0"  # the mean of the last three rows
     assert figure.remark == "among 8 candidates, in training"

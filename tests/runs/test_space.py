@@ -11,7 +11,7 @@ from small_recipe import SMALL
 from twofold.errors import TwofoldError
 from twofold.runs.run_directory import Run
 from twofold.runs.space import require_space
-from twofold.training import start
+from twofold.training import agreement
 from twofold.training.loop import pretrain
 
 MIB = 2**20
@@ -53,7 +53,7 @@ def test_what_the_run_has_written_before_is_its_own(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("optimizer", ["lars", "sgd", "adamw"])
 def test_the_sizes_are_those_that_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str) -> None:
     found: list[dict[str, int]] = []
-    monkeypatch.setattr(start, "require_space", lambda _run, **sizes: found.append(sizes))
+    monkeypatch.setattr(agreement, "require_space", lambda _run, **sizes: found.append(sizes))
     data = write_pictures(tmp_path / "data", per_class=20)
     recipe = SMALL.with_settings(optimizer=optimizer, base_lr=0.01, epochs=0.7, width=2.0)
     run = pretrain(data, out=tmp_path / "run", recipe=recipe, cache=tmp_path / "cache")

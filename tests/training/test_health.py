@@ -33,7 +33,7 @@ def test_rank_of_a_line_is_one_and_of_an_orthogonal_frame_is_its_dimension() -> 
     assert effective_rank(frame) == pytest.approx(4.0, abs=1e-6)
 
 
-def test_opposite_twins_are_four_apart() -> None:
+def test_opposite_pairs_are_four_apart() -> None:
     z = gaussian(32, 8)
     assert alignment(z, -z) == pytest.approx(4.0)
 

@@ -82,7 +82,7 @@ def test_the_loss_falls_well_below_chance(data: Path, cache: Path, tmp_path: Pat
     chance = torch.log(torch.tensor(2.0 * 32 - 1)).item()
     assert rows[0]["loss"] > 0.8 * chance
     assert sum(row["loss"] for row in rows[-5:]) / 5 < 0.75 * chance
-    looks = [row for row in metrics(run) if "twin_accuracy" in row]
+    looks = [row for row in metrics(run) if "pair_accuracy" in row]
     assert [looks[0]["step"], looks[-1]["step"]] == [0, rows[-1]["step"]]
 
 

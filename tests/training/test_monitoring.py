@@ -30,7 +30,7 @@ class Uneven(nn.Module):
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-def test_twins_are_found_by_the_similarity_of_the_loss(normalize: bool, tmp_path: Path) -> None:
+def test_positive_pairs_are_found_by_the_similarity_of_the_loss(normalize: bool, tmp_path: Path) -> None:
     recipe = SMALL.with_settings(normalize=normalize)
     images = load_images(
         write_pictures(tmp_path / "data"), recipe=recipe.data, store_px=recipe.stored_px, cache=tmp_path / "cache"
@@ -46,5 +46,5 @@ def test_twins_are_found_by_the_similarity_of_the_loss(normalize: bool, tmp_path
         for kind, (a, b) in {True: units, False: (z_a, z_b)}.items()
     }
     assert found[True] != found[False]
-    assert measures["twin_accuracy"] == pytest.approx(found[normalize])
+    assert measures["pair_accuracy"] == pytest.approx(found[normalize])
     assert measures["alignment"] == pytest.approx((units[0] - units[1]).square().sum(dim=1).mean().item(), rel=1e-4)

@@ -1,4 +1,4 @@
-"""How often the twin is found, and how undecided the search is: what is watched beside the loss.
+"""How often the positive is found, and how undecided the search is: what is watched beside the loss.
 
 Legend: n images, p = dim of z, r rows of them at a time.
 """
@@ -16,7 +16,7 @@ _NUMBERS_OFF_CPU = 2**26  # compared at once where rows are cheap and launches a
 def contrast_accuracy(
     z_a: Float[Tensor, "n p"], z_b: Float[Tensor, "n p"], *, normalize: bool = True, anchors: Anchors | None = None
 ) -> Float[Tensor, ""]:
-    """Share of the rows of z_a whose most similar row of z_b is their own twin: in [0, 1], chance 1/n.
+    """Share of the rows of z_a whose most similar row of z_b is their own positive: in [0, 1], chance 1/n.
 
     anchors=(start, stop) counts those rows alone, still over n: the parts of several processes add up.
     Raises TwofoldError for unequal shapes. Source: reference 2.4.
@@ -60,7 +60,7 @@ def _rows_at_once(z: Tensor) -> int:
 
 
 def _sums(similarities: Tensor, rows: Tensor, temperature: float) -> Tensor:
-    """How many of these rows find their twin, and the sum of their entropies. Changes `similarities` in place."""
+    """How many of these rows find their positive, and the sum of their entropies. Changes `similarities` in place."""
     best = similarities.max(dim=1, keepdim=True)
     found = (best.indices[:, 0] == rows).sum()
     logits = similarities.sub_(best.values).div_(temperature)  # the largest is 0: nothing overflows

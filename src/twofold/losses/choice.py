@@ -27,9 +27,9 @@ def nt_xent(
     normalize: bool = True,
     anchors: Anchors | None = None,
 ) -> Float[Tensor, ""]:
-    """Normalised temperature-scaled cross-entropy: can each view find its twin among all others?
+    """Normalised temperature-scaled cross-entropy: can each view find its positive among all others?
 
-    With z = [z_a; z_b] of 2n rows, j(i) the twin of i and s(i, k) = <z_i, z_k> / (|z_i| |z_k|):
+    With z = [z_a; z_b] of 2n rows, j(i) the positive of i and s(i, k) = <z_i, z_k> / (|z_i| |z_k|):
 
         loss = 1/2n  sum_i  -log( exp(s(i, j(i)) / t) / sum_{k != i} exp(s(i, k) / t) )
 

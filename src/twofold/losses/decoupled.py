@@ -22,7 +22,7 @@ def dcl(
 ) -> Float[Tensor, ""]:
     """Decoupled contrastive loss: NT-Xent without the factor that fades its gradient in small batches.
 
-    With z = [z_a; z_b] of 2n rows, j(i) the twin of i and s(i, k) = <z_i, z_k> / (|z_i| |z_k|):
+    With z = [z_a; z_b] of 2n rows, j(i) the positive of i and s(i, k) = <z_i, z_k> / (|z_i| |z_k|):
 
         loss = 1/2n  sum_i  ( -s(i, j(i)) / t  +  log sum_{k != i, j(i)} exp(s(i, k) / t) )
 

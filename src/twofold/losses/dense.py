@@ -8,7 +8,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from twofold.losses.prepare import Anchors, anchor_range, anchor_rows, prepare, require_pair, require_temperature, twins
+from twofold.losses.prepare import (
+    Anchors,
+    anchor_range,
+    anchor_rows,
+    positives,
+    prepare,
+    require_pair,
+    require_temperature,
+)
 
 _LINEAR_ABOVE = 40.0  # log(1 + exp(x)) is x to every digit of float64
 
@@ -29,14 +37,14 @@ def nt_xent_dense(
     with torch.autocast(z_a.device.type, enabled=False):
         z = prepare(torch.cat([z_a, z_b]), normalize)  # (2n, p)
         rows = anchor_rows((start, stop), n, z.device)  # (m,)
-        pairs = twins(rows, n)  # (m,)
-        twin = (z[rows] * z[pairs]).sum(dim=1) / temperature  # (m,): the twin's logit
+        pairs = positives(rows, n)  # (m,)
+        positive = (z[rows] * z[pairs]).sum(dim=1) / temperature  # (m,): the positive's logit
         logits = _hide((z[rows] / temperature) @ z.T, rows, pairs)  # (m, 2n)
         others = logits.logsumexp(dim=1)  # (m,): what the negatives add up to
-        # log(1 + exp(others - twin)): unlike a difference of two logs, exact also where the loss is small
-        return functional.softplus(others - twin, threshold=_LINEAR_ABOVE).sum() / (2 * n)
+        # log(1 + exp(others - positive)): unlike a difference of two logs, exact also where the loss is small
+        return functional.softplus(others - positive, threshold=_LINEAR_ABOVE).sum() / (2 * n)
 
 
 def _hide(logits: Tensor, rows: Tensor, pairs: Tensor) -> Tensor:
-    """No view is its own negative, nor is its twin. In place: the matrix is the largest thing here."""
+    """No view is its own negative, nor is its positive. In place: the matrix is the largest thing here."""
     return logits.scatter_(1, torch.stack([rows, pairs], dim=1), torch.finfo(logits.dtype).min)

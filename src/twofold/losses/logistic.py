@@ -21,9 +21,9 @@ def nt_logistic(
     normalize: bool = True,
     anchors: Anchors | None = None,
 ) -> Float[Tensor, ""]:
-    """Normalised temperature-scaled logistic loss: is this the twin, yes or no?
+    """Normalised temperature-scaled logistic loss: is this the positive, yes or no?
 
-    With z = [z_a; z_b] of 2n rows, j(i) the twin of i, s(i, k) = <z_i, z_k> / (|z_i| |z_k|) and sigma the logistic
+    With z = [z_a; z_b] of 2n rows, j(i) the positive of i, s(i, k) = <z_i, z_k> / (|z_i| |z_k|) and sigma the logistic
     function:
 
         loss = 1/2n  sum_i  -( log sigma(s(i, j(i)) / t)  +  mean_{k in K(i)} log sigma(-s(i, k) / t) )

@@ -1,4 +1,4 @@
-"""The triplet loss: the twin shall be nearer than any other by a margin.
+"""The triplet loss: the positive shall be nearer than any other by a margin.
 
 Legend: n images, p = dim of z, r anchors of a block.
 """
@@ -19,13 +19,13 @@ def triplet(
     normalize: bool = True,
     anchors: Anchors | None = None,
 ) -> Float[Tensor, ""]:
-    """Margin triplet loss on similarities: is the twin more similar than the others, by at least the margin?
+    """Margin triplet loss on similarities: is the positive more similar than the others, by at least the margin?
 
-    With z = [z_a; z_b] of 2n rows, j(i) the twin of i and s(i, k) = <z_i, z_k> / (|z_i| |z_k|):
+    With z = [z_a; z_b] of 2n rows, j(i) the positive of i and s(i, k) = <z_i, z_k> / (|z_i| |z_k|):
 
         loss = 1/2n  sum_i  mean_{k in K(i)}  max(s(i, k) - s(i, j(i)) + margin, 0)
 
-    K(i) are the 2n - 2 views of other images: the mean is the expectation over triplets (anchor, twin, one negative
+    K(i) are the 2n - 2 views of other images: the mean is the expectation over triplets (anchor, positive, one negative
     drawn uniformly), so that neither value nor gradient grows with the batch. With `semi_hard` K(i) are only those with
     s(i, j(i)) - margin < s(i, k) < s(i, j(i)):  farther than the positive, but by less than the margin; the choice
     itself has no gradient, and where no view qualifies, the anchor's term is 0.

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from twofold.losses.prepare import Anchors, anchor_range, anchor_rows, prepare, twins
+from twofold.losses.prepare import Anchors, anchor_range, anchor_rows, positives, prepare
 
 _BLOCK = 2**21  # similarities held at once: 8 MiB in float32, a few times that with what is made of them
 
@@ -29,8 +29,9 @@ def mean_over_anchors(
     """1/2n times the sum of `term` over the anchors: the loss, or the part of it that `anchors` asks for.
 
     term(s, positive, negatives) -> one value an anchor, from the inner products s of r anchors with all 2n views, that
-    with the anchor's twin, and a mask of the 2n - 2 views that are neither the anchor nor its twin. Where the matrix of
-    similarities is large, blocks of its rows are made one after the other, forgotten, and made again in backward.
+    with the anchor's positive, and a mask of the 2n - 2 views that are neither the anchor nor its positive. Where the
+    matrix of similarities is large, blocks of its rows are made one after the other, forgotten, and made again in
+    backward.
     The caller has checked the pair. Raises TwofoldError for anchors outside the batch.
     """
     n = len(z_a)
@@ -47,14 +48,14 @@ def mean_over_anchors(
 
 def _sum_over(z: Float[Tensor, "v p"], rows: Int64[Tensor, "r"], term: Term) -> Float[Tensor, ""]:
     similarities = z[rows] @ z.T  # (r, 2n)
-    twin = twins(rows, len(z) // 2)[:, None]
-    return term(similarities, similarities.gather(1, twin)[:, 0], _negatives(similarities, rows, twin)).sum()
+    positive = positives(rows, len(z) // 2)[:, None]
+    return term(similarities, similarities.gather(1, positive)[:, 0], _negatives(similarities, rows, positive)).sum()
 
 
-def _negatives(similarities: Tensor, rows: Tensor, twin: Tensor) -> Tensor:
-    """(r, 2n): neither the anchor itself nor its twin."""
+def _negatives(similarities: Tensor, rows: Tensor, positive: Tensor) -> Tensor:
+    """(r, 2n): neither the anchor itself nor its positive."""
     mask = torch.ones_like(similarities, dtype=torch.bool)
-    return mask.scatter_(1, rows[:, None], False).scatter_(1, twin, False)
+    return mask.scatter_(1, rows[:, None], False).scatter_(1, positive, False)
 
 
 def semi_hard_of(similarities: Tensor, positive: Tensor, negatives: Tensor, margin: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every loss does first: check the pair, choose the type to compute in, find the twins.
+"""What every loss does first: check the pair, choose the type to compute in, find the positives.
 
 Legend: n images, p = dim of z.
 """
@@ -54,8 +54,8 @@ def anchor_rows(anchors: Anchors, n: int, device: torch.device) -> Tensor:
     return torch.cat(halves)
 
 
-def twins(rows: Tensor, n: int) -> Tensor:
-    """(m,): where in [z_a; z_b] the twin of each row lies, n further in the first half and n back in the second."""
+def positives(rows: Tensor, n: int) -> Tensor:
+    """(m,): where in [z_a; z_b] the positive of each row lies, n further in the first half and n back in the second."""
     return (rows + n) % (2 * n)
 
 

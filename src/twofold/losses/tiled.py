@@ -38,8 +38,8 @@ def nt_xent_tiled(
     tile: rows and columns handled at once; None takes 768 on a CPU and 4,096 (two buffers of 64 MiB) elsewhere, where
     smaller ones end in waiting for their launches.
 
-    First pass: each anchor's sum R of exp(logits) over all but itself and its twin; its term of the loss is
-    log(1 + R / exp(twin's logit)), exact also where it is small. Second pass, in backward: P(i, k) is the
+    First pass: each anchor's sum R of exp(logits) over all but itself and its positive; its term of the loss is
+    log(1 + R / exp(positive's logit)), exact also where it is small. Second pass, in backward: P(i, k) is the
     softmax of row i, and the gradient with respect to y_i is, over 2n and with j = j(i),
 
         sum_{k != i, j} (P(i, k) + P(k, i)) y_k  -  (2 - P(i, j) - P(j, i)) y_j
@@ -69,14 +69,14 @@ class _Tiled(torch.autograd.Function):
         bounded = normalize and 1 / temperature <= _LARGEST_LOGIT
         tiles = list(_tiles(n, anchors, tile))
         others = (_log_sums if bounded else _shifted_log_sums)(y, tiles)  # (2n,): log R
-        twins = (y[:n] * y[n:]).sum(dim=1).repeat(2)  # (2n,): the twin's logit
+        positives = (y[:n] * y[n:]).sum(dim=1).repeat(2)  # (2n,): the positive's logit
         own = _rows_of(anchors, n)
-        gaps = torch.cat([(others - twins)[rows] for rows in own])
+        gaps = torch.cat([(others - positives)[rows] for rows in own])
         value = functional.softplus(gaps, threshold=_LARGEST_LOGIT).sum() / (2 * n)
         if any(ctx.needs_input_grad):
             sums = torch.full_like(others, torch.inf)  # others are nobody's anchor: their P is zero
             for rows in own:
-                torch.logaddexp(others[rows], twins[rows], out=sums[rows])
+                torch.logaddexp(others[rows], positives[rows], out=sums[rows])
             ctx.save_for_backward(y, lengths, others, sums)
             ctx.rest = (temperature, normalize, tiles, bounded, z_a.dtype)
         return value
@@ -131,10 +131,10 @@ def _buffer(y: Tensor, tiles: list[Tile]) -> Tensor:
 
 
 def _hide(tile: Tensor, rows: Span, columns: Span, n: int, value: float) -> None:
-    """Put `value` where a row meets itself or its twin."""
+    """Put `value` where a row meets itself or its positive."""
     if rows == columns:
         tile.fill_diagonal_(value)
-    offset = rows[0] + n - columns[0]  # the twin of row i is column i + n
+    offset = rows[0] + n - columns[0]  # the positive of row i is column i + n
     if -len(tile) < offset < tile.shape[1]:
         tile.diagonal(offset).fill_(value)
 

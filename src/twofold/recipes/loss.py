@@ -21,7 +21,7 @@ class LossRecipe:
     )
     temperature: Annotated[float, Help("temperature of all losses but triplet, which has none")] = 0.1
     margin: Annotated[
-        float, Help("by how much triplet wants the twin more similar than the others; how far semi-hard reaches")
+        float, Help("by how much triplet wants the positive more similar than the others; how far semi-hard reaches")
     ] = 0.8
     semi_hard: Annotated[
         bool, Help("nt-logistic and triplet: only negatives farther than the positive, by less than the margin")
@@ -55,7 +55,7 @@ class LossRecipe:
 
 
 def contrast_chance(batch_size: int) -> float:
-    """Contrastive accuracy by guessing, in (0, 1]: a view's candidates are the B second views, its twin among them.
+    """Contrastive accuracy by guessing, in (0, 1]: a view's candidates are the B second views, its positive among them.
 
     Unlike in the loss, views of the same side are no candidates (`twofold.losses.contrast_accuracy`).
     """

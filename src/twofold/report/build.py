@@ -35,8 +35,8 @@ MEASURES = (  # name of the chart, title, keys and their names, factor, what it 
     ),
     (
         "pairs",
-        "Twins found, %",
-        {"twin_accuracy": "z"},
+        "Positive pairs found, %",
+        {"pair_accuracy": "z"},
         100.0,
         f"How often a picture's other view is the nearest of all, among up to {headline.WATCHED} pictures that stay "
         "the same throughout. The first point is the untrained encoder.",
@@ -49,7 +49,13 @@ MEASURES = (  # name of the chart, title, keys and their names, factor, what it 
         100.0,
         "Nearest-neighbour accuracy while training; nothing is chosen by it.",
     ),
-    ("alignment", "Alignment", {"alignment": "z"}, 1.0, "Mean squared distance of twins. Lower is closer; 0 to 4."),
+    (
+        "alignment",
+        "Alignment",
+        {"alignment": "z"},
+        1.0,
+        "Mean squared distance of positive pairs. Lower is closer; 0 to 4.",
+    ),
     (
         "uniformity",
         "Uniformity",
@@ -142,7 +148,7 @@ def _figures(run: RunContent) -> dict[str, charts.Figure]:
         "loss": charts.training_curve(
             run.training, "loss", factor=1, unit=loss_unit(loss), chance=LossRecipe(**loss).chance(batch_size)
         ),
-        "twins": charts.training_curve(
+        "positives": charts.training_curve(
             run.training, "contrast_accuracy", factor=100, unit="%", chance=100 * contrast_chance(batch_size)
         ),
         "map": charts.embedding_map(run.gallery) if run.gallery and len(run.gallery.xy) else None,

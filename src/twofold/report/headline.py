@@ -146,7 +146,7 @@ def _gain(rows: list[Measurement], row: Measurement) -> str:
 
 
 def _trained(run: RunContent) -> list[KeyFigure]:
-    figures = [figure] if (figure := _twins(run)) else []
+    figures = [figure] if (figure := _positive_pairs(run)) else []
     loss = _at_the_end(run.training, "loss")
     elapsed_s = run.training[-1].get("elapsed_s") if run.training else None
     if elapsed_s:
@@ -164,18 +164,20 @@ def _trained(run: RunContent) -> list[KeyFigure]:
     return figures
 
 
-def _twins(run: RunContent) -> KeyFigure | None:
+def _positive_pairs(run: RunContent) -> KeyFigure | None:
     """Without an evaluation the label-free measurement on fixed pictures, else (and in old runs) the last batches'."""
-    watched = [row for row in run.health if row.get("twin_accuracy") is not None]
+    watched = [row for row in run.health if row.get("pair_accuracy") is not None]
     if not run.measurements and watched and watched[-1]["step"] > 0:
-        before = f", {percent(watched[0]['twin_accuracy'])} % before training" if watched[0]["step"] == 0 else ""
+        before = f", {percent(watched[0]['pair_accuracy'])} % before training" if watched[0]["step"] == 0 else ""
         remark = f"among up to {WATCHED} pictures{before}"
-        return KeyFigure(value=percent(watched[-1]["twin_accuracy"]), unit="%", name="of twins found", remark=remark)
-    twins = _at_the_end(run.training, "contrast_accuracy")
-    if twins is None:
+        return KeyFigure(
+            value=percent(watched[-1]["pair_accuracy"]), unit="%", name="of positive pairs found", remark=remark
+        )
+    found = _at_the_end(run.training, "contrast_accuracy")
+    if found is None:
         return None
     remark = f"among {run.record['recipe']['schedule']['batch_size']:,} candidates, in training"
-    return KeyFigure(value=percent(twins), unit="%", name="twins found at the end", remark=remark)
+    return KeyFigure(value=percent(found), unit="%", name="positive pairs found at the end", remark=remark)
 
 
 def _at_the_end(rows: list[dict[str, Any]], key: str) -> int | float | None:

@@ -27,6 +27,11 @@ from twofold.runs.run_directory import Run
 T = TypeVar("T")
 
 
+def _of_today(row: dict[str, Any]) -> dict[str, Any]:
+    """A look at the representation, by the names of today: `pair_accuracy` was once `twin_accuracy`."""
+    return {{"twin_accuracy": "pair_accuracy"}.get(name, name): value for name, value in row.items()}
+
+
 def read_run(folder: Path) -> RunContent:
     """Read what there is. Raises TwofoldError where there is no recipe.json, or where a file is damaged."""
     run = Run(folder)
@@ -37,7 +42,7 @@ def read_run(folder: Path) -> RunContent:
         folder=folder,
         record=record,
         training=[row for row in rows if "loss" in row],
-        health=[row for row in rows if "h_effective_rank" in row or "z_std" in row],
+        health=[_of_today(row) for row in rows if "h_effective_rank" in row or "z_std" in row],
         quarantine=_read_lines(run.quarantine),
         measurements=_read_json(run.evaluation, _measurements) or [],
         details=_read_json(run.evaluation_details, _details),

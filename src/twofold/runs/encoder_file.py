@@ -80,7 +80,7 @@ def load_head(
         return build_head(recipe.head, dim=1).eval()  # no layer, so no dim
     saved = _newest_checkpoint(run)
     if run.encoder.exists():
-        _require_twin(run, _weights(saved, "encoder."), _read_file(run.encoder)[1], saved["step"])
+        _require_same_weights(run, _weights(saved, "encoder."), _read_file(run.encoder)[1], saved["step"])
     with weights_of_seed(0):  # which those of the run replace
         encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
         head = build_head(recipe.head, dim=encoder.dim)
@@ -156,7 +156,7 @@ def _weights(saved: dict[str, Any], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): w for name, w in saved["model"].items() if name.startswith(prefix)}
 
 
-def _require_twin(run: Run, saved: dict[str, Tensor], exported: dict[str, Tensor], step: int) -> None:
+def _require_same_weights(run: Run, saved: dict[str, Tensor], exported: dict[str, Tensor], step: int) -> None:
     same = saved.keys() == exported.keys() and all(torch.equal(saved[name], exported[name]) for name in saved)
     if not same:
         raise TwofoldError(

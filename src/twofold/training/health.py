@@ -38,7 +38,7 @@ def effective_rank(h: Float[Tensor, "n d"]) -> float:
 
 
 def alignment(z_a: Float[Tensor, "n d"], z_b: Float[Tensor, "n d"]) -> float:
-    """Mean squared distance of twins on the unit sphere: mean |a_i - b_i|^2, 0 (best) to 4.
+    """Mean squared distance of positive pairs on the unit sphere: mean |a_i - b_i|^2, 0 (best) to 4.
 
     Source: Wang and Isola, arXiv 2005.10242, section 4.1.1 (alpha = 2).
     """

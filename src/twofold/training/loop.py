@@ -210,8 +210,8 @@ def _diverged(run: Run, step: int, what: str) -> DivergedError:
 
 def _progress_text(row: dict[str, float]) -> str:
     return (
-        f"loss {row['loss']:.3f}  twin found {row['contrast_accuracy']:.0%}  {row['images_per_s']:,.0f} images/s  "
-        f"data wait {row['wait_share']:.1%}"
+        f"loss {row['loss']:.3f}  contrastive accuracy {row['contrast_accuracy']:.0%}  "
+        f"{row['images_per_s']:,.0f} images/s  data wait {row['wait_share']:.1%}"
     )
 
 

@@ -27,8 +27,8 @@ def build_look(
     """A function of the state that measures, logs and warns on collapse.
 
     The same pictures and views every time, so that the lines are comparable; weights and buffers stay as they are.
-    Twins are found by the similarity that the loss takes, so by inner products without `normalize`; health is measured
-    on unit rows always.
+    Positive pairs are found by the similarity that the loss takes, so by inner products without `normalize`; health is
+    measured on unit rows always.
     """
     rows = images.rows("train")
     batch = images.read(rows[:: max(1, len(rows) // _IMAGES)][:_IMAGES])
@@ -49,7 +49,7 @@ def build_look(
         z_a, z_b = z.chunk(2)
         measures = health(h, z_a, z_b)
         warning = collapse_warning(measures) if state.step else None
-        measures["twin_accuracy"] = float(contrast_accuracy(z_a, z_b, normalize=recipe.loss.normalize))
+        measures["pair_accuracy"] = float(contrast_accuracy(z_a, z_b, normalize=recipe.loss.normalize))
         for monitor in monitors:
             measures |= monitor(model.encoder, state.step)
         model.train()

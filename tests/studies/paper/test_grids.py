@@ -245,7 +245,7 @@ def test_the_rivals_of_crop_with_colour_get_all_seeds() -> None:
 
 
 def test_a_pair_that_learns_nothing_is_tried_at_lower_rates() -> None:
-    """By how often twins are found, which needs no labels, never by the probe on test."""
+    """By how often positive pairs are found, which needs no labels, never by the probe on test."""
     study, found, count = STUDIES["augmentations"], Found(), 0
     learns = {"crop+sobel": 0.1, "sobel+blur": 0.3, "blur+sobel": 0.0}  # at most at this rate
     while len(cells := study.cells(LAPTOP, 3, found)) > count:

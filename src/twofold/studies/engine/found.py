@@ -20,7 +20,7 @@ class Found:
         self._by_key.setdefault((cell.name, cell.on), {})[cell.seed] = values
 
     def pretend(self, cell: Cell) -> None:
-        """Count a cell as finished, as good as all others and with every twin found: to see which would follow."""
+        """Count a cell as finished, as good as all others and with every positive found: to see which would follow."""
         self.add(cell, defaultdict(float, {"top1": 0.0, "contrast_accuracy": 1.0}))
 
     def has(self, cells: Iterable[Cell]) -> bool:

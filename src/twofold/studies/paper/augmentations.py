@@ -81,7 +81,7 @@ def _tries(scale: Scale, known: Ops, place: Pair, found: Found, seeds: int) -> l
 
 
 def _has_learnt(scale: Scale, name: str, seed: int, found: Found) -> bool:
-    """Whether twins are found more than five times as often as by chance; what diverged has no such value."""
+    """Whether positive pairs are found more than five times as often as by chance; what diverged has no such value."""
     chance = contrast_chance(scale.base.schedule.batch_size)
     known = seed in found.seeds(name, "contrast_accuracy")
     return known and found.value(name, "contrast_accuracy", seed) > 5 * chance
@@ -129,7 +129,7 @@ def notes(scale: Scale, found: Found) -> list[str]:
         return []
     rate = scale.base.optim.base_lr
     return [
-        f"At a rate of {rate:g} twins were found no more often than by chance, with one seed at least: "
+        f"At a rate of {rate:g} positive pairs were found no more often than by chance, with one seed at least: "
         + ", ".join(lowered)
     ]
 

@@ -54,7 +54,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
             paper_source=source,
         ),
         Panel(
-            title="Entropy of the search for the twin",
+            title="Entropy of the search for the positive",
             rows=rows,
             columns=("entropy",),
             entries={(row, "entropy"): (row, "contrast_entropy") for row in rows},
@@ -101,7 +101,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
             )
             if best != surest
             else (minus(plain[-1], best, "contrast_accuracy"),),
-            why_not="At this scale the temperature that is best also finds the twin most often.",
+            why_not="At this scale the temperature that is best also finds the positive most often.",
         ),
     ]
 
