@@ -87,6 +87,8 @@ def test_all_run_the_same_line_which_torchrun_and_pretrain_understand(engine: st
     assert call.func is COMMANDS["pretrain"]  # type: ignore[attr-defined]
     assert call.args == (ODD,)  # type: ignore[attr-defined]
     given = call.keywords  # type: ignore[attr-defined]
+    through = Path("/tmp/twofold-checkpoints") if engine == "skypilot" else None  # its run lies on a bucket
+    assert given["checkpoint_through"] == through
     assert (given["out"], given["recipe"]) == (Path("/runs/R50_a"), "imagenet-resnet50")
     assert given["settings"] == {"minutes": 120.0, "batch_size": 4096, "crop_area": (0.2, 1.0)}
 

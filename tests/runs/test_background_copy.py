@@ -2,16 +2,23 @@
 
 import errno
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
+from pictures import write_pictures
+from small_recipe import SMALL
 from twofold import console
 from twofold.runs.checkpoint import Saver, load_checkpoint, local_folder
+from twofold.runs.run_directory import Run, write_recipe
+from twofold.training import step as training_step
+from twofold.training.loop import pretrain
 
 
 def state(step: int) -> dict[str, Any]:
@@ -155,14 +162,59 @@ def test_whichever_is_newest_is_gone_on_with(
     assert loaded["step"] == newest
 
 
+def started(folder: Path, through: Path | None, **record: Any) -> Run:
+    run = Run(folder, through)
+    about = {"started": "2026-11-26T10:00:00", "recipe": SMALL.to_dict()}
+    needed = {"plan": {"steps": 1}, "derived": {}, "data": {"fingerprint": ""}}
+    run.folder.mkdir(parents=True, exist_ok=True)
+    write_recipe(run, {**about, **needed, **record})
+    return run
+
+
 def test_another_run_has_another_local_folder(tmp_path: Path) -> None:
-    record = {"started": "2026-11-26T10:00:00", "recipe": {"a": 1}}
-    one = local_folder(tmp_path, Path("/bucket/r50"), record)
-    assert one.parent == tmp_path
-    assert one == local_folder(tmp_path, Path("/bucket/r50"), {**record, "continued": []})
+    home, through = tmp_path / "r50", tmp_path / "local"
+    assert local_folder(started(home, None)) is None
+    one = local_folder(started(home, through))
+    assert one is not None
+    assert one.parent == through
+    assert one == local_folder(started(home, through, continued=[{"step": 3}]))
     others = [
-        local_folder(tmp_path, Path("/bucket/other/r50"), record),
-        local_folder(tmp_path, Path("/bucket/r50"), {**record, "started": "2026-11-26T10:00:01"}),
-        local_folder(tmp_path, Path("/bucket/r50"), {**record, "recipe": {"a": 2}}),
+        local_folder(started(tmp_path / "other" / "r50", through)),
+        local_folder(started(home, through, started="2026-11-26T10:00:01")),
+        local_folder(started(home, through, recipe=SMALL.with_settings(seed=7).to_dict())),
     ]
     assert len({one, *others}) == 4
+
+
+def test_a_run_on_a_bucket_continues_on_another_machine_and_on_the_same(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole of a run there: nothing is renamed, and each checkpoint comes by its copy."""
+    data, out = write_pictures(tmp_path / "data", per_class=12), bucket.folder / "run"
+    recipe = SMALL.with_settings(epochs=2.2, checkpoint_minutes=0.0)
+
+    def trained(where: Path, through: Path | None, last: int | None = None) -> Run:
+        taken = training_step.learn
+
+        def learn(state: Any, *rest: Any, **more: Any) -> Any:
+            if state.step == last and more["key"] is not None and state.optimizer.param_groups[0]["lr"] > 1e-6:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return taken(state, *rest, **more)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(training_step, "learn", learn)
+            return pretrain(data, out=where, recipe=recipe, cache=tmp_path / "cache", checkpoint_through=through)
+
+    whole = trained(tmp_path / "whole", None)
+    with pytest.raises(SystemExit):
+        trained(out, tmp_path / "first", last=1)
+    run = Run(out, tmp_path / "first")
+    local = local_folder(run)
+    assert local is not None
+    assert steps_in(run.checkpoints)[-1] == steps_in(local)[-1] == 2, "the last copy was waited for"
+    with pytest.raises(SystemExit):
+        trained(out, tmp_path / "second", last=2)  # another machine
+    done = trained(out, tmp_path / "second")
+    assert steps_in(done.checkpoints)[-1] == done.read_recipe()["steps"]
+    weights = [safetensors.torch.load_file(one.encoder) for one in (whole, done)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])

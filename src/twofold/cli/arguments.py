@@ -23,3 +23,10 @@ MaxUnreadable = Annotated[
     arg(help="stop when more than this share of the files is unreadable", help_behavior_hint="(default: the run's)"),
 ]
 AllowOutside = Annotated[bool, arg(help="let a table or parquet file name images outside its own folder")]
+CheckpointThrough = Annotated[
+    Path | None,
+    arg(
+        help="local folder where checkpoints are written first, then copied: for an --out on a mounted bucket",
+        metavar="PATH",
+    ),
+]

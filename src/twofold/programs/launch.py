@@ -1,6 +1,7 @@
 """From pretrain's flags to the file that a scheduler reads."""
 
 import math
+from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -9,8 +10,10 @@ from twofold.distributed.job import plan_job
 from twofold.distributed.job_files import ENGINES
 from twofold.errors import TwofoldError, require, require_choice
 from twofold.recipes.flags import as_flags
-from twofold.recipes.kinds import AnyPath, as_data, as_kind
+from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path
 from twofold.recipes.named import Found, build_recipe
+
+_LOCAL = Path("/tmp/twofold-checkpoints")
 
 
 def launch(
@@ -25,6 +28,7 @@ def launch(
     image: str | None = None,
     images: int | None = None,
     images_per_s: int | float | None = None,
+    checkpoint_through: AnyPath | None = None,
     **settings: Any,
 ) -> str:
     """The text of a file that runs `twofold pretrain` with `recipe` and `settings` on `nodes` machines of `gpus` GPUs.
@@ -57,7 +61,7 @@ def launch(
         chosen,
         data=source,
         out=place,
-        flags=["--recipe", quote(name), *as_flags(settings)],
+        flags=["--recipe", quote(name), *_through(engine, checkpoint_through), *as_flags(settings)],
         nodes=nodes,
         gpus=gpus,
         gpu=gpu,
@@ -66,6 +70,12 @@ def launch(
         images_per_s=images_per_s,
     )
     return ENGINES[engine](job)
+
+
+def _through(engine: str, given: AnyPath | None) -> list[str]:
+    """Where checkpoints are written first: SkyPilot's file mounts a bucket for the run."""
+    folder = as_optional_path("checkpoint_through", given) or (_LOCAL if engine == "skypilot" else None)
+    return [f"--checkpoint-through {quote(str(folder))}"] if folder else []
 
 
 def _refuse_to_look() -> Found:

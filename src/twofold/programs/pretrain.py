@@ -36,6 +36,7 @@ def pretrain(
     cache: AnyPath | None = None,
     allow_outside: bool = False,
     profile: int = 0,
+    checkpoint_through: AnyPath | None = None,
     verbose: bool = True,
     **settings: Unpack[PlainSettings],
 ) -> Run:
@@ -58,6 +59,7 @@ def pretrain(
     """
     data, out, cache = as_data(data), as_path("out", out), as_optional_path("cache", cache)
     profile, allow_outside = as_kind("profile", profile, int), as_kind("allow_outside", allow_outside, bool)
+    through = as_optional_path("checkpoint_through", checkpoint_through)
     name = "" if isinstance(recipe, Recipe) else as_data(recipe, "recipe")
     require(profile >= 0, "profile", profile, "at least 0 steps")
     verbose = as_kind("verbose", verbose, bool)
@@ -78,6 +80,7 @@ def pretrain(
             cache=cache,
             allow_outside=allow_outside,
             profile=profile,
+            checkpoint_through=through,
         )
     if world.is_first:
         given = None if isinstance(encoder, str) else encoder

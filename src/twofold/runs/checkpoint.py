@@ -24,6 +24,7 @@ import torch
 from twofold.console import say, warn
 from twofold.files import write_atomically
 from twofold.runs.background_copy import BackgroundCopy
+from twofold.runs.run_directory import Run
 
 _NAME = re.compile(r"step-(\d{9})-([0-9a-f]{16})\.pt")
 _KEPT = 2
@@ -116,13 +117,23 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     return path
 
 
-def local_folder(through: Path, run: Path, record: dict[str, Any]) -> Path:
-    """Where below `through` the checkpoints of a run lie: a name for its folder, its recipe and the time of its start.
+def local_folder(run: Run) -> Path | None:
+    """Where a run's checkpoints are written first, or None where that is in the run: a folder below `run.through`.
 
-    So a new run in the folder of one that was removed does not take that one for its own.
+    Its name stands for the run's folder, recipe and start: a new run in the folder of one that was removed does not
+    take that one's for its own.
     """
-    about = [str(run.resolve()), record["started"], record["recipe"]]
-    return through / f"{run.name}-{_checksum(json.dumps(about, sort_keys=True).encode())}"
+    if run.through is None:
+        return None
+    record = run.read_recipe()
+    about = [str(run.folder.resolve()), record.get("started"), record["recipe"]]
+    return run.through / f"{run.folder.name}-{_checksum(json.dumps(about, sort_keys=True).encode())}"
+
+
+def newest_checkpoint(run: Run) -> dict[str, Any] | None:
+    """What a run goes on from: the newest whole checkpoint in it and where they are written first, or None."""
+    local = local_folder(run)
+    return load_checkpoint(*([local] if local else []), run.checkpoints)
 
 
 def load_checkpoint(*folders: Path) -> dict[str, Any] | None:

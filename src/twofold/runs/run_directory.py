@@ -16,8 +16,10 @@ from twofold.recipes.recipe import Recipe
 class Run:
     """The files of one run, by name."""
 
-    def __init__(self, folder: AnyPath) -> None:
+    def __init__(self, folder: AnyPath, through: Path | None = None) -> None:
+        """`through`: a local folder where checkpoints are written first, and copied from (`checkpoint.Saver`)."""
         self.folder = as_path("run", folder)
+        self.through = through
         self.recipe = self.folder / "recipe.json"
         self.metrics = self.folder / "metrics.jsonl"
         self.profile = self.folder / "profile.json"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from twofold.console import warn
 from twofold.errors import TwofoldError
+from twofold.runs.checkpoint import local_folder
 from twofold.runs.run_directory import Run
 
 _MIB = 2**20
@@ -14,16 +15,19 @@ def require_space(run: Run, *, checkpoint: int, encoder: int) -> None:
     """Refuse a run whose checkpoints will not fit, before anything is computed; warn where they barely do.
 
     `checkpoint` and `encoder` are sizes in bytes. Two checkpoints are kept and a third is written beside them; what the
-    run has written before is counted as its own. Raises TwofoldError where not even two and the encoder fit.
+    run has written before is counted as its own. Where checkpoints are written elsewhere first, that disk counts: the
+    run may lie on a bucket, which has no size. Raises TwofoldError where not even two and the encoder fit.
     """
+    folder = run.through or run.folder
     try:
-        free = shutil.disk_usage(run.folder).free
+        free = shutil.disk_usage(folder).free
     except OSError:  # a file system that does not tell
         return
-    own = sum(_size(path) for path in [run.encoder, *run.checkpoints.glob("step-*")])
+    local = local_folder(run) if run.recipe.exists() else None
+    own = sum(_size(path) for path in [run.encoder, *(local or run.checkpoints).glob("step-*")])
     least, comfortable = 2 * checkpoint + encoder, 3 * checkpoint + encoder
     found = (
-        f"'{run.folder}' has {_mib(free + own)} free for this run, but two checkpoints of "
+        f"'{folder}' has {_mib(free + own)} free for this run, but two checkpoints of "
         f"{_mib(checkpoint)} and the encoder"
     )
     if free + own < least:

@@ -14,6 +14,7 @@ from torch import Tensor
 from twofold.data import ImageSet
 from twofold.distributed import World
 from twofold.errors import TwofoldError, enough_memory
+from twofold.files import make_folder
 from twofold.hardware.device import Hardware, resolve_hardware
 from twofold.recipes.recipe import Recipe
 from twofold.runs.run_directory import Run, open_run, require_same_settings
@@ -36,15 +37,17 @@ def require_place(data: str | Path, out: str | Path) -> None:
 
 
 @contextmanager
-def open_together(out: str | Path, world: World) -> Iterator[Run]:
+def open_together(out: str | Path, world: World, *, through: Path | None) -> Iterator[Run]:
     """The run directory; the first process alone writes to it."""
     with ExitStack() as stack:
-        world.from_first(_hold, stack, out)
-        yield Run(out)
+        world.from_first(_hold, stack, out, through)
+        yield Run(out, through)
 
 
-def _hold(stack: ExitStack, out: str | Path) -> None:
+def _hold(stack: ExitStack, out: str | Path, through: Path | None) -> None:
     stack.enter_context(open_run(out))
+    if through:
+        make_folder(through, "--checkpoint-through")
 
 
 def begun_with(run: Run, recipe: Recipe) -> dict[str, Any] | None:

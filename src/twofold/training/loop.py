@@ -17,7 +17,7 @@ from twofold.errors import DivergedError, NotFiniteError, TwofoldError
 from twofold.hardware.randomness import forked_random
 from twofold.optim import lr_at
 from twofold.recipes.recipe import Recipe
-from twofold.runs.checkpoint import Saver, load_checkpoint
+from twofold.runs.checkpoint import Saver, local_folder, newest_checkpoint
 from twofold.runs.encoder_file import save_encoder
 from twofold.runs.metrics_log import build_log
 from twofold.runs.run_directory import Run
@@ -64,6 +64,7 @@ def pretrain(
     cache: Path | None = None,
     allow_outside: bool = False,
     profile: int = 0,
+    checkpoint_through: Path | None = None,
 ) -> Run:
     """Train an encoder on the pictures in `data` and leave it, with its whole history, in the run directory `out`.
 
@@ -74,6 +75,8 @@ def pretrain(
     The same call again continues an interrupted run at the exact step, in the same order; a finished one is left
     alone. `profile` steps are taken beforehand on weights of their own, and where their time goes is printed and kept
     in profile.json. Each of `monitors` builds a function `(encoder, step) -> {name: value}` called now and then.
+    `checkpoint_through` is a local folder where checkpoints are written first, and copied to `out` while training goes
+    on: `out` may then lie on a mounted bucket.
     Raises TwofoldError for data or settings that cannot work, for a continuation under other settings, and for a loss
     that is not finite. After saving, raises KeyboardInterrupt on Ctrl-C, and SystemExit(128 + n) on SIGTERM, SIGUSR1
     and SIGUSR2.
@@ -84,7 +87,7 @@ def pretrain(
         # what all processes agree on: recipe, device, data
         world = stack.enter_context(open_world(recipe.hardware.device))
         console.other_speaks = console.other_speaks or not world.is_first
-        run = stack.enter_context(open_together(out, world))
+        run = stack.enter_context(open_together(out, world, through=checkpoint_through))
         begun = world.from_first(begun_with, run, recipe)
         hardware = world.in_turn(agreed_hardware, run, begun, recipe, world)
         stack.enter_context(computing(recipe, hardware))
@@ -136,7 +139,8 @@ def train(setup: RunSetup, plan: Plan, state: TrainState, window: Window) -> Non
         world.from_first(_look, look, run, state)
     loader = setup.loader(share, first_step=state.step, last_step=plan.steps)
     step = build_step(train_step, state, StepSetup.of(recipe, hardware, world, share))
-    saved_s, text, saver = time.monotonic(), "", Saver(run.checkpoints)
+    saved_s, text = time.monotonic(), ""
+    saver = Saver(run.checkpoints, local_folder(run) if world.is_first else None)
     with stop_signals() as stopped, ProgressLine(plan.steps, state.step) as line:
         for batch in loader:
             lr = lr_at(state.step, steps=plan.steps, warmup_steps=plan.warmup_steps, peak=plan.peak)
@@ -160,15 +164,18 @@ def train(setup: RunSetup, plan: Plan, state: TrainState, window: Window) -> Non
             number, due = news // 2, last or news > 0
             if due:
                 _require_finite(run, state)  # in all processes, which have the same weights, or in none
-                world.from_first(_save, saver, state, window, last=last)
+                world.from_first(_save, saver, state, window, last=last, ends=last or number > 0)
             saved_s = time.monotonic() if due else saved_s
             line.update(state.step, text)
             if number and not last:
                 _stop(number, state.step, plan.steps, saver)
 
 
-def _save(saver: Saver, state: TrainState, window: Window, *, last: bool) -> None:
+def _save(saver: Saver, state: TrainState, window: Window, *, last: bool, ends: bool) -> None:
+    """Raises TwofoldError where the `last` checkpoint of a run is lost; waits for its copy where the process `ends`."""
     saver.save(state.step, {**state_dict(state), "window": window.state_dict()})
+    if ends:
+        saver.finish()
     if last and saver.error:
         raise TwofoldError(f"{saver.describe()}. Free space; the same command then continues.") from saver.error
 
@@ -200,7 +207,7 @@ def _require_finite(run: Run, state: TrainState) -> None:
 
 
 def _diverged(run: Run, step: int, what: str) -> DivergedError:
-    saved = load_checkpoint(run.checkpoints)
+    saved = newest_checkpoint(run)
     kept = f"the checkpoint of step {saved['step']:,} is untouched" if saved else "no checkpoint had been written yet"
     return DivergedError(
         f"the {what} at step {step:,} are not finite; the run stops and saves nothing more ({kept}). "

@@ -12,7 +12,7 @@ from twofold.distributed import Share, World
 from twofold.files import write_atomically, write_json
 from twofold.hardware.device import Hardware
 from twofold.recipes.recipe import Recipe
-from twofold.runs.checkpoint import load_checkpoint
+from twofold.runs.checkpoint import newest_checkpoint
 from twofold.runs.run_directory import Run, require_same_pictures, write_quarantine, write_recipe
 from twofold.runs.view_sheet import SHEET_PAIRS, view_sheet
 from twofold.speed.chunk_size import choose_chunk, fitted_step_s, memory_for_chunks
@@ -165,7 +165,7 @@ def restored(setup: RunSetup, plan: Plan) -> tuple[TrainState, Window]:
     """The state of the run's checkpoint, or a new one from the recipe's seed; and the open row of measurements."""
     state = build_state(setup.recipe, setup.hardware, peak=plan.peak, world=setup.world)
     window = Window()
-    if saved := setup.world.from_first(load_checkpoint, setup.run.checkpoints):
+    if saved := setup.world.from_first(newest_checkpoint, setup.run):
         load_state_dict(state, saved)
         window.load_state_dict(saved["window"])
         say(f"Continuing at step {state.step:,} of {plan.steps:,}.")
