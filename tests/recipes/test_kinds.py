@@ -20,6 +20,7 @@ from twofold.programs import study
 from twofold.programs.bench import bench
 from twofold.programs.embed import embed
 from twofold.programs.evaluate import evaluate
+from twofold.programs.launch import launch
 from twofold.programs.pretrain import pretrain
 from twofold.programs.report import write_report
 from twofold.programs.transfer import transfer
@@ -177,6 +178,7 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
             "data": NO_PATH,
             "out": NO_PATH,
             "recipe": NO_PATH,
+            "checkpoint_through": NO_CACHE,
             "cache": NO_CACHE,
             "allow_outside": NO_BOOL,
             "profile": NO_WHOLE_NUMBER,
@@ -228,6 +230,22 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
         {"run": NO_PATH, "data": NO_PATH, "out": NO_PATH, "cache": NO_CACHE, "allow_outside": NO_BOOL},
     ),
     write_report: ({"run": "x"}, {"run": NO_PATH}),
+    launch: (
+        {"data": "/x", "engine": "slurm", "out": "/y/z", "recipe": "cifar10-laptop"},
+        {
+            "data": NO_PATH,
+            "engine": NO_TEXT,
+            "out": NO_PATH,
+            "recipe": NO_PATH,
+            "gpus": NO_WHOLE_NUMBER,
+            "nodes": NO_WHOLE_NUMBER,
+            "gpu": NO_TEXT,
+            "image": NO_TEXT,
+            "images": NO_WHOLE_NUMBER,
+            "images_per_s": NO_OPTIONAL,
+            "checkpoint_through": NO_CACHE,
+        },
+    ),
     study.study: (
         {"name": "loss"},
         {
@@ -278,7 +296,7 @@ def test_an_argument_of_another_type_is_one_clear_sentence(program: Callable[...
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("program", [pretrain, bench, evaluate, transfer, embed, study.study])
+@pytest.mark.parametrize("program", [pretrain, launch, bench, evaluate, transfer, embed, study.study])
 def test_every_argument_of_the_programs_is_in_that_table(program: Callable[..., Any]) -> None:
     names = [n for n, one in inspect.signature(program).parameters.items() if one.kind is not one.VAR_KEYWORD]
     assert {*names} == {*ARGUMENTS[program][1]}

@@ -37,7 +37,8 @@ def launch(
     machines that train. `images` and `images_per_s`, over all GPUs, tell the time where `minutes` does not.
     Raises TwofoldError for settings that cannot work and where the time is not known.
     """
-    require_choice("engine", engine, tuple(ENGINES))
+    require_choice("engine", as_kind("engine", engine, str), tuple(ENGINES))
+    gpu, image = as_kind("gpu", gpu, str | None), as_kind("image", image, str | None)
     gpus, nodes = as_kind("gpus", gpus, int), as_kind("nodes", nodes, int)
     images = as_kind("images", images, int | None)
     images_per_s = as_kind("images_per_s", images_per_s, float | None)
@@ -47,6 +48,7 @@ def launch(
     speed = images_per_s
     require(speed is None or 0 < speed < math.inf, "images_per_s", speed, "above 0 and finite")
     place, source, name = as_data(out, "out").rstrip("/"), as_data(data), as_data(recipe, "recipe")
+    through = _through(engine, as_optional_path("checkpoint_through", checkpoint_through))
     for flag, text in (("out", place), ("data", source), ("gpu", gpu or ""), ("image", image or ""), ("recipe", name)):
         require(text.isprintable(), flag, text, "text of one line")
     shared = place.startswith("/") and place.count("/") > 1
@@ -61,7 +63,7 @@ def launch(
         chosen,
         data=source,
         out=place,
-        flags=["--recipe", quote(name), *_through(engine, checkpoint_through), *as_flags(settings)],
+        flags=["--recipe", quote(name), *through, *as_flags(settings)],
         nodes=nodes,
         gpus=gpus,
         gpu=gpu,
@@ -72,9 +74,9 @@ def launch(
     return ENGINES[engine](job)
 
 
-def _through(engine: str, given: AnyPath | None) -> list[str]:
+def _through(engine: str, given: Path | None) -> list[str]:
     """Where checkpoints are written first: SkyPilot's file mounts a bucket for the run."""
-    folder = as_optional_path("checkpoint_through", given) or (_LOCAL if engine == "skypilot" else None)
+    folder = given or (_LOCAL if engine == "skypilot" else None)
     return [f"--checkpoint-through {quote(str(folder))}"] if folder else []
 
 

@@ -86,7 +86,7 @@ def _fit(value: Any, kind: Any) -> Any:
     if get_origin(kind) is tuple:
         return _fit_tuple(value, get_args(kind))
     if get_origin(kind) is Literal:
-        return value if isinstance(value, str) and value in get_args(kind) else _UNFIT
+        return str(value) if isinstance(value, str) and value in get_args(kind) else _UNFIT
     value = _plain(value)
     if kind is os.PathLike:
         path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
