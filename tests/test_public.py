@@ -27,6 +27,8 @@ FOR_AN_OWN_LOOP = (
     "contrast_accuracy",
     "dcl",
     "forward_chunks",
+    "knn",
+    "linear_probe",
     "lr_at",
     "nt_logistic",
     "nt_xent",

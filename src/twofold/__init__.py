@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from twofold.distributed import World as World
     from twofold.distributed import open_world as open_world
     from twofold.errors import TwofoldError as TwofoldError
+    from twofold.evaluation import knn as knn
+    from twofold.evaluation import linear_probe as linear_probe
     from twofold.losses import contrast_accuracy as contrast_accuracy
     from twofold.losses import dcl as dcl
     from twofold.losses import nt_logistic as nt_logistic
@@ -65,7 +67,9 @@ _HOMES = {
     "embed": "twofold.programs.embed",
     "evaluate": "twofold.programs.evaluate",
     "forward_chunks": "twofold.training.chunks",
+    "knn": "twofold.evaluation",
     "launch": "twofold.programs.launch",
+    "linear_probe": "twofold.evaluation",
     "list_recipes": "twofold.programs.recipes",
     "list_studies": "twofold.programs.study",
     "load": "twofold.runs.encoder_file",

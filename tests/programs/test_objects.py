@@ -111,6 +111,16 @@ def test_the_run_records_both_by_name(home: Path) -> None:
     assert 0.04 < max(rates) <= 0.05, "the schedule begins at the optimizer's own rate"
 
 
+@pytest.mark.parametrize(("encoder", "said"), [(TinyViT, False), (TinyViT(), True)])
+def test_an_untrained_encoder_that_is_always_the_same_is_said(
+    home: Path, capsys: pytest.CaptureFixture[str], encoder: object, said: bool
+) -> None:
+    run, few = home / "hand-written-calm", {"shots": (), "seeds": 2, "few_seeds": 1, "cache": home / "cache"}
+    found = twofold.evaluate(run, data=home / "data", protocol="knn", encoder=encoder, **few)
+    assert ("the untrained encoder is the module that was given" in " ".join(capsys.readouterr().out.split())) is said
+    assert ("same for every seed" in " ".join(found.details["stated"])) is said
+
+
 def test_without_the_class_it_says_what_to_give(home: Path) -> None:
     run = home / "hand-written-calm"
     words = r"own:own_encoders\.TinyViT.*encoder=TinyViT"

@@ -16,6 +16,7 @@ from twofold.files import make_folder, write_json
 from twofold.models.own import EncoderSource, as_source
 from twofold.programs.images import as_unreadable_limit, open_pictures
 from twofold.programs.measurement import LESS_MEMORY, as_asked, forget, show
+from twofold.programs.objects import notes_on
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path, as_several
 from twofold.recipes.recipe import HardwareRecipe
 from twofold.report import build_report
@@ -72,7 +73,7 @@ def evaluate(
     own = begun["data"]["fingerprint"]
     images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit)
     same = images.fingerprint == own
-    seen = [] if same else [_SEEN]
+    seen = [*([] if same else [_SEEN]), *notes_on(encoder)]
     for sentence in (*images.stated, *seen):
         say(f"  {sentence}")
     needs_head = "layers" in asked.protocols or finetune_from != "h"

@@ -3,11 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from torch import nn
+
 from twofold.errors import TwofoldError
 from twofold.models.own import OwnEncoder, own_encoder
 from twofold.optim.own import OwnOptimizer, own_optimizer
 from twofold.recipes.recipe import Recipe
 
+_SAME_UNTRAINED = (
+    "the untrained encoder is the module that was given, with the weights that it has, the same for every seed; its "
+    "class has fresh ones"
+)
 _OF_A_NAMED_ENCODER = ("width", "stages", "stem", "zero_init")
 _OF_A_NAMED_OPTIMIZER = ("base_lr", "lr_scaling", "momentum", "weight_decay", "trust_coefficient")
 
@@ -36,6 +42,11 @@ def as_objects(encoder: object, optimizer: object, settings: Mapping[str, object
     _require_alone("encoder", own, _OF_A_NAMED_ENCODER, settings)
     _require_alone("optimizer", stepper, _OF_A_NAMED_OPTIMIZER, settings)
     return Objects(own, stepper)
+
+
+def notes_on(encoder: object) -> list[str]:
+    """What the figures of an evaluation depend on where `encoder` is given."""
+    return [_SAME_UNTRAINED] if isinstance(encoder, nn.Module) else []
 
 
 def _require_alone(name: str, given: object, decided: tuple[str, ...], settings: Mapping[str, object]) -> None:

@@ -15,6 +15,7 @@ from twofold.files import make_folder, write_json
 from twofold.models.own import EncoderSource, as_source
 from twofold.programs.images import as_unreadable_limit, open_pictures
 from twofold.programs.measurement import LESS_MEMORY, as_asked, forget, show
+from twofold.programs.objects import notes_on
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path, as_several
 from twofold.recipes.recipe import HardwareRecipe
 from twofold.report import build_report
@@ -66,6 +67,8 @@ def transfer(
     loaded = load(record.folder, hardware=hardware, encoder=encoder)
     others = [load_beside(one, loaded, size_px=beside_px) for one in encoders]
     _require_names([other.name for other in others])
+    for sentence in notes_on(encoder):
+        say(f"  {sentence}")
     found: dict[str, Evaluation] = {}
     targets = {  # all, before hours on one
         name: open_pictures(loaded, name, cache, beside=others, allow_outside=allow_outside, limit=limit)
