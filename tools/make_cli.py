@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from twofold.cli.main import COMMANDS
-from twofold.recipes.flags import Settings
+from twofold.recipes.flags import ReadingFlags, Settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 _SETTINGS = "settings of the recipe"
@@ -26,7 +26,13 @@ def page() -> str:
         lines += ["", f"## twofold {name}", "", inspect.getdoc(command) or "", *_table(list(_rows(command)))]
         if "settings" in inspect.signature(command).parameters:
             lines += ["", f"And the [{_SETTINGS}](#{_SETTINGS.replace(' ', '-')})."]
-    lines += ["", f"## {_SETTINGS.capitalize()}", "", "Each replaces what the recipe says.", *_table(list(_settings()))]
+    lines += [
+        "",
+        f"## {_SETTINGS.capitalize()}",
+        "",
+        "Each replaces what the recipe says.",
+        *_table(list(_leaves(Settings))),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -36,13 +42,16 @@ def _rows(command: Callable[..., None]) -> Iterator[tuple[str, str, str]]:
     for name, parameter in inspect.signature(command).parameters.items():
         if name == "settings":
             continue
+        if name == "reading":
+            yield from ((shown, "the run's", text) for shown, _, text in _leaves(ReadingFlags))
+            continue
         about = _about(hints[name])
         shown = name.upper() if parameter.kind is parameter.POSITIONAL_ONLY else _flag(name)
         yield shown, _default(parameter.default, about), about.help or ""
 
 
-def _settings() -> Iterator[tuple[str, str, str]]:
-    for name, hint in get_type_hints(Settings, include_extras=True).items():
+def _leaves(flags: type) -> Iterator[tuple[str, str, str]]:
+    for name, hint in get_type_hints(flags, include_extras=True).items():
         about = _about(hint)
         yield f"{_flag(name)} {about.metavar}", "", about.help or ""
 

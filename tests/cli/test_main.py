@@ -46,7 +46,7 @@ def test_pretrain_evaluate_embed_report(
     out = tmp_path / "run"
     code, said, _ = run(capsys, monkeypatch, f"pretrain {data} --out {out} {SMALL}")
     assert code is None
-    assert "180 pictures, 90 to train on" in said
+    assert "180 images, 90 to train on" in said
     assert "0.2 x 16/256" in said
     assert str(out / "report.html") in said.replace("\n", "")
     assert (out / "encoder.safetensors").is_file()

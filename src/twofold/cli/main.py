@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from twofold import __version__
 from twofold.cli.arguments import (
@@ -24,6 +24,7 @@ from twofold.cli.parsing import parse
 from twofold.cli.training import bench, launch, pretrain
 from twofold.distributed.process import stop_with_launcher
 from twofold.hardware.allocator import keep_freed_memory
+from twofold.recipes.flags import ReadingFlags
 
 
 def evaluate(
@@ -50,6 +51,7 @@ def evaluate(
     device: Device = "auto",
     precision: Precision = "auto",
     max_unreadable_fraction: MaxUnreadable = None,
+    reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
     """Measure a run on labelled pictures, with all labels and with few, beside an untrained encoder and raw pixels."""
     from twofold.programs.evaluate import evaluate
@@ -69,6 +71,7 @@ def evaluate(
         device=device,
         precision=precision,
         max_unreadable_fraction=max_unreadable_fraction,
+        **reading,
     )
 
 
@@ -97,6 +100,7 @@ def transfer(
     device: Device = "auto",
     precision: Precision = "auto",
     max_unreadable_fraction: MaxUnreadable = None,
+    reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
     """Measure a run on other data sets, beside an untrained encoder, raw pixels, training from scratch and others."""
     from twofold.programs.transfer import transfer
@@ -114,6 +118,7 @@ def transfer(
         device=device,
         precision=precision,
         max_unreadable_fraction=max_unreadable_fraction,
+        **reading,
     )
 
 
@@ -167,6 +172,7 @@ def embed(
     device: Device = "auto",
     precision: Precision = "auto",
     max_unreadable_fraction: MaxUnreadable = None,
+    reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
     """Write the embeddings of pictures to a parquet file."""
     from twofold.programs.embed import embed
@@ -180,6 +186,7 @@ def embed(
         device=device,
         precision=precision,
         max_unreadable_fraction=max_unreadable_fraction,
+        **reading,
     )
 
 

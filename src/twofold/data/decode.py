@@ -51,7 +51,7 @@ def decode(
     return pixels[:, :, None] if channels == 1 else pixels
 
 
-def open_image(content: bytes | BinaryIO | Image.Image) -> Image.Image:
+def open_image(content: bytes | BinaryIO | io.BytesIO | Image.Image) -> Image.Image:
     """The picture with its header read and its pixels not yet. Raises UnreadableError or what Pillow raises."""
     if isinstance(content, bytes):
         if not content:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from twofold.console import say
 from twofold.data.image_set import ImageSet, load_images
 from twofold.recipes.recipe import Recipe
 
@@ -14,8 +15,14 @@ def open_for_training(
     allow_outside: bool = False,
     show_progress: bool = True,
 ) -> ImageSet:
-    """The pictures in `data` as the recipe's encoder takes them, or `data` where they are that already."""
+    """The images in `data` as the recipe's encoder takes them, or `data` where they are that already.
+
+    With `show_progress` their survey is printed before they are decoded.
+    """
     if isinstance(data, ImageSet):
+        lines = data.survey.lines() if data.survey else data.stated
+        for line in lines if show_progress else ():
+            say(line)
         return data
     return load_images(
         data,

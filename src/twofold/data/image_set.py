@@ -2,22 +2,23 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
 
-from twofold.data.assignment import assign_splits, group_by
+from twofold.console import say
 from twofold.data.cache import cache_folder
-from twofold.data.checks import check_records
+from twofold.data.facts import look_at
 from twofold.data.findings import Finding
 from twofold.data.pixels import ImageBatch, Pixels
 from twofold.data.record import SPLITS, Source, digest
 from twofold.data.sources.columns import Columns
 from twofold.data.sources.source import open_source
 from twofold.data.store import Quarantined, Store, open_store
+from twofold.data.survey import Survey, survey_of
 from twofold.errors import TwofoldError, unknown_name
 from twofold.recipes.recipe import DataRecipe
 
@@ -37,6 +38,7 @@ class ImageSet:
     pixels: Pixels = field(repr=False)
     test_from: str | None = None  # where test comes from: "own", "validation" images, "cut" by the seed; None: no test
     groups: list[str | None] = field(default_factory=list)  # of each row; empty where no image has one
+    survey: Survey | None = None  # of a set that was opened here
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -94,17 +96,25 @@ def load_images(
 ) -> ImageSet:
     """Open the pictures in `data`, decoding them into the cache where that has not been done yet.
 
-    `data` and `allow_outside` are what `open_source` takes. Pictures whose short side is above `store_px` shrink to it
-    (their long side to 4 store_px at most). Raises TwofoldError where there are no pictures or more of them than
-    `recipe.max_unreadable_fraction` cannot be read.
+    `data` and `allow_outside` are what `open_source` takes. Images whose short side is above `store_px` shrink to it
+    (their long side to 4 store_px at most). With `show_progress` the survey is printed before they are decoded. Raises
+    TwofoldError where there are no images or more of them than `recipe.max_unreadable_fraction` cannot be read.
     """
     folder = cache_folder(cache)
     source = open_source(data, cache=folder, allow_outside=allow_outside, columns=columns_of(recipe))
+    facts = look_at(source)
+    before, records, assigned = survey_of(source, recipe, facts=facts)
+    for line in before.lines() if show_progress else ():
+        say(line)
     store = open_store(source, channels=recipe.channels, short_px=store_px, cache=folder, show_progress=show_progress)
     quarantine = [Quarantined(source.records[i].path, reason) for i, reason in sorted(store.unreadable.items())]
     _require_readable(source, quarantine, recipe.max_unreadable_fraction)
-    records = group_by([source.records[i] for i in store.records], recipe.group_by)
-    assigned = assign_splits(records, recipe)
+    survey = replace(before, unreadable=0)
+    if quarantine:
+        rows = store.records.tolist()
+        survey, records, assigned = survey_of(source, recipe, facts=facts, readable=rows, quarantine=quarantine)
+    for line in (one for one in survey.said() if show_progress and one not in before.said()):
+        say(f"  {line}")
     return ImageSet(
         name=source.name,
         channels=recipe.channels,
@@ -113,14 +123,11 @@ def load_images(
         labels=[r.label for r in records],
         splits=assigned.splits,
         quarantine=quarantine,
-        findings=[
-            *source.findings,
-            *assigned.findings,
-            *check_records(records, assigned.splits, assigned.test_from, quarantine),
-        ],
+        findings=list(survey.findings),
         pixels=store.pixels,
         test_from=assigned.test_from,
         groups=[r.group for r in records] if any(r.group for r in records) else [],
+        survey=survey,
     )
 
 

@@ -15,7 +15,7 @@ from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, a
 from twofold.recipes.settings import Settings
 from twofold.speed.sweep import bench_encoders
 from twofold.speed.trials import Bench, bench_table, is_bench, trial_line
-from twofold.training.start import say_found
+from twofold.training.start import say_counts
 from twofold.versions import versions
 
 
@@ -47,7 +47,7 @@ def bench(
     chosen = resolve_recipe(name, data, cache=cache, allow_outside=allow_outside, settings=dict(settings))
     hardware = resolve_hardware(chosen.hardware)
     images = open_for_training(chosen, data, cache, allow_outside=allow_outside)
-    say_found(images, len(images.rows("train")))
+    say_counts(images)
     show_settings("\nHardware", dict(hardware.describe()))
     with hardware.arithmetic():
         found = bench_encoders(chosen, hardware, images, seconds=seconds, say=say)

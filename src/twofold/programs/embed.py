@@ -1,6 +1,7 @@
 """Embeddings of images, to a parquet file."""
 
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
@@ -9,7 +10,8 @@ from twofold.errors import enough_memory
 from twofold.evaluation import embed_images, require_place_for_embeddings, write_embeddings
 from twofold.files import make_folder
 from twofold.models.own import EncoderSource, as_source
-from twofold.programs.images import as_unreadable_limit, open_pictures
+from twofold.programs.images import as_reading, as_unreadable_limit, open_pictures
+from twofold.recipes.data import Reading
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path
 from twofold.recipes.recipe import HardwareRecipe
 from twofold.runs.encoder_file import load
@@ -31,6 +33,7 @@ def embed(
     precision: str = "auto",
     max_unreadable_fraction: int | float | None = None,
     verbose: bool = True,
+    **reading: Unpack[Reading],
 ) -> Path:
     """Write path, label (where known) and embedding h of every picture in `data` to the parquet file `out`.
 
@@ -41,12 +44,12 @@ def embed(
     cache, allow_outside = as_optional_path("cache", cache), as_kind("allow_outside", allow_outside, bool)
     verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
     hardware = HardwareRecipe(device=device, precision=precision)
-    limit = as_unreadable_limit(max_unreadable_fraction)
+    limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
     require_place_for_embeddings(out)
     make_folder(out.parent, "--out")
     loaded = load(run, hardware=hardware, encoder=encoder)
     own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
-    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit)
+    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit, reading=how)
     with loaded.hardware.arithmetic(), enough_memory("embedding", _LESS_MEMORY):
         embeddings = embed_images(
             loaded.encoder, images, np.arange(len(images)), views=loaded.recipe.views, hardware=loaded.hardware

@@ -1,6 +1,7 @@
 """A run measured on labelled images."""
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from twofold.console import obeys_verbose, say
 from twofold.data import ImageSet
@@ -14,9 +15,10 @@ from twofold.evaluation import (
 )
 from twofold.files import make_folder, write_json
 from twofold.models.own import EncoderSource, as_source
-from twofold.programs.images import as_unreadable_limit, open_pictures
+from twofold.programs.images import as_reading, as_unreadable_limit, open_pictures
 from twofold.programs.measurement import LESS_MEMORY, as_asked, forget, show
 from twofold.programs.objects import notes_on
+from twofold.recipes.data import Reading
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path, as_several
 from twofold.recipes.recipe import HardwareRecipe
 from twofold.report import build_report
@@ -49,6 +51,7 @@ def evaluate(
     precision: str = "auto",
     max_unreadable_fraction: int | float | None = None,
     verbose: bool = True,
+    **reading: Unpack[Reading],
 ) -> Evaluation:
     """Measure a run on labelled pictures; print the table, write RUN/evaluation.json and the report.
 
@@ -65,16 +68,16 @@ def evaluate(
     allow_outside = as_kind("allow_outside", allow_outside, bool)
     verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
     hardware = HardwareRecipe(device=device, precision=precision)
-    limit = as_unreadable_limit(max_unreadable_fraction)
+    limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
     record = Run(as_path("run", run))
     begun = record.read_recipe()
     make_folder(record.folder, "RUN")
     loaded = load(record.folder, hardware=hardware, encoder=encoder)
     own = begun["data"]["fingerprint"]
-    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit)
+    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit, reading=how)
     same = images.fingerprint == own
     seen = [*([] if same else [_SEEN]), *notes_on(encoder)]
-    for sentence in (*images.stated, *seen):
+    for sentence in seen:
         say(f"  {sentence}")
     needs_head = "layers" in asked.protocols or finetune_from != "h"
     with (

@@ -1,11 +1,15 @@
 """The images that a trained encoder embeds or is measured on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast, get_type_hints
 
-from twofold.data import Finding, ImageSet, load_images, look_at, open_source, require_channels
-from twofold.errors import TwofoldError, require
+from twofold.console import say
+from twofold.data import Finding, ImageSet, load_images, require_channels
+from twofold.data.survey import said_of_finding
+from twofold.errors import TwofoldError, require, unknown_name
+from twofold.recipes.data import Reading
 from twofold.recipes.kinds import as_kind
 from twofold.runs.encoder_file import Loaded
 from twofold.runs.foreign_encoders import Beside
@@ -20,23 +24,37 @@ def open_pictures(
     beside: Sequence[Beside] = (),
     allow_outside: bool = False,
     limit: float | None = None,
+    reading: Reading | None = None,
+    quiet: bool = False,
 ) -> ImageSet:
-    """The pictures in `data` as an encoder takes them; `limit` replaces its recipe's max_unreadable_fraction.
+    """The images in `data` as an encoder takes them; the survey is printed, unless `quiet`.
 
+    `limit` and `reading` replace its recipe's max_unreadable_fraction, columns of tables and pattern of groups.
     Raises TwofoldError for colour where it takes grey, unless they are those of the fingerprint `own`, which it was
     trained on: these it saw in the same way.
     """
-    recipe = loaded.recipe.data if limit is None else replace(loaded.recipe.data, max_unreadable_fraction=limit)
+    given: dict[str, Any] = {} if limit is None else {"max_unreadable_fraction": limit}
+    recipe = replace(loaded.recipe.data, **given, **(reading or {}))
     store_px = max(loaded.recipe.stored_px, *(2 * other.views.embedding_px for other in beside), 0)
     images = load_images(
-        data, recipe=recipe, store_px=store_px, cache=cache, show_progress=True, allow_outside=allow_outside
+        data, recipe=recipe, store_px=store_px, cache=cache, show_progress=not quiet, allow_outside=allow_outside
     )
     if len(images) == 0:
-        raise TwofoldError(f"'{data}' holds no readable picture. Give a folder with pictures.")
-    if images.fingerprint != own:
-        source = open_source(data, cache=cache, allow_outside=allow_outside)
-        images.findings.extend(Finding("TF050", text) for text in require_channels(look_at(source), recipe, data))
+        raise TwofoldError(f"'{data}' holds no readable image. Give a folder with images.")
+    if images.fingerprint != own and images.survey:
+        grey = [Finding("TF050", text) for text in require_channels(images.survey.facts, recipe, data)]
+        images.findings.extend(grey)
+        for finding in grey:
+            say(f"  {said_of_finding(finding)}")
     return images
+
+
+def as_reading(given: Mapping[str, object]) -> Reading:
+    """Columns of a table and a pattern of groups, as keywords name them. Raises TwofoldError for other keywords."""
+    for name in given:
+        if name not in get_type_hints(Reading):
+            raise unknown_name("setting", name, get_type_hints(Reading))
+    return cast(Reading, {name: as_kind(name, value, str | None) for name, value in given.items()})
 
 
 def as_unreadable_limit(value: object) -> float | None:

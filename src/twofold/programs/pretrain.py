@@ -116,7 +116,7 @@ def gallery_and_report(
     record, loaded = Run(run), load(run, hardware=hardware, encoder=encoder)
     if not record.gallery.exists():
         own = record.read_recipe()["data"]["fingerprint"]
-        images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside)
+        images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, quiet=True)
         views, used = loaded.recipe.views, loaded.hardware
         with used.arithmetic(), enough_memory("the report's pictures", _LESS_MEMORY):
             build_gallery(loaded.encoder, images, views=views, hardware=used, out=record.gallery)

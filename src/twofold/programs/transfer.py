@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Unpack
 
 from twofold.console import obeys_verbose, say
 from twofold.errors import enough_memory, require
@@ -13,9 +14,10 @@ from twofold.evaluation import (
 )
 from twofold.files import make_folder, write_json
 from twofold.models.own import EncoderSource, as_source
-from twofold.programs.images import as_unreadable_limit, open_pictures
+from twofold.programs.images import as_reading, as_unreadable_limit, open_pictures
 from twofold.programs.measurement import LESS_MEMORY, as_asked, forget, show
 from twofold.programs.objects import notes_on
+from twofold.recipes.data import Reading
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path, as_several
 from twofold.recipes.recipe import HardwareRecipe
 from twofold.report import build_report
@@ -44,6 +46,7 @@ def transfer(
     precision: str = "auto",
     max_unreadable_fraction: int | float | None = None,
     verbose: bool = True,
+    **reading: Unpack[Reading],
 ) -> dict[str, Evaluation]:
     """Measure a run on other data sets; print tables, write RUN/transfer.json and the report.
 
@@ -59,7 +62,7 @@ def transfer(
     verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
     names, encoders = _places("to", to), _places("beside", beside)
     hardware = HardwareRecipe(device=device, precision=precision)
-    limit = as_unreadable_limit(max_unreadable_fraction)
+    limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
     record = Run(as_path("run", run))
     record.read_recipe()
     make_folder(record.folder, "RUN")
@@ -71,7 +74,7 @@ def transfer(
         say(f"  {sentence}")
     found: dict[str, Evaluation] = {}
     targets = {  # all, before hours on one
-        name: open_pictures(loaded, name, cache, beside=others, allow_outside=allow_outside, limit=limit)
+        name: open_pictures(loaded, name, cache, beside=others, allow_outside=allow_outside, limit=limit, reading=how)
         for name in names
     }
     with (
@@ -81,8 +84,6 @@ def transfer(
     ):
         for name, images in targets.items():
             say(f"\n{name}: {len(images):,} pictures")
-            for sentence in images.stated:
-                say(f"  {sentence}")
             found[name] = evaluate_target(
                 _subject(loaded),
                 [_other(other, loaded) for other in others],

@@ -2,11 +2,21 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 from twofold.errors import require
 from twofold.recipes.help import Help
 from twofold.recipes.kinds import check_kinds
+
+
+class Reading(TypedDict, total=False):
+    """How tables and paths are read: the settings that other data than the run's may need anew."""
+
+    path_column: str | None
+    label_column: str | None
+    split_column: str | None
+    group_column: str | None
+    group_by: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, get
 
 import tyro
 
+from twofold.recipes.data import Reading
 from twofold.recipes.recipe import Help, Recipe, optional_settings, setting_owners
 
 SHORT = {  # flags that need no value -> what they stand for
@@ -48,6 +49,11 @@ def _metavar(kind: Any) -> str:
 # The recipe's leaves as a person gives them, none of them required: what is given, None among it, replaces the recipe's
 # own value, and what is not given is not there.
 Settings = TypedDict("Settings", _flags(), total=False)  # type: ignore[misc]
+
+# Of these, the ones that say how tables and paths are read.
+ReadingFlags = TypedDict(  # type: ignore[misc]
+    "ReadingFlags", {name: _flags()[name] for name in get_type_hints(Reading)}, total=False
+)
 
 
 def as_flags(settings: Mapping[str, Any]) -> list[str]:

@@ -45,7 +45,7 @@ from twofold.training.start import (
     profile_first,
     restored,
     resume_plan,
-    say_found,
+    say_counts,
 )
 from twofold.training.step import NEVER, StepSetup, TrainState, require_encoder, state_dict, train_step
 from twofold.training.stop_signals import stop_signals
@@ -98,7 +98,7 @@ def pretrain(
             open_for_training, recipe, data, cache, allow_outside=allow_outside, show_progress=world.is_first
         )
         require_agreement(world, recipe, hardware, images, profile=profile)
-        say_found(images, len(images.rows("train")))
+        say_counts(images)
         world.in_turn(require_enough, images, recipe.schedule.batch_size)
         world.in_turn(world.share, recipe.schedule.batch_size, recipe.schedule.fixed_chunk)
         watched = world.only_first(build_monitors, monitors, images, recipe, hardware) or []

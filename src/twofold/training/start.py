@@ -172,15 +172,11 @@ def restored(setup: RunSetup, plan: Plan) -> tuple[TrainState, Window]:
     return state, window
 
 
-def say_found(images: ImageSet, rows: int) -> None:
-    """One line on the pictures, one for each thing decided about them, and the unreadable ones."""
-    say(f"{images.name}: {len(images):,} pictures, {rows:,} to train on, {len(images.quarantine):,} unreadable")
-    for sentence in images.stated:
-        say(f"  {sentence}")
-    for one in images.quarantine[:3]:
-        say(f"  set aside: {one.path}: {one.reason}")
-    if len(images.quarantine) > 3:
-        say(f"  ... and {len(images.quarantine) - 3} more, listed in quarantine.jsonl")
+def say_counts(images: ImageSet) -> None:
+    """One line: how many images there are, to train on, and unreadable ones."""
+    train, unreadable = len(images.rows("train")), len(images.quarantine)
+    listed = ", listed in quarantine.jsonl" if unreadable else ""
+    say(f"{images.name}: {len(images):,} images, {train:,} to train on, {unreadable:,} unreadable{listed}")
 
 
 def _record(recipe: Recipe, plan: Plan, hardware: Hardware, images: ImageSet, processes: int) -> dict[str, object]:
@@ -201,6 +197,7 @@ def _record(recipe: Recipe, plan: Plan, hardware: Hardware, images: ImageSet, pr
             "channels": images.channels,
             "quarantined": len(images.quarantine),
             "stated": images.stated,
+            "survey": images.survey.to_dict() if images.survey else None,
         },
         "versions": versions(),
         "hardware": hardware.describe(),

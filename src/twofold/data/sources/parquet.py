@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import Any
 
 from twofold.data.findings import Finding
 from twofold.data.parallel import in_flight
@@ -44,7 +44,7 @@ class ParquetSource:
         parts = [shard.stamp() for shard in self._shards]
         return digest(["parquet", *parts[0]] if len(parts) == 1 else ["parquet", parts])
 
-    def open(self, index: int) -> BinaryIO:
+    def open(self, index: int) -> io.BytesIO:
         """The image of a record, as a file in memory."""
         return io.BytesIO(self.read(index))
 
