@@ -103,7 +103,7 @@ def test_broken_files_are_listed_and_do_not_stop_the_run(
     ("command", "words"),
     [
         ("pretrain {tmp}/missing --out {tmp}/run", ["missing"]),
-        ("pretrain {tmp}/empty --out {tmp}/run", ["empty", "picture"]),
+        ("pretrain {tmp}/empty --out {tmp}/run", ["empty", "image"]),
         ("pretrain {tmp}/one --out {tmp}/run", ["1 readable training picture"]),
         ("pretrain {data} --out {tmp}/run --batch-size 4096 --epochs 1", ["batch_size is 4096", "90"]),
         ("pretrain {data} --out {tmp}/run --bach-size 16", ["--bach-size", "--batch-size"]),
