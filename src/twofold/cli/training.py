@@ -23,7 +23,7 @@ def pretrain(
     checkpoint_through: CheckpointThrough = None,
     settings: OmitArgPrefixes[Settings] = Settings(),  # noqa: B008
 ) -> None:
-    """Train an encoder on a folder of pictures, without labels."""
+    """Train an encoder on a folder of images, without labels."""
     if must_start(processes):
         from twofold.distributed.launch import launch
 
@@ -89,7 +89,7 @@ def bench(
     allow_outside: AllowOutside = False,
     settings: OmitArgPrefixes[Settings] = Settings(),  # noqa: B008
 ) -> None:
-    """Measure what this machine does with these pictures, and recommend an encoder and a batch size."""
+    """Measure what this machine does with these images, and recommend an encoder and a batch size."""
     from twofold.programs.bench import bench
 
     bench(data, recipe=recipe, out=out, seconds=seconds, cache=cache, allow_outside=allow_outside, **settings)
