@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo bench test versions lint types check clean
+.PHONY: demo bench test versions wheel lint types check clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,10 @@ test: $(VENV)/.installed
 # The oldest declared versions, torch 2.11, Python 3.13: each in an environment of its own, with a subset of the tests.
 versions: $(VENV)/.installed
 	$(BIN)/python tools/versions.py
+
+# Builds the sdist and from it the wheel, installs that into a bare environment and runs the demo's commands there.
+wheel: $(VENV)/.installed
+	$(BIN)/python tools/check_wheel.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

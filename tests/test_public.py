@@ -48,6 +48,42 @@ def test_importing_does_not_import_torch(module: str) -> None:
     assert run_python(f"import sys, {module}; print('torch' in sys.modules)") == "False"
 
 
+HELP = """
+import contextlib, io, sys
+known = {*sys.modules}
+from twofold.cli.main import main
+sys.argv = ["twofold", *sys.argv[1:]]
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+    main()
+print(*sorted({name.split(".")[0] for name in sys.modules.keys() - known} - sys.stdlib_module_names))
+"""
+COMMAND_LINE = {
+    "twofold",
+    "tyro",
+    "docstring_parser",
+    "typeguard",
+    "typing_extensions",
+    "rich",
+    "pygments",
+    "markdown_it",
+}
+
+
+def imported_by(*command: str, code: str = HELP) -> set[str]:
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("command", [["--help"], ["pretrain", "--help"], ["evaluate", "--help"]])
+def test_help_imports_what_the_command_line_needs_and_nothing_else(command: list[str]) -> None:
+    """So it takes a third of a second (tools/check_wheel.py measures it): torch alone takes more."""
+    assert {"twofold", "tyro"} <= imported_by(*command) <= COMMAND_LINE
+
+
+def test_another_import_is_seen() -> None:
+    assert "numpy" in imported_by("--help", code=HELP.replace("from twofold", "import numpy\nfrom twofold", 1))
+
+
 def test_that_check_can_fail() -> None:
     assert run_python("import sys, twofold.losses; print('torch' in sys.modules)") == "True"
 
