@@ -107,6 +107,11 @@ BEGINS = {  # where the work of the commands begins that measure
 OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain --FLAG', or that they cannot meet
     # how the encoder that they are handed was trained
     ("data.facts", "channels"),
+    ("data.pixel_checks", "range"),
+    ("data.pixel_checks", "range-from"),
+    ("data.pixel_checks", "truncated"),
+    ("data.samples", "range"),
+    ("data.samples", "range-from"),
     ("runs.foreign_encoders", "channels"),
     ("models", "encoder"),
     ("models.adapters", "size-px"),

@@ -255,7 +255,7 @@ STRAYS = [
     folder(
         "more kinds than three",
         *classes(""),
-        beside={f"x.{end}": "" for end in ("dcm", "nef", "svs", "czi", "psd")},
+        beside={f"x.{end}": "" for end in ("dcm", "nef", "svs", "czi", "xcf")},
         codes="TF010",
     ),
     folder("days", ("2021-05-03", 2, "2021-05-03", "train"), ("2021-06-11", 2, "2021-06-11", "train"), codes="TF017"),

@@ -1,12 +1,13 @@
 """Every folder, table and parquet file of the corpus is understood as a person would, or named."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from data.corpus_folders import CASES, Case
-from twofold.data import ImageSet, load_images
+from twofold.data import ImageSet, formats, load_images
 from twofold.data.findings import CHECKS
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
@@ -16,6 +17,15 @@ from twofold.recipes.recipe import DataRecipe
 def no_waits_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether files survive a power cut is tested elsewhere; here it would take most of the time."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture(autouse=True)
+def without_extras(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """HEIC and RAW are formats that cannot be read, whatever is installed here."""
+    monkeypatch.setattr(formats, "is_installed", lambda _: False)
+    formats.extensions.cache_clear()
+    yield
+    formats.extensions.cache_clear()
 
 
 def load(case: Case, folder: Path, test_fraction: float = 0.0) -> ImageSet:

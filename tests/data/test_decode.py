@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from twofold.data import UnreadableError, decode
+from twofold.data import Rules, UnreadableError
+from twofold.data import decode as decode_and_tell
 from twofold.data.quiet import quiet
 from twofold.errors import TwofoldError
 
@@ -22,6 +23,10 @@ MODES = {
     "GIF": ("1", "L", "P", "RGB"),
     "TIFF": ("1", "L", "P", "RGB", "CMYK", "YCbCr"),
 }
+
+
+def decode(content: bytes | Image.Image, **rules: object) -> np.ndarray:
+    return decode_and_tell(content, Rules(**rules)).pixels
 
 
 def smooth(height: int = 20, width: int = 28) -> np.ndarray:
@@ -178,7 +183,7 @@ JPEG = encoded(Image.fromarray(smooth(64, 64)), "JPEG")
 BROKEN = {
     "empty": (b"", "empty"),
     "text": (b"this is no picture", "recognised"),
-    "truncated": (JPEG[: len(JPEG) // 2], "truncated"),
+    "before the first row": (JPEG[: JPEG.index(b"\xff\xda") + 20], "truncated"),
     "only a start": (JPEG[:20], "."),
     "absurd": (png_header(60_000, 60_000), "179 million pixels"),
     "large, then nothing": (png_header(10_000, 10_000), "truncated"),
@@ -188,7 +193,7 @@ BROKEN = {
     "cut TIFF": (cut("TIFF"), "."),
     "cut GIF": (cut("GIF"), "."),
     "cut LZW TIFF": (cut("TIFF", compression="tiff_lzw"), "."),
-    "another format": (encoded(Image.fromarray(smooth()), "PPM"), "recognised"),
+    "a drawing": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "recognised"),
 }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twofold.data import UnreadableError, decode
+from twofold.data import Rules, UnreadableError, decode
 from twofold.data.budget import Budget
 from twofold.data.decode import stored_size
 
@@ -64,8 +64,8 @@ def test_strips_change_no_bit(mode: str, strip: int, monkeypatch: pytest.MonkeyP
         for short_px in (None, 16, 31, 100, 396):
             target = stored_size(size, short_px)
             for flat in ("L", "RGB"):
-                found = flatten_module.flatten(whole, flat, target)
-                assert (found.mode, found.size) == (flat, target)
+                found = decode(whole, Rules(channels=len(flat), short_px=short_px, range_from="type")).pixels
+                assert found.shape == (target[1], target[0], len(flat))
                 assert found.tobytes() == plainly(whole, flat, target).tobytes(), (size, short_px, flat)
 
 
@@ -104,7 +104,7 @@ def test_images_that_are_too_large_together_are_decoded_one_after_another(monkey
     file, running, most, lock = io.BytesIO(), [0], [0], threading.Lock()
     Image.new("RGB", (300, 200)).save(file, "PNG")
     needed = flatten_module.bytes_needed(Image.open(file), (300, 200), (300, 200))
-    monkeypatch.setattr(decode_module, "_MEMORY", Budget(int(2.5 * needed)))
+    monkeypatch.setattr(decode_module, "MEMORY", Budget(int(2.5 * needed)))
     real = decode_module.flatten
 
     @contextmanager
@@ -116,16 +116,16 @@ def test_images_that_are_too_large_together_are_decoded_one_after_another(monkey
         with lock:
             running[0] -= 1
 
-    def watched(*given):
+    def watched(*given, **options):
         with counted():
             time.sleep(0.01)
-            return real(*given)
+            return real(*given, **options)
 
     monkeypatch.setattr(decode_module, "flatten", watched)
     with ThreadPoolExecutor(8) as pool:
-        whole = [pool.submit(decode, file.getvalue(), channels=3) for _ in range(24)]
-        broken = [pool.submit(decode, file.getvalue()[:-100], channels=3) for _ in range(24)]
-        assert all(one.result().shape == (200, 300, 3) for one in whole)
+        whole = [pool.submit(decode, file.getvalue(), Rules(channels=3)) for _ in range(24)]
+        broken = [pool.submit(decode, file.getvalue()[:-100], Rules(channels=3)) for _ in range(24)]
+        assert all(one.result().pixels.shape == (200, 300, 3) for one in whole)
         assert all(isinstance(one.exception(), UnreadableError) for one in broken)
     assert most == [2]
 
@@ -133,10 +133,10 @@ def test_images_that_are_too_large_together_are_decoded_one_after_another(monkey
 MEASURE = """
 import io, json, os, sys
 from PIL import Image
-from twofold.data import decode
-from importlib import import_module
+from twofold.data import Rules, decode
+from twofold.data.decode import open_image, stored_size
+from twofold.data.flatten import bytes_needed, bytes_to_flatten
 
-module = import_module("twofold.data.decode")
 case = json.loads(sys.argv[1])
 
 def peak(work):
@@ -154,10 +154,14 @@ def save():
 
 peak(save)
 content = open("image", "rb").read()
-image = Image.open("image")
-needed = module.bytes_needed(image, image.size, module.stored_size(image.size, 224))
+image = open_image(content)
+target = stored_size(image.size, 224)
+if isinstance(image, Image.Image):
+    needed = bytes_needed(image, image.size, target)
+else:
+    needed = image.held_bytes + bytes_to_flatten(image.size, target)
 def work():
-    decode(content, channels=3, short_px=224)
+    decode(content, Rules(channels=3, short_px=224))
 base = peak(lambda: None)
 print(json.dumps({"file": len(content), "peak": peak(work) - base, "needed": needed}))
 """

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from pictures import write_pictures
-from twofold.data import ImageSet, decode, load_images, store
+from twofold.data import ImageSet, Rules, decode, load_images, store
 from twofold.data.cache import BUILDING
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
@@ -49,7 +49,8 @@ def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rows_are_the_decoded_files(folder: Path) -> None:
     images = load(folder)
     for path, picture in zip(images.paths, everything(images), strict=True):
-        assert np.array_equal(picture.transpose(1, 2, 0), decode((folder / path).read_bytes(), channels=3))
+        decoded = decode((folder / path).read_bytes(), Rules(channels=3))
+        assert np.array_equal(picture.transpose(1, 2, 0), decoded.pixels)
 
 
 def test_the_second_time_nothing_is_decoded_or_read(

@@ -24,6 +24,7 @@ VALUES: dict[str, Any] = {  # of every setting that can be None, one that is not
     "split_column": "part",
     "group_column": "patient",
     "group_by": "(p[0-9]+)",
+    "range": (0.0, 4095.0),
     "eval_size_px": 40,
     "ops": (Op(name="flip"),),
     "jitter": (0.4, 0.4, 0.4, 0.1),

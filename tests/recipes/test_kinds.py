@@ -61,6 +61,7 @@ WRONG = {
     bool | None: [one for one in NO_BOOL if one is not None],
     tuple[float, float]: NO_PAIR,
     tuple[float, float, float, float] | None: NO_FOUR,
+    tuple[float, ...] | None: ["0 1", 4095.0, ("0", "1"), {0.0, 1.0}],
     tuple[Op, ...] | None: NO_OPS,
 }
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
@@ -125,6 +126,7 @@ EXAMPLES: dict[str, Any] = {
     "split_column": "part",
     "group_column": "patient",
     "group_by": "(p[0-9]+)",
+    "range": (0.0, 4095.0),
     "ops": (Op(name="flip"), Op(name="crop", range=(0.5, 1.0))),
     "jitter": (0.4, 0.4, 0.4, 0.1),
     "blur_prob": 0.5,

@@ -1,10 +1,10 @@
 """Images in: sources of pictures, decoded once into a store, cut into splits, read in batches."""
 
-from twofold.data.decode import decode
+from twofold.data.decode import Decoded, Rules, decode
 from twofold.data.duplicates import Shared, count_shared
 from twofold.data.facts import Facts, look_at, require_channels
 from twofold.data.findings import Finding
-from twofold.data.flatten import UnreadableError
+from twofold.data.formats import UnreadableError
 from twofold.data.image_set import ImageSet, load_images
 from twofold.data.loader import Loader, rows_of_step
 from twofold.data.pixels import ImageBatch
@@ -12,17 +12,22 @@ from twofold.data.record import Record, Source
 from twofold.data.sources.source import open_source
 from twofold.data.splits import cut_fraction, label_fraction, shots_per_class
 from twofold.data.store import Quarantined
+from twofold.data.traits import PixelFacts, Traits
 
 __all__ = [
+    "Decoded",
     "Facts",
     "Finding",
     "ImageBatch",
     "ImageSet",
     "Loader",
+    "PixelFacts",
     "Quarantined",
     "Record",
+    "Rules",
     "Shared",
     "Source",
+    "Traits",
     "UnreadableError",
     "count_shared",
     "cut_fraction",

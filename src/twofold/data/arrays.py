@@ -8,7 +8,8 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
-from twofold.data.flatten import UnreadableError
+from twofold.data.formats import UnreadableError
+from twofold.data.samples import Samples
 
 TAKEN = (
     "a path, the bytes of a file, an open file, a Pillow image, or pixels as an array (H, W), (H, W, c) or a tensor "
@@ -24,6 +25,25 @@ def as_pillow(image: Any) -> Image.Image:
     """
     values = eight_bits(channels_last(numbers_of(image), is_tensor=isinstance(image, Tensor)))
     return Image.fromarray(np.ascontiguousarray(values[:, :, 0] if values.shape[2] == 1 else values))
+
+
+def as_samples(image: Any) -> Samples | None:
+    """The same image with its numbers as they are, for a range to be applied; None for uint8 and bool."""
+    numbers = channels_last(numbers_of(image), is_tensor=isinstance(image, Tensor))
+    if numbers.dtype.kind not in "iuf" or numbers.dtype == np.uint8:
+        return None
+    height, width, bands = numbers.shape
+    colours = 1 if bands == 1 else 3
+    return Samples(
+        format="memory",
+        size=(width, height),
+        bits=8 * numbers.dtype.itemsize,
+        colours=colours,
+        read=lambda top, bottom: numbers[top:bottom],
+        limits=(0.0, 65535.0) if numbers.dtype == np.uint16 else None,
+        alpha="straight" if bands > colours else None,
+        has_more_bands=bands > colours,
+    )
 
 
 def numbers_of(image: Any) -> ndarray:

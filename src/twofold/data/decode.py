@@ -1,66 +1,131 @@
-"""From a picture's bytes to its pixels."""
+"""From an image's bytes to its pixels in 8 bits, and what was decided on the way."""
 
 import io
-from typing import BinaryIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from twofold.data.budget import Budget
-from twofold.data.flatten import GAP, UnreadableError, bytes_needed, flatten
+from twofold.data.colour import conversion
+from twofold.data.deep import deep_samples
+from twofold.data.flatten import GAP, bytes_needed, bytes_to_flatten, flatten
+from twofold.data.formats import (
+    FORMATS,
+    ORIENTATION,
+    File,
+    RangeNeededError,
+    UnreadableError,
+    head_of,
+    is_heic,
+    is_raw,
+    is_tiff,
+    open_heic,
+    open_raw,
+    orientation_of,
+)
 from twofold.data.parallel import cores
 from twofold.data.quiet import quiet
+from twofold.data.samples import Range, Samples, Seen, eight_bits, own_range, require_range
+from twofold.data.tiff import open_tiff
+from twofold.data.traits import Traits
+from twofold.data.truncated import rows_there
 from twofold.errors import TwofoldError
+from twofold.recipes.recipe import DataRecipe
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 178_956_970  # Pillow's own limit; above it a header is taken to lie
+MEMORY = Budget(max(2**30, 2**26 * cores()))  # bytes that all threads decode in: a photograph takes 20 to 200 MB
 _LONG_SIDES = 4  # the long side is at most so many short sides of the store
-_MEMORY = Budget(max(2**30, 2**26 * cores()))  # bytes that all threads decode in: a photograph takes 20 to 200 MB
-_ORIENTATION = 0x0112
 
 
-def decode(
-    content: bytes | Image.Image, *, channels: int, short_px: int | None = None
-) -> UInt8[np.ndarray, "H W {channels}"]:
-    """Pixels of a JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF, upright, in 1 (grey) or 3 (RGB) channels.
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How images become pixels of 8 bits."""
 
-    Transparency is laid over white, 16-bit grey scaled by 255/65535, EXIF rotation applied. With `short_px` a larger
-    picture shrinks, antialiased, until its short side is at most short_px and its long side at most 4 short_px.
-    Threads share a bound on memory: those that would pass it wait, and a very large picture is decoded alone.
-    Raises UnreadableError with the reason.
+    channels: int  # 1 (grey) or 3 (RGB)
+    short_px: int | None = None  # a larger image shrinks to it, its long side to 4 short_px at most
+    range: Range | None = None  # of images of more than 8 bits: low, high; or a pair for each of red, green and blue
+    range_from: str = "type"  # without a range: what the type of number holds; "image": each its own; "data": an error
+    truncated: str = "read"  # or "skip": what to do with a JPEG that ends early
+
+    @classmethod
+    def of(cls, recipe: DataRecipe, short_px: int | None) -> "Rules":
+        """Those of a recipe."""
+        return cls(
+            channels=recipe.channels,
+            short_px=short_px,
+            range=recipe.range,
+            range_from=recipe.range_from,
+            truncated=recipe.truncated,
+        )
+
+    def alone(self) -> "Rules":
+        """Those for an image of which no data set is known: without a range, what its type of number holds."""
+        return replace(self, range_from="type") if self.range_from == "data" else self
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image as it is kept."""
+
+    pixels: UInt8[np.ndarray, "H W c"]
+    traits: Traits
+
+
+def decode(content: bytes | Image.Image | Samples, rules: Rules) -> Decoded:
+    """The pixels of a file's content, or of an image that was decoded elsewhere, upright, in 1 or 3 channels of 8 bits.
+
+    The first frame counts, or the first page that is no thumbnail. Colours are brought to sRGB, transparency is laid
+    over white, EXIF's orientation applied, numbers of more than 8 bits are scaled by a range. Larger images shrink,
+    antialiased. Threads share a bound on memory: those that would pass it wait, and a very large image is decoded
+    alone. Raises UnreadableError with the reason, RangeNeededError where the rules leave the range to the data.
     """
+    with as_unreadable():
+        opened = open_image(content)
+        if 0 in opened.size:
+            raise UnreadableError(f"it has no pixels: {opened.size[0]} x {opened.size[1]}")
+        if isinstance(opened, Samples):
+            return _decode_samples(opened, rules)
+        return _decode_plain(opened, content if isinstance(content, bytes) else None, rules)
+
+
+@contextmanager
+def as_unreadable() -> Iterator[None]:
+    """Without warnings; whatever goes wrong inside with a file is an UnreadableError."""
     with quiet():
         try:
-            image = open_image(content)
-            size = image.size
-            if 0 in size:
-                raise UnreadableError(f"it has no pixels: {size[0]} x {size[1]}")
-            target = stored_size(size, short_px)
-            if isinstance(content, bytes) and target != size:
-                image.draft(None, (int(target[0] * GAP), int(target[1] * GAP)))  # a JPEG can shrink as it decodes
-            with _MEMORY.take(bytes_needed(image, size, target)):
-                image.load()
-                orientation = _orientation(image)
-                flat = flatten(image, "L" if channels == 1 else "RGB", target)
-                pixels = np.asarray(_upright(flat, orientation))
+            yield
         except (TwofoldError, MemoryError):
             raise
         except Exception as error:  # Pillow's readers raise almost anything for a broken file
             raise UnreadableError(reason_of(error)) from error
-    return pixels[:, :, None] if channels == 1 else pixels
 
 
-def open_image(content: bytes | BinaryIO | io.BytesIO | Image.Image) -> Image.Image:
-    """The picture with its header read and its pixels not yet. Raises UnreadableError or what Pillow raises."""
+def open_image(content: bytes | File | Image.Image | Samples) -> Image.Image | Samples:
+    """The image with its header read and its pixels not yet. Raises UnreadableError or what Pillow raises."""
     if isinstance(content, bytes):
         if not content:
             raise UnreadableError("the file is empty (0 bytes)")
-        content = io.BytesIO(content)
-    image = content if isinstance(content, Image.Image) else Image.open(content, formats=FORMATS)
-    if image.width * image.height > MAX_PIXELS:
+        opened = _open(io.BytesIO(content))
+    else:
+        opened = content if isinstance(content, Image.Image | Samples) else _open(content)
+    if opened.size[0] * opened.size[1] > MAX_PIXELS:
         raise Image.DecompressionBombError
-    return image
+    if isinstance(opened, Samples):
+        return opened
+    return deep_samples(opened, content if isinstance(content, bytes) else None) or opened
+
+
+def _open(file: File) -> Image.Image | Samples:
+    head = head_of(file)
+    if is_heic(head):
+        return open_heic(file)
+    if is_raw(head):
+        return open_raw(file)
+    return open_tiff(file) if is_tiff(head) else Image.open(file, formats=FORMATS)
 
 
 def stored_size(size: tuple[int, int], short_px: int | None) -> tuple[int, int]:
@@ -71,17 +136,112 @@ def stored_size(size: tuple[int, int], short_px: int | None) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
+def is_grey(opened: Image.Image | Samples) -> bool:
+    """Whether an image is without colour, by its header."""
+    if isinstance(opened, Samples):
+        return opened.colours == 1
+    if opened.mode == "P":
+        palette = opened.getpalette("RGB") or []
+        return palette[0::3] == palette[1::3] == palette[2::3]
+    return opened.mode in ("1", "L", "LA", "La")
+
+
 def reason_of(error: Exception) -> str:
-    """Why a picture could not be read, in a few words."""
+    """Why an image could not be read, in a few words."""
     if isinstance(error, UnreadableError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
-        return f"not a picture that can be recognised ({', '.join(FORMATS)})"
+        return "its content is no image that can be recognised, whatever its name"
     if isinstance(error, Image.DecompressionBombError):
         return f"the header claims more than {MAX_PIXELS / 1e6:.0f} million pixels"
     if isinstance(error, OSError) and error.strerror:
         return f"the file cannot be opened ({error.strerror})"
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    text = " ".join(str(error).split())[:200]
+    if text.startswith("Truncated"):
+        return "the file is truncated: it ends within its header"
+    return text or type(error).__name__
+
+
+def _decode_plain(image: Image.Image, content: bytes | None, rules: Rules) -> Decoded:
+    size = image.size
+    target = stored_size(size, rules.short_px)
+    draft = None
+    if content is not None and target != size:
+        draft = int(target[0] * GAP), int(target[1] * GAP)
+        image.draft(None, draft)  # a JPEG can shrink as it decodes
+    form, needed = _format_of(image), bytes_needed(image, size, target)
+    try:
+        with MEMORY.take(needed):
+            image.load()
+            return _finish(image, rules, target, form, [])
+    except OSError:
+        if content is None or form != "JPEG" or rules.truncated == "skip":
+            raise
+    with MEMORY.take(3 * needed):
+        image, is_cut = rows_there(content, draft)
+        if is_cut:
+            target = stored_size(image.size, rules.short_px)
+        return _finish(image, rules, target, form, ["truncated"] if is_cut else [])
+
+
+def _finish(image: Image.Image, rules: Rules, target: tuple[int, int], form: str, notes: list[str]) -> Decoded:
+    """A loaded image of 8 bits as it is kept."""
+    orientation, width = orientation_of(image), image.width
+    change = conversion(image, _mode(rules))
+    before = change.before
+    if before is None:
+        flat = flatten(lambda _top, _bottom: image, image.size, target, whole=True)
+    else:
+        flat = flatten(lambda top, bottom: before(_rows(image, width, top, bottom)), image.size, target)
+    flat = flat if change.after is None else change.after(flat)
+    notes = [*notes, *change.notes, *(["preview"] if form == "RAW" else [])]
+    return _kept(flat, orientation, form, 1 if image.mode == "1" else 8, is_grey(image), notes)
+
+
+def _decode_samples(samples: Samples, rules: Rules) -> Decoded:
+    target = stored_size(samples.size, rules.short_px)
+    with MEMORY.take(samples.held_bytes + bytes_to_flatten(samples.size, target)):
+        transparent, seen = samples.is_transparent(), Seen()
+        keeps_profile = samples.limits is not None and (samples.colours == 3 or not samples.is_deep)
+        profile = samples.info.get("icc_profile") if keeps_profile else None
+        range_, notes = _range_of(samples, rules, has_profile=profile is not None)
+        colours = "RGB" if samples.colours == 3 or len(range_) > 2 else "L"
+        like = Image.new({"L": "LA", "RGB": "RGBA"}[colours] if transparent else colours, (1, 1))
+        like.info = {"icc_profile": profile} if profile else {}
+        change = conversion(like, _mode(rules))
+
+        def part(top: int, bottom: int) -> Image.Image:
+            shown = eight_bits(samples, top, bottom, range_, transparent, seen)
+            return shown if change.before is None else change.before(shown)
+
+        flat = flatten(part, samples.size, target)
+        flat = flat if change.after is None else change.after(flat)
+    if samples.is_deep:
+        seen.require_contrast()
+        seen.require_inside(range_)
+    left_out = samples.has_more_bands - transparent > 0
+    notes += [*change.notes, *(["bands"] if left_out else []), *(["missing values"] if seen.missing else [])]
+    return _kept(flat, samples.orientation, samples.format, samples.bits, samples.colours == 1, notes)
+
+
+def _range_of(samples: Samples, rules: Rules, *, has_profile: bool) -> tuple[Range, list[str]]:
+    """The range to show, and how it came about. Colours with a profile mean what their whole range means."""
+    if not samples.is_deep:
+        return (0.0, 255.0), []
+    if has_profile:
+        return require_range(samples, None), ["type range"]
+    if rules.range_from == "image":
+        return own_range(samples), ["own range"]
+    if rules.range is None and rules.range_from == "data":
+        raise RangeNeededError("an image of more than 8 bits needs a range")
+    return require_range(samples, rules.range), ["type range" if rules.range is None else "data range"]
+
+
+def _kept(flat: Image.Image, orientation: int, form: str, bits: int, grey: bool, notes: list[str]) -> Decoded:
+    pixels = np.asarray(_upright(flat, orientation))
+    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    notes = [*notes, *(["turned"] if 2 <= orientation <= 8 else []), *(["constant"] if _is_constant(pixels) else [])]
+    return Decoded(pixels, Traits(format=form, bits=bits, is_grey=grey, notes=tuple(notes)))
 
 
 def _upright(flat: Image.Image, orientation: int) -> Image.Image:
@@ -90,12 +250,22 @@ def _upright(flat: Image.Image, orientation: int) -> Image.Image:
         return flat
     flat = flat.copy()  # it may be the caller's own image
     flat.info.clear()
-    flat.getexif()[_ORIENTATION] = orientation
+    flat.getexif()[ORIENTATION] = orientation
     return ImageOps.exif_transpose(flat)
 
 
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # broken metadata around whole pixels: take them as they are
-        return 1
+def _mode(rules: Rules) -> str:
+    return "L" if rules.channels == 1 else "RGB"
+
+
+def _rows(image: Image.Image, width: int, top: int, bottom: int) -> Image.Image:
+    return image if bottom - top == image.height else image.crop((0, top, width, bottom))
+
+
+def _is_constant(pixels: UInt8[np.ndarray, "H W c"]) -> bool:
+    first = pixels[0, 0]
+    return bool((pixels[::16, ::16] == first).all() and (pixels == first).all())
+
+
+def _format_of(image: Image.Image) -> str:
+    return {"MPO": "JPEG", None: "memory"}.get(image.format, str(image.format))

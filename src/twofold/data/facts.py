@@ -4,16 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
-from PIL import Image
-
-from twofold.data.decode import open_image, reason_of
+from twofold.data.decode import is_grey, open_image, reason_of
 from twofold.data.quiet import quiet
 from twofold.data.record import SPLITS, Source
 from twofold.data.splits import permutation
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
-
-_GREY = ("1", "L", "LA", "I", "F")
 
 
 @dataclass(frozen=True)
@@ -80,15 +76,8 @@ def _headers(source: Source, indices: Sequence[int]) -> tuple[list[tuple[tuple[i
     for index in indices:
         try:
             with quiet(), source.open(index) as file:
-                image = file if isinstance(file, Image.Image) else open_image(file)
-                headers.append((image.size, _is_grey(image)))
+                image = open_image(file)
+                headers.append((image.size, is_grey(image)))
         except Exception as error:  # as in decode
             reasons.append(reason_of(error))
     return headers, reasons
-
-
-def _is_grey(image: Image.Image) -> bool:
-    if image.mode == "P":
-        palette = image.getpalette("RGB") or []
-        return palette[0::3] == palette[1::3] == palette[2::3]
-    return image.mode in _GREY or image.mode.startswith("I;16")

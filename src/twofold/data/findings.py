@@ -5,6 +5,8 @@
 
 from dataclasses import dataclass
 
+from twofold.data.pixel_checks import PIXEL_CHECKS
+
 SEVERITIES = ("info", "warning", "error")
 
 
@@ -277,4 +279,4 @@ CHECKS = {
         "The encoder was trained with three channels and these images are grey: the one channel is copied to all.",
         "Nothing.",
     ),
-}
+} | {code: Check(*told) for code, told in PIXEL_CHECKS.items()}

@@ -7,6 +7,11 @@ from twofold.data.image_set import ImageSet, load_images
 from twofold.recipes.recipe import Recipe
 
 
+def settled(recipe: Recipe, images: ImageSet) -> Recipe:
+    """The recipe with the range that the images were scaled by, which is applied again wherever the encoder is used."""
+    return recipe if images.range == recipe.data.range else recipe.with_settings(range=images.range)
+
+
 def open_for_training(
     recipe: Recipe,
     data: str | Path | ImageSet,

@@ -11,10 +11,14 @@ from jaxtyping import Int64
 
 from twofold.console import say
 from twofold.data.cache import cache_folder
+from twofold.data.decode import Rules
 from twofold.data.facts import look_at
 from twofold.data.findings import Finding
+from twofold.data.formats import RangeNeededError
 from twofold.data.pixels import ImageBatch, Pixels
+from twofold.data.ranges import find_range, known_range
 from twofold.data.record import SPLITS, Source, digest
+from twofold.data.samples import Range
 from twofold.data.sources.columns import Columns
 from twofold.data.sources.source import open_source
 from twofold.data.store import Quarantined, Store, open_store
@@ -39,6 +43,7 @@ class ImageSet:
     test_from: str | None = None  # where test comes from: "own", "validation" images, "cut" by the seed; None: no test
     groups: list[str | None] = field(default_factory=list)  # of each row; empty where no image has one
     survey: Survey | None = None  # of a set that was opened here
+    range: Range | None = None  # that images of more than 8 bits were scaled by
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -106,13 +111,14 @@ def load_images(
     before, records, assigned = survey_of(source, recipe, facts=facts)
     for line in before.lines() if show_progress else ():
         say(line)
-    store = open_store(source, channels=recipe.channels, short_px=store_px, cache=folder, show_progress=show_progress)
+    rules, store = _open(source, Rules.of(recipe, store_px), folder, show_progress)
     quarantine = [Quarantined(source.records[i].path, reason) for i, reason in sorted(store.unreadable.items())]
     _require_readable(source, quarantine, recipe.max_unreadable_fraction)
     survey = replace(before, unreadable=0)
     if quarantine:
         rows = store.records.tolist()
         survey, records, assigned = survey_of(source, recipe, facts=facts, readable=rows, quarantine=quarantine)
+    survey = replace(survey, findings=(*survey.findings, *store.facts.findings()), pixels=store.facts)
     for line in (one for one in survey.said() if show_progress and one not in before.said()):
         say(f"  {line}")
     return ImageSet(
@@ -128,6 +134,7 @@ def load_images(
         test_from=assigned.test_from,
         groups=[r.group for r in records] if any(r.group for r in records) else [],
         survey=survey,
+        range=rules.range,
     )
 
 
@@ -136,6 +143,19 @@ def columns_of(recipe: DataRecipe) -> Columns:
     return Columns(
         path=recipe.path_column, label=recipe.label_column, split=recipe.split_column, group=recipe.group_column
     )
+
+
+def _open(source: Source, rules: Rules, cache: Path, show_progress: bool) -> tuple[Rules, Store]:
+    """The store, and the rules with the range that was measured, where there is an image of more than 8 bits."""
+    stamp = source.stamp()
+    if rules.range is None and rules.range_from == "data":
+        rules = replace(rules, range=known_range(stamp, cache))
+    try:
+        return rules, open_store(source, stamp, rules=rules, cache=cache, show_progress=show_progress)
+    except RangeNeededError:
+        measured = find_range(source, stamp, cache)
+        rules = replace(rules, range=measured, range_from="type" if measured is None else "data")
+        return rules, open_store(source, stamp, rules=rules, cache=cache, show_progress=show_progress)
 
 
 def _require_readable(source: Source, quarantine: Sequence[Quarantined], limit: float) -> None:

@@ -13,7 +13,6 @@ from PIL import Image
 from twofold.data.findings import Finding
 
 SPLITS = ("train", "validation", "test")
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,7 @@ from twofold.data.facts import Facts
 from twofold.data.findings import Finding
 from twofold.data.record import SPLITS, Record, Source
 from twofold.data.store import Quarantined
+from twofold.data.traits import PixelFacts
 from twofold.recipes.recipe import DataRecipe
 
 _NAMED = 12  # classes that are named
@@ -38,6 +39,7 @@ class Survey:
     test_from: str | None  # as in ImageSet
     groups: int
     findings: tuple[Finding, ...]
+    pixels: PixelFacts | None = None  # formats, depths and what was decided about pixels; None: not decoded yet
 
     def lines(self) -> list[str]:
         """For people: images, labels, splits, groups, then the findings, those that may hurt last."""

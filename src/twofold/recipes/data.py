@@ -1,12 +1,15 @@
 """How images become rows of pixels, with labels, splits and groups."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, TypedDict
 
-from twofold.errors import require
+from twofold.errors import require, require_choice
 from twofold.recipes.help import Help
 from twofold.recipes.kinds import check_kinds
+
+_RANGE_RULE = "low high with low < high, both finite, or three such pairs"
 
 
 class Reading(TypedDict, total=False):
@@ -40,6 +43,21 @@ class DataRecipe:
     group_by: Annotated[
         str | None, Help("regular expression: what its parenthesis matches in an image's path is the group")
     ] = None
+    range: Annotated[
+        tuple[float, ...] | None,
+        Help(
+            "numbers that become black and white in images of more than 8 bits: low high, or such a pair for each of "
+            "red, green and blue (none: measured, see --range-from)"
+        ),
+    ] = None
+    range_from: Annotated[
+        str,
+        Help(
+            "where the range comes from: data (one for all, 0.1 and 99.9 percentiles of a sample, kept in the run), "
+            "image (each image's own) or type (all that its kind of number can hold)"
+        ),
+    ] = "data"
+    truncated: Annotated[str, Help("JPEG files that end early: read (the rows that are there) or skip")] = "read"
 
     def __post_init__(self) -> None:
         check_kinds(self)
@@ -50,6 +68,14 @@ class DataRecipe:
         require(0 <= self.data_seed < 2**32, "data_seed", self.data_seed, "in [0, 2^32)")
         require(0.0 < self.selection_fraction < 1.0, "selection_fraction", self.selection_fraction, "in (0, 1)")
         require(self.group_by is None or _is_pattern(self.group_by), "group_by", self.group_by, "a regular expression")
+        require_choice("range_from", self.range_from, ("data", "image", "type"))
+        require_choice("truncated", self.truncated, ("read", "skip"))
+        require(self.range is None or _is_range(self.range), "range", self.range, _RANGE_RULE)
+
+
+def _is_range(ends: tuple[float, ...]) -> bool:
+    pairs = list(zip(ends[::2], ends[1::2], strict=False))
+    return len(ends) in (2, 6) and all(math.isfinite(high - low) and low < high for low, high in pairs)
 
 
 def _is_pattern(text: str) -> bool:

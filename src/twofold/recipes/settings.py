@@ -22,6 +22,9 @@ class PlainSettings(TypedDict, total=False):
     split_column: str | None
     group_column: str | None
     group_by: str | None
+    range: tuple[float, ...] | None
+    range_from: str
+    truncated: str
     size_px: int
     policy: str
     strength: float

@@ -13,8 +13,9 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
-from twofold.data import UnreadableError, decode
-from twofold.data.arrays import TAKEN, as_pillow
+from twofold.data import Rules, UnreadableError, decode
+from twofold.data.arrays import TAKEN, as_pillow, as_samples
+from twofold.data.samples import Samples
 from twofold.data.sources.reach import read_regular
 from twofold.errors import TwofoldError
 
@@ -43,19 +44,20 @@ def one_by_one(images: object) -> Iterator[Any]:
     raise TwofoldError(f"images is {given}, but it must be one image or a sequence of them: {TAKEN}. Give a list.")
 
 
-def read_image(image: Any, place: int, *, channels: int, short_px: int) -> UInt8[ndarray, "H W {channels}"]:
+def read_image(image: Any, place: int, rules: Rules) -> UInt8[ndarray, "H W c"]:
     """The pixels of an image in any form, by the rules by which those of a file are read (`decode`).
 
     A tensor is taken as (c, H, W), an array as (H, W, c), and the other way round where only that can be. Numbers are
-    rounded to 8 bits: float in [0, 1], bool, whole numbers in 0..255, uint16 in 0..65535 as in files of 16 bits.
+    rounded to 8 bits: float in [0, 1], bool, whole numbers in 0..255, uint16 in 0..65535 as in files of 16 bits. Where
+    `rules` have a range, all numbers but uint8 and bool are those of the files that it was measured on.
     Raises TwofoldError, which names the image and its `place` in the sequence, for anything else.
     """
     try:
         if isinstance(image, Image.Image):
             with _shared:
                 known = image.convert("LA") if image.mode == "La" else image  # Pillow converts it to nothing else
-                return decode(known, channels=channels, short_px=short_px)
-        return decode(_content(image), channels=channels, short_px=short_px)
+                return decode(known, rules).pixels
+        return decode(_content(image, rules), rules).pixels
     except (UnreadableError, OSError, ValueError) as error:
         name = f"'{image}'" if isinstance(image, str | PathLike) else "the image"
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -64,7 +66,7 @@ def read_image(image: Any, place: int, *, channels: int, short_px: int) -> UInt8
         ) from error
 
 
-def _content(image: Any) -> bytes | Image.Image:
+def _content(image: Any, rules: Rules) -> bytes | Image.Image | Samples:
     """What `decode` takes, so that every form of an image goes the way of a file."""
     if isinstance(image, str | PathLike):
         path = Path(os.fsdecode(image))
@@ -76,7 +78,8 @@ def _content(image: Any) -> bytes | Image.Image:
     if hasattr(image, "read"):
         return _read(image)
     if hasattr(image, "__array__"):
-        return as_pillow(image)
+        deep = as_samples(image) if rules.range is not None else None
+        return as_pillow(image) if deep is None else deep
     raise UnreadableError(f"it is of the type {type(image).__name__}; an image is {TAKEN}")
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Float, Shaped, UInt8
 from numpy import ndarray
 from torch import Tensor, nn
 
+from twofold.data import Rules
 from twofold.data.parallel import in_order
 from twofold.errors import TwofoldError, enough_memory, require, unknown_name
 from twofold.hardware.device import Hardware
@@ -32,18 +33,17 @@ class Transform:
     Raises TwofoldError for what is no image.
     """
 
-    channels: int  # c
+    rules: Rules  # by which images are decoded, as in training: larger ones at about twice s
     size_px: int  # s
     crop_fraction: float
     interpolation: str
-    short_px: int  # larger images are decoded at about this short side, as in training
 
     def __call__(self, image: Any) -> Float[Tensor, "c s s"]:
         return self.cut(self.read(image, 0))[0]
 
     def read(self, image: Any, place: int) -> UInt8[ndarray, "H W c"]:
         """The pixels of the image at `place` of a sequence, as an error counts it."""
-        return read_image(image, place, channels=self.channels, short_px=self.short_px)
+        return read_image(image, place, self.rules)
 
     def cut(self, pixels: UInt8[ndarray, "H W c"]) -> Float[Tensor, "1 c s s"]:
         """The central view of an image's pixels."""
@@ -78,11 +78,10 @@ class Loaded:
         """
         views = self.recipe.views
         return Transform(
-            channels=self.recipe.data.channels,
+            rules=Rules.of(self.recipe.data, self.recipe.stored_px).alone(),
             size_px=views.embedding_px,
             crop_fraction=views.eval_crop_fraction,
             interpolation=views.interpolation,
-            short_px=self.recipe.stored_px,
         )
 
     @property

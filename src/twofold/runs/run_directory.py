@@ -117,13 +117,16 @@ def write_recipe(run: Run, record: dict[str, Any]) -> None:
 def require_same_settings(run: Run, record: dict[str, Any], requested: Recipe) -> None:
     """Refuse to continue a run under another recipe, by name.
 
-    The device and the precision are compared elsewhere, by what they were resolved to, where the record holds that.
+    The device and the precision are compared elsewhere, by what they were resolved to, where the record holds that. A
+    range that is left to the data is measured on the same images again.
     """
     resolved = record.get("hardware", {})
     before = Recipe.from_dict(record["recipe"]).settings()
     now = Recipe.from_dict(json.loads(json.dumps(requested.to_dict()))).settings()  # lists and tuples are the same
     changed = [
-        name for name, value in now.items() if before[name] != value and not (name in _RESOLVED and name in resolved)
+        name
+        for name, value in now.items()
+        if before[name] != value and not (name in _RESOLVED and name in resolved) and (name, value) != ("range", None)
     ]
     if changed:
         name = changed[0]
@@ -166,6 +169,8 @@ _OF_THE_ENCODER = (  # what it is, then what it sees
     "stages",
     "stem",
     "channels",
+    "range",
+    "range_from",
     "size_px",
     "eval_size_px",
     "eval_crop_fraction",

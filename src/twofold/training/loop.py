@@ -11,7 +11,7 @@ import torch
 
 from twofold.console import console, say
 from twofold.data import ImageSet
-from twofold.data.for_training import open_for_training
+from twofold.data.for_training import open_for_training, settled
 from twofold.distributed import Alone, open_world
 from twofold.errors import DivergedError, NotFiniteError, TwofoldError
 from twofold.hardware.randomness import forked_random
@@ -97,6 +97,7 @@ def pretrain(
         images = world.in_turn(
             open_for_training, recipe, data, cache, allow_outside=allow_outside, show_progress=world.is_first
         )
+        recipe = settled(recipe, images)
         require_agreement(world, recipe, hardware, images, profile=profile)
         say_counts(images)
         world.in_turn(require_enough, images, recipe.schedule.batch_size)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from twofold.data.findings import Finding
-from twofold.data.record import EXTENSIONS, digest, shown
+from twofold.data.formats import extensions, extra_for
+from twofold.data.record import digest, shown
 from twofold.data.sources.layout import read_layout
 from twofold.data.sources.listing import Listing, kind_of
 from twofold.data.sources.reach import open_regular, read_regular
@@ -45,7 +46,7 @@ def _left_out(listing: Listing) -> list[Finding]:
     findings = []
     images = Counter({end: count for end, count in listing.others.items() if kind_of(end)})
     if images:
-        findings.append(Finding("TF010", f"images that cannot be read here: {_counted(images)}"))
+        findings.append(Finding("TF010", f"images that cannot be read here: {_counted(images)}{_extras(images)}"))
     if others := listing.others - images:
         findings.append(Finding("TF011", f"other files: {_counted(others)}"))
     if listing.hidden:
@@ -63,8 +64,14 @@ def _no_images(name: str, listing: Listing) -> TwofoldError:
     held = f"only {_counted(listing.others + listing.hidden)}" if listing.others or listing.hidden else "it is empty"
     return TwofoldError(
         f"the folder '{name}' holds no image that can be read ({held}); the names of images "
-        f"end in {', '.join(sorted(EXTENSIONS))}. Give a folder with images."
+        f"end in {', '.join(sorted(extensions()))}. Give a folder with images{_extras(listing.others)}."
     )
+
+
+def _extras(others: Counter[str]) -> str:
+    """The line that installs what reads some of these files."""
+    extras = sorted({extra for end in others if (extra := extra_for(end))})
+    return f"; pip install 'twofold[{','.join(extras)}]' for more" if extras else ""
 
 
 def _counted(others: Counter[str]) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from twofold.data.record import EXTENSIONS, file_stamp, shown
+from twofold.data.formats import extensions
+from twofold.data.record import file_stamp, shown
 from twofold.errors import TwofoldError
 
 FileStamp = tuple[int, int, int] | None
@@ -20,24 +21,20 @@ _RAW = "arw cr2 cr3 crw dng nef nrw orf pef raf raw rw2 sr2 srw x3f"
 _KINDS = (
     {f".{end}": "RAW image" for end in _RAW.split()}
     | dict.fromkeys((".heic", ".heif", ".hif"), "HEIC image")
-    | dict.fromkeys((".avif", ".avifs"), "AVIF image")
-    | dict.fromkeys((".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"), "JPEG 2000 image")
     | dict.fromkeys((".dcm", ".dicom", ".ima"), "DICOM image")
     | dict.fromkeys((".nii", ".mha", ".mhd", ".nrrd"), "volume image")
     | dict.fromkeys((".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif"), "whole-slide image")
     | dict.fromkeys((".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".lsm", ".stk"), "microscope image")
     | dict.fromkeys((".fits", ".fit", ".fts"), "FITS image")
-    | dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm"), "netpbm image")
     | dict.fromkeys((".npy", ".npz", ".mat", ".h5", ".hdf5", ".zarr"), "array file")
     | dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "video")
     | {
-        ".tga": "TGA image",
-        ".psd": "Photoshop image",
+        ".pam": "netpbm image",
         ".exr": "EXR image",
         ".hdr": "HDR image",
         ".jxl": "JPEG XL image",
     }
-    | {".svg": "vector image", ".eps": "vector image", ".ico": "icon", ".pcx": "PCX image", ".xcf": "GIMP image"}
+    | {".svg": "vector image", ".eps": "vector image", ".ico": "icon", ".xcf": "GIMP image"}
 )
 
 
@@ -55,7 +52,7 @@ class Listing:
 
 def kind_of(extension: str) -> str | None:
     """What images of an extension that is not read here are called; None where it is no image."""
-    return None if extension in EXTENSIONS else _KINDS.get(extension)
+    return None if extension in extensions() else _KINDS.get(extension)
 
 
 def list_images(root: Path) -> Listing:
@@ -92,7 +89,7 @@ def _sort_in(
         listing.hidden["hidden files and folders"] += 1
     elif entry.is_dir():
         (linked if entry.is_symlink() else real).append((entry.path, f"{prefix}{name}/"))
-    elif (end := extension_of(name)) not in EXTENSIONS:
+    elif (end := extension_of(name)) not in extensions():
         listing.others[end] += 1
         if end in TABLES:
             listing.tables.append(shown(prefix + name))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from twofold.data.record import EXTENSIONS
+from twofold.data.formats import extensions
 from twofold.data.sources.listing import extension_of, list_images
 from twofold.data.sources.reach import Reach
 from twofold.errors import TwofoldError
@@ -45,7 +45,7 @@ class Places:
         if len(known) == 1:
             return Place(self._reach.find(known[0], where), is_completed=True)
         several = f"; {len(known):,} files below are called so: {known[0]}, {known[1]}" if known else ""
-        ends = "" if extension_of(name) in EXTENSIONS else ", with the extensions of images"
+        ends = "" if extension_of(name) in extensions() else ", with the extensions of images"
         return Place(place, tried=f"tried as it stands{ends} and by name anywhere below{several}")
 
     def _inside(self, candidate: str, where: str) -> str | None:
@@ -70,8 +70,8 @@ class Places:
 def _spellings(text: str, slashed: str) -> Iterator[str]:
     if slashed != text:
         yield slashed
-    if extension_of(text) not in EXTENSIONS:
-        for end in sorted(EXTENSIONS):
+    if extension_of(text) not in extensions():
+        for end in sorted(extensions()):
             yield slashed + end
             yield slashed + end.upper()
 

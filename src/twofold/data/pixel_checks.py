@@ -1,0 +1,60 @@
+"""What can be decided about pixels, and be wrong with them: the part of the table of findings on decoding."""
+
+PIXEL_CHECKS = {  # code -> severity, title, meaning, fix
+    "TF060": (
+        "info",
+        "Colour profiles converted to sRGB",
+        "Some files hold a colour profile other than sRGB, as those of many phones do. Their colours were converted.",
+        "Nothing.",
+    ),
+    "TF061": (
+        "warning",
+        "Colour profiles that cannot be used",
+        "The colour profile in some files is damaged or belongs to images of another kind. It is ignored.",
+        "Save the images anew with a profile, if their colours matter.",
+    ),
+    "TF062": (
+        "info",
+        "CMYK without a profile",
+        "What the inks of some images look like is not said, so they were converted by (255 - ink)(255 - black) / 255.",
+        "Export them as RGB, if their colours matter.",
+    ),
+    "TF063": (
+        "info",
+        "Transparency laid over white",
+        "Some images have transparent pixels. Twofold has no fourth channel, so they lie on white.",
+        "Flatten the images yourself for another background.",
+    ),
+    "TF064": (
+        "info",
+        "Further bands left out",
+        "Some files hold bands beyond grey or red, green and blue, such as near-infrared; a band counts as "
+        "transparency only where the file says so and most of its values are 0 or the largest one.",
+        "Nothing, or write the bands that matter into files of three bands.",
+    ),
+    "TF065": (
+        "info",
+        "Previews of RAW files",
+        "Of a camera's RAW files the preview is read that the camera put in.",
+        "Develop the files to JPEG or TIFF, if the preview is not good enough.",
+    ),
+    "TF066": (
+        "warning",
+        "JPEG files that end early",
+        "Some JPEG files are cut off. The rows that are there are read as a lower image.",
+        "Copy the files again; with --truncated skip they are left out.",
+    ),
+    "TF067": (
+        "warning",
+        "Pixels without a number",
+        "Some images have pixels that are NaN, infinite or marked as missing. They are black.",
+        "Nothing, or fill them before.",
+    ),
+    "TF068": (
+        "info",
+        "Intensities scaled to 8 bits",
+        "Images of more than 8 bits are scaled: what is at most the low end of the range becomes black, at least the "
+        "high end white. The range is kept in the run and applied again to all images that its encoder sees.",
+        "Choose another range with --range, or how it is found with --range-from.",
+    ),
+}

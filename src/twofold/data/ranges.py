@@ -1,0 +1,85 @@
+"""One intensity range for all images of a source that have more than 8 bits, measured on a sample of them."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from twofold.data.decode import MEMORY, as_unreadable, open_image
+from twofold.data.formats import UnreadableError
+from twofold.data.record import Source, digest
+from twofold.data.samples import PERCENTILES, Range, Samples, is_missing, spread
+from twofold.data.splits import permutation
+from twofold.files import write_atomically
+
+_MEASURED = 64  # images of more than 8 bits whose values are read
+_NEVER_DEEP = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp")
+
+
+def known_range(stamp: str, cache: Path) -> Range | None:
+    """What was measured before on the source with this stamp."""
+    with suppress(OSError, ValueError, TypeError):
+        return tuple(float(end) for end in json.loads(_place(stamp, cache).read_text(encoding="utf-8")))
+    return None
+
+
+def find_range(source: Source, stamp: str, cache: Path) -> Range | None:
+    """`measure_range`, kept in `cache` under the source's stamp."""
+    measured = measure_range(source)
+    if measured is not None:
+        place = _place(stamp, cache)
+        with suppress(OSError):  # a cache that may only be read: measured each time
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(place, json.dumps(measured).encode())
+    return measured
+
+
+def _place(stamp: str, cache: Path) -> Path:
+    return cache / "ranges" / digest([stamp, _MEASURED, PERCENTILES])
+
+
+def measure_range(source: Source) -> Range | None:
+    """The 0.1 and 99.9 percentiles of the values of up to 64 images, of each channel where there is colour.
+
+    Images of 8 bits are not counted, nor those in colour with a profile: what their numbers mean is agreed. None where
+    no image is left.
+    """
+    records = source.records
+    parts: list[Float[np.ndarray, "m c"]] = []
+    for index in permutation(len(records), 0).tolist():
+        if records[index].path.lower().endswith(_NEVER_DEEP):
+            continue
+        with suppress(UnreadableError, OSError):
+            values = _values(source, index)
+            if values is not None and len(values):
+                parts.append(values)
+        if len(parts) == _MEASURED:
+            break
+    if not parts:
+        return None
+    channels = max(part.shape[1] for part in parts)
+    values = np.concatenate([np.broadcast_to(part, (len(part), channels)) for part in parts])
+    ends = np.percentile(values, PERCENTILES, axis=0)
+    return tuple(end for channel in range(channels) for end in spread(ends[:, channel]))
+
+
+def _values(source: Source, index: int) -> Float[np.ndarray, "m c"] | None:
+    """The colours of some pixels of an image of more than 8 bits, without missing ones; None for all other images."""
+    with as_unreadable(), source.open(index) as file:
+        if not _is_measured(open_image(file)):
+            return None
+    with as_unreadable():
+        samples = open_image(source.read(index))
+        assert isinstance(samples, Samples)
+        with MEMORY.take(2 * samples.held_bytes):
+            colours = samples.sample()[:, : samples.colours]
+        missing = is_missing(colours, samples.missing).any(axis=1)
+        return colours[~missing].astype(np.float64)
+
+
+def _is_measured(opened: object) -> bool:
+    if not isinstance(opened, Samples) or not opened.is_deep:
+        return False
+    return opened.colours == 1 or "icc_profile" not in opened.info or opened.limits is None

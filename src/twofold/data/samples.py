@@ -1,0 +1,187 @@
+"""Images whose numbers are more than 8 bits, or more than colour and transparency: their samples, strip by strip.
+
+One intensity range makes 8 bits of them: round(255 (v - low) / (high - low)), cut off at both ends.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Num, UInt8
+from PIL import Image
+
+from twofold.data.formats import UnreadableError
+
+Range = tuple[float, ...]  # low, high; or such a pair for each of red, green and blue
+PERCENTILES = (0.1, 99.9)  # of the values, that become black and white
+_LOOKED_AT = 2**14  # pixels of an image that tell its range and its transparency
+_OPAQUE_OR_NOT = 0.5  # share of a band's values that are 0 or the largest one, where it is transparency
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """An image as numbers: `read(top, bottom)` gives rows of (width, bands), colours first, then transparency."""
+
+    format: str
+    size: tuple[int, int]  # width, height, as stored
+    bits: int  # of a sample
+    colours: int  # 1 (grey) or 3
+    read: Callable[[int, int], Num[np.ndarray, "h w b"]]
+    limits: tuple[float, float] | None  # the smallest and largest number of the type, where that is a range to show
+    alpha: Literal["straight", "premultiplied"] | None = None  # what the file says of the band after the colours
+    has_more_bands: bool = False
+    is_inverted: bool = False  # the smallest number is white
+    missing: float | None = None  # the number that stands for none
+    orientation: int = 1  # as in EXIF
+    held_bytes: int = 0  # that reading holds at once
+    info: Mapping[Any, Any] = field(default_factory=dict)  # as Pillow has it
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether a range is needed: all but unsigned numbers of 8 bits."""
+        return self.limits != (0, 255)
+
+    def sample(self) -> Num[np.ndarray, "m b"]:
+        """The samples of some pixels, evenly spread, the same ones each time."""
+        width, height = self.size
+        step = max(1, int((width * height / _LOOKED_AT) ** 0.5))
+        strip = max(step, 2**20 // width // step * step)
+        parts = [self.read(top, min(top + strip, height))[::step, ::step].copy() for top in range(0, height, strip)]
+        pixels = np.concatenate(parts)
+        return pixels.reshape(-1, pixels.shape[2])
+
+    def is_transparent(self) -> bool:
+        """Whether the file says that a band is transparency, and its values do too.
+
+        Transparency is mostly all or nothing, not zero everywhere, and premultiplied colours are never above it. Other
+        bands, such as near-infrared, are often marked as transparency in error.
+        """
+        if self.alpha is None or self.limits is None:
+            return False
+        pixels = self.sample()
+        band, colours, top = pixels[:, self.colours], pixels[:, : self.colours], self.limits[1]
+        is_mask = np.mean((band == 0) | (band == top)) >= _OPAQUE_OR_NOT and band.any()
+        return bool(is_mask and (self.alpha == "straight" or (colours <= band[:, None]).all()))
+
+
+def require_range(samples: Samples, given: Range | None) -> Range:
+    """The range that is given, else the whole range of the type. Raises UnreadableError where there is none."""
+    if given is None and samples.limits is None:
+        raise UnreadableError(
+            f"its numbers of {samples.bits} bits have no agreed range; give the numbers that shall be black and white: "
+            "--range LOW HIGH"
+        )
+    return given or samples.limits or (0.0, 1.0)
+
+
+def own_range(samples: Samples) -> Range:
+    """The percentiles of one image alone, over all its colours. Raises UnreadableError where it is constant."""
+    pixels = samples.sample()[:, : samples.colours]
+    values = pixels[~is_missing(pixels, samples.missing)]
+    if not values.size:
+        raise UnreadableError("none of its pixels is a number")
+    return spread(np.percentile(values.astype(np.float64), PERCENTILES))
+
+
+def spread(ends: Num[np.ndarray, " 2"]) -> Range:
+    """Low and high as plain numbers, with high above low."""
+    low, high = float(ends[0]), float(ends[1])
+    return (low, high) if high > low else (low, low + max(1.0, abs(low)))
+
+
+def is_missing(values: Num[np.ndarray, "..."], number: float | None) -> Bool[np.ndarray, "..."]:
+    """Where a value is no finite number, or the one that stands for none."""
+    missing = ~np.isfinite(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
+    return missing if number is None else missing | (values == values.dtype.type(number))
+
+
+class Seen:
+    """Over the strips of an image: the smallest and the largest value, and how many are missing."""
+
+    def __init__(self) -> None:
+        self.low, self.high, self.missing = np.inf, -np.inf, 0
+
+    def add(self, values: Num[np.ndarray, "..."], missing: Bool[np.ndarray, "..."]) -> None:
+        """Take another strip into account."""
+        self.missing += int(missing.sum())
+        there = values[~missing] if missing.any() else values
+        if there.size:
+            self.low, self.high = min(self.low, float(there.min())), max(self.high, float(there.max()))
+
+    def require_contrast(self) -> None:
+        """Raises UnreadableError where no value is a number, or all are the same."""
+        if self.low > self.high:
+            raise UnreadableError("none of its pixels is a number")
+        if self.low == self.high:
+            raise UnreadableError(f"it is blank: every pixel is {self.low:g}")
+
+    def require_inside(self, range_: Range) -> None:
+        """Raises UnreadableError where all values lie on one side of the range, and would become black or white."""
+        low, high = min(range_[::2]), max(range_[1::2])
+        if self.high <= low or self.low >= high:
+            raise UnreadableError(
+                f"its values, {self.low:g} to {self.high:g}, lie outside the range {low:g} to {high:g} that is shown; "
+                "give a wider --range, or --range-from image"
+            )
+
+
+def eight_bits(samples: Samples, top: int, bottom: int, range_: Range, transparent: bool, seen: Seen) -> Image.Image:
+    """Some rows as an image of mode L or RGB, with transparency LA or RGBA."""
+    values = samples.read(top, bottom)
+    colours = values[:, :, : samples.colours]
+    if samples.is_deep:
+        missing = is_missing(colours, samples.missing)
+        seen.add(colours, missing)
+        if transparent and samples.alpha == "premultiplied":
+            colours = _divided(colours, values[:, :, samples.colours], samples.limits)
+        if len(range_) > 2 and colours.shape[2] == 1:
+            colours, missing = colours.repeat(3, axis=2), missing.repeat(3, axis=2)
+        shown = scale(colours, range_)
+        shown[missing] = 0
+    else:
+        shown = (
+            colours
+            if not transparent or samples.alpha == "straight"
+            else _divided(colours, values[:, :, samples.colours], (0, 255))
+        )
+    if samples.is_inverted:
+        shown = 255 - shown
+    if transparent:
+        assert samples.limits is not None
+        band = scale(values[:, :, samples.colours, None], samples.limits)
+        shown = np.concatenate([shown, band], axis=2)
+    return Image.fromarray(np.ascontiguousarray(shown[:, :, 0] if shown.shape[2] == 1 else shown))
+
+
+def scale(values: Num[np.ndarray, "h w c"], range_: Range) -> UInt8[np.ndarray, "h w c"]:
+    """round(255 (v - low) / (high - low)) in 0..255, with a pair of each channel's own where there are three."""
+    if values.dtype == np.uint8 and range_ == (0, 255):
+        return values
+    if len(range_) > 2:
+        return np.concatenate([scale(values[:, :, [c]], range_[2 * c : 2 * c + 2]) for c in range(3)], axis=2)
+    if values.dtype == np.uint16:
+        return _table(*range_)[values]
+    return _scaled(values, *range_)
+
+
+@lru_cache(maxsize=16)
+def _table(low: float, high: float) -> UInt8[np.ndarray, " 65536"]:
+    return _scaled(np.arange(2**16), low, high)
+
+
+def _scaled(values: Num[np.ndarray, "..."], low: float, high: float) -> UInt8[np.ndarray, "..."]:
+    with np.errstate(invalid="ignore", over="ignore"):
+        shown = np.clip((values.astype(np.float64) - low) * (255 / (high - low)), 0, 255)
+    return np.rint(np.nan_to_num(shown)).astype(np.uint8)
+
+
+def _divided(
+    colours: Num[np.ndarray, "h w c"], band: Num[np.ndarray, "h w"], limits: tuple[float, float] | None
+) -> Num[np.ndarray, "h w c"]:
+    """Colours as they were before they were multiplied by their transparency."""
+    top = (limits or (0, 255))[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        divided = np.nan_to_num(colours * (top / band[:, :, None]))
+    return np.rint(np.clip(divided, 0, top)).astype(colours.dtype)

@@ -1,0 +1,70 @@
+"""What images turned out to be, and what was decided to show them in 8 bits: of one image, and counted over a set."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from twofold.data.findings import Finding
+
+NOTES = {  # decision about an image -> code of the finding, and how it is told of {n} images; None: only counted
+    "profile": ("TF060", "{n} with a colour profile of their own, converted to sRGB"),
+    "profile unknown": ("TF061", "{n} with a colour profile that does not fit or is damaged, read without it"),
+    "cmyk": ("TF062", "{n} in CMYK without a profile, converted by the plain formula"),
+    "transparent": ("TF063", "{n} with transparency, laid over white"),
+    "bands": ("TF064", "{n} with bands beyond grey, colour and transparency, which are left out"),
+    "preview": ("TF065", "{n} in RAW files: the preview inside is read, not the numbers of the sensor"),
+    "truncated": ("TF066", "{n} that end early: the rows that are there are read"),
+    "missing values": ("TF067", "{n} with pixels that are no numbers or marked as missing, shown in black"),
+    "data range": ("TF068", "{n} of more than 8 bits, scaled by one range for all"),
+    "type range": ("TF068", "{n} of more than 8 bits, scaled by all that their kind of number can hold"),
+    "own range": ("TF068", "{n} of more than 8 bits, scaled each by its own range"),
+    "turned": None,
+    "constant": None,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What one image turned out to be."""
+
+    format: str  # "JPEG", "PNG", "HEIC" ...; "memory" where there was no file
+    bits: int  # of a sample, as stored
+    is_grey: bool
+    notes: tuple[str, ...] = ()  # of NOTES
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelFacts:
+    """Counts over the images of a set that were read: all that was decided about their pixels."""
+
+    formats: dict[str, int] = field(default_factory=dict)  # "JPEG" -> images
+    bits: dict[str, int] = field(default_factory=dict)  # "8" -> images
+    grey: int = 0  # images without colour
+    notes: dict[str, int] = field(default_factory=dict)  # of NOTES -> images
+
+    @classmethod
+    def count(cls, traits: Iterable[Traits]) -> "PixelFacts":
+        """The counts over some images."""
+        formats: dict[str, int] = {}
+        bits: dict[str, int] = {}
+        notes: dict[str, int] = {}
+        grey = 0
+        for one in traits:
+            grey += one.is_grey
+            keys = [(formats, one.format), (bits, str(one.bits)), *((notes, note) for note in one.notes)]
+            for counts, key in keys:
+                counts[key] = counts.get(key, 0) + 1
+        return cls(formats=formats, bits=bits, grey=grey, notes=notes)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "PixelFacts":
+        """The inverse of `dataclasses.asdict`. Raises TypeError for anything else."""
+        return cls(**values)
+
+    def findings(self) -> list[Finding]:
+        """One for each decision that people should know about; none for ordinary images of 8 bits."""
+        told = ((*entry, self.notes[note]) for note, entry in NOTES.items() if entry and note in self.notes)
+        return [
+            Finding(code, "pixels: " + text.format(n=f"{n:,} {'image' if n == 1 else 'images'}"))
+            for code, text, n in told
+        ]
