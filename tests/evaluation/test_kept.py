@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twofold.evaluation import evaluate_encoder
+from twofold.evaluation import evaluate, evaluate_encoder
+from twofold.evaluation.features import Subject
+from twofold.evaluation.jobs import plan_jobs
+from twofold.evaluation.scope import Settings, find_scope
 from twofold.recipes.recipe import DataRecipe
 
 
@@ -50,3 +53,22 @@ def test_another_count_of_seeds_and_other_weights_are_measured_anew(separable, m
     assert measure(separable, few_seeds=2)[1] == 0
     flat.norm.running_mean += 0.5
     assert measure(separable, few_seeds=2)[1] == 3
+
+
+def test_what_version_0_1_0_began_is_found_again(separable, flat, blind, views, machine, monkeypatch):
+    """The folder of the key, the names of the jobs and those of their files, as they were before they were renamed."""
+    monkeypatch.setattr(evaluate, "__version__", "0.1.0")
+    asked = {"seeds": (0, 1), "few_seeds": (0,), "shots": (1,), "fractions": (0.5,)}
+    settings = Settings(protocols=("knn", "linear", "finetune"), **asked)
+    scope = find_scope(separable, settings, DataRecipe())
+    subject = Subject(encoder=flat, untrained=blind, views=views, hardware=machine)
+    store = evaluate.open_store(subject, scope, Path("kept"))
+    path = store._path("trained/None/linear/all", "npz")
+    assert path == Path("kept/d9db2ddb3b6085fb50395d753fa7765b/750cc5a607311e8dbfa5.npz")
+    names = {job.name for job in plan_jobs(subject, scope, store)}
+    probes = {"knn", "linear/all", "linear/1", "linear/0.5"}
+    networks = {
+        f"{name}/h/{labels}/{seed}" for name in ("finetune", "supervised") for labels in (1, 0.5) for seed in (0, 1)
+    }
+    expected = {f"{source}/{probe}" for source in ("trained/None", "untrained/0", "pixels/None") for probe in probes}
+    assert names == expected | networks | {f"untrained/1/{probe}" for probe in probes - {"linear/1"}}

@@ -1,6 +1,7 @@
 """The store: predictions are made once for a key, come back bit for bit, and are made again where damaged."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -193,3 +194,14 @@ def test_without_a_folder_nothing_is_kept(tmp_path, monkeypatch):
     assert not store.has("a")
     store.forget()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_hold_what_version_0_1_0_wrote(tmp_path):
+    """The names of arrays and fields are a format: what an earlier version kept is read."""
+    PredictionStore(tmp_path, KEY).predictions("a", Counted(MANY[:1]))
+    (path,) = _files(tmp_path)
+    with np.load(path) as arrays:
+        assert set(arrays) == {"plain", "ranked-0", "confidence-0"}
+        (plain,) = json.loads(str(arrays["plain"]))
+    fields = ["protocol", "encoder", "labels", "seed", "l2", "base_lr", "weights", "converged", "seconds"]
+    assert list(plain) == fields

@@ -31,6 +31,18 @@ from twofold.recipes.kinds import as_kind, as_several
 from twofold.recipes.recipe import DataRecipe, ViewsRecipe
 
 Say = Callable[[str], None]
+_KEYED_VIEWS = (  # in the key of what is kept; settings that came later play no part in central views, crop and flip
+    "size_px",
+    "policy",
+    "strength",
+    "crop_area",
+    "flip_prob",
+    "interpolation",
+    "ops",
+    "one_branch",
+    "eval_size_px",
+    "eval_crop_fraction",
+)
 
 
 def _silent(line: str) -> None:
@@ -185,7 +197,7 @@ def open_store(subject: Subject, scope: Scope, keep: Path | None) -> PredictionS
 
 
 def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
-    """Everything that the predictions depend on."""
+    """Everything that the predictions depend on, written as version 0.1.0 did: what it began goes on."""
     return {
         "version": __version__,
         "name": subject.name,
@@ -195,7 +207,7 @@ def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
         "pictures": scope.images.fingerprint,  # and splits, but not labels
         "labels": [scope.rows.classes, scope.rows.train.tolist(), scope.rows.train_ids.tolist()],
         "test": scope.rows.test.tolist(),
-        "views": subject.views,
+        "views": f"ViewsRecipe({', '.join(f'{name}={getattr(subject.views, name)!r}' for name in _KEYED_VIEWS)})",
         "settings": scope.settings,
         "folds": [[cut.tolist() for _, cut in folds] for folds in scope.folds.values()],
     }
