@@ -1,5 +1,6 @@
 """The measurements of an evaluation as jobs, each with a name to keep it under and a guess of its time."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from twofold.evaluation.scope import Scope
 
 Draw = tuple[int, Labels]  # seed, budget
 _TRIALS = 3
-_FEW_IMAGES, _MANY_IMAGES = 16, 128  # of the batches that are tried
+_IMAGES, _PART = 128, 16  # that are tried, and in batches of how many
 _TRAINING = 3.0  # forward and backward pass together, in forward passes
 _PRODUCTS_A_FIT = 30  # of L-BFGS, warm starts included, in the trials that the guess was fitted to
 _PIXEL_NUMBERS = 972
@@ -99,22 +100,26 @@ def work_through(jobs: Sequence[Job], store: PredictionStore, say: Callable[[str
 
 
 def measure_speed(subject: Subject, scope: Scope) -> Speed:
-    """Embed a few small batches and fit one small probe: medians, after one trial that warms up."""
-    rows = scope.rows
-    few, many = (min(count, len(rows.train)) for count in (_FEW_IMAGES, _MANY_IMAGES))
+    """Embed a hundred images in small batches and in one, fit one small probe: medians of a few trials.
 
-    def embed(count: int) -> np.ndarray:
-        asked = rows.train[:count]
-        return embed_images(subject.encoder, scope.images, asked, views=subject.views, hardware=subject.hardware)
+    The difference of the two is what the calls of the encoder take by themselves.
+    """
+    rows, count = scope.rows, min(_IMAGES, len(scope.rows.train))
 
-    h = embed(many)
-    small_s, large_s = _median_s(lambda: embed(few)), _median_s(lambda: embed(many))
-    image_s = max(0.0, large_s - small_s) / max(1, many - few)
-    x, y = np.tile(h, (16, 1)).astype(np.float32), np.tile(rows.train_ids[:many], 16)
+    def embed(batch_size: int) -> np.ndarray:
+        asked, views = rows.train[:count], subject.views
+        return embed_images(
+            subject.encoder, scope.images, asked, views=views, hardware=subject.hardware, batch_size=batch_size
+        )
+
+    h = embed(count)  # warms up
+    parts_s, whole_s = _median_s(partial(embed, _PART)), _median_s(partial(embed, count))
+    call_s = max(0.0, parts_s - whole_s) / max(1, math.ceil(count / _PART) - 1)
+    x, y = np.tile(h, (16, 1)).astype(np.float32), np.tile(rows.train_ids[:count], 16)
     fit = partial(fit_linear, x, y, len(rows.classes), 1e-2, iterations=5)
     return Speed(
-        call_s=max(0.0, small_s - few * image_s),
-        image_s=image_s,
+        call_s=call_s,
+        image_s=max(0.0, whole_s - call_s) / count,
         product_s=_median_s(fit) / (5 * x.size),
         dim=h.shape[1],
     )
