@@ -155,3 +155,39 @@ def test_a_cut_by_group_follows_the_groups_and_the_seed_not_the_order() -> None:
     order = list(range(300))
     assert cut(order, 0) == cut(order[::-1], 0)
     assert cut(order, 0) != cut(order, 1)
+
+
+NUMBERS = np.random.default_rng(1).integers(0, 40, 400)  # groups of the rows of IDS
+
+
+def test_shots_take_no_second_row_of_a_group_before_all_groups_have_given_one() -> None:
+    chosen = {k: shots_per_class(IDS, k, 3, NUMBERS) for k in (1, 5, 20)}
+    for k, rows in chosen.items():
+        assert np.bincount(IDS[rows], minlength=4).tolist() == [k] * 4
+        for label in range(4):
+            assert len(set(NUMBERS[rows[IDS[rows] == label]])) == k
+    assert set(chosen[1]) < set(chosen[5]) < set(chosen[20])
+    many = shots_per_class(IDS, 60, 3, NUMBERS)
+    own = many[IDS[many] == 0]
+    assert set(NUMBERS[own]) == set(NUMBERS[IDS == 0]), "every group of the class"
+
+
+def test_shots_without_groups_do_take_several_of_one() -> None:
+    rows = shots_per_class(IDS, 20, 3)
+    assert any(len(set(NUMBERS[rows[IDS[rows] == label]])) < 20 for label in range(4))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("fraction", [0.05, 0.3, 0.7, 1.0])
+def test_label_fractions_divide_no_group(fraction: float, seed: int) -> None:
+    rows = label_fraction(IDS, fraction, seed, NUMBERS)
+    labelled = np.flatnonzero(IDS >= 0)
+    assert set(NUMBERS[rows]).isdisjoint(NUMBERS[np.setdiff1d(labelled, rows)])
+    assert (IDS[rows] >= 0).all()
+    assert abs(len(rows) - fraction * len(labelled)) <= 16
+    assert set(IDS[rows]) == {0, 1, 2, 3}
+
+
+def test_groups_of_one_row_each_change_no_share() -> None:
+    alone = label_fraction(IDS, 0.2, 0, np.arange(400))
+    assert np.bincount(IDS[alone]).tolist() == np.bincount(IDS[label_fraction(IDS, 0.2, 0)]).tolist()

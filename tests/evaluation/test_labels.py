@@ -29,7 +29,9 @@ def test_few_labels_lie_within_more(seed):
 
 def test_a_draw_that_is_not_nested_would_be_seen(monkeypatch):
     real = labels_module.label_fraction
-    monkeypatch.setattr(labels_module, "label_fraction", lambda ids, fraction, seed: real(ids, fraction, seed + 1))
+    monkeypatch.setattr(
+        labels_module, "label_fraction", lambda ids, fraction, seed, groups: real(ids, fraction, seed + 1)
+    )
     assert not _nested(0)
 
 

@@ -6,7 +6,7 @@ again with any later version of numpy.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Int64
@@ -54,47 +54,84 @@ def cut_groups(
     units: dict[str, list[int]] = {}
     for row, (key, group) in enumerate(zip(keys, groups, strict=True)):
         units.setdefault(f"row {key}" if group is None else f"group {group}", []).append(row)
-    held = {unit: Counter(names[row] for row in rows) for unit, rows in units.items()}
-    total = Counter(names)
-    wanted = {name: _share(count, fraction) for name, count in total.items()}
-    cut: set[str] = set()
-    got: Counter[str | None] = Counter()
-
-    def take(unit: str) -> None:
-        cut.add(unit)
-        got.update(held[unit])
-
-    line = sorted(units, key=lambda unit: _place(unit, seed))
-    for unit in line:
-        nearer = sum(abs(wanted[n] - got[n]) - abs(wanted[n] - got[n] - count) for n, count in held[unit].items()) > 0
-        if nearer and _keeps_some(held[unit], got, total):
-            take(unit)
-    for name in sorted(wanted, key=str):
-        spare = (unit for unit in line if name in held[unit] and _keeps_some(held[unit], got, total))
-        if wanted[name] and not got[name]:
-            for first in [*spare][:1]:
-                take(first)
+    line = [units[unit] for unit in sorted(units, key=lambda unit: _place(unit, seed))]
+    wanted: dict[Hashable, int] = {name: _share(count, fraction) for name, count in Counter(names).items()}
     is_cut = np.zeros(len(keys), bool)
-    is_cut[[row for unit in cut for row in units[unit]]] = True
+    is_cut[_take_whole(line, names, wanted, keeps_some=True)] = True
     return np.flatnonzero(~is_cut), np.flatnonzero(is_cut)
 
 
-def _keeps_some(unit: Counter[str | None], got: Counter[str | None], total: Counter[str | None]) -> bool:
-    """Whether rows of each label are left after a unit is cut too."""
-    return all(got[name] + count < total[name] for name, count in unit.items())
+def _take_whole(
+    units: Sequence[Sequence[int]], names: Sequence[Hashable], wanted: Mapping[Hashable, int], *, keeps_some: bool
+) -> list[int]:
+    """The rows of some units, in order taken whole while that brings the count of each name nearer to the wanted one.
+
+    Of each name that is wanted at least one unit is taken, where there is one; with `keeps_some` not all of any name.
+    """
+    held = [Counter(names[row] for row in unit) for unit in units]
+    total: Counter[Hashable] = Counter(names)
+    taken: list[int] = []
+    got: Counter[Hashable] = Counter()
+
+    def may_take(unit: int) -> bool:
+        rest_is_left = all(got[name] + count < total[name] for name, count in held[unit].items())
+        return unit not in taken and (rest_is_left or not keeps_some)
+
+    def take(unit: int) -> None:
+        taken.append(unit)
+        got.update(held[unit])
+
+    for unit, counts in enumerate(held):
+        nearer = (abs(wanted[name] - got[name]) - abs(wanted[name] - got[name] - n) for name, n in counts.items())
+        if sum(nearer) > 0 and may_take(unit):
+            take(unit)
+    for name in sorted(wanted, key=str):
+        if wanted[name] and not got[name]:
+            for unit in [unit for unit, counts in enumerate(held) if name in counts and may_take(unit)][:1]:
+                take(unit)
+    return [row for unit in taken for row in units[unit]]
 
 
-def shots_per_class(class_ids: Int64[np.ndarray, " n"], shots: int, seed: int) -> Rows:
+def shots_per_class(
+    class_ids: Int64[np.ndarray, " n"], shots: int, seed: int, groups: Int64[np.ndarray, " n"] | None = None
+) -> Rows:
     """Sorted rows: `shots` of each class, or all of a class that has fewer. Rows of class -1 are unlabelled.
 
-    For one seed, fewer shots are a subset of more.
+    For one seed, fewer shots are a subset of more. Of one of the `groups` (numbers) no second row is drawn before each
+    other group has given one.
     """
-    return _first_of_each(class_ids, seed, lambda _: shots)
+
+    def first(rows: Rows, order: Rows) -> Rows:
+        return (order if groups is None else order[_turns(groups[rows[order]])])[:shots]
+
+    return _of_each(class_ids, seed, first)
 
 
-def label_fraction(class_ids: Int64[np.ndarray, " n"], fraction: float, seed: int) -> Rows:
-    """Sorted rows: round(fraction n_class), at least one, of each class; -1 is unlabelled; nested for one seed."""
-    return _first_of_each(class_ids, seed, lambda count: max(1, round(fraction * count)))
+def label_fraction(
+    class_ids: Int64[np.ndarray, " n"], fraction: float, seed: int, groups: Int64[np.ndarray, " n"] | None = None
+) -> Rows:
+    """Sorted rows: round(fraction n_class), at least one, of each class; -1 is unlabelled; nested for one seed.
+
+    Of one of the `groups` (numbers) all rows with a label are drawn or none; the counts come as near as that allows.
+    """
+    if groups is None:
+        return _of_each(class_ids, seed, lambda rows, order: order[: max(1, round(fraction * len(rows)))])
+    labelled = np.flatnonzero(class_ids >= 0)
+    numbers = np.unique(groups[labelled])
+    line = [labelled[groups[labelled] == numbers[place]].tolist() for place in permutation(len(numbers), seed)]
+    counts = Counter(class_ids[labelled].tolist())
+    wanted = {name: max(1, round(fraction * count)) for name, count in counts.items()}
+    return np.sort(np.array(_take_whole(line, class_ids.tolist(), wanted, keeps_some=False), np.int64))
+
+
+def _turns(groups: Int64[np.ndarray, " n"]) -> Rows:
+    """Places in an order in which the first of each group comes before all seconds, and so on."""
+    seen: Counter[int] = Counter()
+    turns = []
+    for group in groups.tolist():
+        turns.append(seen[group])
+        seen[group] += 1
+    return np.argsort(np.array(turns, np.int64), kind="stable")
 
 
 def _place(key: str, seed: int) -> bytes:
@@ -105,9 +142,10 @@ def _share(count: int, fraction: float) -> int:
     return min(max(1, round(fraction * count)), count - 1) if fraction > 0 else 0
 
 
-def _first_of_each(class_ids: Int64[np.ndarray, " n"], seed: int, wanted: Callable[[int], int]) -> Rows:
-    chosen = [np.zeros(0, np.int64)]
+def _of_each(class_ids: Int64[np.ndarray, " n"], seed: int, chosen: Callable[[Rows, Rows], Rows]) -> Rows:
+    """The rows of all classes for which `chosen` (rows of a class, a random order of their places) gives the places."""
+    parts = [np.zeros(0, np.int64)]
     for class_id in np.unique(class_ids[class_ids >= 0]):
         rows = np.flatnonzero(class_ids == class_id)
-        chosen.append(rows[permutation(len(rows), seed, int(class_id))[: wanted(len(rows))]])
-    return np.sort(np.concatenate(chosen))
+        parts.append(rows[chosen(rows, permutation(len(rows), seed, int(class_id)))])
+    return np.sort(np.concatenate(parts))

@@ -82,7 +82,7 @@ class NetworkProtocol:
     def predict(self, labels: Labels, seed: int, store: PredictionStore) -> Predictions:
         """Train on the labels of that budget and seed, predict test. The learning rate is that of `rate`."""
         rate = self.rate(labels, store)
-        own = given_places(self.rows.train_ids, labels, seed)
+        own = given_places(self.rows.train_ids, labels, seed, self.rows.groups)
         logits = self._logits(own, self.rows.test, rate, seed)
         return Predictions(
             protocol=self.protocol,
@@ -120,8 +120,9 @@ class NetworkProtocol:
         )
 
     def _choose(self, labels: Labels) -> float:
-        own = given_places(self.rows.train_ids, labels, 0)
-        places = choice_places(self.rows.train_ids[own])
+        own = given_places(self.rows.train_ids, labels, 0, self.rows.groups)
+        groups = None if self.rows.groups is None else self.rows.groups[own]
+        places = choice_places(self.rows.train_ids[own], groups)
         if places is None:
             return self.settings.rates[0]
         kept, cut = (own[part] for part in places)
@@ -173,21 +174,24 @@ def make_schedule(
     return Schedule(steps=steps, batch_size=batch, optim=optim)
 
 
-def choice_places(ids: Int64[np.ndarray, " n"]) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " v"]] | None:
+def choice_places(
+    ids: Int64[np.ndarray, " n"], groups: Int64[np.ndarray, " n"] | None = None
+) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " v"]] | None:
     """Places (kept, cut) among labelled images to choose a learning rate on: a fifth of each class is cut off.
 
-    At most 5,000 images serve. None where a class has fewer than five: then the paper's rate is taken as it is.
+    At most 5,000 images serve, or as near to that as whole `groups` come. None where a class has fewer than five, or
+    where no group can be cut off: then the paper's rate is taken as it is.
     """
     counts = np.bincount(ids)
     if counts[counts > 0].min() < FOLDS:
         return None
     places = np.arange(len(ids))
     if len(ids) > MOST_TO_CHOOSE_ON:
-        places = label_fraction(ids, MOST_TO_CHOOSE_ON / len(ids), 0)
-        if len(places) > MOST_TO_CHOOSE_ON:  # rounded up in most classes: one less of each
+        places = label_fraction(ids, MOST_TO_CHOOSE_ON / len(ids), 0, groups)
+        if len(places) > MOST_TO_CHOOSE_ON and groups is None:  # rounded up in most classes: one less of each
             places = label_fraction(ids, (MOST_TO_CHOOSE_ON - len(np.unique(ids))) / len(ids), 0)
-    kept, cut = stratified_folds(ids[places])[0]
-    return places[kept], places[cut]
+    folds = stratified_folds(ids[places], groups=None if groups is None else groups[places])
+    return (places[folds[0][0]], places[folds[0][1]]) if folds else None
 
 
 def choose_rate(

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int64, Integer
 
 from twofold.data import ImageSet, cut_fraction, label_fraction, shots_per_class
-from twofold.data.splits import permutation
+from twofold.data.splits import cut_groups, permutation
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
 
@@ -30,6 +30,7 @@ class MeasuredRows:
     train_ids: Int64[np.ndarray, " n"]  # 0 .. classes - 1
     test: Int64[np.ndarray, " m"]
     notes: list[str]
+    groups: Int64[np.ndarray, " n"] | None = None  # of train, as numbers: no fold and no draw divides one
 
 
 def measured_rows(images: ImageSet) -> MeasuredRows:
@@ -58,7 +59,7 @@ def measured_rows(images: ImageSet) -> MeasuredRows:
         notes.append(f"{unlabelled:,} train images without a label are not fitted on")
     classes = _shared_classes(images, train, test[known], notes)
     train, asked = (_of_classes(images, rows, classes) for rows in (train, test[known]))
-    return MeasuredRows(classes, train, _ids(images, train, classes), asked, notes)
+    return MeasuredRows(classes, train, _ids(images, train, classes), asked, notes, _groups(images, train))
 
 
 def read_truth(images: ImageSet, rows: MeasuredRows) -> Int64[np.ndarray, " m"]:
@@ -75,7 +76,8 @@ def selection_folds(images: ImageSet, rows: MeasuredRows, data: DataRecipe, seed
     seed += data.data_seed
     if not is_large(len(rows.train), data):
         order = permutation(len(rows.train), seed)
-        folds = [(order[kept], order[cut]) for kept, cut in stratified_folds(rows.train_ids[order])]
+        groups = None if rows.groups is None else rows.groups[order]
+        folds = [(order[kept], order[cut]) for kept, cut in stratified_folds(rows.train_ids[order], groups=groups)]
         if not folds:
             raise TwofoldError(
                 f"the data '{images.name}' have 1 labelled train image of each class, but evaluation needs 2 to "
@@ -84,7 +86,10 @@ def selection_folds(images: ImageSet, rows: MeasuredRows, data: DataRecipe, seed
         return folds
     keys = [images.paths[row] for row in rows.train]
     names = [rows.classes[label] for label in rows.train_ids]
-    return [cut_fraction(keys, data.selection_fraction, seed, labels=names)]
+    if rows.groups is None:
+        return [cut_fraction(keys, data.selection_fraction, seed, labels=names)]
+    groups = [images.groups[row] for row in rows.train]
+    return [cut_groups(keys, groups, data.selection_fraction, seed, labels=names)]
 
 
 def is_large(count: int, data: DataRecipe) -> bool:
@@ -92,15 +97,25 @@ def is_large(count: int, data: DataRecipe) -> bool:
     return data.selection_fraction * count >= LEAST_SELECTION
 
 
-def stratified_folds(y: Integer[np.ndarray, " n"], count: int = FOLDS) -> list[Fold]:
+def stratified_folds(
+    y: Integer[np.ndarray, " n"], count: int = FOLDS, groups: Int64[np.ndarray, " n"] | None = None
+) -> list[Fold]:
     """`count` pairs of (kept, cut) row numbers: the rows of each class are dealt out in turn, in the given order.
 
+    Whole `groups`, where there are any: the largest first, each to the fold that has the fewest rows of its classes.
     Fewer pairs where no class has that many rows; none where each class has one.
     """
     turn = np.empty(len(y), dtype=np.int64)
-    for label in np.unique(y):
-        own = np.flatnonzero(y == label)
-        turn[own] = np.arange(len(own)) % count
+    if groups is None:
+        for label in np.unique(y):
+            own = np.flatnonzero(y == label)
+            turn[own] = np.arange(len(own)) % count
+    else:
+        got = np.zeros((count, int(y.max(initial=0)) + 1), np.int64)  # rows of each class that each fold has
+        units = [np.flatnonzero(groups == group) for group in dict.fromkeys(groups.tolist())]
+        for own in sorted(units, key=len, reverse=True):
+            turn[own] = fold = int(got[:, y[own]].sum(axis=1).argmin())
+            got[fold] += np.bincount(y[own], minlength=got.shape[1])
     folds = [(np.flatnonzero(turn != fold), np.flatnonzero(turn == fold)) for fold in range(count)]
     return [(kept, cut) for kept, cut in folds if len(kept) and len(cut)]
 
@@ -121,21 +136,36 @@ def few_budgets(rows: MeasuredRows, shots: Sequence[int], fractions: Sequence[fl
     return [*possible, *sorted({float(fraction) for fraction in fractions} - {1.0})], sentences
 
 
-def given_places(ids: Int64[np.ndarray, " n"], labels: Labels, seed: int) -> Int64[np.ndarray, " k"]:
-    """Sorted places within `ids` whose labels are given: a function of the seed, nested from few to many."""
+def given_places(
+    ids: Int64[np.ndarray, " n"], labels: Labels, seed: int, groups: Int64[np.ndarray, " n"] | None = None
+) -> Int64[np.ndarray, " k"]:
+    """Sorted places within `ids` whose labels are given: a function of the seed, nested from few to many.
+
+    Of one of the `groups` a fraction takes all or none, a number per class no second image before each other group has
+    given one.
+    """
     if labels == "all":
         return np.arange(len(ids))
     if isinstance(labels, int):
-        return shots_per_class(ids, labels, seed)
+        return shots_per_class(ids, labels, seed, groups)
     assert isinstance(labels, float)
-    return label_fraction(ids, labels, seed)
+    return label_fraction(ids, labels, seed, groups)
 
 
 def labels_per_class(rows: MeasuredRows, labels: Labels) -> float:
     """The mean number of labels that a class has."""
     if isinstance(labels, int):
         return float(labels)
-    return len(given_places(rows.train_ids, labels, 0)) / len(rows.classes)
+    return len(given_places(rows.train_ids, labels, 0, rows.groups)) / len(rows.classes)
+
+
+def _groups(images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"] | None:
+    """Numbers of the groups of some rows, an image without one on its own; None where no image has a group."""
+    if not images.groups:
+        return None
+    names = [images.groups[row] or row for row in rows.tolist()]
+    numbers: dict[str | int, int] = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], np.int64)
 
 
 def _require_labels(images: ImageSet, train: Int64[np.ndarray, " n"]) -> None:

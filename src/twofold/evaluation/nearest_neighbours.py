@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32, Float64, Int64, Integer
 from torch import Tensor, nn
 
 from twofold.data import ImageSet, cut_fraction
+from twofold.data.splits import cut_groups
 from twofold.evaluation.features import Features, Hardware, embed_images
 from twofold.evaluation.labels import Labels, MeasuredRows, given_places
 from twofold.evaluation.predictions import Predictions, rank_classes
@@ -97,7 +98,7 @@ def predict_by_knn(
     """Predictions for test with the labels of each draw (seed, budget)."""
     classes, predictions = len(rows.classes), []
     for seed, labels in draws:
-        own = given_places(rows.train_ids, labels, seed)
+        own = given_places(rows.train_ids, labels, seed, rows.groups)
         k = min(20, labels) if isinstance(labels, int) else neighbour_count(len(own), classes)
         votes = knn_votes(features.test, features.train[own], rows.train_ids[own], classes=classes, k=k)
         predictions.append(
@@ -127,7 +128,11 @@ def build_knn_monitor(
     train = images.labelled_rows("train")
     names = [images.labels[row] or "" for row in train]
     paths = [images.paths[row] for row in train]
-    kept, cut = cut_fraction(paths, recipe.data.selection_fraction, recipe.data.data_seed, labels=names)
+    fraction, seed = recipe.data.selection_fraction, recipe.data.data_seed
+    if images.groups:
+        kept, cut = cut_groups(paths, [images.groups[row] for row in train], fraction, seed, labels=names)
+    else:
+        kept, cut = cut_fraction(paths, fraction, seed, labels=names)
     if len(kept) == 0 or len(cut) == 0:
         return None
     draw = np.random.default_rng(recipe.data.data_seed)

@@ -103,9 +103,9 @@ def predict_by_linear_probe(
         fitted += [(probe, l2, "all", seed) for seed, (probe, l2) in zip(whole, probes, strict=True)]
     for seed, labels in draws:
         if labels != "all":
-            own = given_places(y, labels, seed)
-            shots = int(np.bincount(y[own]).min())
-            fitted.append((*fit_few(x[own], y[own], classes=classes, shots=shots), labels, seed))
+            own = given_places(y, labels, seed, rows.groups)
+            shots, groups = int(np.bincount(y[own]).min()), None if rows.groups is None else rows.groups[own]
+            fitted.append((*fit_few(x[own], y[own], classes=classes, shots=shots, groups=groups), labels, seed))
     return [
         Predictions(
             protocol="linear",
@@ -209,8 +209,13 @@ def fit_probes(
 
 
 def fit_few(
-    x: Float32[np.ndarray, "n d"], y: Integer[np.ndarray, " n"], *, classes: int, shots: int
+    x: Float32[np.ndarray, "n d"],
+    y: Integer[np.ndarray, " n"],
+    *,
+    classes: int,
+    shots: int,
+    groups: Int64[np.ndarray, " n"] | None = None,
 ) -> tuple[LinearProbe, float]:
     """`fit_probes` on `shots` labels per class: l2 by cross-validation within them, or FEW_SHOT_L2 below 5."""
-    folds = stratified_folds(y) if shots >= FOLDS else []
+    folds = stratified_folds(y, groups=groups) if shots >= FOLDS else []
     return fit_probes(x, y, classes=classes, draws=[folds], grid=FEW_L2_GRID)[0]
