@@ -17,6 +17,7 @@ from twofold.console import obeys_verbose, say, warn
 
 NAMES = sorted(set(twofold.__all__) - {"__version__"})
 FOR_AN_OWN_LOOP = (
+    "Augmentation",
     "LARS",
     "ProjectionHead",
     "ResNet",

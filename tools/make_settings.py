@@ -11,24 +11,26 @@ from twofold.recipes.recipe import Recipe, setting_owners
 
 PAGE = Path(__file__).parents[1] / "src" / "twofold" / "recipes" / "settings.py"
 OBJECTS = ("encoder", "optimizer")  # which a function of Python takes as arguments of their own
+WIDER = {"ops": "Sequence[object] | None"}  # than in the recipe: texts and augmentations too
 
 
 def text() -> str:
     """The whole file."""
     stages, imports, lines = get_type_hints(Recipe), set[str](), dict[str, str]()
     for name, stage in setting_owners().items():
-        lines[name] = f"    {name}: {_written(get_type_hints(stages[stage])[name], imports)}"
+        kind = WIDER.get(name) or _written(get_type_hints(stages[stage])[name], imports)
+        lines[name] = f"    {name}: {kind}"
     plain = "\n".join(line for name, line in lines.items() if name not in OBJECTS)
     objects = "\n".join(lines[name] for name in OBJECTS)
-    named = "".join(f"{line}\n" for line in sorted(imports))
+    named = "".join(f"\n{line}" for line in sorted(imports))
     typing = ", ".join(["Literal"] * any("Literal[" in line for line in lines.values()) + ["TypedDict"])
     return f'''"""The recipe's leaves as keyword arguments of Python, with their types: what an editor completes.
 
 Written by tools/make_settings.py. What each means is the help of its flag (docs/cli.md).
 """
 
+from collections.abc import Sequence
 from typing import {typing}
-
 {named}
 
 class PlainSettings(TypedDict, total=False):

@@ -7,6 +7,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from twofold.data import Record as Record
+    from twofold.data import Source as Source
     from twofold.data import rows_of_step as rows_of_step
     from twofold.distributed import World as World
     from twofold.distributed import open_world as open_world
@@ -53,10 +55,12 @@ _HOMES = {
     "Loaded": "twofold.runs.loaded",
     "Op": "twofold.recipes.recipe",
     "ProjectionHead": "twofold.models.heads",
+    "Record": "twofold.data",
     "Recipe": "twofold.recipes.recipe",
     "ResNet": "twofold.models",
     "Run": "twofold.runs.run_directory",
     "SimCLR": "twofold.models.simclr",
+    "Source": "twofold.data",
     "TwoViews": "twofold.views",
     "TwofoldError": "twofold.errors",
     "World": "twofold.distributed",

@@ -9,12 +9,14 @@ from twofold.data.image_set import ImageSet, load_images
 from twofold.data.loader import Loader, rows_of_step
 from twofold.data.pixels import ImageBatch
 from twofold.data.record import Record, Source
+from twofold.data.sources.given import AnyData, as_given, is_object
 from twofold.data.sources.source import open_source
 from twofold.data.splits import cut_fraction, label_fraction, shots_per_class
 from twofold.data.store import Quarantined
 from twofold.data.traits import PixelFacts, Traits
 
 __all__ = [
+    "AnyData",
     "Decoded",
     "Facts",
     "Finding",
@@ -29,9 +31,11 @@ __all__ = [
     "Source",
     "Traits",
     "UnreadableError",
+    "as_given",
     "count_shared",
     "cut_fraction",
     "decode",
+    "is_object",
     "label_fraction",
     "load_images",
     "look_at",

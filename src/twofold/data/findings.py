@@ -279,4 +279,11 @@ CHECKS = {
         "The encoder was trained with three channels and these images are grey: the one channel is copied to all.",
         "Nothing.",
     ),
+    "TF070": Check(
+        "warning",
+        "Labels of a data set that name no class",
+        "The data are an object in Python, and its labels are no whole numbers, texts or None, but for example boxes "
+        "or captions. The images are used, without labels.",
+        "For labels, give a data set whose second part is the class of the image.",
+    ),
 } | {code: Check(*told) for code, told in PIXEL_CHECKS.items()}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from twofold.console import say
 from twofold.data.image_set import ImageSet, load_images
+from twofold.data.record import Source
 from twofold.recipes.recipe import Recipe
 
 
@@ -14,7 +15,7 @@ def settled(recipe: Recipe, images: ImageSet) -> Recipe:
 
 def open_for_training(
     recipe: Recipe,
-    data: str | Path | ImageSet,
+    data: str | Path | Source | ImageSet,
     cache: Path | None,
     *,
     allow_outside: bool = False,

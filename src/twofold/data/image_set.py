@@ -91,7 +91,7 @@ class ImageSet:
 
 
 def load_images(
-    data: str | Path,
+    data: str | Path | Source,
     *,
     recipe: DataRecipe,
     store_px: int | None,

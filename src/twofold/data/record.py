@@ -27,7 +27,11 @@ class Record:
 
 @runtime_checkable
 class Source(Protocol):
-    """Pictures in a fixed order. `read` and `open` may be called from several threads at once."""
+    """Images in a fixed order, in whatever form they lie; an object of your own may be one (docs/python.md).
+
+    `read` and `open` may be called from several threads at once. Whatever they raise sets that image aside, as an
+    unreadable file is.
+    """
 
     @property
     def name(self) -> str:
@@ -45,7 +49,7 @@ class Source(Protocol):
         ...
 
     def stamp(self) -> str:
-        """A cheap fingerprint (hex) that changes whenever a picture may have changed; reads no picture."""
+        """A cheap fingerprint, a text that changes whenever an image may have changed; best without reading them."""
         ...
 
     def open(self, index: int) -> BinaryIO | Image.Image:

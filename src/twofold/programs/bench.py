@@ -5,6 +5,7 @@ from shlex import quote
 from typing import Unpack
 
 from twofold.console import console, obeys_verbose, say, show_settings
+from twofold.data import AnyData, as_given
 from twofold.data.for_training import open_for_training
 from twofold.errors import require
 from twofold.files import make_folder, require_free, write_json
@@ -21,7 +22,7 @@ from twofold.versions import versions
 
 @obeys_verbose
 def bench(
-    data: AnyPath,
+    data: AnyData,
     *,
     recipe: AnyPath = "photos",
     out: AnyPath = "bench.json",
@@ -36,17 +37,18 @@ def bench(
     The figures go to the file `out` too, in place of earlier ones. Raises TwofoldError for data or settings that cannot
     work, and where `out` holds something else.
     """
-    data, out, cache = as_data(data), as_path("out", out), as_optional_path("cache", cache)
+    out, cache = as_path("out", out), as_optional_path("cache", cache)
     seconds, name = as_kind("seconds", seconds, float), as_data(recipe, "recipe")
     allow_outside = as_kind("allow_outside", allow_outside, bool)
     verbose = as_kind("verbose", verbose, bool)
     require(0 < seconds < math.inf, "seconds", seconds, "above 0 and finite")
     require(out.suffix == ".json", "out", str(out), "a file name that ends in .json")
+    source = as_given(data, cache=cache, allow_outside=allow_outside)
     require_free(out, "--out", is_own=is_bench)
     make_folder(out.parent, "--out")
-    chosen = resolve_recipe(name, data, cache=cache, allow_outside=allow_outside, settings=dict(settings))
+    chosen = resolve_recipe(name, source, cache=cache, allow_outside=allow_outside, settings=dict(settings))
     hardware = resolve_hardware(chosen.hardware)
-    images = open_for_training(chosen, data, cache, allow_outside=allow_outside)
+    images = open_for_training(chosen, source, cache, allow_outside=allow_outside)
     say_counts(images)
     show_settings("\nHardware", dict(hardware.describe()))
     with hardware.arithmetic():
@@ -65,7 +67,8 @@ def bench(
         flags.append("--allow-outside")
     others = {name: chosen.settings()[name] for name in settings if name not in ("encoder", "width", "batch_size")}
     say(f"Recommended, {found.why}; expect {choice.images_per_s:,.0f} images/s:")
-    say(f"  twofold pretrain {quote(data)} --out RUN --recipe {' '.join([*flags, *as_flags(others)])}")
+    where = quote(source) if isinstance(source, str) else "DATA"  # an object has no name on a command line
+    say(f"  twofold pretrain {where} --out RUN --recipe {' '.join([*flags, *as_flags(others)])}")
     replaced = ", in place of earlier ones" if out.exists() else ""
     write_json(out, {**found.to_dict(), "hardware": hardware.describe(), "versions": versions()})
     say(f"Figures: {out}{replaced}")

@@ -6,13 +6,14 @@ from typing import Unpack
 import numpy as np
 
 from twofold.console import obeys_verbose, say
+from twofold.data import AnyData, as_given
 from twofold.errors import enough_memory
 from twofold.evaluation import embed_images, require_place_for_embeddings, write_embeddings
 from twofold.files import make_folder
 from twofold.models.own import EncoderSource, as_source
 from twofold.programs.images import as_reading, as_unreadable_limit, open_pictures
 from twofold.recipes.data import Reading
-from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path
+from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
 from twofold.recipes.recipe import HardwareRecipe
 from twofold.runs.encoder_file import load
 from twofold.runs.run_directory import Run
@@ -23,7 +24,7 @@ _LESS_MEMORY = "Close other programs, or compute with --device cpu."
 @obeys_verbose
 def embed(
     run: AnyPath,
-    data: AnyPath,
+    data: AnyData,
     *,
     out: AnyPath,
     encoder: EncoderSource | None = None,
@@ -37,19 +38,20 @@ def embed(
 ) -> Path:
     """Write path, label (where known) and embedding h of every picture in `data` to the parquet file `out`.
 
-    `encoder` is as in `load`. Earlier embeddings there are replaced.
+    `data` is as in `pretrain`, `encoder` as in `load`. Earlier embeddings there are replaced.
     Raises TwofoldError where `out` holds anything else, before any work.
     """
-    run, data, out = as_path("run", run), as_data(data), as_path("out", out)
+    run, out = as_path("run", run), as_path("out", out)
     cache, allow_outside = as_optional_path("cache", cache), as_kind("allow_outside", allow_outside, bool)
     verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
     hardware = HardwareRecipe(device=device, precision=precision)
     limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
+    source = as_given(data, cache=cache, allow_outside=allow_outside)
     require_place_for_embeddings(out)
     make_folder(out.parent, "--out")
     loaded = load(run, hardware=hardware, encoder=encoder)
     own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
-    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit, reading=how)
+    images = open_pictures(loaded, source, cache, own=own, allow_outside=allow_outside, limit=limit, reading=how)
     with loaded.hardware.arithmetic(), enough_memory("embedding", _LESS_MEMORY):
         embeddings = embed_images(
             loaded.encoder, images, np.arange(len(images)), views=loaded.recipe.views, hardware=loaded.hardware

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from twofold.console import obeys_verbose, say
-from twofold.data import ImageSet
+from twofold.data import AnyData, ImageSet, as_given
 from twofold.errors import enough_memory
 from twofold.evaluation import (
     Evaluation,
@@ -19,7 +19,7 @@ from twofold.programs.images import as_reading, as_unreadable_limit, open_pictur
 from twofold.programs.measurement import LESS_MEMORY, as_asked, forget, show
 from twofold.programs.objects import notes_on
 from twofold.recipes.data import Reading
-from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path, as_several
+from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path, as_several
 from twofold.recipes.recipe import HardwareRecipe
 from twofold.report import build_report
 from twofold.runs.encoder_file import Loaded, build_untrained, load, load_head
@@ -36,7 +36,7 @@ _SEEN = (
 def evaluate(
     run: AnyPath,
     *,
-    data: AnyPath,
+    data: AnyData,
     protocol: str | Sequence[str] = ("knn", "linear"),
     label_fraction: float | Sequence[float] = (),
     shots: int | Sequence[int] = (1, 5, 10, 50),
@@ -58,23 +58,25 @@ def evaluate(
     `protocol` holds knn, linear, layers (the linear probe on the head's layers too), sgd (the paper's linear probe),
     finetune and supervised (from scratch); with all labels, a `label_fraction` of them and `shots` per class; beside
     the same encoder untrained and raw pixels; mean and 95 % interval over seeds. The test split is looked at once.
-    The same call after an interruption continues. `encoder` is as in `load`: the class of a run trained on a module of
-    your own. The untrained encoder then is a new one of that class, or, of a module, that module as it is given.
+    The same call after an interruption continues. `data` is as in `pretrain`. `encoder` is as in `load`: the class of
+    a run trained on a module of your own. The untrained encoder then is a new one of that class, or, of a module, that
+    module as it is given.
     """
     asked = as_asked(protocol, seeds, finetune_epochs)
     shots, fractions = as_several("shots", shots, int), as_several("label_fraction", label_fraction, float)
     few_seeds, finetune_from = as_kind("few_seeds", few_seeds, int), as_kind("finetune_from", finetune_from, str)
-    data, cache = as_data(data), as_optional_path("cache", cache)
+    cache = as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
     verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
     hardware = HardwareRecipe(device=device, precision=precision)
     limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
     record = Run(as_path("run", run))
+    source = as_given(data, cache=cache, allow_outside=allow_outside)
     begun = record.read_recipe()
     make_folder(record.folder, "RUN")
     loaded = load(record.folder, hardware=hardware, encoder=encoder)
     own = begun["data"]["fingerprint"]
-    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit, reading=how)
+    images = open_pictures(loaded, source, cache, own=own, allow_outside=allow_outside, limit=limit, reading=how)
     same = images.fingerprint == own
     seen = [*([] if same else [_SEEN]), *notes_on(encoder)]
     for sentence in seen:

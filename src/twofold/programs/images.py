@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from twofold.console import say
-from twofold.data import Finding, ImageSet, load_images, require_channels
+from twofold.data import Finding, ImageSet, Source, load_images, require_channels
 from twofold.data.survey import said_of_finding
 from twofold.errors import TwofoldError, require, unknown_name
 from twofold.recipes.data import Reading
@@ -17,7 +17,7 @@ from twofold.runs.foreign_encoders import Beside
 
 def open_pictures(
     loaded: Loaded,
-    data: str,
+    data: str | Source,
     cache: Path | None,
     *,
     own: str | None = None,
@@ -40,9 +40,9 @@ def open_pictures(
         data, recipe=recipe, store_px=store_px, cache=cache, show_progress=not quiet, allow_outside=allow_outside
     )
     if len(images) == 0:
-        raise TwofoldError(f"'{data}' holds no readable image. Give a folder with images.")
+        raise TwofoldError(f"'{images.name}' holds no readable image. Give a folder with images.")
     if images.fingerprint != own and images.survey:
-        grey = [Finding("TF050", text) for text in require_channels(images.survey.facts, recipe, data)]
+        grey = [Finding("TF050", text) for text in require_channels(images.survey.facts, recipe, images.name)]
         images.findings.extend(grey)
         for finding in grey:
             say(f"  {said_of_finding(finding)}")

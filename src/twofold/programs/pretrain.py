@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from twofold.console import obeys_verbose, say
+from twofold.data import AnyData, Source, as_given
 from twofold.distributed import open_world
 from twofold.errors import TwofoldError, enough_memory, require
 from twofold.evaluation import build_gallery, build_knn_monitor
@@ -27,7 +28,7 @@ _LESS_MEMORY = "Close other programs, or compute with --device cpu."
 
 @obeys_verbose
 def pretrain(
-    data: AnyPath,
+    data: AnyData,
     *,
     out: AnyPath,
     recipe: AnyPath | Recipe = "photos",
@@ -41,6 +42,10 @@ def pretrain(
     **settings: Unpack[PlainSettings],
 ) -> Run:
     """Train an encoder on the images in `data`, without labels; return its run directory.
+
+    data: a folder, a table, the name of a data set; or an object: a `torch.utils.data.Dataset` of images or of (image,
+    label), a Hugging Face `Dataset`, a `Source`, or a dict of these by split. All its items are read once to tell them
+    apart. Of several processes (torchrun) each makes the same object.
 
     recipe: a name, a saved recipe.json or a Recipe; `settings` replace its leaves by name, as the flags do:
     `pretrain("photos/", out="run", batch_size=512, epochs=100)`.
@@ -57,23 +62,24 @@ def pretrain(
     verbose=False prints nothing. The same call again continues an interrupted run. Everything else is as in
     `twofold.training.loop.pretrain`, with k-NN accuracy watched where the images have labels.
     """
-    data, out, cache = as_data(data), as_path("out", out), as_optional_path("cache", cache)
+    out, cache = as_path("out", out), as_optional_path("cache", cache)
     profile, allow_outside = as_kind("profile", profile, int), as_kind("allow_outside", allow_outside, bool)
     through = as_optional_path("checkpoint_through", checkpoint_through)
     name = "" if isinstance(recipe, Recipe) else as_data(recipe, "recipe")
     require(profile >= 0, "profile", profile, "at least 0 steps")
     verbose = as_kind("verbose", verbose, bool)
     objects = as_objects(encoder, optimizer, settings)
+    source = as_given(data, cache=cache, allow_outside=allow_outside)
     leaves: dict[str, Any] = {**settings, **names(encoder=encoder, optimizer=optimizer)}
     with open_world(_device(recipe, leaves)) as world:
         if isinstance(recipe, Recipe):
             chosen = recipe.with_settings(**leaves)
         else:
             chosen = world.in_turn(
-                resolve_recipe, name, data, cache=cache, allow_outside=allow_outside, settings=leaves
+                resolve_recipe, name, source, cache=cache, allow_outside=allow_outside, settings=leaves
             )
         run = run_pretraining(
-            data,
+            source,
             out=out,
             recipe=objects.put_into(chosen),
             monitors=(build_knn_monitor,),
@@ -84,7 +90,7 @@ def pretrain(
         )
     if world.is_first:
         given = None if isinstance(encoder, str) else encoder
-        gallery_and_report(run.folder, data, chosen.hardware, encoder=given, cache=cache, allow_outside=allow_outside)
+        gallery_and_report(run.folder, source, chosen.hardware, encoder=given, cache=cache, allow_outside=allow_outside)
     return run
 
 
@@ -105,7 +111,7 @@ def _look_at_nothing() -> Found:
 
 def gallery_and_report(
     run: Path,
-    data: str,
+    data: str | Source,
     hardware: HardwareRecipe,
     *,
     encoder: EncoderSource | None = None,

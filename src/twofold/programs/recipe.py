@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from twofold.console import say
-from twofold.data import look_at, open_source
+from twofold.data import Source, look_at, open_source
 from twofold.hardware.device import gpu_gib
 from twofold.recipes.named import Found, build_recipe
 from twofold.recipes.recipe import HardwareRecipe, Recipe
 
 
 def resolve_recipe(
-    name: str, data: str, *, cache: Path | None, settings: dict[str, Any], allow_outside: bool = False
+    name: str, data: str | Source, *, cache: Path | None, settings: dict[str, Any], allow_outside: bool = False
 ) -> Recipe:
     """The recipe called `name` or in that file, with `settings` put in; says why it picked what it picked."""
 

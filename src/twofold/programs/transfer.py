@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Unpack
 
 from twofold.console import obeys_verbose, say
+from twofold.data import AnyData, Source, as_given, is_object
 from twofold.errors import enough_memory, require
 from twofold.evaluation import (
     Evaluation,
@@ -33,7 +35,7 @@ _SPLITS = {"own": "own", "validation": "validation", "cut": "by seed"}
 def transfer(
     run: AnyPath,
     *,
-    to: AnyPath | Sequence[AnyPath],
+    to: AnyData | Sequence[AnyData],
     protocol: str | Sequence[str] = ("linear", "finetune"),
     seeds: int = 3,
     beside: AnyPath | Sequence[AnyPath] = (),
@@ -60,13 +62,13 @@ def transfer(
     beside_px, cache = as_kind("beside_px", beside_px, int | None), as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
     verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
-    names, encoders = _places("to", to), _places("beside", beside)
+    encoders = _places("beside", beside)
     hardware = HardwareRecipe(device=device, precision=precision)
     limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
     record = Run(as_path("run", run))
+    sources = _sources(to, cache, allow_outside)
     record.read_recipe()
     make_folder(record.folder, "RUN")
-    require(len(names) > 0 and len(set(names)) == len(names), "to", names, "one or more data sets, each once")
     loaded = load(record.folder, hardware=hardware, encoder=encoder)
     others = [load_beside(one, loaded, size_px=beside_px) for one in encoders]
     _require_names([other.name for other in others])
@@ -74,8 +76,8 @@ def transfer(
         say(f"  {sentence}")
     found: dict[str, Evaluation] = {}
     targets = {  # all, before hours on one
-        name: open_pictures(loaded, name, cache, beside=others, allow_outside=allow_outside, limit=limit, reading=how)
-        for name in names
+        name: open_pictures(loaded, source, cache, beside=others, allow_outside=allow_outside, limit=limit, reading=how)
+        for name, source in sources.items()
     }
     with (
         writing_alone(record.transfer_lock, f"'{record.folder}' is being transferred by another process", "RUN"),
@@ -101,6 +103,17 @@ def transfer(
         show(evaluation)
     say(f"Report: {path}")
     return found
+
+
+def _sources(to: object, cache: Path | None, allow_outside: bool) -> dict[str, str | Source]:
+    """The data sets by their names. Raises TwofoldError where there is none, or two of one name."""
+    several = (to,) if is_object(to) else as_several("to", to, object)
+    given = [as_given(one, "to", cache=cache, allow_outside=allow_outside) for one in several]
+    names = [one if isinstance(one, str) else one.name for one in given]
+    require(
+        len(names) > 0 and len(set(names)) == len(names), "to", names, "one or more data sets, each of its own name"
+    )
+    return dict(zip(names, given, strict=True))
 
 
 def _places(name: str, values: object) -> list[str]:

@@ -3,9 +3,8 @@
 Written by tools/make_settings.py. What each means is the help of its flag (docs/cli.md).
 """
 
+from collections.abc import Sequence
 from typing import Literal, TypedDict
-
-from twofold.recipes.augmentation import Op
 
 
 class PlainSettings(TypedDict, total=False):
@@ -36,7 +35,7 @@ class PlainSettings(TypedDict, total=False):
     grayscale_prob: float
     jitter: tuple[float, float, float, float] | None
     blur_prob: float | None
-    ops: tuple[Op, ...] | None
+    ops: Sequence[object] | None
     one_branch: bool
     eval_size_px: int | None
     eval_crop_fraction: float

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from twofold.console import console, say
-from twofold.data import ImageSet
+from twofold.data import ImageSet, Source
 from twofold.data.for_training import open_for_training, settled
 from twofold.distributed import Alone, open_world
 from twofold.errors import DivergedError, NotFiniteError, TwofoldError
@@ -56,7 +56,7 @@ _FAILED = 2**16  # beyond every signal
 
 
 def pretrain(
-    data: str | Path | ImageSet,
+    data: str | Path | Source | ImageSet,
     *,
     out: str | Path,
     recipe: Recipe,
@@ -81,7 +81,7 @@ def pretrain(
     that is not finite. After saving, raises KeyboardInterrupt on Ctrl-C, and SystemExit(128 + n) on SIGTERM, SIGUSR1
     and SIGUSR2.
     """
-    if not isinstance(data, ImageSet):
+    if isinstance(data, str | Path):
         require_place(data, out)
     with ExitStack() as stack:
         # what all processes agree on: recipe, device, data

@@ -19,16 +19,18 @@ _PREFIX = "torchvision:"
 
 
 def open_source(
-    data: str | Path, *, cache: Path | None = None, allow_outside: bool = False, columns: Columns | None = None
+    data: str | Path | Source, *, cache: Path | None = None, allow_outside: bool = False, columns: Columns | None = None
 ) -> Source:
     """The images in a folder, a table, parquet files or a torchvision data set ("CIFAR10", "SVHN@folder").
 
     Parquet files are given as one file, as a folder that holds nothing else or as a pattern ("data/*.parquet").
     A path that exists wins over a name; "torchvision:CIFAR10" is always the name. torchvision's files are kept in
-    `cache`/torchvision. A table may name files outside its own folder only with `allow_outside`: who made it could
-    otherwise show any file of the one who opens it. `columns` are those of a table. Raises TwofoldError where there is
-    nothing of the kind.
+    `cache`/torchvision. A source stays what it is. A table may name files outside its own folder only with
+    `allow_outside`: who made it could otherwise show any file of the one who opens it. `columns` are those of a table.
+    Raises TwofoldError where there is nothing of the kind.
     """
+    if isinstance(data, Source):
+        return data
     name = str(data)
     if name.startswith(_PREFIX):
         return _open_named(name.removeprefix(_PREFIX), name, cache)
