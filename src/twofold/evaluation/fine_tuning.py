@@ -19,7 +19,7 @@ from torch.nn import functional
 from twofold.data import ImageSet, Loader, label_fraction, rows_of_step
 from twofold.errors import DivergedError, NotFiniteError
 from twofold.evaluation.features import Hardware, Subject, embed_images, frozen, head_part
-from twofold.evaluation.labels import FOLDS, Labels, MeasuredRows, given_places, stratified_folds
+from twofold.evaluation.labels import FOLDS, Fold, Labels, MeasuredRows, given_places, stratified_folds
 from twofold.evaluation.logistic_regression import cross_entropy
 from twofold.evaluation.predictions import Predictions, PredictionStore, rank_classes, softmax_confidence
 from twofold.hardware.randomness import forked_random, seed_random, weights_of_seed
@@ -121,8 +121,7 @@ class NetworkProtocol:
 
     def _choose(self, labels: Labels) -> float:
         own = given_places(self.rows.train_ids, labels, 0, self.rows.groups)
-        groups = None if self.rows.groups is None else self.rows.groups[own]
-        places = choice_places(self.rows.train_ids[own], groups)
+        places = choice_places(self.rows.train_ids[own], self.rows.groups_of(own))
         if places is None:
             return self.settings.rates[0]
         kept, cut = (own[part] for part in places)
@@ -174,13 +173,11 @@ def make_schedule(
     return Schedule(steps=steps, batch_size=batch, optim=optim)
 
 
-def choice_places(
-    ids: Int64[np.ndarray, " n"], groups: Int64[np.ndarray, " n"] | None = None
-) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " v"]] | None:
+def choice_places(ids: Int64[np.ndarray, " n"], groups: Int64[np.ndarray, " n"] | None = None) -> Fold | None:
     """Places (kept, cut) among labelled images to choose a learning rate on: a fifth of each class is cut off.
 
-    At most 5,000 images serve, or as near to that as whole `groups` come. None where a class has fewer than five, or
-    where no group can be cut off: then the paper's rate is taken as it is.
+    At most 5,000 images serve, or about as many in whole `groups`. None where a class has fewer than five or no group
+    can be cut off: then the paper's rate is taken as it is.
     """
     counts = np.bincount(ids)
     if counts[counts > 0].min() < FOLDS:

@@ -32,6 +32,10 @@ class MeasuredRows:
     notes: list[str]
     groups: Int64[np.ndarray, " n"] | None = None  # of train, as numbers: no fold and no draw divides one
 
+    def groups_of(self, places: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " k"] | None:
+        """The groups of some places of train, or None where nothing is in groups."""
+        return None if self.groups is None else self.groups[places]
+
 
 def measured_rows(images: ImageSet) -> MeasuredRows:
     """The rows to measure on.
@@ -76,8 +80,8 @@ def selection_folds(images: ImageSet, rows: MeasuredRows, data: DataRecipe, seed
     seed += data.data_seed
     if not is_large(len(rows.train), data):
         order = permutation(len(rows.train), seed)
-        groups = None if rows.groups is None else rows.groups[order]
-        folds = [(order[kept], order[cut]) for kept, cut in stratified_folds(rows.train_ids[order], groups=groups)]
+        dealt = stratified_folds(rows.train_ids[order], groups=rows.groups_of(order))
+        folds = [(order[kept], order[cut]) for kept, cut in dealt]
         if not folds:
             raise TwofoldError(
                 f"the data '{images.name}' have 1 labelled train image of each class, but evaluation needs 2 to "

@@ -104,7 +104,7 @@ def predict_by_linear_probe(
     for seed, labels in draws:
         if labels != "all":
             own = given_places(y, labels, seed, rows.groups)
-            shots, groups = int(np.bincount(y[own]).min()), None if rows.groups is None else rows.groups[own]
+            shots, groups = int(np.bincount(y[own]).min()), rows.groups_of(own)
             fitted.append((*fit_few(x[own], y[own], classes=classes, shots=shots, groups=groups), labels, seed))
     return [
         Predictions(
