@@ -38,6 +38,7 @@ def cifar(bench: Bench) -> None:
         cases = {"chunks of 8": {"chunk": 8}}
     for name, more in cases.items():
         bench.measure(f"loop {name}", lambda m=more: _loop(bench, recipe.with_settings(**m), images, 3), needs_s=6)
+    bench.measure("loop images on the device", lambda: _loop(bench, recipe, images, 3, resident=True), needs_s=6)
 
 
 def big(bench: Bench) -> None:
@@ -75,8 +76,8 @@ def _whole(bench: Bench, recipe: Recipe, images: ImageSet, label: str, *, with_l
     bench.measure(f"{label}: optimizer ms", lambda: 1e3 * bench.wall_s(trainer.state.optimizer.step, 20))
 
 
-def _loop(bench: Bench, recipe: Recipe, images: ImageSet, seconds: float) -> dict[str, Any]:
-    return loop(bench, Trainer(recipe, hardware_of(bench.device)), images, seconds)
+def _loop(bench: Bench, recipe: Recipe, images: ImageSet, seconds: float, *, resident: bool = False) -> dict[str, Any]:
+    return loop(bench, Trainer(recipe, hardware_of(bench.device)), images, seconds, resident=resident)
 
 
 def _parts(recipe: Recipe, trainer: Trainer, images: ImageSet, steps: int) -> dict[str, Any]:

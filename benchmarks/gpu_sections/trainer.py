@@ -9,8 +9,10 @@ from torch import Tensor
 
 from gpu_sections.bench import Bench
 from twofold.data import ImageBatch, ImageSet, Loader
+from twofold.data.resident import place_images
 from twofold.distributed import World
 from twofold.hardware.device import Hardware
+from twofold.hardware.peak_memory import available_memory
 from twofold.recipes.recipe import Recipe, ScheduleRecipe
 from twofold.training.averages import Window
 from twofold.training.graph import build_step
@@ -102,17 +104,22 @@ class Trainer:
         return torch.cat([weight.detach().cpu().double().reshape(-1) for weight in self.state.model.parameters()])
 
 
-def loop(bench: Bench, trainer: Trainer, images: ImageSet, seconds: float) -> dict[str, Any]:
-    """The training loop for so long: loader, step and window as in pretraining; no looks and no checkpoints."""
+def loop(bench: Bench, trainer: Trainer, images: ImageSet, seconds: float, *, resident: bool = False) -> dict[str, Any]:
+    """The training loop for so long: loader, step and window as in pretraining; no looks and no checkpoints.
+
+    `resident`: with the images on the device, where it is a GPU.
+    """
+    device, rows = trainer.hardware.device, images.rows("train")
     size, seconds, begun = trainer.recipe.schedule.batch_size, bench.pick(seconds, 0.0), time.perf_counter()
     loader = Loader(
         images,
-        images.rows("train"),
+        rows,
         batch_size=size,
         seed=0,
         last_step=10**6,
         positions=trainer.share.positions.numpy(),
         pinned=bench.on_gpu,
+        resident=place_images(images, rows, device, memory=available_memory(device), asked=None) if resident else None,
     )
     window, batches = Window(), iter(loader)
     for _ in range(bench.pick(5, 1)):

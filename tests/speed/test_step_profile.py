@@ -138,7 +138,7 @@ def test_a_step_that_training_does_as_one_graph_is_told_apart(
     plain, graph = (profile_steps(TINY, one, images, world=World(), share=share, steps=3) for one in (CPU, hardware))
     assert (plain.trained_as_graph, graph.trained_as_graph) == (False, True)
     assert graph.to_dict()["trained_as_graph"] is True
-    with mock.patch.object(console, "quiet", False):
+    with mock.patch.object(console, "other_speaks", False):
         for profile, said in ((plain, False), (graph, True)):
             show_profile(profile)
             assert ("as one CUDA graph" in " ".join(capsys.readouterr().out.split())) is said
