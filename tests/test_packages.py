@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -73,6 +74,51 @@ def test_one_that_is_not_is_seen(line: str) -> None:
 def test_every_package_that_is_declared_is_imported() -> None:
     used = set[str]().union(*(imports(text, whole_file=True) for text in sources().values()))
     assert packages(PROJECT["dependencies"]) <= used
+
+
+OWN_LOOP = """
+import sys
+import torch
+sys.modules.update(dict.fromkeys(sys.argv[1:]))  # from here on, importing one of them fails
+import twofold
+import twofold.training.loop
+
+policy, draw = twofold.Recipe().with_settings(size_px=8, policy="small").views, torch.Generator().manual_seed(0)
+encoder = twofold.ResNet(10, channels=3, stem="small", stages=1, width=0.25)
+model = twofold.SimCLR(encoder, twofold.ProjectionHead(encoder.dim, z_dim=4))
+optimizer = twofold.LARS(model, lr=0.1)
+views = twofold.TwoViews(policy)(torch.randint(0, 256, (4, 3, 12, 12), generator=draw, dtype=torch.uint8))
+loss = twofold.nt_xent(*model(views)[1].chunk(2), temperature=0.5)
+loss.backward()
+optimizer.step()
+print(loss.isfinite().item())
+"""
+AT_MOST = 12
+
+
+def beyond_the_loss() -> list[str]:
+    """The modules of the packages that evaluations and reports alone need."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    dependencies = re.search(r"^dependencies = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    assert dependencies is not None
+    _, hard, beyond = re.split(r"^ *#.*\n", dependencies[1], flags=re.MULTILINE)
+    assert 0 < hard.count("\n") <= AT_MOST
+    modules = {package: module for module, package in NAMES.items()}
+    return [modules.get(package, package) for package in packages(re.findall(r'"(.+?)"', beyond))]
+
+
+def own_loop(hidden: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", OWN_LOOP, *hidden], capture_output=True, text=True, check=False)
+
+
+def test_who_wants_the_loss_needs_twelve_packages_at_most() -> None:
+    assert "sklearn" in beyond_the_loss()
+    done = own_loop(beyond_the_loss())
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_a_package_that_the_loss_needs_is_missed() -> None:
+    assert "jaxtyping" in own_loop(["jaxtyping"]).stderr
 
 
 def test_all_holds_every_extra_for_users() -> None:
