@@ -35,6 +35,16 @@ def test_the_stain_of_microscopy() -> None:
     torch.testing.assert_close(stain.apply(images, (2 * one, nothing)), images**2)
 
 
+def test_an_encoder_and_a_data_set_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TWOFOLD_CACHE", str(tmp_path / "cache"))
+    example("own_encoder").main(tmp_path / "run")
+    assert capsys.readouterr().out.rstrip().endswith("(1, 32)")
+    assert "own:own_encoder.Transformer" in (tmp_path / "run" / "recipe.json").read_text()
+    assert (tmp_path / "run" / "evaluation.json").is_file()
+
+
 def test_the_own_loop_has_the_losses_of_pretrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = example("own_loop")
     images = script.write_images(tmp_path / "images")

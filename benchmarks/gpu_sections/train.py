@@ -42,12 +42,12 @@ def _run(bench: Bench, images: ImageSet, *, compile: bool) -> dict[str, Any]:
     recipe = cifar_recipe(bench, base_lr=0.1, warmup_fraction=0.02).with_settings(
         minutes=seconds / 60, device=str(bench.device), precision=bench.pick("bf16", "fp32"), compile=compile
     )
-    before, console.quiet = console.quiet, True
+    before, console.muted = console.muted, True
     start = time.perf_counter()
     try:
         pretrain(images, out=out, recipe=recipe, monitors=(build_knn_monitor,))
     finally:
-        console.quiet = before
+        console.muted = before
     total = time.perf_counter() - start
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     logged = [row for row in rows if "images_per_s" in row]
