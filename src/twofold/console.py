@@ -8,10 +8,11 @@ import functools
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +21,7 @@ from rich.text import Text
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 _PLAIN = {"±": "+-", "²": "^2"}  # our own signs
 
 
@@ -99,6 +101,16 @@ def warn(text: str) -> None:
         logger.warning(visible(text))
     else:
         say(f"Warning: {text}")
+
+
+def with_progress(items: Iterable[T], text: str, *, step: int, total: int, show: bool = True) -> Iterator[T]:
+    """The items, under a progress bar of `text` that advances by `step` of `total` after each."""
+    columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not show or console.quiet) as progress:
+        task = progress.add_task(text, total=total)
+        for item in items:
+            yield item
+            progress.update(task, completed=min(total, progress.tasks[0].completed + step))
 
 
 def obeys_verbose(program: Callable[P, R]) -> Callable[P, R]:

@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from twofold.console import console
+from twofold.console import with_progress
 from twofold.data.quiet import quiet
 
 Result = TypeVar("Result")
@@ -22,12 +20,8 @@ _SPARE = 2  # tasks that wait, so that no thread has to
 
 def in_order(work: Callable[[int], Result], count: int, *, text: str, show: bool) -> Iterator[Result]:
     """work(0), ..., work(count - 1), with a progress bar if `show`; only a few results wait in memory."""
-    columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True, disable=not show or console.quiet) as progress:
-        task = progress.add_task(text, total=count)
-        for portion in _portions(work, count):
-            yield from portion
-            progress.advance(task, len(portion))
+    for portion in with_progress(_portions(work, count), text, step=_PORTION, total=count, show=show):
+        yield from portion
 
 
 def _portions(work: Callable[[int], Result], count: int) -> Iterator[list[Result]]:

@@ -4,7 +4,7 @@ Usable alone on plain tensors: `knn` and `linear_probe`. A whole evaluation is `
 """
 
 from twofold.evaluation.evaluate import Answers, Evaluation, evaluate_encoder, evaluate_target, transfer_settings
-from twofold.evaluation.export import require_place_for_embeddings, write_embeddings
+from twofold.evaluation.export import read_embeddings, require_place_for_embeddings, write_embeddings
 from twofold.evaluation.features import Hardware, Subject, embed_images, frozen, pixels
 from twofold.evaluation.fine_tuning import TRAINING_SETTINGS, build_network, fit_network, make_schedule
 from twofold.evaluation.gallery import build_evaluation_images, build_gallery
@@ -51,6 +51,7 @@ __all__ = [
     "mean_per_class",
     "measured_rows",
     "pixels",
+    "read_embeddings",
     "read_truth",
     "require_place_for_embeddings",
     "results_table",

@@ -3,22 +3,16 @@
 from pathlib import Path
 from typing import Unpack
 
-import numpy as np
-
 from twofold.console import obeys_verbose, say
 from twofold.data import AnyData, as_given
-from twofold.errors import enough_memory
-from twofold.evaluation import embed_images, require_place_for_embeddings, write_embeddings
+from twofold.evaluation import require_place_for_embeddings, write_embeddings
 from twofold.files import make_folder
 from twofold.models.own import EncoderSource, as_source
-from twofold.programs.images import as_reading, as_unreadable_limit, open_pictures
+from twofold.programs.embedded import encoder_digest, open_embedded
+from twofold.programs.images import as_reading, as_unreadable_limit
 from twofold.recipes.data import Reading
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
 from twofold.recipes.recipe import HardwareRecipe
-from twofold.runs.encoder_file import load
-from twofold.runs.run_directory import Run
-
-_LESS_MEMORY = "Close other programs, or compute with --device cpu."
 
 
 @obeys_verbose
@@ -49,15 +43,20 @@ def embed(
     source = as_given(data, cache=cache, allow_outside=allow_outside)
     require_place_for_embeddings(out)
     make_folder(out.parent, "--out")
-    loaded = load(run, hardware=hardware, encoder=encoder)
-    own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
-    images = open_pictures(loaded, source, cache, own=own, allow_outside=allow_outside, limit=limit, reading=how)
-    with loaded.hardware.arithmetic(), enough_memory("embedding", _LESS_MEMORY):
-        embeddings = embed_images(
-            loaded.encoder, images, np.arange(len(images)), views=loaded.recipe.views, hardware=loaded.hardware
-        )
+    opened = open_embedded(
+        run,
+        source,
+        encoder=encoder,
+        cache=cache,
+        allow_outside=allow_outside,
+        hardware=hardware,
+        limit=limit,
+        reading=how,
+    )
+    images, embeddings = opened.images, opened.embedded.h
     replaced = ", in place of earlier ones" if out.exists() else ""
-    path = write_embeddings(images.paths, images.labels, embeddings, out)
+    digest = encoder_digest(opened.loaded)
+    path = write_embeddings(images.paths, images.labels, embeddings, out, encoder=digest)
     unreadable = f"{len(images.quarantine)} unreadable{replaced}"
     say(f"{len(images):,} embeddings of {embeddings.shape[1]} numbers in {path}, {unreadable}")
     return path

@@ -1,0 +1,96 @@
+"""Images with their embeddings: what every decision about them starts from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from numpy.lib.format import open_memmap
+
+from twofold.console import with_progress
+from twofold.curation.kept_arrays import kept_arrays
+from twofold.curation.nearest import Neighbours, nearest_others
+from twofold.errors import require
+
+_AT_ONCE = 4096  # images between two advances of the progress bar; memory holds their embeddings alone
+NEIGHBOURS = 50
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Embedded:
+    """n images: their embeddings h, paths, labels (None where unknown) and splits.
+
+    `key` names the content (encoder and images); with it and `cache`, what takes long is kept.
+    Raises TwofoldError where the numbers of rows differ.
+    """
+
+    h: Float32[np.ndarray, "n d"]
+    paths: list[str]
+    labels: list[str | None]
+    splits: list[str]
+    key: str | None = None
+    cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("paths", "labels", "splits"):
+            rows = len(getattr(self, name))
+            require(rows == len(self.h), name, f"{rows} rows", f"as long as h ({len(self.h)})", fix="Give one a row.")
+
+    def __len__(self) -> int:
+        return len(self.h)
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The labels there are, sorted."""
+        return sorted({label for label in self.labels if label is not None})
+
+    @cached_property
+    def class_ids(self) -> Int64[np.ndarray, " n"]:
+        """Each row's place in `classes`; -1 where it has no label."""
+        places = {name: place for place, name in enumerate(self.classes)}
+        return np.array([-1 if label is None else places[label] for label in self.labels], np.int64)
+
+    def rows(self, split: str) -> Int64[np.ndarray, " k"]:
+        """The rows of a split, sorted."""
+        return np.flatnonzero(np.array(self.splits, dtype=object) == split)
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """Each image's 50 nearest others by the cosine of h (all, where there are fewer); kept where there is a key."""
+        if self.key is None or self.cache is None:
+            return nearest_others(self.h, NEIGHBOURS)
+
+        def make(folder: Path) -> None:
+            near = nearest_others(self.h, NEIGHBOURS)
+            np.save(folder / "cosines.npy", near.cosines)
+            np.save(folder / "rows.npy", near.rows)
+
+        kept = kept_arrays(self.cache, f"{self.key}-neighbours", ("cosines", "rows"), make)
+        return Neighbours(kept["cosines"], kept["rows"])
+
+
+def kept_embeddings(
+    cache: Path, key: str, count: int, embed: Callable[[Int64[np.ndarray, " m"]], Float32[np.ndarray, "m d"]]
+) -> Float32[np.ndarray, "{count} d"]:
+    """embed(rows) of the rows 0 ... count - 1, a part at a time with progress, or what an earlier call kept.
+
+    Raises TwofoldError where the cache cannot be written, and what `embed` raises.
+    """
+
+    def make(folder: Path) -> None:
+        whole: np.memmap[Any, Any] | None = None
+        starts = range(0, count, _AT_ONCE)
+        for start in with_progress(starts, "Embedding images", step=_AT_ONCE, total=count):
+            part = embed(np.arange(start, min(start + _AT_ONCE, count)))
+            if whole is None:
+                whole = open_memmap(folder / "h.npy", mode="w+", dtype=np.float32, shape=(count, part.shape[1]))
+            whole[start : start + len(part)] = part
+        if whole is None:
+            np.save(folder / "h.npy", np.zeros((0, 0), np.float32))
+        else:
+            whole.flush()
+
+    return kept_arrays(cache, f"{key}-h", ("h",), make)["h"]

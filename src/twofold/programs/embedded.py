@@ -1,0 +1,87 @@
+"""The images of a program that puts an encoder to use, with their embeddings: read from a file, kept, or made."""
+
+import json
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from twofold.console import say
+from twofold.curation import Embedded, kept_embeddings
+from twofold.data import ImageSet, Source
+from twofold.data.cache import cache_folder
+from twofold.errors import enough_memory
+from twofold.evaluation import embed_images, read_embeddings
+from twofold.models.own import EncoderSource
+from twofold.programs.images import open_pictures
+from twofold.recipes.data import Reading
+from twofold.recipes.recipe import HardwareRecipe
+from twofold.runs.encoder_file import Loaded, load
+from twofold.runs.run_directory import Run
+
+LESS_MEMORY = "Close other programs, or compute with --device cpu."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A run's encoder, images, and the embeddings of these by that."""
+
+    loaded: Loaded
+    images: ImageSet
+    embedded: Embedded
+
+
+def open_embedded(
+    run: Path,
+    data: str | Source,
+    *,
+    embeddings: Path | None = None,
+    encoder: EncoderSource | None = None,
+    cache: Path | None = None,
+    allow_outside: bool = False,
+    hardware: HardwareRecipe | None = None,
+    limit: float | None = None,
+    reading: Reading | None = None,
+) -> Opened:
+    """Open `data` as the encoder of `run` takes it, and embed it.
+
+    Embeddings are kept in the cache under what they are made of (`content_key`), so a second program starts at once;
+    `embeddings` names a file of `twofold embed` to read them from instead. Raises TwofoldError where that file is of
+    another encoder or of other images.
+    """
+    loaded = load(run, hardware=hardware or HardwareRecipe(), encoder=encoder)
+    own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
+    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit, reading=reading)
+    key = content_key(loaded, images)
+    place = cache_folder(cache)
+    if embeddings is not None:
+        h = read_embeddings(embeddings, images.paths, encoder=encoder_digest(loaded))
+        key = blake2b(f"{key} from {blake2b(h.tobytes()).hexdigest()}".encode(), digest_size=16).hexdigest()
+        say(f"  embeddings from {embeddings}")
+    else:
+        with loaded.hardware.arithmetic(), enough_memory("embedding", LESS_MEMORY):
+            h = kept_embeddings(
+                place,
+                key,
+                len(images),
+                lambda rows: embed_images(
+                    loaded.encoder, images, rows, views=loaded.recipe.views, hardware=loaded.hardware
+                ),
+            )
+    embedded = Embedded(h=h, paths=images.paths, labels=images.labels, splits=images.splits, key=key, cache=place)
+    return Opened(loaded=loaded, images=images, embedded=embedded)
+
+
+def encoder_digest(loaded: Loaded) -> str:
+    """32 hex digits of the weights and of what decides the view that they see."""
+    digest = blake2b(digest_size=16)
+    for name, tensor in sorted(loaded.encoder.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+    digest.update(json.dumps(asdict(loaded.recipe.views), default=repr, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def content_key(loaded: Loaded, images: ImageSet) -> str:
+    """32 hex digits of the encoder, its precision, and the images with their splits."""
+    parts = [encoder_digest(loaded), loaded.hardware.precision, images.fingerprint]
+    return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
