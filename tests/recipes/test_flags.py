@@ -138,6 +138,8 @@ def test_pretrain_from_python_takes_none(ran: list[Recipe], tmp_path: Path) -> N
     ("flags", "settings"),
     [
         ("--vertical-flip", {"vertical_flip_prob": 0.5}),
+        ("--vertical-flip 0.25", {"vertical_flip_prob": 0.25}),
+        ("--chunk 4 --blur 1", {"blur_prob": 1.0, "chunk": 4}),
         ("--vertical-flip-prob 0.25", {"vertical_flip_prob": 0.25}),
         ("--no-grayscale", {"grayscale_prob": 0.0}),
         ("--blur --chunk 4", {"blur_prob": 0.5, "chunk": 4}),

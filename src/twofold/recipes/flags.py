@@ -9,7 +9,7 @@ import tyro
 from twofold.recipes.data import Reading
 from twofold.recipes.recipe import Help, Recipe, optional_settings, setting_owners
 
-SHORT = {  # flags that need no value -> what they stand for
+SHORT = {  # flags that need no value -> the flag, and the value where none is given
     "--vertical-flip": ("--vertical-flip-prob", "0.5"),
     "--blur": ("--blur-prob", "0.5"),
     "--no-blur": ("--blur-prob", "0"),
@@ -66,5 +66,17 @@ def as_flags(settings: Mapping[str, Any]) -> list[str]:
 
 
 def written_out(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a command line with each of `SHORT` replaced by what it stands for."""
-    return [word for argument in arguments for word in SHORT.get(argument, (argument,))]
+    """The arguments of a command line with each of `SHORT` replaced by what it stands for.
+
+    >>> written_out(["--blur", "--vertical-flip", "0.3"])
+    ['--blur-prob', '0.5', '--vertical-flip-prob', '0.3']
+    """
+    words: list[str] = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        flag, *usual = SHORT.get(argument, (argument,))
+        words += [flag] if _is_number(following) and not argument.startswith("--no-") else [flag, *usual]
+    return words
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
