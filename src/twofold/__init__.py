@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twofold.optim import lr_at as lr_at
     from twofold.optim import param_groups as param_groups
     from twofold.programs.bench import bench as bench
+    from twofold.programs.doctor import doctor as doctor
     from twofold.programs.embed import embed as embed
     from twofold.programs.evaluate import evaluate as evaluate
     from twofold.programs.launch import launch as launch
@@ -68,6 +69,7 @@ _HOMES = {
     "bench": "twofold.programs.bench",
     "contrast_accuracy": "twofold.losses",
     "dcl": "twofold.losses",
+    "doctor": "twofold.programs.doctor",
     "embed": "twofold.programs.embed",
     "evaluate": "twofold.programs.evaluate",
     "forward_chunks": "twofold.training.chunks",

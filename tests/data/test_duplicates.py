@@ -104,7 +104,7 @@ def test_a_padded_comparison_would_be_seen(padded: ImageSet, monkeypatch: pytest
     def whole_canvas(images: ImageSet, rows: np.ndarray) -> list[bytes]:
         return [canvas.numpy().tobytes() for canvas in images.read(rows).images]
 
-    monkeypatch.setattr(module, "_digests", whole_canvas)
+    monkeypatch.setattr(module, "pixel_digests", whole_canvas)
     assert count_shared(padded, np.array([0]), np.array([1, 2, 3])).test_also_in_train == 0
 
 

@@ -24,7 +24,19 @@ def test_facts_of_a_labelled_folder(tmp_path: Path) -> None:
         classes=3,
         splits=["train", "test"],
         unreadable=0,
+        formats={"PNG": 18},
+        bits={8: 18},
     )
+
+
+def test_formats_and_depths(tmp_path: Path) -> None:
+    for number in range(2):
+        Image.new("L", (4, 4)).save(tmp_path / f"{number}.png")
+    Image.new("1", (4, 4)).save(tmp_path / "a.bmp")
+    Image.new("I;16", (4, 4)).save(tmp_path / "b.tif")
+    facts = look_at(open_source(tmp_path))
+    assert facts.formats == {"PNG": 2, "BMP": 1, "TIFF": 1}
+    assert facts.bits == {1: 1, 8: 2, 16: 1}
 
 
 def test_sizes_and_unreadable_files(tmp_path: Path) -> None:

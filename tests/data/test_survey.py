@@ -24,7 +24,7 @@ def survey(folder: Path, **settings: float) -> Survey:
 def test_plain_folders_in_words(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "data", per_class=10)
     assert survey(folder).lines() == [
-        f"{folder}: 30 images (30 x .png), 24 px, colour",
+        f"{folder}: 30 images (30 x .png), PNG, 24 px, 8 bits, colour",
         "  labels: 3 classes, bars (10), checks (10), discs (10)",
         "  splits: train 24, test 6 (test was cut off train)",
         "  no test split: 20 % (6 images) cut off as test by seed 0 [TF001]",
@@ -35,7 +35,7 @@ def test_unlabelled_images_in_words(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "data", per_class=2) / "bars"
     Image.new("L", (4, 8)).save(folder / "x.bmp")
     assert survey(folder).lines() == [
-        f"{folder}: 3 images (2 x .png, 1 x .bmp), 4 to 24 px, colour",
+        f"{folder}: 3 images (2 x .png, 1 x .bmp), PNG, BMP, 4 to 24 px, 8 bits, colour",
         "  labels: none",
         "  splits: train 3 (no test split)",
     ]

@@ -190,6 +190,20 @@ def embed(
     )
 
 
+def doctor(
+    data: Data,
+    /,
+    recipe: Annotated[str, arg(help="recipe that says at what size images are kept")] = "photos",
+    cache: Cache = None,
+    allow_outside: AllowOutside = False,
+    reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
+) -> None:
+    """Say what is in a folder of images, what is wrong with it, and what decoding it needs; train nothing."""
+    from twofold.programs.doctor import doctor
+
+    doctor(data, recipe=recipe, cache=cache, allow_outside=allow_outside, **reading)
+
+
 def report(run: Run, /) -> None:
     """Write RUN/report.html anew."""
     from twofold.programs.report import write_report
@@ -219,6 +233,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "transfer": transfer,
     "study": study,
     "embed": embed,
+    "doctor": doctor,
     "report": report,
     "recipes": recipes,
     "sample": sample,

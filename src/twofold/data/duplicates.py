@@ -41,7 +41,7 @@ def count_shared(images: ImageSet, train: Int64[np.ndarray, " n"], test: Int64[n
     The pixels are the decoded ones in the store, so two files of different formats can be the same picture. Memory
     holds a few pictures and 16 bytes for each row.
     """
-    digests = list(_digests(images, train))
+    digests = list(pixel_digests(images, train))
     known = set(digests)
     labels_of: dict[bytes, set[str]] = {}
     labels = [images.labels[row] for row in train.tolist()]
@@ -52,12 +52,12 @@ def count_shared(images: ImageSet, train: Int64[np.ndarray, " n"], test: Int64[n
     return Shared(
         train=len(train),
         test=len(test),
-        test_also_in_train=sum(digest in known for digest in _digests(images, test)),
+        test_also_in_train=sum(digest in known for digest in pixel_digests(images, test)),
         conflicting_labels=sum(label is not None and len(labels_of[digest]) > 1 for digest, label in pairs),
     )
 
 
-def _digests(images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Iterator[bytes]:
+def pixel_digests(images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Iterator[bytes]:
     """One for each row, of its own pixels alone: what pads the canvas of a batch depends on the others in it."""
     for first in range(0, len(rows), _BATCH):
         batch = images.read(rows[first : first + _BATCH])

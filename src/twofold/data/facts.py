@@ -1,12 +1,14 @@
 """A quick look at pictures, before anything is decoded."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median_low
 
 from twofold.data.decode import is_grey, open_image, reason_of
 from twofold.data.quiet import quiet
 from twofold.data.record import SPLITS, Source
+from twofold.data.samples import Samples
 from twofold.data.splits import permutation
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
@@ -25,6 +27,8 @@ class Facts:
     classes: int
     splits: list[str]  # the source's own, in the order train, validation, test
     unreadable: int  # in the sample: headers that cannot be read
+    formats: dict[str, int] = field(default_factory=dict)  # in the sample: "JPEG" -> images, the commonest first
+    bits: dict[int, int] = field(default_factory=dict)  # in the sample: bits of a number -> images
 
 
 def look_at(source: Source, sample: int = 1000) -> Facts:
@@ -40,18 +44,20 @@ def look_at(source: Source, sample: int = 1000) -> Facts:
             f"none of {len(indices):,} files looked at in '{source.name}' can be read as a picture "
             f"({records[indices[0]].path}: {reasons[0]}). Give a folder with whole pictures."
         )
-    sides = [side for size, _ in headers for side in size]
+    sides = [side for one in headers for side in one.size]
     labels = {record.label for record in records}
     return Facts(
         count=len(records),
-        channels=1 if all(is_grey for _, is_grey in headers) else 3,
-        short_side_px=median_low([min(size) for size, _ in headers]),
+        channels=1 if all(one.is_grey for one in headers) else 3,
+        short_side_px=median_low([min(one.size) for one in headers]),
         min_px=min(sides),
         max_px=max(sides),
         labelled=None not in labels and len(labels) >= 2,
         classes=len(labels - {None}),
         splits=[split for split in SPLITS if any(record.split == split for record in records)],
         unreadable=len(reasons),
+        formats=dict(Counter(one.format for one in headers).most_common()),
+        bits=dict(sorted(Counter(one.bits for one in headers).items())),
     )
 
 
@@ -70,14 +76,23 @@ def require_channels(facts: Facts, recipe: DataRecipe, name: str) -> list[str]:
     return []
 
 
-def _headers(source: Source, indices: Sequence[int]) -> tuple[list[tuple[tuple[int, int], bool]], list[str]]:
-    """((width, height), is grey) of the readable pictures, and the reasons for the others."""
+@dataclass(frozen=True)
+class _Header:
+    size: tuple[int, int]  # width, height
+    is_grey: bool
+    format: str
+    bits: int
+
+
+def _headers(source: Source, indices: Sequence[int]) -> tuple[list[_Header], list[str]]:
+    """Those of the readable images, and the reasons for the others."""
     headers, reasons = [], []
     for index in indices:
         try:
             with quiet(), source.open(index) as file:
                 image = open_image(file)
-                headers.append((image.size, is_grey(image)))
+                bits = image.bits if isinstance(image, Samples) else 1 if image.mode == "1" else 8
+                headers.append(_Header(image.size, is_grey(image), image.format or "memory", bits))
         except Exception as error:  # as in decode
             reasons.append(reason_of(error))
     return headers, reasons

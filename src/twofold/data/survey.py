@@ -64,7 +64,8 @@ class Survey:
         facts = self.facts
         sides = f"{facts.min_px}" if facts.min_px == facts.max_px else f"{facts.min_px} to {facts.max_px}"
         held = f" ({kinds})" if kinds else ""
-        return f"{self.images:,} images{unreadable}{held}, {sides} px, {'grey' if facts.channels == 1 else 'colour'}"
+        depth = f"{' and '.join(map(str, facts.bits))} bits, {'grey' if facts.channels == 1 else 'colour'}"
+        return f"{self.images:,} images{unreadable}{held}, {', '.join(facts.formats)}, {sides} px, {depth}"
 
     def _facts(self) -> list[str]:
         if self.classes:

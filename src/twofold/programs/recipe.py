@@ -5,6 +5,7 @@ from typing import Any
 
 from twofold.console import say
 from twofold.data import Source, look_at, open_source
+from twofold.data.sources.columns import Columns
 from twofold.hardware.device import gpu_gib
 from twofold.recipes.named import Found, build_recipe
 from twofold.recipes.recipe import HardwareRecipe, Recipe
@@ -16,7 +17,8 @@ def resolve_recipe(
     """The recipe called `name` or in that file, with `settings` put in; says why it picked what it picked."""
 
     def look() -> Found:
-        source = open_source(data, cache=cache, allow_outside=allow_outside)
+        columns = Columns(**{name: settings.get(f"{name}_column") for name in ("path", "label", "split", "group")})
+        source = open_source(data, cache=cache, allow_outside=allow_outside, columns=columns)
         facts = look_at(source)
         return Found(
             pictures=sum(record.split in (None, "train") for record in source.records),
