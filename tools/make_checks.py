@@ -16,8 +16,8 @@ def page() -> str:
         "# Findings about data",
         "",
         "Written by `python tools/make_checks.py` from `twofold/data/findings.py`. Every command that reads data",
-        "prints what it found, with these codes; `twofold doctor DATA` prints all of it and trains nothing. An *info* is a",
-        "decision that is worth knowing, a *warning* something that figures may suffer from.",
+        "prints what it found, with these codes; `twofold doctor DATA` prints all of it and trains nothing. An *info*",
+        "is a decision that is worth knowing, a *warning* something that figures may suffer from.",
     ]
     for code, check in CHECKS.items():
         lines += ["", f"## {code}: {check.title}", "", f"*{check.severity}.* {check.meaning}"]
