@@ -52,7 +52,7 @@ def write_images(folder: Path, count: int = 96, size_px: int = 48) -> Path:
     return folder
 
 
-def main(images: Path, out: Path) -> None:
+def main(images: Path, out: Path, epochs: float = 12.0) -> None:
     """No direction is up under a microscope: flips both ways, any turn. The stain does what a strong jitter would."""
     twofold.pretrain(
         images,
@@ -68,7 +68,7 @@ def main(images: Path, out: Path) -> None:
         width=0.25,
         batch_size=24,
         base_lr=0.5,
-        epochs=12.0,
+        epochs=epochs,
     )
 
 

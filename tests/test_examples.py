@@ -22,7 +22,7 @@ def example(name: str) -> ModuleType:
 def test_microscopy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWOFOLD_CACHE", str(tmp_path / "cache"))
     script = example("microscopy")
-    script.main(script.write_images(tmp_path / "images", count=48), tmp_path / "run")
+    script.main(script.write_images(tmp_path / "images", count=48), tmp_path / "run", epochs=2.0)
     assert "microscopy:Stain(scale=0.3, shift=0.05)" in (tmp_path / "run" / "recipe.json").read_text()
     assert (tmp_path / "run" / "report.html").is_file()
 

@@ -181,7 +181,7 @@ for step in range(3):
     draws = sample_views(ops, 6, seed=0, step=step)
     packed = pack(draws, sizes.repeat(2, 1), size_px=24)
     plain = uniform.uniform_views(images, packed, size_px=24, interpolation="bicubic")
-    found = made(uniform._crop(images, packed.frame(), 24, "bicubic"), packed.each(), 24, "bicubic", {})
+    found = made(uniform._crop(images, packed.frame(), 24, "bicubic"), packed.each(), "bicubic", {})
     torch.testing.assert_close(found, plain)
 print("graphs", seen.frame_count)
 """

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from twofold.views.augmentations import BUILT_IN
+from twofold.views.augmentations import BUILT_IN, Crop
 from twofold.views.ops.geometry import LINE, crop_alike
 from twofold.views.packed import OwnDraw, Packed
 
@@ -35,7 +35,7 @@ def uniform_views(
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
         views = _crop(images, packed.frame(), size_px, interpolation)
         change = _compiled() if compiled and not packed.own else _changed
-        return change(views, packed.each(), size_px, interpolation, packed.own)
+        return change(views, packed.each(), interpolation, packed.own)
 
 
 @cache
@@ -44,17 +44,13 @@ def _compiled() -> Callable[..., Tensor]:
 
 
 def _changed(
-    views: Tensor,
-    ops: Sequence[tuple[str, Tensor]],
-    size_px: int,
-    interpolation: str,
-    own: Mapping[int, OwnDraw],
+    views: Tensor, ops: Sequence[tuple[str, Tensor]], interpolation: str, own: Mapping[int, OwnDraw]
 ) -> Tensor:
     for place, (name, columns) in enumerate(ops):
         if place in own:
             views = own[place].augmentation.apply_alike(views, columns, own[place].values)
         elif name == "crop":
-            views = _crop(views, columns, size_px, interpolation)
+            views = Crop.apply_alike(views, columns, interpolation)
         else:
             views = BUILT_IN[name].apply_alike(views, columns)
     return views
