@@ -14,7 +14,9 @@ _depth = 0
 def quiet() -> Iterator[None]:
     """Ignore warnings inside the block, in any number of threads at once.
 
-    Python's filters belong to the process: blocks that overlap in time share one silence, which the last one lifts.
+    Before Python 3.14 `warnings.catch_warnings` is not safe among threads, since the filters belong to the process: the
+    block that ends last may bring back those of another, for good. So blocks that overlap in time share one silence,
+    which the last one lifts. Without silence an image that Pillow warns of would be unreadable under `python -W error`.
     """
     global _depth
     with _lock:
