@@ -65,6 +65,7 @@ def _of_png(image: Image.Image, content: bytes | None, raw: str) -> Samples:
     """Pillow keeps the high bytes; the low ones come from a second look at the file in the other byte order."""
     width = image.width
     transparent = image.info.get("transparency")
+    is_grey = raw.startswith("LA")
     alpha: Literal["straight"] | None = "straight" if transparent is not None or image.mode.endswith("A") else None
     again: list[Image.Image] = []
 
@@ -72,8 +73,8 @@ def _of_png(image: Image.Image, content: bytes | None, raw: str) -> Samples:
         if not again:
             other = Image.open(io.BytesIO(content or b""), formats=("PNG",))
             assert isinstance(other, ImageFile.ImageFile)
-            swapped = "RGBA" if image.mode == "LA" else raw[:-1] + _OTHER_BYTE[raw[-1]]
-            if image.mode == "LA":  # four bytes a pixel, as of red, green, blue and transparency
+            swapped = "RGBA" if is_grey else raw[:-1] + _OTHER_BYTE[raw[-1]]
+            if is_grey:  # four bytes a pixel, as of red, green, blue and transparency
                 other._mode = "RGBA"
             other.tile = [tile._replace(args=swapped) for tile in other.tile]
             again.append(other)
@@ -82,7 +83,7 @@ def _of_png(image: Image.Image, content: bytes | None, raw: str) -> Samples:
     def read(top: int, bottom: int) -> Num[np.ndarray, "h w b"]:
         rows = (0, top, width, bottom)
         low = np.asarray(low_bytes().crop(rows))
-        if image.mode == "LA":
+        if is_grey:
             return np.ascontiguousarray(low).view(">u2").astype(np.uint16)
         values = np.asarray(image.crop(rows)).astype(np.uint16) << 8 | low
         return values if transparent is None else _keyed(values, transparent)
@@ -91,7 +92,7 @@ def _of_png(image: Image.Image, content: bytes | None, raw: str) -> Samples:
         format=image.format or "memory",
         size=image.size,
         bits=16,
-        colours=1 if image.mode == "LA" else 3,
+        colours=1 if is_grey else 3,
         read=read,
         limits=_ALL_16,
         alpha=alpha,

@@ -14,7 +14,7 @@ File = BinaryIO | io.BytesIO  # open for reading, at its beginning
 
 # All that Pillow reads without another program. TGA has no magic number, so it comes last.
 _FIRST = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM", "DIB", "DDS", "ICO", "ICNS", "PSD")
-FORMATS = (*_FIRST, "QOI", "PCX", "DCX", "SGI", "SUN", "IM", "MSP", "XBM", "XPM", "TGA")
+FORMATS = (*_FIRST, "QOI", "PCX", "DCX", "SGI", "SUN", "MSP", "XBM", "XPM", "TGA")
 
 
 def _named(text: str) -> frozenset[str]:

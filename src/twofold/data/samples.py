@@ -144,7 +144,7 @@ def eight_bits(samples: Samples, top: int, bottom: int, range_: Range, transpare
         shown = (
             colours
             if not transparent or samples.alpha == "straight"
-            else _divided(colours, values[:, :, samples.colours], (0, 255))
+            else _divided(colours, values[:, :, samples.colours], (0.0, 255.0))
         )
     if samples.is_inverted:
         shown = 255 - shown
@@ -181,7 +181,7 @@ def _divided(
     colours: Num[np.ndarray, "h w c"], band: Num[np.ndarray, "h w"], limits: tuple[float, float] | None
 ) -> Num[np.ndarray, "h w c"]:
     """Colours as they were before they were multiplied by their transparency."""
-    top = (limits or (0, 255))[1]
+    top = (limits or (0.0, 255.0))[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         divided = np.nan_to_num(colours * (top / band[:, :, None]))
     return np.rint(np.clip(divided, 0, top)).astype(colours.dtype)

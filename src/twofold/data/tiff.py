@@ -25,6 +25,7 @@ _SUB_IFDS, _EXTRA, _KIND, _ICC, _MISSING, _DNG = 330, 338, 339, 34675, 42113, 50
 _GREY_OR_RGB = {0: 1, 1: 1, 2: 3}  # photometric interpretation -> bands
 _SENSOR = (32803, 34892)  # photometric interpretations of a camera's sensor
 _UNPACKED = (1, 5, 8, 32773, 32946, 34925, 50000)  # none, LZW, deflate, PackBits, LZMA, Zstandard
+_PREDICTED = (5, 8, 32946, 34925, 50000)  # elsewhere a predictor is not used, whatever the tag says
 _KINDS: dict[int, tuple[str, tuple[int, ...]]] = {  # sample format -> numpy's kind, and the bits there are
     1: ("u", (8, 16, 32, 64)),
     2: ("i", (8, 16, 32, 64)),
@@ -209,7 +210,7 @@ class _Layout:
             is_planar=bands > 1 and _all(tags, _PLANES, 1)[0] == 2,
             segment=segment,
             compression=compression,
-            predictor=_all(tags, _PREDICTOR, 1)[0],
+            predictor=_all(tags, _PREDICTOR, 1)[0] if compression in _PREDICTED else 1,
         )
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 from twofold.data.formats import UnreadableError
 
 _END = b"\xff\xd9"
+_WITHOUT_LENGTH = {0x00, 0xFF, *range(0xD0, 0xDA)}  # bytes of pixels after 0xFF, and markers that stand alone
 _FILLER = bytes(range(1, 255)) * 8  # anything that is no marker
 
 
@@ -18,11 +19,13 @@ def rows_there(content: bytes, draft: tuple[int, int] | None) -> tuple[Image.Ima
     JPEG all rows are there, in less detail. `draft` is the size that is enough. Raises UnreadableError where nothing is
     there, and whatever Pillow raises for a header that is cut.
     """
+    end = _end_of_segments(content)
+    is_cut, content = end < len(content), content[:end]
     image, other = (_decoded(content + filler + _END, draft) for filler in (b"", _FILLER))
     first, second = np.asarray(image), np.asarray(other)
     differs = (first != second).reshape(len(first), -1).any(axis=1)
     if not differs.any():
-        return image, False
+        return image, is_cut
     if image.info.get("progressive"):
         return image, True
     rows = int(differs.argmax())
@@ -31,6 +34,21 @@ def rows_there(content: bytes, draft: tuple[int, int] | None) -> tuple[Image.Ima
     part = image.crop((0, 0, image.width, rows))
     part.info = image.info
     return part, True
+
+
+def _end_of_segments(content: bytes) -> int:
+    """Where the last segment that is whole ends: all of the file, where it ends among the pixels of a scan."""
+    place = content.find(b"\xff", 2)
+    while 0 <= place < len(content) - 1:
+        marker = content[place + 1]
+        if marker in _WITHOUT_LENGTH:
+            place = content.find(b"\xff", place + 2)
+            continue
+        length = int.from_bytes(content[place + 2 : place + 4], "big")
+        if place + 4 > len(content) or place + 2 + length > len(content):
+            return place
+        place = content.find(b"\xff", place + 2 + length)
+    return len(content)
 
 
 def _decoded(content: bytes, draft: tuple[int, int] | None) -> Image.Image:

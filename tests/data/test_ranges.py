@@ -1,0 +1,154 @@
+"""One intensity range for a data set of more than 8 bits: measured, kept, and applied again."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.image_files import png, profile, tiff
+from twofold.data import ImageSet, load_images, open_source, ranges
+from twofold.data.ranges import measure_range
+from twofold.recipes.recipe import DataRecipe
+
+
+def cells(folder: Path, *, top: int = 4095, count: int = 6, bands: int = 1) -> Path:
+    """Noisy images of numbers 0 .. top in 16 bits, the first of them dark."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = np.random.default_rng(0)
+    for number in range(count):
+        values = draw.integers(0, (top if number else top // 4) + 1, (20, 24, bands)).astype(np.uint16)
+        (folder / f"{number}.tif").write_bytes(tiff(values, photometric=2 if bands == 3 else 1))
+    return folder
+
+
+def load(folder: Path, **settings: object) -> ImageSet:
+    recipe = DataRecipe(**settings)
+    return load_images(folder, recipe=recipe, store_px=None, cache=folder.parent / "cache")
+
+
+def pixels(images: ImageSet) -> np.ndarray:
+    return images.read(np.arange(len(images))).images.numpy()
+
+
+def test_12_bits_in_16_keep_their_grey_levels(tmp_path: Path) -> None:
+    """They were 17 levels where all 16 bits were taken for the range."""
+    folder = cells(tmp_path / "cells")
+    assert len(np.unique(pixels(load(folder, channels=1)))) == 256
+    assert len(np.unique(pixels(load(folder, channels=1, range_from="type")))) <= 17
+
+
+def test_the_range_is_that_of_the_percentiles_over_all_images(tmp_path: Path) -> None:
+    folder = cells(tmp_path / "cells")
+    values = np.concatenate([np.asarray(Image.open(path)).ravel() for path in sorted(folder.iterdir())])
+    images = load(folder, channels=1)
+    assert images.range == tuple(np.percentile(values, [0.1, 99.9]))
+    assert measure_range(open_source(folder)) == images.range
+    dark, light = pixels(images)[0], pixels(images)[1]
+    assert dark.max() < 70, "an image that is dark stays dark beside the others"
+    assert light.max() == 255
+
+
+def test_each_channel_has_a_range_where_there_is_colour(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    draw = np.random.default_rng(0)
+    values = draw.integers(0, 1000, (20, 24, 3)) * [1, 10, 60]
+    (tmp_path / "data" / "a.png").write_bytes(png(values.astype(np.uint16)))
+    images = load(tmp_path / "data")
+    expected = np.percentile(values.reshape(-1, 3), [0.1, 99.9], axis=0).T.ravel()
+    assert images.range is not None
+    assert np.allclose(images.range, expected)
+
+
+def test_a_given_range_is_taken_and_an_own_one_is_of_each_image(tmp_path: Path) -> None:
+    folder = cells(tmp_path / "cells")
+    given = pixels(load(folder, channels=1, range=(0.0, 4095.0)))
+    values = np.asarray(Image.open(folder / "3.tif")).astype(float)
+    assert np.array_equal(given[3, 0], np.rint(values / 4095 * 255))
+    own = pixels(load(folder, channels=1, range_from="image"))
+    assert own[0].max() == own[1].max() == 255
+
+
+def test_the_range_of_a_run_is_applied_to_other_images(tmp_path: Path) -> None:
+    trained = load(cells(tmp_path / "cells"), channels=1)
+    other = cells(tmp_path / "other", top=2000)
+    alone = load(other, channels=1)
+    again = load(other, channels=1, range=trained.range)
+    assert pixels(alone).max() == 255
+    assert pixels(again).max() < 130
+    assert load(tmp_path / "cells", channels=1, range=trained.range).fingerprint == trained.fingerprint
+
+
+def test_an_unchanged_folder_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = cells(tmp_path / "cells")
+    first = load(folder)
+    monkeypatch.setattr(ranges, "measure_range", lambda _: pytest.fail("measured again"))
+    assert load(folder).range == first.range
+
+
+def test_images_of_8_bits_are_not_measured_and_stay_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    Image.fromarray(np.full((9, 9), 3, np.uint8)).save(tmp_path / "data" / "a.png")
+    monkeypatch.setattr(ranges, "measure_range", lambda _: pytest.fail("measured"))
+    images = load(tmp_path / "data", channels=1)
+    assert images.range is None
+    assert (pixels(images) == 3).all()
+    assert "TF068" not in {finding.code for finding in images.findings}
+
+
+def test_among_others_of_8_bits_the_range_is_that_of_the_deep_ones(tmp_path: Path) -> None:
+    folder = cells(tmp_path / "data")
+    Image.fromarray(np.full((20, 24), 200, np.uint8)).save(folder / "a.png")
+    images = load(folder, channels=1)
+    assert images.range is not None
+    assert images.range[1] > 4000
+    assert (pixels(images)[images.paths.index("a.png")] == 200).all()
+
+
+def test_colours_with_a_profile_have_the_range_of_their_type(tmp_path: Path) -> None:
+    folder = cells(tmp_path / "data", count=2)
+    values = np.random.default_rng(1).integers(0, 65536, (20, 24, 3)).astype(np.uint16)
+    linear = profile(b"RGB ", 1.0, np.eye(3))
+    (folder / "photo.tif").write_bytes(tiff(values, photometric=2, tags={34675: (7, linear)}))
+    images = load(folder)
+    assert images.range is not None
+    assert images.range[1] < 4096
+    assert images.survey is not None
+    assert images.survey.pixels is not None
+    assert images.survey.pixels.notes["type range"] == 1
+
+
+def test_blank_images_and_images_without_numbers_are_set_aside(tmp_path: Path) -> None:
+    folder = cells(tmp_path / "cells", count=30)
+    (folder / "blank.tif").write_bytes(tiff(np.full((20, 24, 1), 7, np.uint16)))
+    (folder / "none.tif").write_bytes(tiff(np.full((20, 24, 1), np.nan, np.float32)))
+    images = load(folder)
+    assert len(images) == 30
+    assert {one.path: one.reason for one in images.quarantine} == {
+        "blank.tif": "it is blank: every pixel is 7",
+        "none.tif": "none of its pixels is a number",
+    }
+
+
+def test_nothing_but_blank_images_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.tif").write_bytes(tiff(np.zeros((9, 9, 1), np.uint16)))
+    with pytest.raises(ValueError, match=r"none of the 1 files .*it is blank"):
+        load(tmp_path / "data")
+
+
+def test_what_was_decided_is_counted_and_said(tmp_path: Path) -> None:
+    folder = cells(tmp_path / "cells", bands=3)
+    images = load(folder)
+    assert images.survey is not None
+    assert dataclasses.asdict(images.survey.pixels) == {
+        "formats": {"TIFF": 6},
+        "bits": {"16": 6},
+        "grey": 0,
+        "notes": {"data range": 6},
+    }
+    assert "pixels: 6 images of more than 8 bits, scaled by one range for all" in images.stated
+    assert load(folder).stated == images.stated, "from the store too"
