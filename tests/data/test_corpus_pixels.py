@@ -68,7 +68,7 @@ def test_tifffile_reads_the_same_numbers(case: Case) -> None:
         page = next(page for page in file.pages if not page.is_reduced)
         try:
             values = page.asarray()
-        except ValueError as error:  # it needs a library of its own for some layouts
+        except (ValueError, NotImplementedError) as error:  # it needs a library of its own for some layouts
             pytest.skip(str(error))
         if page.axes.startswith("S"):
             values = np.moveaxis(values, 0, 2)
@@ -77,7 +77,8 @@ def test_tifffile_reads_the_same_numbers(case: Case) -> None:
         return
     assert opened.bits == page.bitspersample
     ours = opened.read(0, opened.size[1])
-    assert np.array_equal(ours, values.reshape(*ours.shape[:2], -1)[:, :, : ours.shape[2]])
+    theirs = values.reshape(*ours.shape[:2], -1)[:, :, : ours.shape[2]]
+    assert np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f")
 
 
 @pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")

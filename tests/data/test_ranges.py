@@ -2,14 +2,19 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from data.image_files import png, profile, tiff
 from twofold.data import ImageSet, load_images, open_source, ranges
+from twofold.data.decode import open_image
 from twofold.data.ranges import measure_range
+from twofold.data.samples import Samples
+from twofold.data.sources.dataset import DatasetSource
 from twofold.recipes.recipe import DataRecipe
 
 
@@ -152,3 +157,20 @@ def test_what_was_decided_is_counted_and_said(tmp_path: Path) -> None:
     }
     assert "pixels: 6 images of more than 8 bits, scaled by one range for all" in images.stated
     assert load(folder).stated == images.stated, "from the store too"
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("form", [np.asarray, lambda values: torch.from_numpy(np.moveaxis(values, 2, 0).copy())])
+def test_arrays_of_12_bits_in_a_data_set_keep_their_levels(tmp_path: Path, form: Any, bands: int) -> None:
+    files = cells(tmp_path / "cells", bands=bands)
+    values = [decoded(path) for path in sorted(files.iterdir())]
+    source = DatasetSource([form(one) for one in values], "arrays")
+    images = load_images(source, recipe=DataRecipe(channels=bands), store_px=None, cache=tmp_path / "cache")
+    assert np.array_equal(pixels(images), pixels(load(files, channels=bands)))
+
+
+def decoded(path: Path) -> np.ndarray:
+    """The numbers in a file, (H, W, bands)."""
+    opened = open_image(path.read_bytes())
+    assert isinstance(opened, Samples)
+    return opened.read(0, opened.size[1])

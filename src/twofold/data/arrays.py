@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Shaped, UInt8
 from numpy import ndarray
 from PIL import Image
@@ -25,6 +26,21 @@ def as_pillow(image: Any) -> Image.Image:
     """
     values = eight_bits(channels_last(numbers_of(image), is_tensor=isinstance(image, Tensor)))
     return Image.fromarray(np.ascontiguousarray(values[:, :, 0] if values.shape[2] == 1 else values))
+
+
+def as_file(image: Any) -> bytes | None:
+    """A uint16 image that passes 255, in grey or colour, as the content of a PGM or PPM file; None for all others.
+
+    So all of its bits are kept until the range of a data set is known.
+    """
+    if getattr(image, "dtype", None) not in (np.uint16, torch.uint16):
+        return None
+    numbers = channels_last(numbers_of(image), is_tensor=isinstance(image, Tensor))
+    height, width, bands = numbers.shape
+    if bands not in (1, 3) or numbers.max() <= 255:
+        return None
+    magic = b"P5" if bands == 1 else b"P6"
+    return magic + f"\n{width} {height}\n65535\n".encode() + numbers.astype(">u2").tobytes()
 
 
 def as_samples(image: Any) -> Samples | None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from PIL import Image
 
-from twofold.data.arrays import TAKEN, as_pillow
+from twofold.data.arrays import TAKEN, as_file, as_pillow
 from twofold.data.decode import reason_of
 from twofold.data.findings import Finding
 from twofold.data.formats import UnreadableError
@@ -149,5 +149,6 @@ def _content(image: Any) -> Image.Image | bytes:
     if isinstance(image, Image.Image | bytes):
         return image
     if hasattr(image, "__array__"):
-        return as_pillow(image)
+        deep = as_file(image)
+        return as_pillow(image) if deep is None else deep
     raise UnreadableError(f"it is of the type {type(image).__name__}; an image is {TAKEN}")
