@@ -22,6 +22,7 @@ from twofold.cli import main as cli
 from twofold.cli.failures import flags_of, own_flags_only
 from twofold.errors import TwofoldError, enough_memory, require
 from twofold.programs.pretrain import pretrain
+from twofold.recipes.flags import SHORT
 from twofold.runs.encoder_file import load
 
 ROOT = Path(twofold.__file__).parent
@@ -29,7 +30,7 @@ COMMANDS = cli.COMMANDS
 FLAG = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])")
 QUOTED = re.compile(r"'twofold (\w+)([^']*)'")
 ALL = {flag for command in COMMANDS.values() for flag in flags_of(command)}
-WORDS = {"help", "version"}  # of the program itself
+WORDS = {"help", "version", *(flag.removeprefix("--") for flag in SHORT)}  # of the program itself
 
 
 def texts(tree: ast.AST) -> Iterator[str]:
@@ -108,6 +109,8 @@ BEGINS = {  # where the work of the commands begins that measure
 OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain --FLAG', or that they cannot meet
     # how the encoder that they are handed was trained
     ("data.facts", "channels"),
+    ("data.findings", "test-fraction"),
+    ("views.augmentations.own", "ops"),
     ("data.pixel_checks", "range"),
     ("data.pixel_checks", "range-from"),
     ("data.pixel_checks", "truncated"),

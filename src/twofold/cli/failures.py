@@ -11,9 +11,10 @@ from typing import NoReturn
 
 from twofold.console import visible
 from twofold.errors import TwofoldError, is_out_of_memory, said_of
-from twofold.recipes.flags import Settings
+from twofold.recipes.flags import ReadingFlags, Settings
 
 _VALUE = r"(?: (?:\d[\w.]*|True|False|None|fp32|cpu|auto)\b)?"  # that a message gives beside a flag
+_TABLES = {"settings": Settings, "reading": ReadingFlags}  # parameters that stand for many flags
 Commands = Mapping[str, Callable[..., None]]
 
 
@@ -50,8 +51,8 @@ def flags_of(command: Callable[..., None]) -> frozenset[str]:
     """The flags that a command has, without their dashes."""
     names: set[str] = set()
     for name, parameter in inspect.signature(command).parameters.items():
-        if name == "settings":
-            names.update(Settings.__annotations__)
+        if name in _TABLES:
+            names.update(_TABLES[name].__annotations__)
         elif parameter.kind is not parameter.POSITIONAL_ONLY:
             names.add(name)
     return frozenset(name.rstrip("_").replace("_", "-") for name in names)  # "for_": a word of Python's

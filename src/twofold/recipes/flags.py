@@ -74,7 +74,7 @@ def written_out(arguments: Sequence[str]) -> list[str]:
     words: list[str] = []
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
         flag, *usual = SHORT.get(argument, (argument,))
-        words += [flag] if _is_number(following) and not argument.startswith("--no-") else [flag, *usual]
+        words += [flag] if _is_number(following) and usual != ["0"] else [flag, *usual]
     return words
 
 
