@@ -16,7 +16,7 @@ from PIL import Image
 
 from pictures import write_pictures
 from twofold.data import ImageSet, Rules, decode, load_images, store
-from twofold.data.cache import BUILDING
+from twofold.data.cache import BUILDING, cache_folder
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
 
@@ -261,6 +261,17 @@ def test_the_variable_chooses_the_cache(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("TWOFOLD_CACHE", str(folder.parent / "chosen"))
     load_images(folder, recipe=DataRecipe(), store_px=None)
     assert (folder.parent / "chosen" / "stores").is_dir()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the place of Linux")
+def test_without_it_the_cache_lies_where_linux_keeps_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("TWOFOLD_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder(None) == tmp_path / ".cache" / "twofold"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    assert cache_folder(None) == tmp_path / "other" / "twofold"
+    assert cache_folder(Path("~/own")) == tmp_path / "own"
 
 
 @pytest.fixture

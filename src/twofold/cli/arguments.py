@@ -13,7 +13,7 @@ Cache = Annotated[
     arg(
         help="where decoded pictures are kept",
         metavar="PATH",
-        help_behavior_hint="(default: $TWOFOLD_CACHE or ~/.cache/twofold)",
+        help_behavior_hint="(default: $TWOFOLD_CACHE, or on Linux ~/.cache/twofold)",
     ),
 ]
 Device = Annotated[str, arg(help="auto, cpu, cuda, cuda:N or mps")]

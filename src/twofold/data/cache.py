@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from twofold.errors import TwofoldError
 from twofold.files import Claim, claim, sync_folder, unused_name
 
@@ -16,8 +18,10 @@ _OLD_S = 24 * 3600.0
 
 
 def cache_folder(cache: Path | None) -> Path:
-    """`cache`, else $TWOFOLD_CACHE, else ~/.cache/twofold."""
-    return Path(cache or os.environ.get("TWOFOLD_CACHE") or "~/.cache/twofold").expanduser()
+    """`cache`, else $TWOFOLD_CACHE, else the place that the system has for it: ~/.cache/twofold on Linux."""
+    if chosen := cache or os.environ.get("TWOFOLD_CACHE"):
+        return Path(chosen).expanduser()
+    return user_cache_path("twofold", appauthor=False)
 
 
 @contextmanager
