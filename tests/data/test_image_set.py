@@ -119,6 +119,8 @@ def test_a_cut_divides_no_group_and_without_groups_is_what_it_was(tmp_path: Path
         groups.setdefault(group, set()).add(split)
     assert all(len(splits) == 1 for splits in groups.values())
     assert "TF030" in [finding.code for finding in grouped.findings]
+    assert any(text.endswith("cut off as test by seed 0, in whole groups") for text in grouped.stated)
+    assert any(text.endswith("cut off as test by seed 0") for text in plain.stated)
 
 
 def test_unreadable_files_are_set_aside_with_a_reason(tmp_path: Path) -> None:

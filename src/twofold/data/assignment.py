@@ -43,7 +43,8 @@ def assign_splits(records: Sequence[Record], recipe: DataRecipe) -> Assignment:
     cut = _cut([records[row] for row in train], recipe)
     for place in cut:
         splits[train[place]] = "test"
-    return Assignment(splits, "cut" if cut else None, [*findings, *_about_cut(len(cut), recipe)])
+    whole = ", in whole groups" if any(records[row].group for row in train) else ""
+    return Assignment(splits, "cut" if cut else None, [*findings, *_about_cut(len(cut), recipe, whole)])
 
 
 def group_by(records: Sequence[Record], pattern: str | None) -> list[Record]:
@@ -76,11 +77,13 @@ def _cut(train: Sequence[Record], recipe: DataRecipe) -> list[int]:
     return cut_fraction(keys, recipe.test_fraction, recipe.data_seed, labels)[1].tolist()
 
 
-def _about_cut(count: int, recipe: DataRecipe) -> list[Finding]:
+def _about_cut(count: int, recipe: DataRecipe, whole: str) -> list[Finding]:
     if count == 0:
         return [Finding("TF033", "no test split: none can be cut off, since each class has a single image or group")]
     share = f"{100 * recipe.test_fraction:g} %"
-    return [Finding("TF001", f"no test split: {share} ({count:,} images) cut off as test by seed {recipe.data_seed}")]
+    return [
+        Finding("TF001", f"no test split: {share} ({count:,} images) cut off as test by seed {recipe.data_seed}{whole}")
+    ]
 
 
 def _about_labels(splits: Sequence[str], labelled: dict[str, list[int]]) -> list[Finding]:
@@ -90,7 +93,7 @@ def _about_labels(splits: Sequence[str], labelled: dict[str, list[int]]) -> list
     findings = []
     count = splits.count("train")
     if 0 < len(labelled["train"]) < count:
-        text = f"labels: {len(labelled['train']):,} of {count:,} training images have one; training reads all"
+        text = f"{len(labelled['train']):,} of {count:,} images have a label; pretraining reads all but a test split"
         findings.append(Finding("TF007", text))
     if "test" in splits and not labelled["test"]:
         findings.append(Finding("TF003", f"none of {splits.count('test'):,} test images has a label"))

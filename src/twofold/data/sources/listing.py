@@ -27,7 +27,6 @@ _KINDS = (
     | dict.fromkeys((".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".lsm", ".stk"), "microscope image")
     | dict.fromkeys((".fits", ".fit", ".fts"), "FITS image")
     | dict.fromkeys((".npy", ".npz", ".mat", ".h5", ".hdf5", ".zarr"), "array file")
-    | dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "video")
     | {
         ".pam": "netpbm image",
         ".exr": "EXR image",
