@@ -49,7 +49,7 @@ def test_a_dozen_classes_are_named_and_the_others_counted(tmp_path: Path) -> Non
     Image.new("L", (4, 4)).save(tmp_path / "loose.png")
     text = survey(tmp_path).lines()[1]
     assert text.startswith("  labels: 15 classes, class 00 (2), class 01 (2), ")
-    assert text.endswith("class 11 (2) and 3 more; 1 images have none")
+    assert text.endswith("class 11 (2) and 3 more; 1 of 31 images have none")
 
 
 def test_all_kinds_that_are_left_out_are_named_images_first(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def test_transfer_in_one_command(home: Home, command: Command) -> None:
         ("evaluate {run}", ["--data"]),
         ("transfer {run}", ["--to"]),
         ("transfer {folder} --to {data}", ["is not a run"]),
-        ("transfer {run} --to {data} {data}", ["to is", "each once"]),
+        ("transfer {run} --to {data} {data}", ["to is", "each of its own name"]),
         ("transfer {run} --to {data} {folder}/missing", ["missing"]),
         ("transfer {run} --to {data} --protocol layers", ["unknown protocol 'layers'", "knn"]),
         ("transfer {run} --to {data} --protocol linaer", ["did you mean 'linear'"]),

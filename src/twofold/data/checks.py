@@ -71,7 +71,8 @@ def _unreadable(quarantine: Sequence[Quarantined]) -> list[Finding]:
         return []
     examples = "; ".join(f"{one.path}: {one.reason}" for one in quarantine[:3])
     more = f"; and {len(quarantine) - 3:,} more" if len(quarantine) > 3 else ""
-    return [Finding("TF040", f"{len(quarantine):,} files cannot be read: {examples}{more}")]
+    count = "1 file" if len(quarantine) == 1 else f"{len(quarantine):,} files"
+    return [Finding("TF040", f"{count} cannot be read: {examples}{more}")]
 
 
 def _few(names: Sequence[str], most: int = 5) -> str:

@@ -71,7 +71,7 @@ class Survey:
         if self.classes:
             named = [f"{name} ({count:,})" for name, count in list(self.classes.items())[:_NAMED]]
             more = f" and {len(self.classes) - _NAMED:,} more" if len(self.classes) > _NAMED else ""
-            none = f"; {self.unlabelled:,} images have none" if self.unlabelled else ""
+            none = f"; {self.unlabelled:,} of {self.images:,} images have none" if self.unlabelled else ""
             labels = f"labels: {len(self.classes):,} classes, {', '.join(named)}{more}{none}"
         else:
             labels = "labels: none"
