@@ -5,17 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
 
 from data.image_files import png, profile, tiff
-from twofold.data import ImageSet, load_images, open_source, ranges
+from small_recipe import SMALL
+from twofold.data import ImageSet, Rules, decode, load_images, open_source, ranges
 from twofold.data.decode import open_image
 from twofold.data.ranges import measure_range
 from twofold.data.samples import Samples
 from twofold.data.sources.dataset import DatasetSource
+from twofold.errors import TwofoldError
+from twofold.programs.embed import embed
 from twofold.recipes.recipe import DataRecipe
+from twofold.runs.encoder_file import load as load_encoder
+from twofold.training.loop import pretrain
 
 
 def cells(folder: Path, *, top: int = 4095, count: int = 6, bands: int = 1) -> Path:
@@ -174,3 +180,32 @@ def decoded(path: Path) -> np.ndarray:
     opened = open_image(path.read_bytes())
     assert isinstance(opened, Samples)
     return opened.read(0, opened.size[1])
+
+
+def test_a_run_keeps_its_range_and_its_encoder_applies_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = cells(tmp_path / "cells", count=20)
+    recipe = SMALL.with_settings(channels=1, batch_size=4, monitor_share=1.0)
+    run = pretrain(folder, out=tmp_path / "run", recipe=recipe, cache=tmp_path / "cache")
+    assert "pixels: 20 images of more than 8 bits, scaled by one range for all [TF068]" in capfd.readouterr().out
+    kept = run.read_recipe()["recipe"]["data"]["range"]
+    assert kept == list(measure_range(open_source(folder)) or ())
+    pretrain(folder, out=tmp_path / "run", recipe=recipe, cache=tmp_path / "cache")  # the same call goes on with it
+    with pytest.raises(TwofoldError, match=r"^range is \(0.0, 500.0\), but the run"):
+        pretrain(
+            folder, out=tmp_path / "run", recipe=recipe.with_settings(range=(0.0, 500.0)), cache=tmp_path / "cache"
+        )
+
+    encoder = load_encoder(run)
+    path = folder / "3.tif"
+    scaled = decode(path.read_bytes(), Rules(channels=1, range=tuple(kept))).pixels
+    of_file, of_8_bits, of_array = (encoder.embed(one) for one in (path, scaled, decoded(path)))
+    assert np.allclose(of_file, of_8_bits, atol=1e-5)
+    assert np.array_equal(of_file, of_array), "numbers of an array are those of the files"
+    as_its_type = decode(path.read_bytes(), Rules(channels=1)).pixels
+    assert not np.allclose(of_file, encoder.embed(as_its_type), atol=1e-3), "another range is seen"
+
+    other = cells(tmp_path / "other", top=2000)
+    embed(run, other, out=tmp_path / "h.parquet", cache=tmp_path / "cache")
+    written = pq.read_table(tmp_path / "h.parquet")
+    row = written["path"].to_pylist().index("2.tif")
+    assert np.allclose(written["embedding"][row].as_py(), encoder.embed(other / "2.tif")[0], atol=1e-4)

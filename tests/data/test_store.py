@@ -3,6 +3,7 @@
 import builtins
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.image_files import profile
 from pictures import write_pictures
 from twofold.data import ImageSet, Rules, decode, load_images, store
 from twofold.data.cache import BUILDING, cache_folder
@@ -356,3 +358,40 @@ def test_a_store_that_another_process_has_just_mended_stays(folder: Path, monkey
     monkeypatch.setattr(Path, "rename", mended_first)
     assert np.array_equal(everything(load(folder)), before)
     assert (home / "pixels.bin").stat().st_ino == found[0]
+
+
+def test_plain_images_have_the_name_that_the_first_version_gave_them(folder: Path) -> None:
+    """So that a run that was begun before is continued; what other rules change has another name."""
+    images = load(folder)
+    places = store.digest([images.paths, [1, 3, None]])[:24]
+    contents = [hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in images.paths]
+    name = f"{places}-{store.digest(contents)[:32]}"
+    assert images.quarantine == []
+    assert images.fingerprint == store.digest([name, images.splits])
+
+
+def test_a_store_of_an_earlier_version_is_decoded_anew_under_its_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "FORMAT", 1)
+    old = load(folder)
+    monkeypatch.undo()
+    decoded: list[int] = []
+    real = store.decode
+    monkeypatch.setattr(store, "decode", lambda *given: decoded.append(1) or real(*given))
+    new = load(folder)
+    assert len(decoded) == len(new)
+    assert new.fingerprint == old.fingerprint
+    assert load(folder).fingerprint == old.fingerprint
+    assert len(decoded) == len(new), "once"
+
+
+def test_an_image_that_later_rules_show_otherwise_gives_another_fingerprint(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = profile(b"RGB ", 1.0, np.eye(3))
+    Image.new("RGB", (8, 8), (200, 10, 10)).save(folder / "new.png", icc_profile=wide)
+    fingerprint = load(folder).fingerprint
+    monkeypatch.setattr(store, "_AS_EVER", store._AS_EVER | {"profile"})  # as the first version named it
+    named_as_ever = load_images(folder, recipe=DataRecipe(), store_px=None, cache=tmp_path / "cache2")
+    assert named_as_ever.fingerprint != fingerprint
