@@ -159,7 +159,7 @@ target = stored_size(image.size, 224)
 if isinstance(image, Image.Image):
     needed = bytes_needed(image, image.size, target)
 else:
-    needed = image.held_bytes + bytes_to_flatten(image.size, target)
+    needed = image.held_bytes + bytes_to_flatten(image.size, target, image.strip_bytes)
 def work():
     decode(content, Rules(channels=3, short_px=224))
 base = peak(lambda: None)

@@ -200,7 +200,7 @@ def _finish(image: Image.Image, rules: Rules, target: tuple[int, int], form: str
 
 def _decode_samples(samples: Samples, rules: Rules) -> Decoded:
     target = stored_size(samples.size, rules.short_px)
-    with MEMORY.take(samples.held_bytes + bytes_to_flatten(samples.size, target)):
+    with MEMORY.take(samples.held_bytes + bytes_to_flatten(samples.size, target, samples.strip_bytes)):
         transparent, seen = samples.is_transparent(), Seen()
         keeps_profile = samples.limits is not None and (samples.colours == 3 or not samples.is_deep)
         profile = samples.info.get("icc_profile") if keeps_profile else None

@@ -97,7 +97,7 @@ def _of_png(image: Image.Image, content: bytes | None, raw: str) -> Samples:
         limits=_ALL_16,
         alpha=alpha,
         orientation=orientation_of(image),
-        held_bytes=8 * image.width * image.height,
+        held_bytes=10 * image.width * image.height,
         info=image.info,
     )
 

@@ -46,11 +46,11 @@ def bytes_needed(image: Image.Image, size: tuple[int, int], target: tuple[int, i
     return loaded + bytes_to_flatten(image.size, target)
 
 
-def bytes_to_flatten(size: tuple[int, int], target: tuple[int, int]) -> int:
-    """About how many bytes it takes to flatten what is in memory already."""
+def bytes_to_flatten(size: tuple[int, int], target: tuple[int, int], chunk_bytes: int = _CHUNK_BYTES) -> int:
+    """About how many bytes it takes to flatten what is in memory already; `chunk_bytes` for a pixel of a strip."""
     pixels, kept = size[0] * size[1], target[0] * target[1]
     across, down = _factors(size, target)
-    return pixels // (across * down) * 4 + min(pixels, _STRIP_PIXELS) * _CHUNK_BYTES + kept * _RESULT_BYTES
+    return pixels // (across * down) * 4 + min(pixels, _STRIP_PIXELS) * chunk_bytes + kept * _RESULT_BYTES
 
 
 def _factors(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:

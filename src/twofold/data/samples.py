@@ -43,6 +43,11 @@ class Samples:
         """Whether a range is needed: all but unsigned numbers of 8 bits."""
         return self.limits != (0, 255)
 
+    @property
+    def strip_bytes(self) -> int:
+        """What scaling takes for a pixel of a strip: floating-point copies, but for integers of 16 bits."""
+        return 60 if self.limits is None else 24
+
     def sample(self) -> Num[np.ndarray, "m b"]:
         """The samples of some pixels, evenly spread, the same ones each time."""
         width, height = self.size
@@ -172,9 +177,13 @@ def _table(low: float, high: float) -> UInt8[np.ndarray, " 65536"]:
 
 
 def _scaled(values: Num[np.ndarray, "..."], low: float, high: float) -> UInt8[np.ndarray, "..."]:
+    shown = values.astype(np.float64)  # changed in place: strips are large
     with np.errstate(invalid="ignore", over="ignore"):
-        shown = np.clip((values.astype(np.float64) - low) * (255 / (high - low)), 0, 255)
-    return np.rint(np.nan_to_num(shown)).astype(np.uint8)
+        shown -= low
+        shown *= 255 / (high - low)
+    np.nan_to_num(shown, copy=False)
+    np.clip(shown, 0, 255, out=shown)
+    return np.rint(shown, out=shown).astype(np.uint8)
 
 
 def _divided(
