@@ -2,13 +2,13 @@
 
 from twofold.losses.accuracy import contrast_accuracy, contrast_measures
 from twofold.losses.build import build_loss, loss_version
-from twofold.losses.choice import nt_xent, nt_xent_version
-from twofold.losses.decoupled import dcl
+from twofold.losses.dcl import dcl
 from twofold.losses.dense import nt_xent_dense
 from twofold.losses.logistic import nt_logistic
-from twofold.losses.margin import triplet
+from twofold.losses.nt_xent import nt_xent, nt_xent_version
 from twofold.losses.prepare import wide
 from twofold.losses.tiled import nt_xent_tiled
+from twofold.losses.triplet import triplet
 
 __all__ = [
     "build_loss",

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from twofold.losses.choice import nt_xent, nt_xent_version
-from twofold.losses.decoupled import dcl
+from twofold.losses.dcl import dcl
 from twofold.losses.logistic import nt_logistic
-from twofold.losses.margin import triplet
+from twofold.losses.nt_xent import nt_xent, nt_xent_version
 from twofold.losses.pairwise import pairwise_version
 from twofold.losses.prepare import Anchors
+from twofold.losses.triplet import triplet
 from twofold.recipes.loss import LossRecipe
 
 Loss = Callable[[Tensor, Tensor, Anchors], Tensor]

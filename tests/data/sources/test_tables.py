@@ -124,7 +124,9 @@ def test_parquet_as_hugging_face_writes_it(tmp_path: Path) -> None:
         source.read(2)
 
 
-def test_parquet_reads_each_row_group_once_to_look_and_once_to_decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_reads_each_row_group_once_to_look_and_once_to_decode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pq.write_table(pa.table({"image": contents(tmp_path, 200)}), tmp_path / "data.parquet", row_group_size=3)
     read, groups = pq.ParquetFile.read_row_group, list[int]()
 
