@@ -24,7 +24,7 @@ from torch import nn
 
 import twofold
 from twofold.data import load_images
-from twofold.evaluation import evaluate_encoder, interval
+from twofold.evaluation import evaluate_encoder, mean_interval
 from twofold.hardware.allocator import keep_freed_memory
 from twofold.hardware.device import Hardware
 from twofold.recipes.recipe import DataRecipe, ViewsRecipe
@@ -130,7 +130,7 @@ def main() -> None:
         peers.append(kept(options.out / f"lightly{seed}.json", make))
         print(peers[-1], flush=True)
     accuracies = [run["linear trained"] for run in runs]
-    mean, low, high = interval(accuracies)
+    mean, low, high = mean_interval(accuracies)
     difference = mean - statistics.mean(peer["linear trained"] for peer in peers)
     print(f"linear {mean:.2%} ({low:.2%} to {high:.2%}), {difference:.2%} above lightly's loop")
     save(

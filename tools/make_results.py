@@ -227,7 +227,8 @@ def _pair(one: dict[str, Any]) -> str:
 def _bounds(one: dict[str, Any]) -> str:
     if one["low"] is None:
         return "one seed"
-    over = f"{one['seeds']} seeds" if one["over"] == "seeds" else "test pictures"
+    seeds = f"{one['seeds']} seeds"
+    over = {"seeds": f"{seeds} alone", "images and draws": f"{seeds} and test images"}.get(one["over"], "test images")
     return f"{100 * one['low']:+.1f} to {100 * one['high']:+.1f} ({over})"
 
 

@@ -80,7 +80,7 @@ def test_an_image_without_a_group_is_alone(grouped):
 
 
 def test_probes_are_measured_on_groups(grouped, flat, blind, views, machine):
-    """k-NN with all labels chooses nothing, so groups change no figure of it."""
+    """k-NN with all labels chooses nothing, so groups change no figure of it, only its interval."""
 
     def rows(images):
         how = {"data": DataRecipe(), "seeds": 1, "few_seeds": 2, "shots": (1, 5), "fractions": (0.5,)}
@@ -91,7 +91,7 @@ def test_probes_are_measured_on_groups(grouped, flat, blind, views, machine):
     assert names == [(row.protocol, row.encoder, row.labels, row.metric) for row in plain]
     for one, other in zip(found, plain, strict=True):
         if (one.protocol, one.labels) == ("knn", "all"):
-            assert one == other
+            assert one.mean == other.mean
     assert found != plain, "draws of few labels are others"
 
 

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
-from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
 
 from twofold.evaluation.predictions import Predictions, rank_classes, softmax_confidence
-from twofold.evaluation.scores import build_rows, score
+from twofold.evaluation.scores import Sampling, build_rows, score
+from twofold.evaluation.uncertainty import estimate
 
 CLASSES = 8
 TRUTH = np.random.default_rng(9).integers(0, CLASSES, 60)
+SAMPLING = Sampling(truth=TRUTH, taken={5: 0.25})
 
 
 def _logits(seed, classes=CLASSES):
@@ -48,41 +49,98 @@ def _expected(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_values_are_those_of_scikit_learn_and_of_the_definition(seed):
     (one,) = score([_predictions(seed)], TRUTH, CLASSES)
-    assert one.values == pytest.approx(_expected(seed))
-    np.testing.assert_array_equal(one.right, _logits(seed).argmax(1) == TRUTH)
+    rows = build_rows([one], ["all"], SAMPLING)
+    assert {row.metric: row.mean for row in rows} == pytest.approx(_expected(seed))
+    np.testing.assert_array_equal(one.hits["top1"], _logits(seed).argmax(1) == TRUTH)
     assert one.way == ("linear", "trained", "all")
 
 
-def test_rows_hold_mean_and_students_interval_over_the_seeds():
-    rows = build_rows(score([_predictions(seed) for seed in range(4)], TRUTH, CLASSES), ["all"])
-    assert [row.metric for row in rows] == ["top1", "mean_per_class", "ece", "top5"]
-    for row in rows:
-        values = [_expected(seed)[row.metric] for seed in range(4)]
-        low, high = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
-        assert (row.mean, row.low, row.high) == pytest.approx((np.mean(values), max(0, low), min(1, high)))
+def _right(seeds):
+    return np.stack([_logits(seed).argmax(1) == TRUTH for seed in seeds]).astype(float)
+
+
+@pytest.mark.parametrize(("labels", "taken"), [("all", 0.0), (5, 0.25)])
+def test_rows_hold_the_mean_over_the_seeds_and_the_one_interval(labels, taken):
+    predictions = [_predictions(seed, labels=labels) for seed in range(4)]
+    rows = {row.metric: row for row in build_rows(score(predictions, TRUTH, CLASSES), [labels], SAMPLING)}
+    assert list(rows) == ["top1", "top5", "mean_per_class", "ece"]
+    for metric, row in rows.items():
+        assert row.mean == pytest.approx(np.mean([_expected(seed)[metric] for seed in range(4)]))
         assert row.seeds == 4
+    asked = {"drawn": labels != "all", "taken": taken}
+    for metric, classes in (("top1", None), ("mean_per_class", TRUTH)):
+        _, low, high = estimate(_right(range(4)), range(4), classes=classes, **asked).share()
+        assert (rows[metric].low, rows[metric].high) == pytest.approx((low, high))
+    assert (rows["ece"].low, rows["ece"].high) == (None, None)
+    assert rows["top1"].over == ("images" if labels == "all" else "images and draws")
+
+
+def test_groups_of_test_images_widen_the_interval():
+    widths = {}
+    for groups in (None, np.arange(60) // 6):
+        rows = build_rows(score([_predictions()], TRUTH, CLASSES), ["all"], Sampling(truth=TRUTH, groups=groups))
+        _, low, high = estimate(_right([0]), [0], drawn=False, groups=groups).share()
+        assert (rows[0].low, rows[0].high) == pytest.approx((low, high))
+        widths[groups is None] = high - low
+    assert widths[True] != widths[False]
+
+
+def test_the_best_of_a_line_is_clearly_above_every_other():
+    """Ten classes named by chance, by half, and always: only always is marked; two alike are never marked."""
+    draw = np.random.default_rng(0)
+    truth = draw.integers(0, CLASSES, 200)
+
+    def said(encoder, share, protocol="linear"):
+        logits = draw.normal(size=(200, CLASSES)).astype(np.float32)
+        sure = draw.random(200) < share
+        logits[np.flatnonzero(sure), truth[sure]] = 9.0
+        return Predictions(
+            protocol=protocol,
+            encoder=encoder,
+            labels="all",
+            seed=0,
+            ranked=rank_classes(logits),
+            confidence=softmax_confidence(logits),
+        )
+
+    def best(*predictions):
+        rows = build_rows(score(predictions, truth, CLASSES), ["all"], Sampling(truth=truth))
+        return {(row.protocol, row.encoder) for row in rows if row.best and row.metric == "top1"}
+
+    good, half, none = said("trained", 0.9), said("other", 0.5), said("pixels", 0.0)
+    assert best(good, half, none) == {("linear", "trained")}
+    assert best(good, half, none, said("another", 0.89)) == set()
+    assert best(good) == set()
+    assert best(good, said("z", 0.1)) == set()  # a layer of the head is no rival
+    assert best(good, said("pixels", 0.1, "knn")) == set()  # nor is another protocol
 
 
 def test_scores_on_the_same_untrained_weights_are_averaged_first():
     attempts = [_predictions(seed, encoder="untrained", labels=5, weights=seed % 2) for seed in range(5)]
-    row = build_rows(score(attempts, TRUTH, CLASSES), [5])[0]
+    row = build_rows(score(attempts, TRUTH, CLASSES), [5], SAMPLING)[0]
     shares = [_expected(seed)["top1"] for seed in range(5)]
-    means = [np.mean(shares[0::2]), np.mean(shares[1::2])]
-    low, high = stats.t.interval(0.95, 1, loc=np.mean(means), scale=stats.sem(means))
-    assert (row.seeds, row.mean) == (2, pytest.approx(np.mean(means)))
-    assert (row.low, row.high) == pytest.approx((max(0, low), min(1, high)))
+    assert (row.seeds, row.mean) == (2, pytest.approx(np.mean([np.mean(shares[0::2]), np.mean(shares[1::2])])))
+    _, low, high = estimate(_right(range(5)), [0, 1, 0, 1, 0], drawn=True, taken=0.25).share()
+    assert (row.low, row.high) == pytest.approx((low, high))
 
 
-def test_one_seed_has_no_interval():
-    rows = build_rows(score([_predictions()], TRUTH, CLASSES), ["all"])
-    assert {(row.low, row.high, row.seeds) for row in rows} == {(None, None, 1)}
+@pytest.mark.parametrize(
+    ("changes", "has"),
+    [({}, True), ({"labels": 5}, False), ({"weights": 0}, False), ({"protocol": "finetune"}, False)],
+)
+def test_what_was_drawn_once_has_no_interval_and_what_is_not_drawn_has_that_of_the_test_images(changes, has):
+    one = _predictions(**changes)
+    rows = build_rows(score([one], TRUTH, CLASSES), [one.labels], SAMPLING)
+    assert {row.low is not None for row in rows if row.metric != "ece"} == {has}
+    assert {row.seeds for row in rows} == {1}
 
 
 @pytest.mark.parametrize(("classes", "has"), [(2, False), (5, False), (6, True), (8, True)])
 def test_top_5_needs_more_than_five_classes(classes, has):
     (one,) = score([_predictions(classes=classes)], TRUTH % classes, classes)
-    assert ("top5" in one.values) == has
-    assert {"top1", "mean_per_class", "ece"} <= one.values.keys()
+    assert ("top5" in one.hits) == has
+    rows = build_rows([one], ["all"], Sampling(truth=TRUTH % classes))
+    assert {row.metric for row in rows} == {"top1", "mean_per_class", "ece", *(["top5"] if has else [])}
 
 
 def test_rows_go_by_budget_then_protocol_then_encoder():
@@ -100,7 +158,7 @@ def test_rows_go_by_budget_then_protocol_then_encoder():
         ("linear", "trained", 5),
     ]
     attempts = [_predictions(seed, *way) for seed in range(2) for way in ways]
-    rows = build_rows(score(attempts, TRUTH, CLASSES), ["all", 5, 0.01])
+    rows = build_rows(score(attempts, TRUTH, CLASSES), ["all", 5, 0.01], SAMPLING)
     assert [(row.protocol, row.encoder, row.labels) for row in rows if row.metric == "top1"] == [
         ("linear", "trained", "all"),
         ("linear", "untrained", "all"),

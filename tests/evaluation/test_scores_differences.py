@@ -1,139 +1,129 @@
-"""Paired differences against scipy's paired t-test and formulas written out."""
-
-import math
+"""Paired differences: which scores are paired, and that the interval is the one of `uncertainty`."""
 
 import numpy as np
 import pytest
-from scipy import stats
 
-from twofold.evaluation.scores import PAIRS, Difference, Score, compare, difference
+from twofold.evaluation.scores import PAIRS, Difference, Sampling, Score, compare, difference
+from twofold.evaluation.uncertainty import estimate
 
 FINETUNED, SCRATCH = ("finetune", "trained"), ("supervised", "untrained")
+LINEAR, UNTRAINED = ("linear", "trained"), ("linear", "untrained")
+IMAGES = 60
+SAMPLING = Sampling(truth=np.arange(IMAGES) % 3, taken={5: 0.25, 0.01: 0.01})
 
 
-def _score(way, labels, seed, top1=None, right=None, weights=None):
-    right = np.ones(4, bool) if right is None else np.asarray(right, bool)
-    top1 = float(right.mean()) if top1 is None else top1
+def _score(way, labels, seed, right, weights=None):
     return Score(
         protocol=way[0],
         encoder=way[1],
         labels=labels,
         seed=seed,
         weights=weights,
-        values={"top1": top1, "ece": 0.3},
-        right=right,
+        hits={"top1": np.asarray(right, bool)},
+        calibration_error=0.3,
     )
 
 
-def _scores(way, labels, shares, first_seed=0):
-    return [_score(way, labels, first_seed + place, share) for place, share in enumerate(shares)]
+def _rights(share, seeds=5, start=0):
+    return np.random.default_rng(start).random((seeds, IMAGES)) < share
 
 
-OURS, THEIRS = [0.71, 0.74, 0.69, 0.77, 0.72], [0.66, 0.70, 0.68, 0.71, 0.69]
+def _scores(way, labels, rights, first_seed=0):
+    return [_score(way, labels, first_seed + place, right) for place, right in enumerate(rights)]
+
+
+OURS, THEIRS = _rights(0.8), _rights(0.6, start=1)
+GAINS = OURS.astype(float) - THEIRS
+
+
+def _bounds(found):
+    return (found.mean, found.low, found.high)
 
 
 @pytest.mark.parametrize("labels", [0.01, 5, "all"])
-def test_the_interval_is_that_of_the_paired_t_test(labels):
-    found = difference(_scores(FINETUNED, labels, OURS), _scores(SCRATCH, labels, THEIRS))
-    expected = stats.ttest_rel(OURS, THEIRS).confidence_interval(0.95)
-    assert found.mean == pytest.approx(np.mean(OURS) - np.mean(THEIRS))
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-    assert (found.seeds, found.over, found.metric) == (5, "seeds", "top1")
+def test_the_interval_is_the_one_of_the_paired_gains(labels):
+    found = difference(_scores(FINETUNED, labels, OURS), _scores(SCRATCH, labels, THEIRS), SAMPLING)
+    taken = SAMPLING.taken.get(labels, 0.0)
+    assert _bounds(found) == pytest.approx(estimate(GAINS, range(5), drawn=True, taken=taken).difference())
+    assert (found.seeds, found.over, found.metric) == (5, "images and draws", "top1")
+
+
+def test_two_equal_ways_differ_by_nothing_and_not_for_sure():
+    found = difference(_scores(FINETUNED, 5, OURS), _scores(SCRATCH, 5, OURS), SAMPLING)
+    assert found.low < found.mean == 0.0 < found.high
 
 
 def test_pairs_go_by_seed_not_by_place():
-    theirs = _scores(SCRATCH, 5, THEIRS)[::-1]
-    found = difference(_scores(FINETUNED, 5, OURS), theirs)
-    expected = stats.ttest_rel(OURS, THEIRS).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    there = difference(_scores(FINETUNED, 5, OURS), _scores(SCRATCH, 5, THEIRS)[::-1], SAMPLING)
+    assert _bounds(there) == pytest.approx(estimate(GAINS, range(5), drawn=True, taken=0.25).difference())
 
 
 def test_only_seeds_that_both_have_count():
-    found = difference(_scores(FINETUNED, 5, [*OURS, 0.1]), _scores(SCRATCH, 5, [*THEIRS, 0.0, 1.0, 0.5], first_seed=1))
-    ours, theirs = [*OURS, 0.1][1:], THEIRS[:5]
-    expected = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
-    assert (found.seeds, found.mean) == (5, pytest.approx(np.mean(np.subtract(ours, theirs))))
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    found = difference(_scores(FINETUNED, 5, OURS), _scores(SCRATCH, 5, THEIRS, first_seed=1), SAMPLING)
+    gains = OURS[1:].astype(float) - THEIRS[:4]
+    assert found.seeds == 4
+    assert _bounds(found) == pytest.approx(estimate(gains, range(4), drawn=True, taken=0.25).difference())
 
 
 def test_the_other_way_round_is_the_same_with_the_other_sign():
     first, second = _scores(FINETUNED, 5, OURS), _scores(SCRATCH, 5, THEIRS)
-    there, back = difference(first, second), difference(second, first)
+    there, back = difference(first, second, SAMPLING), difference(second, first, SAMPLING)
     assert there.mean > 0 > back.mean
-    assert (back.mean, back.low, back.high) == pytest.approx((-there.mean, -there.high, -there.low))
+    assert _bounds(back) == pytest.approx((-there.mean, -there.high, -there.low))
     assert (back.protocol, back.encoder, back.against_protocol, back.against_encoder) == (*SCRATCH, *FINETUNED)
 
 
-def test_an_interval_may_lie_beyond_0_and_is_not_cut_off():
-    found = difference(_scores(FINETUNED, 5, [0.9, 1.0]), _scores(SCRATCH, 5, [0.0, 0.9]))
-    assert found.low < -1
-    assert found.high > 1
-
-
-def test_one_seed_has_no_interval():
-    found = difference(_scores(FINETUNED, 5, [0.9]), _scores(SCRATCH, 5, [0.5]))
-    assert (found.mean, found.low, found.high, found.seeds) == (pytest.approx(0.4), None, None, 1)
+@pytest.mark.parametrize(("way", "labels"), [(FINETUNED, "all"), (LINEAR, 5)])
+def test_one_draw_has_no_interval(way, labels):
+    found = difference(_scores(way, labels, OURS[:1]), _scores(SCRATCH, labels, THEIRS[:1]), SAMPLING)
+    assert _bounds(found) == (pytest.approx(GAINS[0].mean()), None, None)
+    assert found.seeds == 1
 
 
 def test_differences_on_the_same_untrained_weights_are_averaged_first():
-    draw = np.random.default_rng(0)
-    ours, theirs = draw.random(9), draw.random(9)
-    linear, untrained = ("linear", "trained"), ("linear", "untrained")
-    second = [_score(untrained, 5, seed, share, weights=seed % 3) for seed, share in enumerate(theirs)]
-    means = [np.mean((ours - theirs)[weights::3]) for weights in range(3)]
-    expected = stats.t.interval(0.95, 2, loc=np.mean(means), scale=stats.sem(means))
-    for found in (
-        difference(_scores(linear, 5, ours), second),
-        difference([_score(linear, 5, seed, share) for seed, share in enumerate(ours)][::-1], second),
-    ):
+    rights = _rights(0.5, seeds=9), _rights(0.3, seeds=9, start=1)
+    second = [_score(UNTRAINED, 5, seed, right, weights=seed % 3) for seed, right in enumerate(rights[1])]
+    gains, units = rights[0].astype(float) - rights[1], [0, 1, 2] * 3
+    expected = estimate(gains, units, drawn=True, taken=0.25)
+    for first in (_scores(LINEAR, 5, rights[0]), _scores(LINEAR, 5, rights[0])[::-1]):
+        found = difference(first, second, SAMPLING)
         assert found.seeds == 3
-        assert found.mean == pytest.approx(np.mean(means))
-        assert (found.low, found.high) == pytest.approx(expected)
+        assert _bounds(found) == pytest.approx(expected.difference())
+    assert estimate(gains, range(9), drawn=True, taken=0.25).variance != pytest.approx(expected.variance)
 
 
-def test_taking_them_for_independent_would_be_seen():
-    shares = [0.1, 0.5, 0.1, 0.5]
-    second = [_score(("linear", "untrained"), 5, seed, share, weights=seed % 2) for seed, share in enumerate(shares)]
-    found = difference(_scores(("linear", "trained"), 5, [0.9] * 4), second)
-    naive = stats.ttest_rel([0.9] * 4, shares).confidence_interval(0.95)
-    assert found.high - found.low > 2 * (naive.high - naive.low)
+def test_with_all_labels_two_probes_differ_by_the_test_images():
+    first, second = _scores(LINEAR, "all", OURS[:1]), _scores(("linear", "pixels"), "all", THEIRS[:1])
+    found = difference(first, second, SAMPLING)
+    assert found.over == "images"
+    assert _bounds(found) == pytest.approx(estimate(GAINS[:1], [0], drawn=False).difference())
 
 
-def test_with_all_labels_two_probes_differ_by_the_test_pictures():
-    draw = np.random.default_rng(0)
-    rights = draw.random((2, 3, 400)) < np.array([0.8, 0.6])[:, None, None]
-    first = [_score(("linear", "trained"), "all", seed, right=right) for seed, right in enumerate(rights[0])]
-    second = [_score(("linear", "pixels"), "all", seed, right=right) for seed, right in enumerate(rights[1])]
-    found = difference(first, second)
-    gains = rights[0].mean(0) - rights[1].mean(0)
-    half = 1.96 * math.sqrt(((gains - gains.mean()) ** 2).sum() / 400) / math.sqrt(400)
-    assert found.over == "pictures"
-    assert (found.mean, found.low, found.high) == pytest.approx(
-        (gains.mean(), gains.mean() - half, gains.mean() + half)
-    )
-    assert found.mean == pytest.approx(rights[0].mean() - rights[1].mean())
+def test_one_result_that_no_draw_changes_is_compared_with_every_draw_of_the_other():
+    """k-NN with all labels: measured once on the trained encoder, once for each set of untrained weights."""
+    trained = _scores(("knn", "trained"), "all", OURS[:1])
+    untrained = [_score(("knn", "untrained"), "all", seed, right, weights=seed) for seed, right in enumerate(THEIRS)]
+    found = difference(trained, untrained, SAMPLING)
+    expected = estimate(OURS[0].astype(float) - THEIRS, range(5), drawn=True).difference()
+    assert (found.seeds, found.over) == (5, "images and draws")
+    assert _bounds(found) == pytest.approx(expected)
+    back = difference(untrained, trained, SAMPLING)
+    assert _bounds(back) == pytest.approx((-found.mean, -found.high, -found.low))
 
 
-def test_that_interval_is_there_for_one_seed_and_is_mcnemars():
-    """One seed: the variance of a difference of two shares on the same pictures, by the two kinds of disagreement."""
-    first = [_score(("linear", "trained"), "all", 0, right=[1, 1, 1, 1, 0, 0, 1, 1, 1, 0])]
-    second = [_score(("linear", "z"), "all", 0, right=[1, 0, 0, 1, 1, 0, 0, 1, 1, 0])]
-    found = difference(first, second)
-    gained, lost, n = 3, 1, 10
-    half = 1.96 * math.sqrt(gained + lost - (gained - lost) ** 2 / n) / n
-    assert (found.mean, found.low, found.high) == pytest.approx((0.2, 0.2 - half, 0.2 + half))
-
-
-@pytest.mark.parametrize("labels", [0.1, 5])
-def test_with_few_labels_two_probes_differ_by_the_draws(labels):
-    found = difference(_scores(("linear", "trained"), labels, OURS), _scores(("linear", "pixels"), labels, THEIRS))
-    assert found.over == "seeds"
+def test_the_difference_of_means_over_classes_weighs_the_classes():
+    truth = np.repeat([0, 1], [50, 10])
+    sampling = Sampling(truth=truth)
+    first, second = _scores(LINEAR, "all", OURS[:1]), _scores(("linear", "pixels"), "all", THEIRS[:1])
+    found = difference(first, second, sampling, "mean_per_class")
+    assert found.metric == "mean_per_class"
+    assert found.mean == pytest.approx(np.mean([GAINS[0, truth == label].mean() for label in (0, 1)]))
 
 
 def _found(scores, budgets=("all", 5, 0.01)):
     return [
         (one.protocol, one.encoder, one.against_protocol, one.against_encoder, one.labels)
-        for one in compare(scores, budgets)
+        for one in compare(scores, budgets, SAMPLING)
     ]
 
 
@@ -162,20 +152,7 @@ def test_h_is_compared_with_every_layer_of_the_head():
     assert _found(scores) == [("linear", "trained", "linear", layer, "all") for layer in ("head-1", "head-2", "z")]
 
 
-def _difference(mean, low=None, high=None, **changes):
-    values = {
-        "protocol": "finetune",
-        "encoder": "trained",
-        "against_protocol": "supervised",
-        "against_encoder": "untrained",
-        "labels": 0.01,
-        "seeds": 5,
-        "over": "seeds",
-    }
-    return Difference(mean=mean, low=low, high=high, **values | changes)
-
-
 def test_a_difference_is_plain_json():
-    found = _difference(0.1, 0.0, 0.2).to_dict()
+    found = difference(_scores(FINETUNED, 5, OURS), _scores(SCRATCH, 5, THEIRS), SAMPLING).to_dict()
     assert found["against_encoder"] == "untrained"
     assert set(found) == set(Difference.__dataclass_fields__)

@@ -7,11 +7,10 @@ from sklearn.metrics import (
     balanced_accuracy_score,
     confusion_matrix,
     recall_score,
-    top_k_accuracy_score,
 )
 
 from twofold.evaluation import confusion, mean_per_class, top1
-from twofold.evaluation.scores import calibration_error, per_class, top_k
+from twofold.evaluation.scores import calibration_error, per_class
 
 TRUTH = np.array([0, 0, 0, 0, 0, 1, 1, 2, 2, 2])
 GUESS = np.array([0, 0, 0, 1, 1, 1, 0, 0, 1, 1])  # class 2 is never predicted
@@ -34,25 +33,6 @@ def test_on_equal_classes_both_metrics_are_one():
     draw = np.random.default_rng(0)
     truth, guess = np.repeat(np.arange(5), 20), draw.integers(0, 5, 100)
     assert top1(truth, guess) == pytest.approx(mean_per_class(truth, guess))
-
-
-@pytest.mark.parametrize("k", [1, 2, 5])
-@pytest.mark.parametrize("classes", [6, 20])
-def test_top_k_agrees_with_scikit_learn(classes, k):
-    draw = np.random.default_rng(classes + k)
-    truth, scores = draw.integers(0, classes, 500), draw.normal(size=(500, classes))
-    scores[np.arange(500), truth] += 1.0
-    ranked = (-scores).argsort(1)[:, :k]
-    expected = top_k_accuracy_score(truth, scores, k=k, labels=np.arange(classes))
-    assert top_k(truth, ranked) == pytest.approx(expected)
-    assert (top_k(truth, ranked) == top1(truth, ranked[:, 0])) is (k == 1)  # the other columns count
-
-
-def test_top_k_does_not_care_for_the_order_and_is_1_with_all_classes():
-    draw = np.random.default_rng(0)
-    truth, ranked = draw.integers(0, 8, 200), draw.permuted(np.tile(np.arange(8), (200, 1)), axis=1)
-    assert top_k(truth, ranked) == 1.0
-    assert 0.0 < top_k(truth, ranked[:, :3]) == top_k(truth, ranked[:, 2::-1]) < 1.0
 
 
 def test_per_class_agrees_with_scikit_learn_and_is_nan_without_rows():

@@ -18,7 +18,7 @@ def difference(mean: float, low: float | None, high: float | None, **changes: An
         "against_encoder": "untrained",
         "labels": 0.01,
         "seeds": 5,
-        "over": "seeds",
+        "over": "images and draws",
     }
     return Difference(mean=mean, low=low, high=high, **values | changes)
 
@@ -29,14 +29,16 @@ def said(mean: float, low: float | None, high: float | None, data: str = "", **c
 
 def test_a_win_a_loss_and_an_undecided_difference() -> None:
     assert said(0.123, 0.11, 0.136) == (
-        "Fine-tuning beats supervised from scratch at 1 % of the labels by 12.3 points (11.0 to 13.6, 5 seeds)."
+        "Fine-tuning beats supervised from scratch at 1 % of the labels by 12.3 points "
+        "(11.0 to 13.6, over 5 seeds and the test images)."
     )
     assert said(-0.123, -0.136, -0.11) == (
-        "Supervised from scratch beats fine-tuning at 1 % of the labels by 12.3 points (11.0 to 13.6, 5 seeds)."
+        "Supervised from scratch beats fine-tuning at 1 % of the labels by 12.3 points "
+        "(11.0 to 13.6, over 5 seeds and the test images)."
     )
     assert said(0.003, -0.004, 0.0101) == (
         "No clear difference between fine-tuning and supervised from scratch at 1 % of the labels: "
-        "+0.3 points (\u22120.4 to +1.0, 5 seeds)."
+        "+0.3 points (\u22120.4 to +1.0, over 5 seeds and the test images)."
     )
 
 
@@ -50,8 +52,13 @@ def test_an_interval_that_contains_zero_decides_nothing(low: float, high: float,
 
 
 def test_an_interval_over_the_test_images_is_not_said_to_be_over_seeds() -> None:
+    assert said(0.04, 0.03, 0.05, over="images").endswith("(3.0 to 5.0, over the test images).")
+    assert said(0.04, -0.03, 0.11, over="images").endswith("(\u22123.0 to +11.0, over the test images).")
+
+
+def test_older_files_say_what_their_intervals_leave_out() -> None:
+    assert said(0.04, 0.03, 0.05, over="seeds").endswith("(3.0 to 5.0, over 5 seeds alone).")
     assert said(0.04, 0.03, 0.05, over="pictures").endswith("(3.0 to 5.0, over the test images).")
-    assert said(0.04, -0.03, 0.11, over="pictures").endswith("(\u22123.0 to +11.0, over the test images).")
 
 
 @pytest.mark.parametrize("mean", [0.3, -0.3])
@@ -69,7 +76,7 @@ def test_a_lower_calibration_error_is_the_better_one() -> None:
 
 def test_h_against_z() -> None:
     assert said(0.04, 0.03, 0.05, **HEAD) == (
-        "h beats z under the linear probe with all labels by 4.0 points (3.0 to 5.0, 5 seeds)."
+        "h beats z under the linear probe with all labels by 4.0 points (3.0 to 5.0, over 5 seeds and the test images)."
     )
     assert said(-0.04, -0.05, -0.03, **HEAD).startswith("z beats h under the linear probe")
     assert said(0.001, -0.05, 0.06, **HEAD).startswith("No clear difference between h and z under the linear probe")
@@ -114,6 +121,6 @@ def test_contenders_have_names(changes: dict[str, object], start: str) -> None:
 def test_the_number_of_labels_is_said() -> None:
     assert " with 1 label per class by " in said(0.123, 0.1, 0.15, labels=1)
     assert " with all labels: \u22120.4 points (\u22122.0 to +1.2, over the test images)." in said(
-        -0.004, -0.02, 0.012, labels="all", over="pictures"
+        -0.004, -0.02, 0.012, labels="all", over="images"
     )
-    assert said(0.0, 0.0, 0.0).endswith(": 0.0 points (0.0 to 0.0, 5 seeds).")
+    assert said(0.0, 0.0, 0.0).endswith(": 0.0 points (0.0 to 0.0, over 5 seeds and the test images).")

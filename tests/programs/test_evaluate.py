@@ -80,11 +80,12 @@ def sections(run: Path) -> set[str]:
 
 
 def require_rows(rows: list[dict[str, Any]], extra: tuple[str, ...] = ()) -> None:
-    names = [*extra, "protocol", "encoder", "labels", "metric", "mean", "low", "high", "seeds"]
+    names = [*extra, "protocol", "encoder", "labels", "metric", "mean", "low", "high", "seeds", "over", "best"]
     for row in rows:
         assert list(row) == names
         assert 0 <= row["mean"] <= 1
-        assert (row["low"] is None) == (row["high"] is None) == (row["seeds"] == 1)
+        drawn_once = row["seeds"] == 1 and row["over"] == "images and draws"
+        assert (row["low"] is None) == (row["high"] is None) == (drawn_once or row["metric"] == "ece")
         if row["low"] is not None:
             assert 0 <= row["low"] <= row["mean"] <= row["high"] <= 1
 

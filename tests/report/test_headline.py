@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from report.conftest import write_metrics, write_record
+from report.conftest import difference, write_metrics, write_record
 from twofold.report import headline, table
 from twofold.report.read import read_run
 
@@ -70,32 +70,34 @@ def change_rows(run: Path, *changes: dict[str, float | None]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "overlap"),
-    [(0.70, True), (0.72, True), (0.721, False), (None, False)],
-    ids=["in", "touching", "above", "-"],
+    ("low", "high", "open_"),
+    [(-0.01, 0.05, True), (0.0, 0.05, True), (None, None, True), (0.001, 0.05, False)],
+    ids=["around 0", "touching", "one draw", "above"],
 )
-def test_a_gain_within_the_intervals_is_doubted(run: Path, low: float | None, overlap: bool) -> None:
-    change_rows(run, {"mean": 0.722, "low": low, "high": None if low is None else 0.74})
+def test_a_gain_is_doubted_where_the_paired_difference_is(
+    run: Path, low: float | None, high: float | None, *, open_: bool
+) -> None:
+    """The rows' own intervals, which overlap, say nothing of it."""
+    change_rows(run, {"mean": 0.722, "low": 0.6, "high": 0.8})
+    details = json.loads((run / "evaluation_details.json").read_text())
+    pair = {"protocol": "linear", "against_protocol": "linear", "against_encoder": "pixels", "labels": "all"}
+    details["differences"] = [difference(0.022, low, high, **pair)]
+    (run / "evaluation_details.json").write_text(json.dumps(details))
     remark = headline.key_figures(read_run(run))[0].remark
-    assert remark == "2.2 points above raw pixels" + (" (intervals overlap)" if overlap else "")
+    assert remark == "2.2 points above raw pixels" + (" (no clear difference)" if open_ else "")
 
 
-def test_a_loss_within_the_intervals_is_doubted_too(run: Path) -> None:
-    change_rows(run, {"mean": 0.69, "low": 0.66, "high": 0.72})
-    assert headline.key_figures(read_run(run))[0].remark == "1.0 points below raw pixels (intervals overlap)"
-
-
-def test_rows_without_an_interval_are_said_to_be_one_draw(run: Path) -> None:
+def test_rows_without_an_interval_say_so(run: Path) -> None:
     rows = json.loads((run / "evaluation.json").read_text())
     (run / "evaluation.json").write_text(json.dumps([row | {"low": None, "high": None} for row in rows]))
     content = read_run(run)
     assert [figure.remark for figure in headline.key_figures(content)[:3]] == [
         "21.2 points above raw pixels",
-        "one draw, no interval",
-        "one draw, no interval",
+        "no interval",
+        "no interval",
     ]
     cells = [cell for row in table.build_table(content.measurements).rows for cell in row.cells if cell]
-    assert {cell.interval for cell in cells} == {"one draw"}
+    assert {cell.interval for cell in cells} == {"no interval"}
     assert "names 91.2 %" in str(headline.verdict(content))
 
 

@@ -15,7 +15,7 @@ from twofold.evaluation.probes import LinearProbeResult, fit_few, fit_probes, li
 from twofold.evaluation.scores import Difference, Row, confusion, mean_per_class, top1
 from twofold.evaluation.sentences import difference_sentence
 from twofold.evaluation.table import results_table, text_curve
-from twofold.evaluation.uncertainty import binomial_half_width, interval, signed_interval
+from twofold.evaluation.uncertainty import mean_interval
 
 __all__ = [
     "TRAINING_SETTINGS",
@@ -28,7 +28,6 @@ __all__ = [
     "Row",
     "Scaling",
     "Subject",
-    "binomial_half_width",
     "build_evaluation_images",
     "build_gallery",
     "build_knn_monitor",
@@ -44,10 +43,10 @@ __all__ = [
     "fit_probes",
     "fit_scaling",
     "frozen",
-    "interval",
     "knn",
     "linear_probe",
     "make_schedule",
+    "mean_interval",
     "mean_per_class",
     "measured_rows",
     "pixels",
@@ -55,7 +54,6 @@ __all__ = [
     "read_truth",
     "require_place_for_embeddings",
     "results_table",
-    "signed_interval",
     "text_curve",
     "top1",
     "transfer_settings",

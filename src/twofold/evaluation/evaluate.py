@@ -19,12 +19,23 @@ from twofold.data import ImageSet
 from twofold.errors import require_choice
 from twofold.evaluation.features import Hardware, Subject, head_part
 from twofold.evaluation.jobs import plan_jobs, work_through
-from twofold.evaluation.labels import labels_per_class, read_truth
+from twofold.evaluation.labels import labels_per_class, read_truth, share_of_labels
 from twofold.evaluation.predictions import Predictions, PredictionStore
 from twofold.evaluation.probes import FINE_L2_GRID
 from twofold.evaluation.protocols import ENCODERS, PROTOCOLS
 from twofold.evaluation.scope import Scope, Settings, find_scope
-from twofold.evaluation.scores import PAIRS, Difference, Row, Way, build_rows, compare, confusion, per_class, score
+from twofold.evaluation.scores import (
+    PAIRS,
+    Difference,
+    Row,
+    Sampling,
+    Way,
+    build_rows,
+    compare,
+    confusion,
+    per_class,
+    score,
+)
 from twofold.evaluation.sentences import protocol_sentences, result_sentences
 from twofold.evaluation.uncertainty import wilson_interval
 from twofold.recipes.kinds import as_kind, as_several
@@ -183,10 +194,15 @@ def summarize(
     """Read the labels of test, count, and compare: nothing is fitted from here on."""
     truth = read_truth(scope.images, scope.rows)
     scores = score(predictions, truth, len(scope.rows.classes))
-    rows = build_rows(scores, scope.budgets)
+    sampling = Sampling(
+        truth=truth,
+        groups=scope.rows.test_groups,
+        taken={labels: share_of_labels(scope.rows, labels) for labels in scope.few},
+    )
+    rows = build_rows(scores, scope.budgets, sampling)
     answers = Answers(rows=scope.rows.test, truth=truth, predictions=_main(predictions))
-    differences = compare(scores, scope.budgets, pairs)
-    details = _details(scope, data, predictions, rows, answers, differences)
+    differences = compare(scores, scope.budgets, sampling, pairs)
+    details = _details(scope, data, predictions, answers, differences)
     about_test = [finding.text for finding in scope.images.findings if finding.code in ("TF001", "TF002")]
     return Evaluation(rows, details, differences, answers, stores, scope.images.test_from or "own", *about_test[:1])
 
@@ -231,7 +247,6 @@ def _details(
     scope: Scope,
     data: DataRecipe,
     predictions: Sequence[Predictions],
-    rows: Sequence[Row],
     answers: Answers,
     differences: Sequence[Difference],
 ) -> dict[str, Any]:
@@ -258,7 +273,7 @@ def _details(
             *scope.images.stated,
             *scope.notes,
             *protocol_sentences(data, scope),
-            *result_sentences(rows, len(scope.rows.test), converged),
+            *result_sentences(converged),
         ],
     }
 

@@ -31,6 +31,7 @@ class MeasuredRows:
     test: Int64[np.ndarray, " m"]
     notes: list[str]
     groups: Int64[np.ndarray, " n"] | None = None  # of train, as numbers: no fold and no draw divides one
+    test_groups: Int64[np.ndarray, " m"] | None = None
 
     def groups_of(self, places: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " k"] | None:
         """The groups of some places of train, or None where nothing is in groups."""
@@ -63,7 +64,8 @@ def measured_rows(images: ImageSet) -> MeasuredRows:
         notes.append(f"{unlabelled:,} train images without a label are not fitted on")
     classes = _shared_classes(images, train, test[known], notes)
     train, asked = (_of_classes(images, rows, classes) for rows in (train, test[known]))
-    return MeasuredRows(classes, train, _ids(images, train, classes), asked, notes, _groups(images, train))
+    groups, test_groups = _groups(images, train), _groups(images, asked)
+    return MeasuredRows(classes, train, _ids(images, train, classes), asked, notes, groups, test_groups)
 
 
 def read_truth(images: ImageSet, rows: MeasuredRows) -> Int64[np.ndarray, " m"]:
@@ -161,6 +163,11 @@ def labels_per_class(rows: MeasuredRows, labels: Labels) -> float:
     if isinstance(labels, int):
         return float(labels)
     return len(given_places(rows.train_ids, labels, 0, rows.groups)) / len(rows.classes)
+
+
+def share_of_labels(rows: MeasuredRows, labels: Labels) -> float:
+    """The share of the labelled train images that a budget takes, in (0, 1]."""
+    return labels_per_class(rows, labels) * len(rows.classes) / len(rows.train)
 
 
 def _groups(images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"] | None:

@@ -4,8 +4,8 @@ Shares are fractions in [0, 1].
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from jaxtyping import Bool, Float, Float64, Int64, Integer
 
 from twofold.evaluation.labels import Labels
 from twofold.evaluation.predictions import Predictions
-from twofold.evaluation.protocols import ENCODERS, PROTOCOLS, layer_name
-from twofold.evaluation.uncertainty import interval, interval_over_images, mean_of_draws, signed_interval
+from twofold.evaluation.protocols import ENCODERS, PROTOCOLS, TRAINED, layer_name
+from twofold.evaluation.uncertainty import Estimate, estimate
 
 TOP = 5
+HITS = {"top1": "top1", "top5": "top5", "mean_per_class": "top1"}  # metric -> what of an image it counts
 Way = tuple[str, str]  # protocol, encoder
 PAIRS: tuple[tuple[Way, Way], ...] = (
     (("linear", "trained"), ("linear", "untrained")),
@@ -31,11 +32,6 @@ PAIRS: tuple[tuple[Way, Way], ...] = (
 def top1(truth: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"]) -> float:
     """Share of the rows that are right, over all rows at once (never a mean of batch means)."""
     return float((truth == predicted).mean())
-
-
-def top_k(truth: Integer[np.ndarray, " n"], ranked: Integer[np.ndarray, "n k"]) -> float:
-    """Share of the rows whose truth is among their k classes in `ranked`; with k = 1 it is `top1`."""
-    return float((ranked == truth[:, None]).any(1).mean())
 
 
 def per_class(
@@ -74,16 +70,29 @@ def confusion(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """Where the scores' variation comes from: the test images, and the draws of labels.
+
+    `truth` and `groups` are of the test images (no groups: each by itself), `taken` is the share of the labelled images
+    that a draw of a budget takes, in [0, 1].
+    """
+
+    truth: Int64[np.ndarray, " m"]
+    groups: Int64[np.ndarray, " m"] | None = None
+    taken: Mapping[Labels, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Score:
-    """What one set of predictions got, by metric, and which test images it got right."""
+    """What one set of predictions got right: of each test image, by metric; `calibration_error` of all together."""
 
     protocol: str
     encoder: str
     labels: Labels
     seed: int
     weights: int | None
-    values: dict[str, float]
-    right: Bool[np.ndarray, " m"]
+    hits: dict[str, Bool[np.ndarray, " m"]]
+    calibration_error: float
 
     @property
     def way(self) -> tuple[str, str, Labels]:
@@ -91,16 +100,24 @@ class Score:
         return self.protocol, self.encoder, self.labels
 
     @property
-    def draw(self) -> tuple[str, int]:
-        """Scores with the same draw are not independent: an untrained encoder's on the same weights."""
+    def unit(self) -> tuple[str, int]:
+        """Scores of the same unit are not independent: an untrained encoder's on the same weights."""
         return ("seed", self.seed) if self.weights is None else ("weights", self.weights)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether another draw would give another result: of labels, of weights, of a network's training."""
+        return self.labels != "all" or self.protocol in TRAINED or self.weights is not None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One figure: mean and 95 % interval over seeds, as fractions in [0, 1]; no interval where there is one seed.
+    """One figure: mean and 95 % interval, as fractions in [0, 1].
 
-    `seeds` counts the draws that the interval is over: for an untrained encoder, its sets of weights.
+    The interval covers other test images of the same kind and, where there are draws, other draws (`over`: "images",
+    "images and draws"). There is none where what was drawn was drawn once, and for the calibration error. `seeds`
+    counts the draws: for an untrained encoder, its sets of weights. `best`: clearly above every other encoder on its
+    line of the table, by their paired differences.
     """
 
     protocol: str  # knn | linear | sgd | finetune | supervised
@@ -111,6 +128,8 @@ class Row:
     low: float | None
     high: float | None
     seeds: int
+    over: str
+    best: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; an interval that does not exist is null."""
@@ -119,11 +138,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Top-1 of one way minus that of another, as a fraction in [-1, 1], with its 95 % interval.
-
-    `over` says what the interval is over: "seeds" (Student's t over the draws that both share), or "pictures" (the
-    test images, normal approximation) where there is no draw but that of a selection split.
-    """
+    """Top-1 of one way minus that of another, as a fraction in [-1, 1], with its 95 % interval, as that of a `Row`."""
 
     protocol: str
     encoder: str
@@ -144,70 +159,71 @@ class Difference:
 
 def score(predictions: Iterable[Predictions], truth: Int64[np.ndarray, " m"], classes: int) -> list[Score]:
     """Each set of predictions against the labels of test."""
-    return [
-        Score(
-            protocol=one.protocol,
-            encoder=one.encoder,
-            labels=one.labels,
-            seed=one.seed,
-            weights=one.weights,
-            values={name: measure(one, truth) for name, measure in _metrics(classes).items()},
-            right=one.predicted == truth,
+    scores = []
+    for one in predictions:
+        hits = {"top1": one.predicted == truth}
+        if classes > TOP:
+            hits["top5"] = (one.ranked == truth[:, None]).any(1)
+        scores.append(
+            Score(
+                protocol=one.protocol,
+                encoder=one.encoder,
+                labels=one.labels,
+                seed=one.seed,
+                weights=one.weights,
+                hits=hits,
+                calibration_error=calibration_error(one.confidence, hits["top1"]),
+            )
         )
-        for one in predictions
-    ]
+    return scores
 
 
-def build_rows(scores: Sequence[Score], budgets: Sequence[Labels]) -> list[Row]:
-    """Mean and interval over the seeds of each way of measuring, by `budgets` in their order.
-
-    An untrained encoder's scores are averaged per set of weights, and the interval is that over these means.
-    """
+def build_rows(scores: Sequence[Score], budgets: Sequence[Labels], sampling: Sampling) -> list[Row]:
+    """Mean and interval of each way of measuring, by `budgets` in their order."""
     by_way = _by_way(scores)
     protocols = list(PROTOCOLS)
     encoders = list(dict.fromkeys([*ENCODERS, *(encoder for _, encoder, _ in by_way)]))
     ways = sorted(by_way, key=lambda way: (budgets.index(way[2]), protocols.index(way[0]), encoders.index(way[1])))
-    return [_row(by_way[way], metric) for way in ways for metric in by_way[way][0].values]
+    rows = [row for way in ways for row in _rows(by_way[way], sampling)]
+    return [replace(row, best=_is_best(row, by_way, sampling)) for row in rows]
 
 
 def compare(
-    scores: Sequence[Score], budgets: Sequence[Labels], pairs: Sequence[tuple[Way, Way]] = PAIRS
+    scores: Sequence[Score], budgets: Sequence[Labels], sampling: Sampling, pairs: Sequence[tuple[Way, Way]] = PAIRS
 ) -> list[Difference]:
     """The differences of `pairs`, and of h against each layer of the head, at every budget where both were measured."""
     by_way = _by_way(scores)
     layers = sorted({encoder for _, encoder, _ in by_way if layer_name(encoder)})
     wanted = [*pairs, *(((("linear", "trained"), ("linear", layer))) for layer in layers)]
     return [
-        difference(by_way[(*first, labels)], by_way[(*second, labels)])
+        difference(by_way[(*first, labels)], by_way[(*second, labels)], sampling)
         for first, second in wanted
         for labels in budgets
         if (*first, labels) in by_way and (*second, labels) in by_way
     ]
 
 
-def difference(first: Sequence[Score], second: Sequence[Score]) -> Difference:
-    """`first` minus `second` over the seeds that both have: the same labelled images, the same test split.
+def difference(first: Sequence[Score], second: Sequence[Score], sampling: Sampling, metric: str = "top1") -> Difference:
+    """`first` minus `second` over the seeds that both have: the same labelled images, the same test images.
 
-    Differences on the same untrained weights are averaged first. With all labels two probes on fixed features differ
-    only by which test images there are, so the interval is over these.
+    A single score that no draw would change is compared with every seed of the other.
     """
     ours, theirs = ({score.seed: score for score in scores} for scores in (first, second))
-    seeds = sorted(ours.keys() & theirs.keys())
-    draws = mean_of_draws(
-        (  # "weights" comes after "seed"
-            max(ours[seed].draw, theirs[seed].draw),
-            ours[seed].values["top1"] - theirs[seed].values["top1"],
-        )
-        for seed in seeds
+    if len(ours) == 1 and not first[0].is_drawn:
+        ours = dict.fromkeys(theirs, first[0])
+    elif len(theirs) == 1 and not second[0].is_drawn:
+        theirs = dict.fromkeys(ours, second[0])
+    pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+    drawn = first[0].is_drawn or second[0].is_drawn
+    found = _estimate(
+        [one.hits[HITS[metric]].astype(np.float64) - other.hits[HITS[metric]] for one, other in pairs],
+        [max(one.unit, other.unit) for one, other in pairs],  # "weights" comes after "seed"
+        metric,
+        drawn,
+        first[0].labels,
+        sampling,
     )
-    low: float | None
-    high: float | None
-    fixed = first[0].labels == "all" and first[0].protocol == second[0].protocol == "linear"
-    if fixed:
-        gains = np.mean([ours[seed].right.astype(float) - theirs[seed].right for seed in seeds], axis=0)
-        mean, low, high = interval_over_images(gains)
-    else:
-        mean, low, high = signed_interval(draws)
+    mean, low, high = found.difference()
     return Difference(
         protocol=first[0].protocol,
         encoder=first[0].encoder,
@@ -217,8 +233,9 @@ def difference(first: Sequence[Score], second: Sequence[Score]) -> Difference:
         mean=mean,
         low=low,
         high=high,
-        seeds=len(draws),
-        over="pictures" if fixed else "seeds",
+        seeds=len({max(one.unit, other.unit) for one, other in pairs}),
+        over=_over(drawn),
+        metric=metric,
     )
 
 
@@ -229,28 +246,61 @@ def _by_way(scores: Iterable[Score]) -> dict[tuple[str, str, Labels], list[Score
     return by_way
 
 
-def _metrics(classes: int) -> dict[str, Callable[[Predictions, Int64[np.ndarray, " m"]], float]]:
-    metrics: dict[str, Callable[[Predictions, Int64[np.ndarray, " m"]], float]] = {
-        "top1": lambda one, truth: top1(truth, one.predicted),
-        "mean_per_class": lambda one, truth: mean_per_class(truth, one.predicted),
-        "ece": lambda one, truth: calibration_error(one.confidence, one.predicted == truth),
-    }
-    if classes > TOP:
-        metrics["top5"] = lambda one, truth: top_k(truth, one.ranked)
-    return metrics
-
-
-def _row(scores: Sequence[Score], metric: str) -> Row:
-    protocol, encoder, labels = scores[0].way
-    draws = mean_of_draws((one.draw, one.values[metric]) for one in scores)
-    mean, low, high = interval(draws)
-    return Row(
-        protocol=protocol,
-        encoder=encoder,
-        labels=labels,
-        metric=metric,
-        mean=mean,
-        low=low,
-        high=high,
-        seeds=len(draws),
+def _rows(scores: Sequence[Score], sampling: Sampling) -> list[Row]:
+    first, units = scores[0], [one.unit for one in scores]
+    row = Row(
+        protocol=first.protocol,
+        encoder=first.encoder,
+        labels=first.labels,
+        metric="ece",
+        mean=float(np.mean([one.calibration_error for one in scores])),
+        low=None,
+        high=None,
+        seeds=len(set(units)),
+        over=_over(first.is_drawn),
     )
+    rows = []
+    for metric, kind in HITS.items():
+        if kind in first.hits:
+            hits = [one.hits[kind] for one in scores]
+            found = _estimate(hits, units, metric, first.is_drawn, first.labels, sampling)
+            mean, low, high = found.share()
+            rows.append(replace(row, metric=metric, mean=mean, low=low, high=high))
+    return [*rows, row]
+
+
+def _estimate(
+    hits: Sequence[np.ndarray],
+    units: Sequence[tuple[str, int]],
+    metric: str,
+    drawn: bool,
+    labels: Labels,
+    sampling: Sampling,
+) -> Estimate:
+    return estimate(
+        np.stack(hits).astype(np.float64),
+        units,
+        drawn=drawn,
+        taken=sampling.taken.get(labels, 0.0),
+        classes=sampling.truth if metric == "mean_per_class" else None,
+        groups=sampling.groups,
+    )
+
+
+def _over(drawn: bool) -> str:
+    return "images and draws" if drawn else "images"
+
+
+def _is_best(row: Row, by_way: Mapping[tuple[str, str, Labels], Sequence[Score]], sampling: Sampling) -> bool:
+    """Whether it is clearly above every other encoder on its line; from scratch stands beside fine-tuning."""
+    if row.metric not in ("top1", "mean_per_class") or layer_name(row.encoder):
+        return False
+    lines = ("finetune", "supervised") if row.protocol in ("finetune", "supervised") else (row.protocol,)
+    own = by_way[row.protocol, row.encoder, row.labels]
+    rivals = [
+        scores
+        for (protocol, encoder, labels), scores in by_way.items()
+        if protocol in lines and labels == row.labels and not layer_name(encoder) and scores is not own
+    ]
+    lows = [difference(own, rival, sampling, row.metric).low for rival in rivals]
+    return len(lows) > 0 and all(low is not None and low > 0 for low in lows)

@@ -17,13 +17,12 @@ from twofold.evaluation.protocols import (
     with_labels,
 )
 from twofold.evaluation.scope import Scope
-from twofold.evaluation.scores import Difference, Row
-from twofold.evaluation.uncertainty import binomial_half_width
+from twofold.evaluation.scores import Difference
 from twofold.recipes.recipe import DataRecipe
 
 INTERVALS = (
-    "with all labels it covers the draw of the selection split (± 0.0: it changed no choice), with few labels that of "
-    "the labelled images, untrained that of the weights; not pretraining again, not other test images"
+    "it covers other test images of this kind, with few labels other labelled images, of networks other seeds, of the "
+    "untrained encoder other weights; not pretraining again"
 )
 _LOWER_IS_BETTER = {"ece"}
 
@@ -40,8 +39,7 @@ def difference_sentence(difference: Difference, data: str = "") -> str:
     if low is None or high is None:
         side = "above" if mean >= 0 else "below"
         return capital(f"{first} is {_points(abs(mean))} {side} {second}{where}, on one draw: no interval.")
-    seeds = "1 seed" if difference.seeds == 1 else f"{difference.seeds:,} seeds"
-    over = seeds if difference.over == "seeds" else "over the test images"
+    over = _over(difference)
     if low <= 0 <= high:
         span = f"{_signed(low)} to {_signed(high)}, {over}"
         return f"No clear difference between {first} and {second}{where}: {_signed(mean)} points ({span})."
@@ -56,18 +54,6 @@ def difference_sentence(difference: Difference, data: str = "") -> str:
 def is_about_head(difference: Difference) -> bool:
     """Whether h is compared with a layer of the projection head."""
     return difference.encoder == "trained" and layer_name(difference.against_encoder) is not None
-
-
-def luck_of_the_test_split(rows: Sequence[Row], test: int) -> str:
-    """A sentence on the binomial spread of `test` images at the trained encoder's main top-1, linear where there is.
-
-    Where only a baseline was measured, it is that one's.
-    """
-    top1 = [row for row in rows if row.metric == "top1"]
-    mine = [row for row in top1 if row.encoder == "trained"]
-    main = min(mine or top1, key=lambda row: (row.labels != "all", row.protocol != "linear"))
-    half = binomial_half_width(main.mean, test)
-    return f"one test set of {test:,} images alone leaves ± {100 * half:.1f} points"
 
 
 def protocol_sentences(data: DataRecipe, scope: Scope) -> list[str]:
@@ -86,7 +72,7 @@ def protocol_sentences(data: DataRecipe, scope: Scope) -> list[str]:
     sentences += [_network_sentence(protocol, settings.epochs) for protocol in settings.trained]
     if settings.trained:
         sentences += _choice_sentences(scope)
-    sentences.append(f"intervals are 95 % of Student's t over these draws, clipped to 0 and 100 %: {INTERVALS}")
+    sentences.append(f"intervals are at 95 %: {INTERVALS}")
     return [*sentences, *_draw_sentences(scope)]
 
 
@@ -154,7 +140,7 @@ def _draw_sentences(scope: Scope) -> list[str]:
     if settings.probes:
         sentences.append(
             f"all labels: {seeds} seeds vary the selection split and the untrained weights; k-NN chooses nothing, so "
-            "the trained encoder and pixels have one figure and no interval"
+            "the trained encoder and pixels are measured once"
         )
     if settings.probes and any(isinstance(labels, int) for labels in scope.few):
         weights = min(seeds, few_seeds)
@@ -162,7 +148,7 @@ def _draw_sentences(scope: Scope) -> list[str]:
         sentences += [
             f"few labels: {few_seeds} seeds vary which images are labelled; no other label is used",
             f"few labels, untrained encoder: the {few_seeds} seeds share {sets} of its weights; "
-            "the figures on one set are averaged first, and the interval is over these means",
+            "the figures on one set are averaged first",
         ]
     if any(isinstance(labels, float) for labels in scope.few):
         sentences.append(
@@ -171,16 +157,15 @@ def _draw_sentences(scope: Scope) -> list[str]:
     return sentences
 
 
-def result_sentences(rows: Sequence[Row], test: int, converged: Sequence[bool]) -> list[str]:
-    """What the `test` images leave to luck, and how many probes, of which each says so, had not converged, if any."""
-    sentences = [luck_of_the_test_split(rows, test)]
+def result_sentences(converged: Sequence[bool]) -> list[str]:
+    """How many probes, of which each says so, had not converged; nothing where all had."""
     stopped = sum(not one for one in converged)
-    if stopped:
-        sentences.append(
-            f"{PROTOCOLS['linear']}: {stopped:,} of {len(converged):,} probes stopped at {ITERATIONS:,} iterations of "
-            "L-BFGS, before they had converged"
-        )
-    return sentences
+    if not stopped:
+        return []
+    return [
+        f"{PROTOCOLS['linear']}: {stopped:,} of {len(converged):,} probes stopped at {ITERATIONS:,} iterations of "
+        "L-BFGS, before they had converged"
+    ]
 
 
 def _contenders(difference: Difference) -> tuple[str, str, str]:
@@ -193,6 +178,14 @@ def _contenders(difference: Difference) -> tuple[str, str, str]:
         return encoder_name(difference.encoder), encoder_name(difference.against_encoder), among
     same = difference.encoder == difference.against_encoder == "trained"
     return _way(protocol, difference.encoder, same), _way(against, difference.against_encoder, same), ""
+
+
+def _over(difference: Difference) -> str:
+    """What the interval covers; older files have "seeds" alone, or "pictures", which are test images."""
+    seeds = "1 seed" if difference.seeds == 1 else f"{difference.seeds:,} seeds"
+    if difference.over in ("images", "pictures"):
+        return "over the test images"
+    return f"over {seeds} alone" if difference.over == "seeds" else f"over {seeds} and the test images"
 
 
 def _way(protocol: str, encoder: str, same: bool) -> str:

@@ -7,7 +7,7 @@ from rich.table import Table
 from twofold.evaluation.labels import Labels
 from twofold.evaluation.protocols import ENCODERS, PROTOCOLS, labels_name, way_name
 from twofold.evaluation.scores import Row
-from twofold.evaluation.sentences import INTERVALS, luck_of_the_test_split
+from twofold.evaluation.sentences import INTERVALS
 
 LETTERS = {  # (protocol, encoder) -> letter; the first of those that fall on one place is shown
     ("finetune", "trained"): "F",
@@ -23,17 +23,15 @@ WIDTH = 12  # of a budget's column
 _HEADINGS = {"top1": "top-1", "mean_per_class": "mean per class"}  # short, for a column
 
 
-def results_table(rows: Sequence[Row], test: int | None = None, note: str | None = None) -> Table:
+def results_table(rows: Sequence[Row], note: str | None = None) -> Table:
     """The rows as a table in percent, grouped by labels, the encoders side by side.
 
     Mean per class is shown where it differs from top-1, that is where the classes of the test split differ in size.
-    With the number of `test` images, the caption says how much of the figures is the luck of the test split; `note`
-    is put before that.
+    The caption says what the intervals cover, then the `note`.
     """
     table = Table(title="Accuracy on the test split, %", title_justify="left", caption_justify="left")
-    caption = [f"mean ± half width of the 95 % interval; {INTERVALS}"]
+    caption = [f"mean ± the longer half of the 95 % interval; {INTERVALS}"]
     caption += [note] if note else []
-    caption += [luck_of_the_test_split(rows, test)] if test is not None else []
     table.caption = "\n".join(caption)
     for heading in ("labels", "protocol", "metric"):
         table.add_column(heading)
@@ -95,8 +93,8 @@ def _cell(row: Row | None) -> str:
     if row is None:
         return "-"
     if row.low is None or row.high is None:
-        return f"{100 * row.mean:.1f} ± -"
-    half = max(row.high - row.mean, row.mean - row.low)  # one of the two may be clipped at 0 or 1
+        return f"{100 * row.mean:.1f}"
+    half = max(row.high - row.mean, row.mean - row.low)
     return f"{100 * row.mean:.1f} ± {100 * half:.1f}"
 
 

@@ -1,62 +1,151 @@
-"""How sure a figure is: every interval that Twofold gives is computed here, each at 95 %."""
+"""How sure a figure is: every interval that Twofold gives is computed here, each at 95 %.
+
+Legend: n draws (of labels, of seeds), m test images, c classes.
+"""
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
-from scipy.stats import norm as normal
-from scipy.stats import t as student_t
+from jaxtyping import Float, Int64
+from scipy.special import ndtri, stdtrit
 
-_Z = float(normal.ppf(0.975))
-
-
-def interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
-    """`signed_interval` of shares, clipped to [0, 1], outside of which no share lies."""
-    mean, low, high = signed_interval(values)
-    return mean, None if low is None else max(0.0, low), None if high is None else min(1.0, high)
+Interval = tuple[float, float | None, float | None]  # mean, low, high
+_Z = float(ndtri(0.975))
 
 
-def signed_interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
-    """(mean, low, high) of paired differences, or of anything that may be below 0 or above 1.
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean over draws and test images with its variance; None where what was drawn was drawn only once.
 
-    mean -+ t(0.975, s - 1) std / sqrt(s), Student's 95 % interval over s draws. One value has no interval: low and
-    high are None.
+    `freedom` is the number of degrees of freedom of the variance, `images` that of test images that count as much as
+    these: fewer where they come in groups, or where some weigh more than others.
+    """
+
+    mean: float
+    variance: float | None
+    freedom: float
+    images: float
+
+    def difference(self) -> Interval:
+        """(mean, low, high), of a difference: mean -+ t sqrt(variance + 1 / images²).
+
+        The last term is one more image that only one of the two gets right (after Agresti and Min 2005): the interval
+        is no point, also where both agree on every image.
+        """
+        if self.variance is None:
+            return self.mean, None, None
+        half = student(self.freedom) * math.sqrt(self.variance + 1 / self.images**2)
+        return self.mean, self.mean - half, self.mean + half
+
+    def share(self) -> Interval:
+        """(mean, low, high), of a share in [0, 1]: Wilson's interval for the images that would leave this variance.
+
+        These are mean (1 - mean) / variance. The interval is inside [0, 1] and never a point.
+        """
+        if self.variance is None:
+            return self.mean, None, None
+        spread = self.mean * (1 - self.mean)
+        images = spread / self.variance if spread > 0 and self.variance > 0 else self.images
+        return self.mean, *wilson_interval(self.mean, images, student(self.freedom))
+
+
+def estimate(
+    hits: Float[np.ndarray, "n m"],
+    units: Sequence[Hashable],
+    *,
+    drawn: bool,
+    taken: float = 0.0,
+    classes: Int64[np.ndarray, " m"] | None = None,
+    groups: Int64[np.ndarray, " m"] | None = None,
+) -> Estimate:
+    """The mean of `hits` (right or wrong, or a difference of two of these, draw by draw) and how sure it is.
+
+    variance = var_images / m + var_units / u + var_draws f / (1 - f), where var_images is that of an image's mean over
+    the draws and f = `taken` is the share of the labelled images that a draw takes. All draws take theirs from one
+    pool, which another study would not have: the last term (after Nadeau and Bengio 2003). Draws of one unit, such as
+    those on one set of untrained weights, are not independent: the u units are averaged first. Where the outcome is
+    `drawn` and there is one unit, nothing tells its variance. The degrees of freedom are Satterthwaite's.
+    With `classes`, of the test images, the mean is that of the classes' means. Images of one of the `groups` count as
+    one.
+    """
+    m = hits.shape[1]
+    weights = np.ones(m) if classes is None else _class_weights(classes)
+    by_draw = hits @ weights / m
+    residuals, sizes = weights * (hits.mean(0) - _centres(hits.mean(0), classes)), weights
+    if groups is not None:
+        numbers = np.unique(groups, return_inverse=True)[1]
+        residuals, sizes = (np.bincount(numbers, weights=part) for part in (residuals, sizes))
+    g = len(residuals)
+    images = float((residuals**2).sum()) / m**2 * g / max(1, g - 1)
+    means = _unit_means(by_draw, units)
+    between = float(means.var(ddof=1)) if len(means) > 1 else 0.0
+    pool = float(by_draw.var(ddof=1)) if len(by_draw) > 1 else 0.0
+    draws = between / len(means) + (pool * taken / (1 - taken) if taken < 1 else 0.0)
+    return Estimate(
+        mean=float(means.mean()),
+        variance=None if drawn and len(means) < 2 else images + draws,
+        freedom=_freedom((images, g - 1), (draws, len(means) - 1)),
+        images=m**2 / float((sizes**2).sum()),
+    )
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """(mean, low, high) of independent values: mean -+ t(0.975, n - 1) std / sqrt(n), Student's interval.
+
+    One value has no interval: low and high are None.
     """
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, None, None
-    half = float(student_t.ppf(0.975, len(values) - 1)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    half = student(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return mean, mean - half, mean + half
 
 
-def mean_of_draws(values: Iterable[tuple[Hashable, float]]) -> list[float]:
-    """(draw, value) pairs -> one mean a draw. Values of one draw are not independent, so they count as one."""
-    draws: dict[Hashable, list[float]] = {}
-    for draw, value in values:
-        draws.setdefault(draw, []).append(value)
-    return [float(np.mean(of_draw)) for of_draw in draws.values()]
+def student(freedom: int | float) -> float:
+    """How many standard errors an interval reaches: t(0.975, freedom)."""
+    return float(stdtrit(freedom, 0.975))
 
 
-def interval_over_images(gains: Float[np.ndarray, " m"]) -> tuple[float, float, float]:
-    """(mean, low, high) of the difference in being right on m test images: mean -+ 1.96 std / sqrt(m)."""
-    mean, half = float(gains.mean()), 1.96 * float(gains.std()) / math.sqrt(len(gains))
-    return mean, mean - half, mean + half
+def wilson_interval(share: float, count: int | float, z: int | float = _Z) -> tuple[float, float]:
+    """(low, high) of a share p that was counted on n = `count` images, at 95 %.
 
-
-def wilson_interval(share: float, count: int) -> tuple[float, float]:
-    """(low, high) of a share counted on `count` images, 95 %: (p + z² / 2n) / (1 + z² / n) -+ the half width.
-
-    Inside [0, 1] and never a point, also where all are right or none (Wilson 1927).
+    (p + z² / 2n -+ z sqrt(p (1 - p) / n + z² / 4n²)) / (1 + z² / n): inside [0, 1] and never a point, also where all
+    are right or none (Wilson 1927).
     """
-    centre = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
-    half = binomial_half_width(share, count)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    centre, scale = share + z**2 / (2 * count), 1 + z**2 / count
+    half = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
-def binomial_half_width(share: float, count: int) -> float:
-    """How far a share counted on `count` images may be off: half of Wilson's 95 % interval, in [0, 0.5].
+def _class_weights(classes: Int64[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+    """Weights with the mean 1 under which every class counts as much as every other."""
+    counts = np.bincount(classes)
+    return (len(classes) / (np.count_nonzero(counts) * np.maximum(counts, 1)))[classes]
 
-    z sqrt(p (1 - p) / n + z² / 4n²) / (1 + z² / n): above 0 also where all are right or none (Wilson 1927).
-    """
-    return _Z * math.sqrt(share * (1 - share) / count + (_Z / (2 * count)) ** 2) / (1 + _Z**2 / count)
+
+def _centres(shares: Float[np.ndarray, " m"], classes: Int64[np.ndarray, " m"] | None) -> Float[np.ndarray, " m"]:
+    """What an image's share would be without luck: the mean, or that of its class where it has two images or more."""
+    mean = np.full(len(shares), shares.mean())
+    if classes is None:
+        return mean
+    counts = np.bincount(classes)
+    own = np.bincount(classes, weights=shares) / np.maximum(counts, 1)
+    return np.where(counts[classes] > 1, own[classes], mean)
+
+
+def _unit_means(values: Float[np.ndarray, " n"], units: Sequence[Hashable]) -> Float[np.ndarray, " u"]:
+    by_unit: dict[Hashable, list[float]] = {}
+    for unit, value in zip(units, values.tolist(), strict=True):
+        by_unit.setdefault(unit, []).append(value)
+    return np.array([np.mean(own) for own in by_unit.values()])
+
+
+def _freedom(*parts: tuple[float, int]) -> float:
+    """Satterthwaite's degrees of freedom of a sum of (variance, degrees of freedom)."""
+    known = [(variance, freedom) for variance, freedom in parts if variance > 0 and freedom > 0]
+    total = sum(variance for variance, _ in known)
+    if total <= 0:  # nothing varies: that of the images
+        return float(max(1, parts[0][1]))
+    return total**2 / sum(variance**2 / freedom for variance, freedom in known)

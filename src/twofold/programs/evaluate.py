@@ -57,7 +57,7 @@ def evaluate(
 
     `protocol` holds knn, linear, layers (the linear probe on the head's layers too), sgd (the paper's linear probe),
     finetune and supervised (from scratch); with all labels, a `label_fraction` of them and `shots` per class; beside
-    the same encoder untrained and raw pixels; mean and 95 % interval over seeds. The test split is looked at once.
+    the same encoder untrained and raw pixels; mean and 95 % interval. The test split is looked at once.
     The same call after an interruption continues. `data` is as in `pretrain`. `encoder` is as in `load`: the class of
     a run trained on a module of your own. The untrained encoder then is a new one of that class, or, of a module, that
     module as it is given.

@@ -32,7 +32,7 @@ def as_asked(protocol: object, seeds: object, epochs: object) -> Asked:
 def show(evaluation: Evaluation) -> None:
     """The table, how the test split came about, the curve, and the differences in words."""
     details = evaluation.details
-    console.print(results_table(evaluation.rows, test=details["test"], note=evaluation.about_test))
+    console.print(results_table(evaluation.rows, note=evaluation.about_test))
     for line in text_curve(evaluation.rows, details["labels_per_class"]):
         say(line)
     for difference in evaluation.differences:

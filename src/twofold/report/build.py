@@ -25,6 +25,10 @@ from twofold.report.transfer import target_facts, transfer_dots
 from twofold.report.wording import data_name, in_words, loss_name, loss_unit, percent
 
 QUARANTINE_SHOWN = 50
+OLD_INTERVALS = (
+    " These intervals were measured by an older version: they cover draws alone, not other test images. Evaluate again "
+    "for intervals that cover both."
+)
 MEASURES = (  # name of the chart, title, keys and their names, factor, what it says
     (
         "rank",
@@ -132,6 +136,7 @@ def _measured(run: RunContent) -> dict[str, Any]:
         "measurements": table.build_table(run.measurements, run.details),
         "aside": table.build_aside(run.measurements, run.details),
         "layers": table.build_layers(run.measurements),
+        "old_note": OLD_INTERVALS if table.is_old([*run.measurements, *run.transfer.measurements]) else "",
         "on_head": [difference_sentence(one) for one in differences if is_about_head(one)],
         "differences": [difference_sentence(one) for one in differences if not is_about_head(one)],
         "transfer": table.build_transfer_table(run.transfer.measurements),

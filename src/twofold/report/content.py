@@ -13,9 +13,10 @@ from twofold.evaluation.labels import Labels
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One row of evaluation.json or transfer.json; `low` and `high` are the 95 % interval.
+    """One row of evaluation.json or transfer.json; `low` and `high` are the 95 % interval, None where there is none.
 
-    `low` and `high` are None where a single draw leaves nothing to vary.
+    `over` says what the interval covers, older files "seeds": draws alone, not the test images. `best`: clearly above
+    every other encoder on its line.
     """
 
     protocol: str
@@ -27,6 +28,8 @@ class Measurement:
     high: float | None
     seeds: int
     data: str = ""  # the target of a transfer
+    over: str = "seeds"
+    best: bool = False
 
     @property
     def bounds(self) -> tuple[float, float]:

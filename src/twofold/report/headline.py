@@ -108,10 +108,11 @@ def warning(run: RunContent) -> str | None:
 
 def key_figures(run: RunContent) -> list[KeyFigure]:
     """At most five; measurements first, then how training ended."""
-    return [*_measured(run.measurements), *_trained(run)][:5]
+    return [*_measured(run), *_trained(run)][:5]
 
 
-def _measured(rows: list[Measurement]) -> list[KeyFigure]:
+def _measured(run: RunContent) -> list[KeyFigure]:
+    rows = run.measurements
     probes = [row for row in accuracies(rows) if (row.protocol, row.encoder) == ("linear", "trained")]
     few = [row for row in probes if isinstance(row.labels, int)]
     middle = min(few, key=lambda row: abs(int(row.labels) - 10), default=None)
@@ -124,12 +125,13 @@ def _measured(rows: list[Measurement]) -> list[KeyFigure]:
         (find(rows, "knn", "trained", "all"), f"{PROTOCOLS['knn']}, all labels"),
     ]
     return [
-        KeyFigure(value=percent(row.mean), unit="%", name=name, remark=_gain(rows, row)) for row, name in named if row
+        KeyFigure(value=percent(row.mean), unit="%", name=name, remark=_gain(run, row)) for row, name in named if row
     ]
 
 
-def _gain(rows: list[Measurement], row: Measurement) -> str:
-    """Against the better baseline, and whether the intervals leave room for doubt."""
+def _gain(run: RunContent, row: Measurement) -> str:
+    """Against the better baseline, and whether the paired difference leaves room for doubt."""
+    rows = run.measurements
     named = [(row.protocol, encoder, name) for encoder, name in BASELINES.items()]
     if row.protocol == "finetune":
         named = [("supervised", "untrained", PROTOCOLS["supervised"])]
@@ -137,12 +139,21 @@ def _gain(rows: list[Measurement], row: Measurement) -> str:
         (other, name) for protocol, encoder, name in named if (other := find(rows, protocol, encoder, row.labels))
     ]
     if not others:
-        return "one draw, no interval" if row.low is None else f"95 % interval {interval(row.low, row.high)}"
+        return "no interval" if row.low is None else f"95 % interval {interval(row.low, row.high)}"
     best, name = max(others, key=lambda pair: pair[0].mean)
     points = 100 * (row.mean - best.mean)
     remark = f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} {name}"
-    (low, high), (best_low, best_high) = row.bounds, best.bounds
-    return remark + (" (intervals overlap)" if low <= best_high and best_low <= high else "")
+    return remark + (" (no clear difference)" if _is_open(run, row, best) else "")
+
+
+def _is_open(run: RunContent, row: Measurement, other: Measurement) -> bool:
+    """Whether their paired difference, where it was measured, may be 0."""
+    ways = [(one.protocol, one.encoder, one.labels) for one in (row, other)]
+    return any(
+        one.low is None or one.high is None or one.low <= 0 <= one.high
+        for one in (run.details.differences if run.details else ())
+        if [(one.protocol, one.encoder, one.labels), (one.against_protocol, one.against_encoder, one.labels)] == ways
+    )
 
 
 def _trained(run: RunContent) -> list[KeyFigure]:

@@ -116,11 +116,12 @@ def _counts(row: dict[str, Any]) -> dict[str, Any]:
         "mean": _share(row["mean"]),
         "seeds": seeds if isinstance(seeds, int) else len(seeds),
         "data": str(row.get("data", "")),
+        "over": str(row.get("over", "seeds")),
     }
 
 
 def _measurements(rows: Any) -> list[Measurement]:
-    return [Measurement(**_counts(row)) for row in rows]
+    return [Measurement(**_counts(row), best=row.get("best") is True) for row in rows]
 
 
 def _differences(values: dict[str, Any]) -> list[Difference]:
@@ -129,7 +130,6 @@ def _differences(values: dict[str, Any]) -> list[Difference]:
             **_counts(row),
             against_protocol=row["against_protocol"],
             against_encoder=row["against_encoder"],
-            over=str(row.get("over", "seeds")),
         )
         for row in values.get("differences") or []
     ]

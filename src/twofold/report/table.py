@@ -15,7 +15,7 @@ FROM_SCRATCH = f"untrained: {PROTOCOLS['supervised']}"
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A mean and its 95 % interval as text, in per cent; `best` marks the largest mean of the row."""
+    """A mean and its 95 % interval as text, in per cent; `best`: clearly above every other of the row."""
 
     mean: str
     interval: str
@@ -75,8 +75,12 @@ def build_layers(rows: list[Measurement]) -> list[tuple[str, Cell]]:
     layers = [row for row in probed if layer_name(row.encoder)]
     layers.sort(key=lambda row: (row.encoder == "z", len(row.encoder), row.encoder))
     shown = [*(row for row in probed if row.encoder == "trained"), *layers] if layers else []
-    best = max((row.mean for row in shown), default=0.0)
-    return [(layer_name(row.encoder) or "h, the encoder's output", _cell(row, best)) for row in shown]
+    return [(layer_name(row.encoder) or "h, the encoder's output", _cell(row, mark=False)) for row in shown]
+
+
+def is_old(rows: list[Measurement]) -> bool:
+    """Whether an older version measured them, whose intervals are over draws alone, not over test images."""
+    return any(row.over == "seeds" and row.low is not None for row in rows)
 
 
 def find(rows: list[Measurement], protocol: str, encoder: str, labels: Labels) -> Measurement | None:
@@ -139,14 +143,13 @@ def _by_target(rows: list[Measurement], key: Key) -> TableRow:
 
 def _line(rows: list[Measurement], key: Key, *, mark: bool = True) -> dict[str, Any]:
     line = {row.encoder: row for row in rows if _key(row, rows) == key}
-    best = max(row.mean for row in line.values()) if mark else None
     mixed = key[1] == "finetune" and any(row.protocol == "supervised" for row in line.values())
     return {
         "metric": METRICS.get(key[3], key[3]),
         "remark": FROM_SCRATCH if mixed else "",
-        "cells": [_cell(row, best) if (row := line.get(encoder)) else None for encoder in _columns_of(rows)],
+        "cells": [_cell(row, mark=mark) if (row := line.get(encoder)) else None for encoder in _columns_of(rows)],
     }
 
 
-def _cell(row: Measurement, best: float | None) -> Cell:
-    return Cell(mean=percent(row.mean), interval=interval(row.low, row.high), best=row.mean == best)
+def _cell(row: Measurement, *, mark: bool) -> Cell:
+    return Cell(mean=percent(row.mean), interval=interval(row.low, row.high), best=mark and row.best)

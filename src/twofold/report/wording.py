@@ -21,8 +21,8 @@ def percent(fraction: int | float) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """0.859, 0.869 -> "85.9 \u2013 86.9"; "one draw" where there is no interval."""
-    return "one draw" if low is None or high is None else f"{percent(low)} \u2013 {percent(high)}"
+    """0.859, 0.869 -> "85.9 \u2013 86.9"; "no interval" where there is none."""
+    return "no interval" if low is None or high is None else f"{percent(low)} \u2013 {percent(high)}"
 
 
 def with_interval(mean: float, low: float | None, high: float | None) -> str:

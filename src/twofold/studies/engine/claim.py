@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from twofold.evaluation.uncertainty import signed_interval
+from twofold.evaluation.uncertainty import mean_interval
 from twofold.studies.engine.found import Found
 
 Term = tuple[str, str]  # cell's name, metric
@@ -125,7 +125,7 @@ def compare(comparison: Comparison, found: Found) -> Outcome:
         sum(weight * found.value(name, metric, seed) for (name, metric), weight in comparison.weights.items())
         for seed in seeds
     ]
-    mean, low, high = signed_interval(sums) if sums else (None, None, None)
+    mean, low, high = mean_interval(sums) if sums else (None, None, None)
     return Outcome(
         name=comparison.name,
         metric=comparison.metric,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twofold.evaluation.uncertainty import signed_interval
+from twofold.evaluation.uncertainty import mean_interval
 from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
 
@@ -51,7 +51,7 @@ def is_measured(panel: Record) -> bool:
 def _place(panel: Panel, found: Found, row: str, column: str) -> Record:
     name, metric = panel.entries.get((row, column), ("", ""))
     values = found.values(name, metric)
-    mean, low, high = signed_interval([panel.factor * value for value in values]) if values else (None, None, None)
+    mean, low, high = mean_interval([panel.factor * value for value in values]) if values else (None, None, None)
     return {
         "row": row,
         "column": column,

@@ -1,0 +1,146 @@
+"""Simulated populations: how often an interval holds the truth, and how often "beats" is said where nothing does.
+
+In each data set two encoders that are equally good have a nearest-class-mean classifier fitted on draws of labels from
+one pool, counted on one test set. The truth is what such a classifier gets on average over data sets.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from twofold.evaluation.uncertainty import Estimate, estimate, mean_interval
+
+DIMENSIONS = 4
+WORLDS = 250
+DRAWS = 8
+
+
+@dataclass(frozen=True)
+class World:
+    """What was right, draws x test images, with either encoder; the share of the pool that a draw takes."""
+
+    first: np.ndarray
+    second: np.ndarray
+    taken: float
+    classes: np.ndarray
+
+
+def _worlds(classes: int, test: int, labels: int, pool: int, prior: np.ndarray) -> list[World]:
+    draw = np.random.default_rng(classes * 1000 + labels)
+    means = draw.normal(size=(classes, DIMENSIONS)) * (0.8 if classes == 2 else 1.6)
+    sizes = np.maximum(labels + 1, (pool * classes * prior).astype(int))
+    y, starts = np.repeat(np.arange(classes), sizes), np.cumsum(sizes) - sizes
+    worlds = []
+    for _ in range(WORLDS):
+        truth = draw.choice(classes, test, p=prior)
+        given = np.stack(  # (draws, classes, labels): rows of the pool
+            [
+                first + draw.random((DRAWS, size)).argsort(1)[:, :labels]
+                for first, size in zip(starts, sizes, strict=True)
+            ],
+            axis=1,
+        )
+        right = []
+        for _encoder in range(2):
+            x = means[y] + draw.normal(size=(len(y), DIMENSIONS))
+            asked = means[truth] + draw.normal(size=(test, DIMENSIONS))
+            centres = x[given].mean(2)  # (draws, classes, d)
+            scores = asked @ centres.transpose(0, 2, 1) - (centres**2).sum(-1)[:, None] / 2  # (draws, test, classes)
+            right.append((scores.argmax(-1) == truth).astype(float))
+        worlds.append(World(*right, labels * classes / len(y), truth))
+    return worlds
+
+
+def _equal(classes: int) -> np.ndarray:
+    return np.full(classes, 1 / classes)
+
+
+SETTINGS = {
+    "few labels": (2, 200, 10, 60, _equal(2)),
+    "most of the pool": (2, 200, 50, 60, _equal(2)),
+    "a small test set": (2, 60, 5, 60, _equal(2)),
+    "a large test set": (2, 1000, 10, 60, _equal(2)),
+    "20 classes": (20, 150, 5, 40, _equal(20)),
+    "20 classes, most of the pool": (20, 150, 20, 30, _equal(20)),
+    "unequal classes": (5, 200, 10, 60, np.array([8, 4, 2, 1, 1]) / 16),
+}
+
+
+def _new(hits: np.ndarray, world: World) -> Estimate:
+    return estimate(hits, range(DRAWS), drawn=True, taken=world.taken)
+
+
+def _rates(worlds: list[World], share, difference) -> tuple[float, float]:
+    """(coverage of the truth, rate of differences that exclude 0)."""
+    truth = np.mean([[world.first.mean(), world.second.mean()] for world in worlds])
+    shares = [share(world) for world in worlds]
+    differences = [difference(world) for world in worlds]
+    covered = np.mean([low <= truth <= high for _, low, high in shares])
+    return float(covered), float(np.mean([low > 0 or high < 0 for _, low, high in differences]))
+
+
+@pytest.fixture(scope="module")
+def worlds() -> dict[str, list[World]]:
+    return {name: _worlds(*setting) for name, setting in SETTINGS.items()}
+
+
+def test_the_interval_holds_the_truth_and_seldom_finds_a_winner_where_there_is_none(worlds):
+    rates = {
+        name: _rates(own, lambda w: _new(w.first, w).share(), lambda w: _new(w.first - w.second, w).difference())
+        for name, own in worlds.items()
+    }
+    # the margin is two standard errors of a rate of 95 % over 250 data sets
+    assert min(covered for covered, _ in rates.values()) > 0.93, rates
+    assert 0.93 < np.mean([covered for covered, _ in rates.values()]) < 0.98, rates
+    assert max(false for _, false in rates.values()) < 0.06, rates
+
+
+def test_an_interval_over_the_draws_alone_fails_both(worlds):
+    """What Twofold did before: Student's interval over the means of the draws."""
+    for name in ("few labels", "most of the pool", "20 classes"):
+        covered, false = _rates(
+            worlds[name],
+            lambda w: mean_interval(w.first.mean(1).tolist()),
+            lambda w: mean_interval((w.first - w.second).mean(1).tolist()),
+        )
+        assert covered < 0.8, name
+        assert false > 0.2, name
+
+
+def test_without_the_share_of_the_pool_it_fails(worlds):
+    own = worlds["most of the pool"]
+    covered, _ = _rates(
+        own,
+        lambda w: estimate(w.first, range(DRAWS), drawn=True).share(),
+        lambda w: estimate(w.first - w.second, range(DRAWS), drawn=True).difference(),
+    )
+    with_pool, _ = _rates(own, lambda w: _new(w.first, w).share(), lambda w: _new(w.first, w).difference())
+    assert covered < with_pool
+
+
+def test_the_mean_over_unequal_classes_is_held_too(worlds):
+    own = worlds["unequal classes"]
+
+    def mean_per_class(world: World) -> Estimate:
+        return estimate(world.first, range(DRAWS), drawn=True, taken=world.taken, classes=world.classes)
+
+    truth = np.mean([mean_per_class(world).mean for world in own])
+    intervals = [mean_per_class(world).share() for world in own]
+    assert 0.92 < np.mean([low <= truth <= high for _, low, high in intervals]) < 0.99
+
+
+def test_groups_of_like_test_images_are_held_only_where_they_are_known():
+    """Groups of ten images that are right or wrong together: 0.7 of the groups are right."""
+    draw = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 10)
+    covered = {True: 0, False: 0}
+    for _ in range(400):
+        hits = np.repeat(draw.random(40) < 0.7, 10)[None].astype(float)
+        for known in covered:
+            _, low, high = estimate(hits, [0], drawn=False, groups=groups if known else None).share()
+            assert low is not None
+            assert high is not None
+            covered[known] += low <= 0.7 <= high
+    assert 0.92 < covered[True] / 400 < 0.98
+    assert covered[False] / 400 < 0.6
