@@ -1,0 +1,68 @@
+"""Each code of findings about pixels: found where it should be, not flagged next to it, nor for ordinary images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.corpus_pixels import CASES, Case, colour
+from data.image_files import dng, saved
+from twofold.data import ImageSet, formats, load_images
+from twofold.data.pixel_checks import PIXEL_CHECKS
+from twofold.recipes.recipe import DataRecipe
+
+BY_NAME = {case.name: case for case in CASES}
+PREVIEW = Case("RAW", lambda: dng(saved(Image.fromarray(colour()), "JPEG")))
+
+# code -> (a file for which it is found, one near to it for which it is not)
+FILES = {
+    "TF060": ("PNG with a wide profile", "a profile of another kind"),
+    "TF061": ("a damaged profile", "PNG with a wide profile"),
+    "TF062": ("TIFF CMYK", "TIFF RGB"),
+    "TF063": ("TIFF with transparency", "TIFF, transparent everywhere"),
+    "TF064": ("TIFF with near-infrared marked 2", "TIFF with transparency"),
+    "TF065": ("RAW", "JPEG, all"),
+    "TF066": ("JPEG, half of it", "JPEG without its end marker"),
+    "TF067": ("some that are no numbers", "TIFF <f4 of 1 bands"),
+    "TF068": ("TIFF, 12 bits in 16", "TIFF grey"),
+}
+
+
+def load(case: Case, folder: Path) -> ImageSet:
+    """A folder of the file and an ordinary image."""
+    folder.mkdir()
+    extension = next((end for end in ("TIFF", "PNG", "JPEG", "RAW") if case.name.startswith(end)), "PNG")
+    name = {"TIFF": "a.tif", "PNG": "a.png", "JPEG": "a.jpg", "RAW": "a.dng"}[extension]
+    (folder / name).write_bytes(case.content())
+    (folder / "b.png").write_bytes(saved(Image.fromarray(colour()), "PNG"))
+    return load_images(folder, recipe=DataRecipe(), store_px=None, cache=folder.parent / "cache")
+
+
+def codes(images: ImageSet) -> set[str]:
+    return {finding.code for finding in images.findings} & set(PIXEL_CHECKS)
+
+
+def test_every_code_has_its_files() -> None:
+    assert set(FILES) == set(PIXEL_CHECKS)
+
+
+@pytest.mark.parametrize("code", FILES)
+def test_it_is_found_and_not_next_to_it(code: str, tmp_path: Path) -> None:
+    if code == "TF065" and not formats.is_installed("rawpy"):
+        pytest.skip("rawpy is not installed")
+    case, near = (BY_NAME.get(name, PREVIEW) for name in FILES[code])
+    images = load(case, tmp_path / "with")
+    assert code in codes(images)
+    assert len(images) == 2
+    assert any("pixels: 1 image " in finding.text for finding in images.findings if finding.code == code)
+    assert code not in codes(load(near, tmp_path / "near"))
+
+
+def test_ordinary_images_have_none(tmp_path: Path) -> None:
+    for number, kind in enumerate(("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")):
+        name = f"{number}.{kind.lower()}"
+        (tmp_path / name).write_bytes(saved(Image.fromarray(np.roll(colour(), number, 1)), kind))
+    images = load_images(tmp_path, recipe=DataRecipe(), store_px=None, cache=tmp_path.parent / "cache")
+    assert len(images) == 6
+    assert codes(images) == set()
