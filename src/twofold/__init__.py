@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from twofold.programs.doctor import doctor as doctor
     from twofold.programs.embed import embed as embed
     from twofold.programs.evaluate import evaluate as evaluate
+    from twofold.programs.export import export as export
     from twofold.programs.launch import launch as launch
     from twofold.programs.pretrain import pretrain as pretrain
     from twofold.programs.recipes import list_recipes as list_recipes
@@ -72,6 +73,7 @@ _HOMES = {
     "doctor": "twofold.programs.doctor",
     "embed": "twofold.programs.embed",
     "evaluate": "twofold.programs.evaluate",
+    "export": "twofold.programs.export",
     "forward_chunks": "twofold.training.chunks",
     "knn": "twofold.evaluation",
     "launch": "twofold.programs.launch",

@@ -1,0 +1,154 @@
+"""An encoder written for another program, and held against the images before it is handed over."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Unpack
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from twofold.console import obeys_verbose, say
+from twofold.curation import result_folder
+from twofold.curation.agreement import Agreement, agreement, voted
+from twofold.data import AnyData, ImageSet, as_given
+from twofold.errors import TwofoldError, require_choice
+from twofold.evaluation import embed_images
+from twofold.files import write_atomically, write_json
+from twofold.models.own import EncoderSource, as_source
+from twofold.programs.embedded import encoder_digest
+from twofold.programs.images import as_reading, as_unreadable_limit, open_pictures
+from twofold.recipes.data import Reading
+from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
+from twofold.recipes.recipe import HardwareRecipe
+from twofold.runs.encoder_file import Loaded, load
+from twofold.runs.formats import FORMATS, Format
+from twofold.runs.formats.format import Reader
+from twofold.runs.run_directory import Run
+from twofold.views import center_view
+
+_IMAGES = 256  # of the user's, on which both must agree
+_BATCH = 32
+_TIMED_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What was written, and what was measured of it."""
+
+    folder: Path
+    bytes: int
+    images_per_s: float  # on this machine's CPU, 32 at a time, from decoded images or from views
+    agreement: Agreement
+
+
+@obeys_verbose
+def export(
+    run: AnyPath,
+    *,
+    to: str,
+    data: AnyData | None = None,
+    out: AnyPath | None = None,
+    encoder: EncoderSource | None = None,
+    cache: AnyPath | None = None,
+    allow_outside: bool = False,
+    max_unreadable_fraction: int | float | None = None,
+    verbose: bool = True,
+    **reading: Unpack[Reading],
+) -> Exported:
+    """Write the encoder of a run as onnx, torch-export, torchvision, timm, safetensors or hf.
+
+    What was written is read back as its users read it, and must agree with the encoder on 256 images of `data` (those
+    of the run, where it is left out): else nothing is written. onnx and torch-export take decoded images (n, H, W, c)
+    uint8 of any size and hold the preprocessing; the others take views in [0, 1]; none wants a normalisation.
+    `out` is a folder, RUN/export-FORMAT where it is left out. `data` is as in `pretrain`, `encoder` as in `load`.
+    Raises TwofoldError where the format has no such encoder, a package is missing, or the two do not agree.
+    """
+    run, to = as_path("run", run), as_kind("to", to, str)
+    require_choice("to", to, tuple(FORMATS))
+    out, cache = as_optional_path("out", out), as_optional_path("cache", cache)
+    allow_outside, verbose = as_kind("allow_outside", allow_outside, bool), as_kind("verbose", verbose, bool)
+    limit, how, source = as_unreadable_limit(max_unreadable_fraction), as_reading(reading), as_source(encoder)
+    given = as_given(_own_data(run) if data is None else data, cache=cache, allow_outside=allow_outside)
+    loaded = load(run, hardware=HardwareRecipe(device="cpu", precision="fp32"), encoder=source)
+    own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
+    with TemporaryDirectory() as name:
+        candidate, form = Path(name), FORMATS[to]
+        form.write(loaded, None, candidate)
+        images = open_pictures(loaded, given, cache, own=own, allow_outside=allow_outside, limit=limit, reading=how)
+        read = form.read(candidate, loaded)
+        compared = _compare(loaded, images, form, read)
+        compared.require(f"what was written as {to}")
+        speed = _images_per_s(loaded, form, read)
+        home = out or (run if run.is_dir() else run.parent) / f"export-{to}"
+        question = {"export": to, "encoder": encoder_digest(loaded)}
+        folder = result_folder(home, question, given=out is not None)
+        files = sorted(path for path in candidate.iterdir() if path.is_file())
+        for path in files:
+            write_atomically(folder / path.name, path.read_bytes())
+        size = sum(path.stat().st_size for path in files)
+    exported = Exported(folder=folder, bytes=size, images_per_s=speed, agreement=compared)
+    write_json(folder / "agreement.json", asdict(compared) | {"bytes": size, "images_per_s": speed})
+    for line in _said(exported, to):
+        say(line)
+    return exported
+
+
+def _own_data(run: Path) -> str:
+    if not run.is_dir():
+        raise TwofoldError(f"'{run}' is a file, which names no images to compare on. Give --data.")
+    return str(Run(run).read_recipe()["data"]["name"])
+
+
+def _compare(loaded: Loaded, images: ImageSet, form: Format, read: Reader) -> Agreement:
+    rows = np.sort(np.random.default_rng(0).permutation(len(images))[:_IMAGES])
+    h = embed_images(loaded.encoder, images, rows, views=loaded.recipe.views, hardware=loaded.hardware)
+    other = np.concatenate([_of_image(loaded, images, int(row), form, read) for row in rows])
+    ids = images.class_ids[rows]
+    labels = len(set(ids.tolist())) >= 2 and ids.min() >= 0
+    return agreement(h, other, classes=(voted(h, ids), voted(other, ids)) if labels else None)
+
+
+def _of_image(loaded: Loaded, images: ImageSet, row: int, form: Format, read: Reader) -> Float32[np.ndarray, "1 d"]:
+    batch = images.read(np.array([row]))
+    if form.takes_pixels:
+        return read(np.ascontiguousarray(batch.images.permute(0, 2, 3, 1).numpy()))
+    views = loaded.recipe.views
+    view = center_view(
+        batch.images,
+        batch.sizes,
+        size_px=views.embedding_px,
+        crop_fraction=views.eval_crop_fraction,
+        interpolation=views.interpolation,
+    )
+    return read(view.numpy())
+
+
+def _images_per_s(loaded: Loaded, form: Format, read: Reader) -> float:
+    """From images as the store keeps them, or from views."""
+    side, channels = loaded.recipe.views.embedding_px, loaded.recipe.data.channels
+    draw = torch.Generator().manual_seed(0)
+    if form.takes_pixels:
+        stored = (_BATCH, loaded.recipe.stored_px or side, loaded.recipe.stored_px or side, channels)
+        batch = torch.randint(0, 256, stored, generator=draw, dtype=torch.uint8).numpy()
+    else:
+        batch = torch.rand(_BATCH, channels, side, side, generator=draw).numpy()
+    read(batch)
+    begun, passes = time.perf_counter(), 0
+    while (passed := time.perf_counter() - begun) < _TIMED_S or not passes:
+        read(batch)
+        passes += 1
+    return passes * _BATCH / passed
+
+
+def _said(exported: Exported, to: str) -> list[str]:
+    compared = exported.agreement
+    top1 = "" if compared.same_top1 is None else f", top-1 class {compared.same_top1:.1%}"
+    return [
+        f"Agreement on {compared.images} images: numbers within {compared.largest_difference:.2g} of their root mean "
+        f"square, nearest neighbour {compared.same_neighbour:.1%}{top1}",
+        f"{exported.folder}: {to}, {exported.bytes / 1e6:.1f} MB, {exported.images_per_s:,.0f} images/s on this CPU "
+        "(after decoding). Images in [0, 1] or uint8; no normalisation.",
+    ]
