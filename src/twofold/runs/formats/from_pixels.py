@@ -62,7 +62,7 @@ def plain(module: nn.Module) -> nn.Module:
     copied = copy.deepcopy(module).cpu().eval()
     for part in copied.modules():
         if isinstance(part, Convolution):
-            part.__class__ = nn.Conv2d
+            part.__class__ = nn.Conv2d  # type: ignore[assignment]
     return copied
 
 
