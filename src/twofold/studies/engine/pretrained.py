@@ -15,7 +15,14 @@ from twofold.recipes.recipe import Recipe
 from twofold.studies.engine.folder import StudyFolder, alone
 from twofold.training.loop import pretrain
 
-_LATER = (("hardware", "deterministic", False), ("hardware", "resident", None))
+_LATER = {  # settings that came after the first recorded studies
+    "data": (
+        *("path_column", "label_column", "split_column", "group_column", "group_by"),
+        *("range", "range_from", "truncated"),
+    ),
+    "views": ("vertical_flip_prob", "rotate_degrees", "grayscale_prob", "jitter", "blur_prob"),
+    "hardware": ("deterministic", "resident"),
+}
 
 
 def pretrained(recipe: Recipe, images: ImageSet, folder: StudyFolder, world: World) -> tuple[Path, float]:
@@ -39,10 +46,11 @@ def run_name(recipe: Recipe) -> str:
 
     So an encoder that an older version trained is found.
     """
-    values = recipe.to_dict()
-    for part, setting, default in _LATER:
-        if values[part][setting] == default:
-            del values[part][setting]
+    values, usual = recipe.to_dict(), Recipe().to_dict()
+    for part, settings in _LATER.items():
+        for setting in settings:
+            if values[part][setting] == usual[part][setting]:
+                del values[part][setting]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
