@@ -118,7 +118,7 @@ def load_images(
     if quarantine:
         rows = store.records.tolist()
         survey, records, assigned = survey_of(source, recipe, facts=facts, readable=rows, quarantine=quarantine)
-    survey = replace(survey, findings=(*survey.findings, *store.facts.findings()), pixels=store.facts)
+    survey = replace(survey, findings=(*survey.findings, *store.facts.findings(rules.range)), pixels=store.facts)
     for line in (one for one in survey.said() if show_progress and one not in before.said()):
         say(f"  {line}")
     return ImageSet(

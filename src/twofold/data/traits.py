@@ -13,9 +13,9 @@ NOTES = {  # decision about an image -> code of the finding, and how it is told 
     "transparent": ("TF063", "{n} with transparency, laid over white"),
     "bands": ("TF064", "{n} with bands beyond grey, colour and transparency, which are left out"),
     "preview": ("TF065", "{n} in RAW files: the preview inside is read, not the numbers of the sensor"),
-    "truncated": ("TF066", "{n} that end early: the rows that are there are read"),
+    "truncated": ("TF066", "{n} cut off by the end of a file: the rows that are there are read"),
     "missing values": ("TF067", "{n} with pixels that are no numbers or marked as missing, shown in black"),
-    "data range": ("TF068", "{n} of more than 8 bits, scaled by one range for all"),
+    "data range": ("TF068", "{n} of more than 8 bits, scaled by one range for all, {range}"),
     "type range": ("TF068", "{n} of more than 8 bits, scaled by all that their kind of number can hold"),
     "own range": ("TF068", "{n} of more than 8 bits, scaled each by its own range"),
     "turned": None,
@@ -61,10 +61,12 @@ class PixelFacts:
         """The inverse of `dataclasses.asdict`. Raises TypeError for anything else."""
         return cls(**values)
 
-    def findings(self) -> list[Finding]:
-        """One for each decision that people should know about; none for ordinary images of 8 bits."""
+    def findings(self, range_: tuple[float, ...] | None) -> list[Finding]:
+        """One for each decision that people should know about, with the range; none for ordinary images of 8 bits."""
+        pairs = [f"{low:g} to {high:g}" for low, high in zip((range_ or ())[::2], (range_ or ())[1::2], strict=True)]
         told = ((*entry, self.notes[note]) for note, entry in NOTES.items() if entry and note in self.notes)
-        return [
-            Finding(code, "pixels: " + text.format(n=f"{n:,} {'image' if n == 1 else 'images'}"))
-            for code, text, n in told
-        ]
+        findings = []
+        for code, text, count in told:
+            images = f"{count:,} {'image' if count == 1 else 'images'}"
+            findings.append(Finding(code, f"pixels: {text.format(n=images, range=', '.join(pairs))}"))
+        return findings
