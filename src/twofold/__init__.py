@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twofold.optim import lr_at as lr_at
     from twofold.optim import param_groups as param_groups
     from twofold.programs.bench import bench as bench
+    from twofold.programs.clean import clean as clean
     from twofold.programs.doctor import doctor as doctor
     from twofold.programs.embed import embed as embed
     from twofold.programs.evaluate import evaluate as evaluate
@@ -68,6 +69,7 @@ _HOMES = {
     "World": "twofold.distributed",
     "adapt": "twofold.models",
     "bench": "twofold.programs.bench",
+    "clean": "twofold.programs.clean",
     "contrast_accuracy": "twofold.losses",
     "dcl": "twofold.losses",
     "doctor": "twofold.programs.doctor",

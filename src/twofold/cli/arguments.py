@@ -5,6 +5,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from twofold.errors import TwofoldError
+
 Out = Annotated[Path, arg(help="run directory: created, or continued if the same command began it")]
 Run = Annotated[Positional[Path], arg(help="run directory that 'twofold pretrain' wrote")]
 Data = Annotated[Positional[str], arg(help="folder of images, table (.csv or .tsv), parquet files or torchvision name")]
@@ -30,3 +32,19 @@ CheckpointThrough = Annotated[
         metavar="PATH",
     ),
 ]
+Embeddings = Annotated[
+    Path | None,
+    arg(
+        help="file of 'twofold embed' to read the embeddings from",
+        metavar="PATH",
+        help_behavior_hint="(default: made here, kept in the cache)",
+    ),
+]
+
+
+def run_and_data(given: tuple[str, ...], pixels: bool) -> tuple[str | None, str]:
+    """RUN DATA, or DATA alone where only pixels are compared. Raises TwofoldError for another number of words."""
+    wanted = "DATA alone with --pixels" if pixels else "RUN DATA, or --pixels and DATA alone"
+    if len(given) != (1 if pixels else 2):
+        raise TwofoldError(f"{' '.join(given) or 'nothing'} was given, but clean takes {wanted}. Give {wanted}.")
+    return (None, given[0]) if pixels else (given[0], given[1])

@@ -3,15 +3,26 @@
 Knows nothing of training. Everything starts from `Embedded`.
 """
 
+from twofold.curation.cleaning import Cleaning, Flaw, clean_embedded, clean_pixels
+from twofold.curation.duplicates import Duplicates, find_alike, find_copies
 from twofold.curation.embedded import Embedded, kept_embeddings
 from twofold.curation.nearest import Neighbours, nearest_others, nearest_rows
 from twofold.curation.result_folder import result_folder
 from twofold.curation.tables import read_labels, write_csv
+from twofold.curation.thumbs import kept_thumbs
 
 __all__ = [
+    "Cleaning",
+    "Duplicates",
     "Embedded",
+    "Flaw",
     "Neighbours",
+    "clean_embedded",
+    "clean_pixels",
+    "find_alike",
+    "find_copies",
     "kept_embeddings",
+    "kept_thumbs",
     "nearest_others",
     "nearest_rows",
     "read_labels",

@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass
 
+from twofold.data.curation_checks import CURATION_CHECKS
 from twofold.data.pixel_checks import PIXEL_CHECKS
 
 SEVERITIES = ("info", "warning", "error")
@@ -286,4 +287,4 @@ CHECKS = {
         "or captions. The images are used, without labels.",
         "For labels, give a data set whose second part is the class of the image.",
     ),
-} | {code: Check(*told) for code, told in PIXEL_CHECKS.items()}
+} | {code: Check(*told) for code, told in (PIXEL_CHECKS | CURATION_CHECKS).items()}

@@ -1,0 +1,128 @@
+"""Copies: pairs of images, how alike they are, and the groups that they form at a threshold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int64, UInt8
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from twofold.curation.likeness import likeness, outline
+from twofold.curation.nearest import Neighbours, nearest_others, nearest_rows
+from twofold.curation.tables import write_csv
+from twofold.errors import require
+
+COPY = 0.95  # likeness from which two images count as copies: docs/clean.md has what it finds
+_FLOOR = 0.5  # pairs below are not kept
+_CANDIDATES = 20  # nearest images whose pixels are compared
+_OUTLINE = 0.8  # cosine of outlines below which pixels are not compared
+_PAIRS = 2  # pairs compared for each image on average, at most
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Duplicates:
+    """Pairs of alike images, the likest first, and what follows from a threshold."""
+
+    pairs: Int64[np.ndarray, "p 2"]  # rows, the lower first
+    likeness: Float32[np.ndarray, " p"]  # in [-1, 1]; 1: the same pixels
+    threshold: float
+    paths: Sequence[str]
+
+    @cached_property
+    def groups(self) -> list[list[int]]:
+        """Rows that pairs from the threshold on connect, the largest group first."""
+        linked = self.pairs[self.likeness >= self.threshold]
+        n = len(self.paths)
+        _, names = connected_components(coo_matrix((np.ones(len(linked)), (linked[:, 0], linked[:, 1])), (n, n)), False)
+        members: dict[int, list[int]] = {}
+        for row in np.unique(linked).tolist():
+            members.setdefault(int(names[row]), []).append(row)
+        return sorted(members.values(), key=lambda group: (-len(group), group))
+
+    def rethreshold(self, threshold: float) -> "Duplicates":
+        """The same pairs at another threshold in [0.5, 1]. Raises TwofoldError for others: such pairs are not kept."""
+        require(_FLOOR <= threshold <= 1, "threshold", threshold, f"in [{_FLOOR}, 1]", fix="Give another number.")
+        return replace(self, threshold=threshold)
+
+    def borderline(self, count: int = 20) -> list[tuple[int, int, float]]:
+        """The (row, row, likeness) nearest to the threshold on either side, the likest first."""
+        near = np.sort(np.argsort(np.abs(self.likeness - self.threshold), kind="stable")[:count])
+        return [(int(i), int(j), float(self.likeness[p])) for p in near for i, j in [self.pairs[p]]]
+
+    def extra(self) -> list[int]:
+        """The rows that may go: all of each group but its first."""
+        return sorted(row for group in self.groups for row in group[1:])
+
+    def to_csv(self, path: Path | str) -> Path:
+        """Write group, path of each image of a group. Raises TwofoldError as `write_csv` does."""
+        rows = [(number, self.paths[row]) for number, group in enumerate(self.groups, start=1) for row in group]
+        return write_csv(Path(path), {"group": [one[0] for one in rows], "path": [one[1] for one in rows]}, "path")
+
+
+def find_copies(
+    thumbs: UInt8[np.ndarray, "n s s 3"],
+    paths: Sequence[str],
+    *,
+    near: Neighbours | None = None,
+    threshold: float = COPY,
+) -> Duplicates:
+    """Images whose pixels are alike (`likeness`): re-saved, resized, mirrored and slightly cropped ones.
+
+    Compared are the twenty nearest by outline (also mirrored, and of the inner part), and by the embeddings' `near`
+    where there are any; at most two pairs an image, those of the nearest outlines.
+    Raises TwofoldError for a threshold outside [0.5, 1].
+    """
+    require(_FLOOR <= threshold <= 1, "threshold", threshold, f"in [{_FLOOR}, 1]")
+    pairs = _candidates(thumbs, near)
+    return _of_pairs(pairs, likeness(thumbs, pairs), threshold, paths)
+
+
+def find_alike(near: Neighbours, paths: Sequence[str], *, threshold: float = 0.98) -> Duplicates:
+    """Images whose embeddings have a cosine from the threshold on, among each one's nearest.
+
+    What an encoder takes for the same: also series of one scene. Raises TwofoldError for a threshold outside [0.5, 1].
+    """
+    require(_FLOOR <= threshold <= 1, "threshold", threshold, f"in [{_FLOOR}, 1]")
+    pairs, cosines = _once(near)
+    return _of_pairs(pairs, cosines, threshold, paths)
+
+
+def _of_pairs(pairs: np.ndarray, alike: np.ndarray, threshold: float, paths: Sequence[str]) -> Duplicates:
+    kept = np.flatnonzero(alike >= _FLOOR)
+    order = kept[np.argsort(-alike[kept], kind="stable")]
+    return Duplicates(pairs=pairs[order], likeness=alike[order], threshold=threshold, paths=paths)
+
+
+def _candidates(thumbs: UInt8[np.ndarray, "n s s 3"], near: Neighbours | None) -> Int64[np.ndarray, "p 2"]:
+    plain = outline(thumbs)
+    queries = [outline(thumbs, mirrored=m, inner=i) for i in (False, True) for m in (False, True)]
+    found = [nearest_others(plain, _CANDIDATES)]
+    found += [nearest_rows(query, plain, _CANDIDATES) for query in queries[1:]]
+    if near is not None:
+        found.append(near.first(_CANDIDATES))
+    pairs = np.unique(np.concatenate([_once(one)[0] for one in found]), axis=0)
+    first, second = pairs.T
+    whole = _unit(plain)
+    cosine = np.full(len(pairs), -1.0)
+    for query in map(_unit, queries):
+        for a, b in ((first, second), (second, first)):
+            np.maximum(cosine, (query[a] * whole[b]).sum(1), out=cosine)
+    likest = np.argsort(-cosine, kind="stable")[: _PAIRS * len(thumbs)]
+    return pairs[likest[cosine[likest] >= _OUTLINE]]
+
+
+def _unit(x: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)
+
+
+def _once(near: Neighbours) -> tuple[Int64[np.ndarray, "p 2"], Float32[np.ndarray, " p"]]:
+    """Every pair of different rows once, the lower row first."""
+    m, k = near.rows.shape
+    own = np.repeat(np.arange(m), k)
+    both = np.sort(np.stack([own, np.asarray(near.rows).ravel()], 1), axis=1)
+    _, first = np.unique(both, axis=0, return_index=True)
+    first = first[both[first, 0] != both[first, 1]]
+    return both[first].astype(np.int64), np.asarray(near.cosines).ravel()[first]

@@ -1,0 +1,91 @@
+"""Labels that may be wrong, by confident learning (Northcutt et al. 2021) on probabilities that no label judged itself.
+
+Legend: n labelled images, c classes; p (n, c) probabilities, y their labels.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64, Integer
+
+from twofold.evaluation import fit_linear, fit_scaling
+
+_L2 = 1e-3
+_ITERATIONS = 100
+FOLDS = 5
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SuspectLabels:
+    """Images whose label the others contradict, the worst first."""
+
+    rows: Int64[np.ndarray, " k"]
+    suggested: Int64[np.ndarray, " k"]  # the likeliest class
+    margin: Float32[np.ndarray, " k"]  # p of the label less the highest p of another class, in [-1, 1]; lowest first
+    ranking: Int64[np.ndarray, " n"]  # every labelled image, the least likely label first
+
+
+def find_suspect_labels(
+    h: Float32[np.ndarray, "n d"], class_ids: Integer[np.ndarray, " n"], *, seed: int = 0
+) -> SuspectLabels:
+    """Suspects among the images with a label (class_ids >= 0). Each class needs five images; others are left out."""
+    counts = np.bincount(class_ids[class_ids >= 0])
+    rows = np.flatnonzero((class_ids >= 0) & (counts[np.maximum(class_ids, 0)] >= FOLDS)) if len(counts) else counts
+    rows = rows.astype(np.int64)
+    names, y = np.unique(class_ids[rows], return_inverse=True)
+    if len(names) < 2:
+        none = np.zeros(0, np.int64)
+        return SuspectLabels(rows=none, suggested=none, margin=np.zeros(0, np.float32), ranking=none)
+    p = out_of_fold_probabilities(h[rows], y, len(names), seed=seed)
+    margin = label_margin(p, y)
+    wrong = np.flatnonzero(is_suspect(p, y))
+    wrong = wrong[np.argsort(margin[wrong], kind="stable")]
+    return SuspectLabels(
+        rows=rows[wrong],
+        suggested=names[p[wrong].argmax(1)].astype(np.int64),
+        margin=margin[wrong],
+        ranking=rows[np.argsort(margin, kind="stable")],
+    )
+
+
+def out_of_fold_probabilities(
+    h: Float32[np.ndarray, "n d"], y: Integer[np.ndarray, " n"], classes: int, *, folds: int = FOLDS, seed: int = 0
+) -> Float64[np.ndarray, "n c"]:
+    """p of each image from a linear classifier on h that was fitted to the other folds; each class is spread evenly."""
+    fold = stratified_folds(y, folds, seed)
+    p = np.zeros((len(y), classes))
+    for number in range(folds):
+        rest, own = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        scaling = fit_scaling(h[rest])
+        probe = fit_linear(scaling(h[rest]), y[rest], classes, _L2, tolerance=1e-6, iterations=_ITERATIONS)
+        logits = probe.logits(scaling(h[own])).astype(np.float64)
+        odds = np.exp(logits - logits.max(1, keepdims=True))
+        p[own] = odds / odds.sum(1, keepdims=True)
+    return p
+
+
+def stratified_folds(y: Integer[np.ndarray, " n"], folds: int, seed: int) -> Int64[np.ndarray, " n"]:
+    """The fold of each image: within each class they differ by one image at most."""
+    draw, fold = np.random.default_rng(seed), np.zeros(len(y), np.int64)
+    for name in np.unique(y):
+        own = draw.permutation(np.flatnonzero(y == name))
+        fold[own] = (np.arange(len(own)) + draw.integers(folds)) % folds
+    return fold
+
+
+def label_margin(p: Float64[np.ndarray, "n c"], y: Integer[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
+    """p_y - max over k != y of p_k, in [-1, 1]."""
+    own = (np.arange(len(y)), y)
+    others = p.copy()
+    others[own] = -1
+    return (p[own] - others.max(1)).astype(np.float32)
+
+
+def is_suspect(p: Float64[np.ndarray, "n c"], y: Integer[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Off the diagonal of the confident joint: the likeliest class among those with p_k >= t_k is not y.
+
+    t_k is the mean of p_k over the images labelled k.
+    """
+    thresholds = np.array([p[y == k, k].mean() if (y == k).any() else np.inf for k in range(p.shape[1])])
+    confident = np.where(p >= thresholds - 1e-12, p, -1)
+    return (confident.max(1) >= 0) & (confident.argmax(1) != y)

@@ -1,0 +1,127 @@
+"""Copies, leaks, odd images and suspect labels, as tables and a page. Nothing is deleted or moved."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Unpack
+
+from twofold.console import obeys_verbose, say
+from twofold.curation import (
+    Cleaning,
+    clean_embedded,
+    clean_pixels,
+    kept_thumbs,
+    result_folder,
+    write_csv,
+)
+from twofold.curation.duplicates import COPY
+from twofold.data import AnyData, ImageSet, as_given, load_images
+from twofold.data.cache import cache_folder
+from twofold.errors import enough_memory, require
+from twofold.files import write_json
+from twofold.models.own import EncoderSource, as_source
+from twofold.programs.embedded import LESS_MEMORY, open_embedded
+from twofold.programs.images import as_reading, as_unreadable_limit
+from twofold.recipes.data import DataRecipe, Reading
+from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path
+from twofold.recipes.recipe import HardwareRecipe
+from twofold.report.clean_page import write_clean_page
+
+_STORE_PX = 128  # of images that only pixels are compared of
+_KINDS = {  # in the order in which they are told
+    "copy": "copies of another image",
+    "leak": "test images with a copy in train",
+    "blank": "blank",
+    "cut off": "look cut off",
+    "off topic": "far from all others",
+    "label": "suspect labels",
+    "alike": "near another image for the encoder",
+}
+
+
+@obeys_verbose
+def clean(
+    run: AnyPath | None,
+    data: AnyData,
+    *,
+    out: AnyPath | None = None,
+    embeddings: AnyPath | None = None,
+    threshold: int | float = COPY,
+    cosine: int | float = 0.98,
+    encoder: EncoderSource | None = None,
+    cache: AnyPath | None = None,
+    allow_outside: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    max_unreadable_fraction: int | float | None = None,
+    verbose: bool = True,
+    **reading: Unpack[Reading],
+) -> Cleaning:
+    """Look for what may be wrong with the images in `data`; write findings.csv, keep.csv and clean.html to a folder.
+
+    `run` is a run, an encoder.safetensors, or None: then pixels alone are compared, before any training. `out` is the
+    folder (default: RUN/clean, or clean here). `threshold` is the likeness of pixels from which two images are copies,
+    `cosine` that of embeddings from which they are alike, both in [0.5, 1]. The rest is as in `embed`.
+    """
+    run, folder = as_optional_path("run", run), as_optional_path("out", out)
+    cache, embeddings = as_optional_path("cache", cache), as_optional_path("embeddings", embeddings)
+    allow_outside, verbose = as_kind("allow_outside", allow_outside, bool), as_kind("verbose", verbose, bool)
+    threshold, cosine = as_kind("threshold", threshold, float), as_kind("cosine", cosine, float)
+    for name, value in (("threshold", threshold), ("cosine", cosine)):
+        require(0.5 <= value <= 1, name, value, "in [0.5, 1]")
+    limit, how, source = as_unreadable_limit(max_unreadable_fraction), as_reading(reading), as_source(encoder)
+    given = as_given(data, cache=cache, allow_outside=allow_outside)
+    place = cache_folder(cache)
+    with enough_memory("cleaning", LESS_MEMORY):
+        if run is None:
+            limits = {} if limit is None else {"max_unreadable_fraction": limit}
+            recipe = replace(DataRecipe(), **how, **limits)  # type: ignore[arg-type]
+            images = load_images(
+                given, recipe=recipe, store_px=_STORE_PX, cache=cache, show_progress=True, allow_outside=allow_outside
+            )
+            key = images.fingerprint
+            thumbs = kept_thumbs(images, place)
+            cleaning = clean_pixels(thumbs, images.paths, images.labels, images.splits, threshold=threshold)
+        else:
+            opened = open_embedded(
+                run,
+                given,
+                embeddings=embeddings,
+                encoder=source,
+                cache=cache,
+                allow_outside=allow_outside,
+                hardware=HardwareRecipe(device=device, precision=precision),
+                limit=limit,
+                reading=how,
+            )
+            images, key = opened.images, str(opened.embedded.key)
+            thumbs = kept_thumbs(images, place)
+            cleaning = clean_embedded(thumbs, opened.embedded, threshold=threshold, cosine=cosine)
+    question = {"command": "clean", "of": key, "threshold": threshold, "cosine": cosine}
+    home = folder or (run / "clean" if run is not None and run.is_dir() else Path("clean"))
+    target = result_folder(home, question, given=folder is not None)
+    _write(cleaning, images, target)
+    _tell(cleaning, target)
+    return cleaning
+
+
+def _write(cleaning: Cleaning, images: ImageSet, folder: Path) -> None:
+    write_csv(folder / "findings.csv", cleaning.findings_table())
+    write_csv(folder / "keep.csv", cleaning.keep_table())
+    effect = cleaning.leak_effect
+    write_json(
+        folder / "clean.json",
+        {"images": len(images), "counts": cleaning.counts(), "leaks": effect and effect.sentence()},
+    )
+    write_clean_page(cleaning, images, folder / "clean.html")
+
+
+def _tell(cleaning: Cleaning, folder: Path) -> None:
+    counts = cleaning.counts()
+    for kind, words in _KINDS.items():
+        if counts.get(kind):
+            say(f"  {counts[kind]:,} {words}")
+    if cleaning.leak_effect is not None:
+        say(f"  {cleaning.leak_effect.sentence()}")
+    if not counts:
+        say("  nothing was found")
+    say(f"Written: {folder / 'clean.html'}, findings.csv and keep.csv beside it. No image was changed.")

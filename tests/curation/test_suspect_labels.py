@@ -1,0 +1,73 @@
+"""Suspect labels: planted ones come first; the confident joint is that of cleanlab."""
+
+import numpy as np
+import pytest
+
+from twofold.curation import suspect_labels
+from twofold.curation.suspect_labels import (
+    find_suspect_labels,
+    is_suspect,
+    label_margin,
+    out_of_fold_probabilities,
+    stratified_folds,
+)
+
+DRAW = np.random.default_rng(0)
+TRUTH = DRAW.integers(0, 4, 400)
+H = (np.eye(4)[TRUTH] * 3 + DRAW.normal(size=(400, 4))).astype(np.float32)
+WRONG = DRAW.permutation(400)[:20]
+GIVEN = TRUTH.copy()
+GIVEN[WRONG] = (GIVEN[WRONG] + 1 + DRAW.integers(0, 3, 20)) % 4
+
+
+def precision(rows: np.ndarray) -> float:
+    return float(np.isin(rows, WRONG).mean())
+
+
+def test_planted_labels_come_first() -> None:
+    found = find_suspect_labels(H, GIVEN)
+    assert precision(found.ranking[:20]) > 3 * 20 / 400
+    assert precision(found.rows) > 0.5
+    assert np.isin(WRONG, found.rows).mean() > 0.6
+    own = {int(row): int(name) for row, name in zip(found.rows, found.suggested, strict=True)}
+    right = [own[row] == TRUTH[row] for row in WRONG.tolist() if row in own]
+    assert np.mean(right) > 0.8
+    assert (np.diff(found.margin) >= 0).all()
+
+
+def test_probabilities_that_saw_the_label_would_hide_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folds matter: nearest to itself, every label looks right."""
+    wide = np.concatenate([H, np.eye(400, dtype=np.float32) * 10], axis=1)
+    honest = out_of_fold_probabilities(wide, GIVEN, 4)
+    assert (label_margin(honest, GIVEN)[WRONG] < 0).mean() > 0.7
+    scaling = suspect_labels.fit_scaling(wide)
+    probe = suspect_labels.fit_linear(scaling(wide), GIVEN, 4, 1e-3)
+    assert (probe.predict(scaling(wide)) == GIVEN).all()
+
+
+def test_folds_are_spread_evenly_over_each_class() -> None:
+    fold = stratified_folds(TRUTH, 5, 0)
+    for name in range(4):
+        counts = np.bincount(fold[name == TRUTH], minlength=5)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_the_confident_joint_is_that_of_cleanlab() -> None:
+    cleanlab = pytest.importorskip("cleanlab.filter")
+    rank = pytest.importorskip("cleanlab.rank")
+    p = out_of_fold_probabilities(H, GIVEN, 4)
+    theirs = cleanlab.find_label_issues(GIVEN, p, filter_by="confident_learning", n_jobs=1)
+    np.testing.assert_array_equal(is_suspect(p, GIVEN), theirs)
+    scores = rank.get_normalized_margin_for_each_label(GIVEN, p)
+    np.testing.assert_allclose(label_margin(p, GIVEN), 2 * scores - 1, atol=1e-6)
+
+
+def test_the_confident_joint_by_hand() -> None:
+    p = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.8, 0.2]])
+    assert is_suspect(p, np.array([0, 0, 1, 1])).tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize("ids", [np.full(9, -1), np.zeros(9, np.int64), np.array([0] * 5 + [1] * 4)])
+def test_too_few_labels_have_no_suspects(ids: np.ndarray) -> None:
+    found = find_suspect_labels(H[:9], ids)
+    assert len(found.rows) == len(found.ranking) == 0
