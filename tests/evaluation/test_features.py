@@ -8,9 +8,10 @@ from torch import nn
 from networks import VIEWS, Tiny, same, state
 from twofold.errors import TwofoldError
 from twofold.evaluation import Hardware, embed_images, frozen, pixels
-from twofold.evaluation.features import FeatureCache, Subject, head_layers
+from twofold.evaluation.features import FeatureCache, Subject, head_layers, with_open_branches
 from twofold.evaluation.labels import measured_rows
 from twofold.models.heads import build_head
+from twofold.models.resnet import ResNet
 from twofold.recipes.recipe import HeadRecipe, ViewsRecipe
 from twofold.views import center_view
 
@@ -163,3 +164,30 @@ def test_features_that_are_not_finite_are_refused(cache):
     torch.nn.init.constant_(features.subject.encoder.norm.bias, float("nan"))
     with pytest.raises(TwofoldError, match="the trained encoder gives numbers that are not finite for 60 of 60"):
         features.get("trained")
+
+
+def _resnet(**options):
+    torch.manual_seed(0)
+    return ResNet(10, channels=1, width=0.25, stages=1, stem="strided", **options).eval()
+
+
+def test_the_untrained_encoder_is_measured_with_its_residual_branches(separable, views, machine):
+    """As if it had been built without zeros there; the encoder that training begins with keeps them."""
+    subject = Subject(encoder=_resnet(), untrained=lambda _: _resnet(zero_init=True), views=views, hardware=machine)
+    h = FeatureCache(subject, separable, measured_rows(separable)).get("untrained", 0).train
+    rows = measured_rows(separable).train
+    kind, straw = (
+        embed_images(_resnet(zero_init=zero), separable, rows, views=views, hardware=machine) for zero in (False, True)
+    )
+    np.testing.assert_allclose(h, kind, rtol=1e-5)
+    assert not np.allclose(h, straw, rtol=1e-2)
+    assert same(state(subject.fresh(0)), state(_resnet(zero_init=True)))
+
+
+def test_scales_that_are_not_zero_stay():
+    encoder = _resnet(zero_init=False)
+    with torch.no_grad():
+        for norm in (module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)):
+            norm.weight[0] = 0.0
+    before = state(encoder)
+    assert same(state(with_open_branches(encoder)), before)

@@ -255,3 +255,10 @@ def test_shuffled_labels_are_chance(plenty, build, fit, predict):
     net = fit(build(Tiny()), images, batch_size=64, steps=40)
     share = (predict(net, images).argmax(1) == _targets(images, images.rows("test"))).mean()
     assert abs(share - 1 / 3) < 0.11  # five deviations of 450 flips
+
+
+def test_views_have_the_side_that_is_evaluated(separable, build, fit):
+    net, sides = build(Tiny(), dim=4 * 10**2), set()
+    net.register_forward_pre_hook(lambda _, inputs: sides.add(inputs[0].shape[-1]))
+    fit(net, separable, views=dataclasses.replace(VIEWS, size_px=8, eval_size_px=10))
+    assert sides == {10}

@@ -24,12 +24,12 @@ def _clusters(n=400, d=60, classes=4, spread=0.3, seed=0):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_chosen_value_gets_most_right_on_the_cut(seed):
+def test_the_chosen_value_has_the_least_cross_entropy_on_the_cut(seed):
     x, y = _clusters(seed=seed)
     kept, cut = np.arange(0, 100), np.arange(100, 400)
-    chosen = choose_l2(x, y, classes=4, folds=[(kept, cut)])
-    right = {l2: int((fit_linear(x[kept], y[kept], 4, l2).predict(x[cut]) == y[cut]).sum()) for l2 in L2_GRID}
-    assert right[chosen.l2] >= max(right.values()) - 2  # cold fits end within rounding of the warm ones
+    chosen = choose_l2(x, y, classes=4, folds=[(kept, cut)]).l2
+    losses = {l2: cross_entropy(fit_linear(x[kept], y[kept], 4, l2).logits(x[cut]), y[cut]) for l2 in L2_GRID}
+    assert losses[chosen] <= min(losses.values()) + 1e-3  # cold fits end within rounding of the warm ones
 
 
 def test_the_start_is_the_first_folds_probe_at_the_chosen_value():
@@ -73,7 +73,7 @@ def test_the_space_of_the_rows_gives_the_same_probe_as_all_features(shots):
     probe, l2 = fit_few(x[own], y[own], classes=4, shots=shots)
     direct = fit_linear(x[own], y[own], 4, l2)
     assert probe.weight.shape == (300, 4)
-    assert (probe.predict(x) == direct.predict(x)).mean() >= 0.99
+    assert (probe.predict(x) == direct.predict(x)).mean() >= 0.95  # with little decay many weights fit nearly as well
     loss, loss_direct = (
         cross_entropy(p.logits(x[own]), y[own]) + l2 / 2 * float((p.weight**2).sum()) for p in (probe, direct)
     )
@@ -93,48 +93,35 @@ def test_below_five_labels_the_value_is_fixed_and_nothing_is_chosen(monkeypatch)
         fit_few(x[own], y[own], classes=4, shots=5)
 
 
-def _scripted(monkeypatch, right, loss, n=100):
-    """Choose among probes that get so many of n cut rows right, with such cross-entropies; the values tried, chosen."""
+def _scripted(monkeypatch, losses, n=100):
+    """Choose among probes that have such cross-entropies on n cut rows; the values tried, and the one chosen."""
     tried = []
 
     def fit(x, y, classes, l2, start=None, **options):
-        place = len(tried)
-        tried.append(l2)
         logits = np.zeros((n, 2), np.float32)
-        logits[: right[place], 0] = 1.0  # the truth is class 0; the wrong rows share what is left of the loss
-        left = (n * loss[place] - right[place] * np.log1p(np.exp(-1.0))) / (n - right[place])
-        logits[right[place] :, 1] = np.log(np.expm1(left))
-        probe = LinearProbe(logits, np.zeros(2, np.float32))  # the rows of x are unit vectors: they pick their logits
-        assert int((probe.predict(x_cut) == 0).sum()) == right[place]
-        assert cross_entropy(probe.logits(x_cut), np.zeros(n, np.int64)) == pytest.approx(loss[place], rel=1e-4)
-        return probe
+        logits[:, 1] = np.log(np.expm1(losses[len(tried)]))  # the truth is class 0
+        tried.append(l2)
+        return LinearProbe(logits, np.zeros(2, np.float32))  # the rows of x are unit vectors: they pick their logits
 
-    x_cut = np.eye(n, dtype=np.float32)
     monkeypatch.setattr(probes, "fit_linear", fit)
-    folds = [(np.arange(n), np.arange(n))]
     grid = L2_GRID[:8]
-    chosen = choose_l2(x_cut, np.zeros(n, np.int64), classes=2, folds=folds, grid=grid).l2
+    x, y, rows = np.eye(n, dtype=np.float32), np.zeros(n, np.int64), np.arange(n)
+    chosen = choose_l2(x, y, classes=2, folds=[(rows, rows)], grid=grid).l2
     return [grid.index(l2) for l2 in tried], grid.index(chosen)
 
 
-RISING = (2.0, 2.1, 2.2, 2.3, 2.4, 2.5, 2.6, 2.7)
-FALLING = RISING[::-1]
-
-
 @pytest.mark.parametrize(
-    ("right", "loss", "tried", "chosen"),
+    ("losses", "tried", "chosen"),
     [
-        ((70, 80, 75, 74, 99, 99, 99, 99), RISING, 4, 1),  # turned: the rest is not tried
-        ((80, 75, 74, 99, 99, 99, 99, 99), RISING, 3, 0),
-        ((70, 80, 75, 80, 75, 81, 75, 74), RISING, 8, 5),  # never twice in a row
-        ((80, 80, 80, 80, 80, 80, 79, 79), RISING, 8, 0),  # as many right is not fewer; of equals the surer
-        ((70, 80, 75, 74, 90, 85, 84, 83), FALLING, 8, 4),  # fewer right, but surer: still learning
-        ((70, 80, 75, 74, 90, 85, 84, 83), (2.0, 2.0, 2.2, 2.1, 2.0, 2.1, 2.2, 2.3), 7, 4),  # rose once: not enough
-        ((70, 80, 75, 74, 90, 85, 84, 83), (2.0, 2.2, 2.1, 2.2, 2.0, 2.1, 2.2, 2.3), 7, 4),  # the other once
+        ((2.0, 1.0, 1.1, 1.2, 0.1, 0.1, 0.1, 0.1), 4, 1),  # turned: the rest is not tried
+        ((1.0, 1.1, 1.2, 0.1, 0.1, 0.1, 0.1, 0.1), 3, 0),
+        ((2.0, 1.9, 1.8, 1.7, 1.6, 1.5, 1.4, 1.3), 8, 7),
+        ((2.0, 1.9, 2.0, 1.8, 1.9, 1.5, 1.6, 1.6), 8, 5),  # never twice in a row
+        ((2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0), 8, 0),  # of equals the strongest
     ],
 )
-def test_the_path_ends_after_two_values_with_fewer_right_and_a_risen_loss(monkeypatch, right, loss, tried, chosen):
-    assert _scripted(monkeypatch, right, loss) == (list(range(tried)), chosen)
+def test_the_path_ends_where_the_cross_entropy_rose_twice(monkeypatch, losses, tried, chosen):
+    assert _scripted(monkeypatch, losses) == (list(range(tried)), chosen)
 
 
 def _unbalanced(n=1000):
@@ -150,19 +137,11 @@ def _unbalanced(n=1000):
     return fit_scaling(x)(x), y
 
 
-def test_where_one_class_is_nearly_all_the_path_goes_on_past_the_majority(monkeypatch):
+def test_where_one_class_is_nearly_all_the_path_goes_on_past_the_majority():
     x, y = _unbalanced()
     kept, cut = np.arange(500), np.arange(500, 1000)
-    majority = int((y[cut] == 0).sum())
-
-    def right():
-        probe = choose_l2(x, y, classes=2, folds=[(kept, cut)]).start
-        return int((probe.predict(x[cut]) == y[cut]).sum())
-
-    assert right() == 500
-    # the same rows see a rule that looks at the right ones alone end where class 0 takes all
-    monkeypatch.setattr(probes, "_has_turned", lambda s: len(s) > 2 and max(s[-1][0], s[-2][0]) < max(s)[0])
-    assert right() == majority
+    probe = choose_l2(x, y, classes=2, folds=[(kept, cut)]).start
+    assert int((probe.predict(x[cut]) == y[cut]).sum()) == 500
 
 
 def test_draws_that_choose_the_same_value_share_one_fit_on_all_rows(monkeypatch):

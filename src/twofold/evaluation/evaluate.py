@@ -213,9 +213,10 @@ def open_store(subject: Subject, scope: Scope, keep: Path | None) -> PredictionS
 
 
 def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
-    """Everything that the predictions depend on, written as version 0.1.0 did: what it began goes on."""
+    """Everything that the predictions depend on; `method` is another where the same settings predict otherwise."""
     return {
         "version": __version__,
+        "method": 2,  # 1: choices by how many are right, networks on views of size_px, untrained branches at zero
         "name": subject.name,
         "weights": _weights_digest(subject.encoder),
         "head": _weights_digest(subject.head) if subject.head is not None else None,

@@ -60,6 +60,19 @@ class Subject:
         return self.untrained(seed).to(self.hardware.device)
 
 
+def with_open_branches(encoder: nn.Module) -> nn.Module:
+    """The encoder, every normalisation whose scale is 0 throughout now at 1, in place.
+
+    Residual branches may start at such a 0, which helps training. An encoder that is measured as it starts would be
+    without them, and a baseline of straw: on CIFAR-10 a probe on it gets 31.8 % with them at zero, 38.7 % without.
+    """
+    for norm in encoder.modules():
+        scale = getattr(norm, "weight", None) if isinstance(norm, nn.modules.batchnorm._NormBase) else None
+        if isinstance(scale, Tensor) and not scale.any():
+            nn.init.ones_(scale)
+    return encoder
+
+
 @dataclass(frozen=True)
 class Features:
     """What one encoder makes of the images."""
@@ -93,7 +106,7 @@ class FeatureCache:
             return {source: Features(*(pixels(self.images, rows, views=views) for rows in splits))}
         if source == "untrained":
             assert weights is not None
-            encoder = self.subject.fresh(weights)
+            encoder = with_open_branches(self.subject.fresh(weights))
             return {source: Features(*(self._embed(encoder, rows, source) for rows in splits))}
         train, test = (self._embed(self.subject.encoder, rows, source) for rows in splits)
         layers = [_through(self.subject.head, h) if self.subject.head else {} for h in (train, test)]

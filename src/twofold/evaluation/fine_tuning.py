@@ -194,19 +194,18 @@ def choice_places(ids: Int64[np.ndarray, " n"], groups: Int64[np.ndarray, " n"] 
 def choose_rate(
     settings: TrainingSettings, logits_of: Callable[[float], Float32[np.ndarray, "v k"]], ids: Int64[np.ndarray, " v"]
 ) -> float:
-    """The rate whose network, trained on the kept images, gets most of the cut ones right; of equals, the surer one.
+    """The rate whose network, trained on the kept images, has the least cross-entropy on the cut ones.
 
     `logits_of(rate)` trains and returns logits for the cut images, whose classes are `ids`. A rate at which training
     diverges is never taken, unless all do.
     """
-    scores = []
+    losses = []
     for rate in settings.rates:
         try:
-            logits = logits_of(rate)
-            scores.append((int((logits.argmax(1) == ids).sum()), -cross_entropy(logits, ids)))
+            losses.append(cross_entropy(logits_of(rate), ids))
         except DivergedError:
-            scores.append((-1, -math.inf))
-    return settings.rates[scores.index(max(scores))]
+            losses.append(math.inf)
+    return settings.rates[losses.index(min(losses))]
 
 
 class Network(nn.Module):
@@ -277,9 +276,10 @@ def fit_network(
 ) -> None:
     """Train on the images `rows` with their class numbers `targets`, in place, by cross-entropy.
 
-    The order of the images and their views are functions of (seed, step). The views are made by `ops`, by default
-    crop and flip alone: no colour distortion and no blur, as in the paper's fine-tuning and linear evaluation
-    (reference 1.2). Raises TwofoldError where the loss is not finite, and for an op whose branch is not "each".
+    The order of the images and their views are functions of (seed, step). The views have the side that is evaluated
+    (`views.embedding_px`). They are made by `ops`, by default crop and flip alone: no colour distortion and no blur, as
+    in the paper's fine-tuning and linear evaluation (reference 1.2). Raises TwofoldError where the loss is not finite,
+    and for an op whose branch is not "each".
     """
     policy = (Op(name="crop", range=views.crop_area), Op(name="flip", prob=views.flip_prob)) if ops is None else ops
     target_of = np.full(len(images), -1, np.int64)
@@ -295,7 +295,7 @@ def fit_network(
         for step, batch in enumerate(batches):
             draws = sample_rows(policy, size, seed=seed, step=step)
             pixels = batch.images.to(hardware.device, non_blocking=True)
-            x = one_view(pixels, batch.sizes, draws, size_px=views.size_px, interpolation=views.interpolation)
+            x = one_view(pixels, batch.sizes, draws, size_px=views.embedding_px, interpolation=views.interpolation)
             wanted = target_of[rows_of_step(rows, size, seed, step)]
             seed_random(hardware.device, seed, step)  # dropout, if there is any
             with hardware.autocast():

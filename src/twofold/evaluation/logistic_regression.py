@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64, Integer
-from scipy.optimize import minimize
 from threadpoolctl import ThreadpoolController
 
 from twofold.models.finite import require_finite
@@ -80,6 +79,8 @@ def fit_linear(
     stop. The products are taken in float32, the optimiser's own vectors are float64 (paper, appendix B.8: L-BFGS on
     fixed features). Raises NotFiniteError for an x that is not finite.
     """
+    from scipy.optimize import minimize  # half a second, which a run that fits nothing need not wait for
+
     require_finite(x)
     d = x.shape[1]
     first = np.zeros((d + 1, classes)) if start is None else np.vstack([start.weight, start.bias]).astype(np.float64)

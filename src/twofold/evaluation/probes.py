@@ -138,38 +138,26 @@ def choose_l2(
     folds: Sequence[Fold],
     grid: Sequence[float] = L2_GRID,
 ) -> Choice:
-    """The value of `grid` whose probes, fitted on the kept rows of each fold, get most of the cut rows right.
+    """The value of `grid` whose probes, fitted on the kept rows of each fold, have the least cross-entropy on the cut.
 
-    Of equals, the one with the lower cross-entropy on the cut rows. The path ends after two values in a row that get
-    fewer right than the best so far and whose cross-entropy each rose: along it the decay weakens, and a probe that
-    has begun to overfit goes on to. Fewer right alone is no sign of it: where one class is nearly all, the probe that
-    always says so is right at first, and becomes so again only when it has learnt more.
+    Cross-entropy tells more of a few images than how many are right. The path ends after two values in a row whose
+    cross-entropy each rose: along it the decay weakens, and a probe that has begun to overfit goes on to.
     """
     probes: list[LinearProbe | None] = [None] * len(folds)
-    scores: list[tuple[int, float]] = []  # right, minus cross-entropy: the largest is the best
+    losses: list[float] = []
     starts: list[LinearProbe] = []
     tolerance = _COARSE if x.size > _LARGE else 1e-9
     for l2 in grid:
-        right, loss = 0, 0.0
+        loss = 0.0
         for place, (kept, cut) in enumerate(folds):
             probe = probes[place] = fit_linear(x[kept], y[kept], classes, l2, probes[place], tolerance=tolerance)
-            logits = probe.logits(x[cut])
-            right += int((logits.argmax(1) == y[cut]).sum())
-            loss += cross_entropy(logits, y[cut]) * len(cut)
+            loss += cross_entropy(probe.logits(x[cut]), y[cut]) * len(cut)
             starts += [probe] if place == 0 else []
-        scores.append((right, -loss))
-        if _has_turned(scores):
+        losses.append(loss)
+        if len(losses) > 2 and losses[-3] < losses[-2] < losses[-1]:
             break
-    chosen = scores.index(max(scores))
+    chosen = losses.index(min(losses))
     return Choice(grid[chosen], starts[chosen])
-
-
-def _has_turned(scores: Sequence[tuple[int, float]]) -> bool:
-    if len(scores) < 3:
-        return False
-    best = max(right for right, _ in scores)
-    before, first, second = scores[-3:]
-    return max(first[0], second[0]) < best and before[1] > first[1] > second[1]
 
 
 def fit_probes(

@@ -87,7 +87,8 @@ def _linear_sentences(data: DataRecipe, scope: Scope) -> list[str]:
     sentences = [
         f"{PROTOCOLS['linear']}: logistic regression by L-BFGS on features scaled by the mean and deviation of all "
         "train images, also for few labels (labels play no part in that)",
-        f"all labels: the weight decay is chosen among {len(grid)} values from {min(grid):g} to {max(grid):g} "
+        f"all labels: the weight decay is chosen by cross-entropy among {len(grid)} values from {min(grid):g} to "
+        f"{max(grid):g} "
         f"{how}, then the probe is fitted again on all of train",
     ]
     if any(labels >= FOLDS if isinstance(labels, int) else True for labels in scope.few):
@@ -137,6 +138,8 @@ def _draw_sentences(scope: Scope) -> list[str]:
     settings = scope.settings
     seeds, few_seeds = len(settings.seeds), len(settings.few_seeds)
     sentences = []
+    if settings.probes and settings.baselines:
+        sentences.append("untrained encoder: fresh weights, no residual branch at zero, where it would be weaker")
     if settings.probes:
         sentences.append(
             f"all labels: {seeds} seeds vary the selection split and the untrained weights; k-NN chooses nothing, so "
