@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from twofold.programs.evaluate import evaluate as evaluate
     from twofold.programs.export import export as export
     from twofold.programs.launch import launch as launch
+    from twofold.programs.predict import predict as predict
     from twofold.programs.pretrain import pretrain as pretrain
     from twofold.programs.recipes import list_recipes as list_recipes
     from twofold.programs.report import write_report as write_report
@@ -88,6 +89,7 @@ _HOMES = {
     "nt_xent": "twofold.losses",
     "open_world": "twofold.distributed",
     "param_groups": "twofold.optim",
+    "predict": "twofold.programs.predict",
     "pretrain": "twofold.programs.pretrain",
     "rows_of_step": "twofold.data",
     "sample": "twofold.programs.sample",

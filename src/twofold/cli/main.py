@@ -21,6 +21,7 @@ from twofold.cli.arguments import (
     Run,
     run_and_data,
 )
+from twofold.cli.curation import export, predict
 from twofold.cli.failures import told
 from twofold.cli.parsing import parse
 from twofold.cli.training import bench, launch, pretrain
@@ -192,34 +193,6 @@ def embed(
     )
 
 
-def export(
-    run: Run,
-    /,
-    to: Annotated[str, arg(help="onnx, torch-export, torchvision, timm, safetensors or hf (timm's layout on the Hub)")],
-    data: Annotated[
-        str | None, arg(help="images on which both must agree (default: those that the run was trained on)")
-    ] = None,
-    out: Annotated[Path | None, arg(help="folder to write to (default: RUN/export-FORMAT)")] = None,
-    cache: Cache = None,
-    allow_outside: AllowOutside = False,
-    max_unreadable_fraction: MaxUnreadable = None,
-    reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
-) -> None:
-    """Write the encoder for another program; refuse where it does not agree on 256 of your images."""
-    from twofold.programs.export import export
-
-    export(
-        run,
-        to=to,
-        data=data,
-        out=out,
-        cache=cache,
-        allow_outside=allow_outside,
-        max_unreadable_fraction=max_unreadable_fraction,
-        **reading,
-    )
-
-
 def doctor(
     data: Data,
     /,
@@ -301,6 +274,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "transfer": transfer,
     "study": study,
     "embed": embed,
+    "predict": predict,
     "export": export,
     "doctor": doctor,
     "clean": clean,

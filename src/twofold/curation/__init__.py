@@ -3,6 +3,8 @@
 Knows nothing of training. Everything starts from `Embedded`.
 """
 
+from twofold.curation.answers import Answers, answer
+from twofold.curation.classifier import Classifier, fit_classifier, load_classifier
 from twofold.curation.cleaning import Cleaning, Flaw, clean_embedded, clean_pixels
 from twofold.curation.duplicates import Duplicates, find_alike, find_copies
 from twofold.curation.embedded import Embedded, kept_embeddings
@@ -12,17 +14,22 @@ from twofold.curation.tables import read_labels, write_csv
 from twofold.curation.thumbs import kept_thumbs
 
 __all__ = [
+    "Answers",
+    "Classifier",
     "Cleaning",
     "Duplicates",
     "Embedded",
     "Flaw",
     "Neighbours",
+    "answer",
     "clean_embedded",
     "clean_pixels",
     "find_alike",
     "find_copies",
+    "fit_classifier",
     "kept_embeddings",
     "kept_thumbs",
+    "load_classifier",
     "nearest_others",
     "nearest_rows",
     "read_labels",

@@ -1,0 +1,140 @@
+"""A classifier of embeddings that knows how good it is: fitted on all labels, judged on folds that it did not see.
+
+Legend: n labelled images, m new ones, d features, c classes.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from jaxtyping import Bool, Float32, Float64, Int64, Integer
+
+from twofold.curation.confidence import answer_threshold, fit_temperature, p_values, set_threshold, softmax
+from twofold.curation.nearest import nearest_others, nearest_rows
+from twofold.errors import TwofoldError
+from twofold.evaluation.labels import stratified_folds
+from twofold.evaluation.logistic_regression import LinearProbe, fit_linear, fit_scaling
+from twofold.evaluation.probes import fit_few
+from twofold.files import write_atomically
+
+_FORMAT = "twofold-classifier-1"
+_TENSORS = ("weight", "bias", "labelled_h", "held_out_logits", "ids")
+_NEAR = 5  # labelled images that novelty is measured from
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Classifier:
+    """logits = h W + b, with what its n labelled images say about it: `held_out_logits` are of other folds."""
+
+    classes: list[str]
+    weight: Float32[np.ndarray, "d c"]
+    bias: Float32[np.ndarray, " c"]
+    labelled_h: Float32[np.ndarray, "n d"]
+    held_out_logits: Float32[np.ndarray, "n c"]
+    ids: Int64[np.ndarray, " n"]  # classes of the labelled images
+
+    @cached_property
+    def temperature(self) -> float:
+        """What logits are divided by, so that probabilities mean what they say."""
+        return fit_temperature(self.held_out_logits, self.ids)
+
+    def probabilities(self, h: Float32[np.ndarray, "m d"]) -> Float64[np.ndarray, "m c"]:
+        """softmax((h W + b) / temperature). Raises NotFiniteError for an h that is not finite."""
+        return softmax(LinearProbe(self.weight, self.bias).logits(h), self.temperature)
+
+    @cached_property
+    def held_out(self) -> Float64[np.ndarray, "n c"]:
+        """The probabilities of the labelled images, each from labels of other folds."""
+        return softmax(self.held_out_logits, self.temperature)
+
+    @cached_property
+    def right(self) -> Bool[np.ndarray, " n"]:
+        """Whether each labelled image's class was found from the other folds."""
+        return self.held_out.argmax(1) == self.ids
+
+    def answer_threshold(self, most_wrong: float) -> float | None:
+        """The confidence from which on at most this share of answers is expected to be wrong; None: there is none."""
+        return answer_threshold(self.held_out.max(1), self.right, most_wrong)
+
+    def set_threshold(self, coverage: float) -> float:
+        """The probability from which on a class is in the set that holds the true one with this coverage."""
+        return set_threshold(self.held_out, self.ids, coverage)
+
+    def novelty(self, h: Float32[np.ndarray, "m d"]) -> Float64[np.ndarray, " m"]:
+        """p-values in (0, 1]: of images like the labelled ones at most a share a has p <= a."""
+        return p_values(_distances(nearest_rows(h, self.labelled_h, self._near).cosines), self._own_distances)
+
+    @cached_property
+    def own_novelty(self) -> Float64[np.ndarray, " n"]:
+        """The same for each labelled image among the others."""
+        return p_values(self._own_distances, self._own_distances)
+
+    @property
+    def _near(self) -> int:
+        return min(_NEAR, len(self.ids) - 1)
+
+    @cached_property
+    def _own_distances(self) -> Float32[np.ndarray, " n"]:
+        return _distances(nearest_others(self.labelled_h, self._near).cosines)
+
+    def save(self, path: Path, *, encoder: str) -> None:
+        """Write one safetensors file; `encoder` is the digest of the encoder whose h it takes."""
+        tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _TENSORS}
+        metadata = {"format": _FORMAT, "classes": json.dumps(self.classes), "encoder": encoder}
+        write_atomically(path, safetensors.numpy.save(tensors, metadata=metadata))
+
+
+def fit_classifier(h: Float32[np.ndarray, "n d"], ids: Integer[np.ndarray, " n"], classes: list[str]) -> Classifier:
+    """Multinomial logistic regression on standardised h, and its logits on each of up to five folds left out.
+
+    The weight decay is chosen on folds of all labels, fixed below five labels a class. Raises TwofoldError for fewer
+    than two classes, and for a class with fewer than two labels.
+    """
+    counts = np.bincount(ids, minlength=len(classes))
+    if len(classes) < 2 or counts.min() < 2:
+        few = f"'{classes[int(counts.argmin())]}' has {counts.min()}" if len(classes) >= 2 else f"there are {classes}"
+        raise TwofoldError(
+            f"of the labels {few}, but at least two classes with two labels each are needed: one to learn from and one "
+            "to check. Label more, or leave out the class."
+        )
+    scaling = fit_scaling(h)
+    probe, l2 = fit_few(scaling(h), ids, classes=len(classes), shots=int(counts.min()))
+    logits = np.zeros((len(h), len(classes)), np.float32)
+    for kept, cut in stratified_folds(ids):
+        own = fit_scaling(h[kept])
+        logits[cut] = fit_linear(own(h[kept]), ids[kept], len(classes), l2).logits(own(h[cut]))
+    weight = probe.weight.astype(np.float64) / scaling.std[:, None]
+    bias = probe.bias - scaling.mean @ weight
+    return Classifier(
+        classes=classes,
+        weight=weight.astype(np.float32),
+        bias=bias.astype(np.float32),
+        labelled_h=np.ascontiguousarray(h),
+        held_out_logits=logits,
+        ids=ids.astype(np.int64),
+    )
+
+
+def load_classifier(path: Path, *, encoder: str) -> Classifier:
+    """Read what `save` wrote. Raises TwofoldError for another file, and for the classifier of another encoder."""
+    fix = "Give the classifier.safetensors that 'twofold predict' wrote for this run."
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise TwofoldError(f"'{path}' cannot be read as a classifier ({error}). {fix}") from error
+    if metadata.get("format") != _FORMAT or set(tensors) != set(_TENSORS):
+        raise TwofoldError(f"'{path}' is no classifier ({_FORMAT} is needed). {fix}")
+    if metadata["encoder"] != encoder:
+        raise TwofoldError(f"the classifier in '{path}' was fitted on another encoder than the one given. {fix}")
+    return Classifier(classes=json.loads(metadata["classes"]), **tensors)
+
+
+def _distances(cosines: Float32[np.ndarray, "m k"]) -> Float32[np.ndarray, " m"]:
+    """1 - the mean cosine of the nearest labelled images."""
+    return (1 - cosines.mean(1)).astype(np.float32)

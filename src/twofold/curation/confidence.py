@@ -1,0 +1,82 @@
+"""How far an answer can be trusted: calibrated probabilities and conformal claims, from images held out while fitting.
+
+Legend: n held-out images, m new ones, c classes.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Integer
+from scipy.optimize import minimize_scalar
+
+_TEMPERATURES = (0.05, 20.0)
+
+
+def softmax(logits: Float[np.ndarray, "n c"], temperature: float = 1.0) -> Float64[np.ndarray, "n c"]:
+    """exp(logit / T) / sum of them, in each row."""
+    scaled = logits.astype(np.float64) / temperature
+    odds = np.exp(scaled - scaled.max(1, keepdims=True))
+    return odds / odds.sum(1, keepdims=True)
+
+
+def fit_temperature(logits: Float[np.ndarray, "n c"], y: Integer[np.ndarray, " n"]) -> float:
+    """The T in [0.05, 20] with the lowest cross-entropy of softmax(logits / T) on held-out images (Guo et al. 2017).
+
+    The target is (n + 1) / (n + c) for the true class and 1 / (n + c) for the others, as in Platt's scaling: few images
+    that are all right do not make the classifier certain.
+    """
+    n, c = logits.shape
+    target = np.full((n, c), 1 / (n + c))
+    target[np.arange(n), y] = (n + 1) / (n + c)
+
+    def loss(log_temperature: float) -> float:
+        p = softmax(logits, float(np.exp(log_temperature)))
+        return float(-(target * np.log(np.maximum(p, 1e-300))).sum(1).mean())
+
+    low, high = np.log(_TEMPERATURES)
+    return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
+
+
+def p_values(scores: Float[np.ndarray, " m"], held_out: Float[np.ndarray, " n"]) -> Float64[np.ndarray, " m"]:
+    """Conformal p = (1 + number of held-out scores >= score) / (n + 1), in (0, 1]; high scores are strange.
+
+    Of images like the held-out ones, at most a share a has p <= a (Vovk et al. 2005). None can be below 1 / (n + 1).
+    """
+    order = np.sort(held_out)
+    return (1 + len(order) - np.searchsorted(order, scores, side="left")) / (len(order) + 1)
+
+
+def set_threshold(p: Float64[np.ndarray, "n c"], y: Integer[np.ndarray, " n"], coverage: float) -> float:
+    """The q for which {k: p_k >= q} holds the true class of at least a share `coverage` of images like these.
+
+    q is the floor((n + 1) (1 - coverage))-th smallest p_y of the n held-out images; 0, so that sets hold every class,
+    where n is too small for the claim (Vovk et al. 2005).
+    """
+    place = int(np.floor((len(y) + 1) * (1 - coverage) + 1e-9))
+    own = np.sort(p[np.arange(len(y)), y])
+    return float(own[place - 1]) if place >= 1 else 0.0
+
+
+def answer_threshold(
+    confidence: Float64[np.ndarray, " n"], right: Bool[np.ndarray, " n"], most_wrong: float
+) -> float | None:
+    """The lowest confidence from which on at most a share `most_wrong` of answers is expected to be wrong.
+
+    The lowest t among the held-out confidences with (wrong + 1) / (answered + 1) <= most_wrong, over those >= t: the
+    next image counts as wrong. None where there is no such t.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    sorted_confidence = confidence[order]
+    wrong, answered = np.cumsum(~right[order]), np.arange(1, len(order) + 1)
+    last_of_equals = np.append(sorted_confidence[1:] < sorted_confidence[:-1], True)[: len(order)]
+    kept = np.flatnonzero(((wrong + 1) / (answered + 1) <= most_wrong) & last_of_equals)
+    return float(sorted_confidence[kept[-1]]) if len(kept) else None
+
+
+def reliability(
+    confidence: Float64[np.ndarray, " n"], right: Bool[np.ndarray, " n"], bins: int = 10
+) -> Sequence[tuple[float, float, int]]:
+    """(mean confidence, share right, images) of each tenth of the range of confidence that has an image."""
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    inside = [place == number for number in range(bins)]
+    return [(float(confidence[own].mean()), float(right[own].mean()), int(own.sum())) for own in inside if own.any()]
