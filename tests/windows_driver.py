@@ -20,7 +20,6 @@ import filelock  # noqa: F401
 import jinja2  # noqa: F401
 import matplotlib.pyplot  # noqa: F401
 import numpy as np
-import plotly.offline  # noqa: F401
 import pyarrow.parquet as pq
 import safetensors.torch  # noqa: F401
 import sklearn.neighbors  # noqa: F401

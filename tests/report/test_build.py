@@ -1,5 +1,8 @@
 """The page as a whole: complete, self-contained, safe, and with sections only for what the run holds."""
 
+import base64
+import csv
+import io
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -13,8 +16,8 @@ from report.conftest import HOSTILE, ROWS, write_gallery, write_record
 from report.page import Page
 from twofold.console import visible
 from twofold.errors import TwofoldError
-from twofold.report import build, build_report, charts, template
-from twofold.report.build import offline
+from twofold.report import build, build_report, svg, template
+from twofold.report.read import read_run
 from twofold.report.wording import data_name
 
 ALL = {
@@ -34,18 +37,16 @@ LOADING = {"src", "href", "srcset", "poster", "action", "formaction", "backgroun
 SPELT = visible(HOSTILE)
 
 
-@pytest.fixture
-def light(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the five megabytes of plotly.js."""
-    monkeypatch.setattr(offline, "get_plotlyjs", lambda: "window.Plotly = {};")
-
-
 def loads(page: Page) -> list[str]:
     """Everything the page would fetch."""
     found = [
         value for _, attributes in page.elements for name, value in attributes.items() if name in LOADING and value
     ]
     return found + re.findall(r"url\(([^)]*)\)|@import\s+(\S+)", " ".join(page.styles))
+
+
+def charts(page: Page) -> set[str | None]:
+    return {found["data-chart"] for _, found in page.elements if "data-chart" in found}
 
 
 def test_the_page_is_whole_and_fetches_nothing(run: Path) -> None:
@@ -55,18 +56,56 @@ def test_the_page_is_whole_and_fetches_nothing(run: Path) -> None:
     assert page.well_formed
     assert page.sections == ALL
     assert loads(page)
-    assert all(address.startswith("data:") for address in loads(page))
-    scripts = [text for attributes, text in page.scripts if attributes.get("type") != "application/json"]
-    assert sum("plotly.js v" in text[:200] for text in scripts) == 1
+    assert all(address.startswith(("data:", "#")) for address in loads(page))
     policy = next(found["content"] for tag, found in page.elements if "http-equiv" in found and tag == "meta")
     assert policy is not None
     assert "default-src 'none'" in policy
 
 
-@pytest.mark.usefixtures("light")
+def test_a_report_is_small(rich: Path) -> None:
+    """Of everything but the run's own images: 400 KB, where 1.5 MB is the most that a demo may take."""
+    assert build_report(rich).stat().st_size < 400_000
+
+
+def test_the_navigation_leads_to_every_section_in_order(rich: Path) -> None:
+    page = Page(build_report(rich))
+    links = [str(found["href"]) for tag, found in page.elements if tag == "a" and not found.get("download")]
+    assert links == [f"#{found['id']}" for tag, found in page.elements if tag == "section"]
+    assert [found["aria-label"] for tag, found in page.elements if tag == "nav"] == ["Sections of this report"]
+
+
+def test_every_figure_has_a_text_a_table_and_a_csv_file(rich: Path) -> None:
+    page, figures = Page(build_report(rich)), build._figures(read_run(rich))
+    drawn = [found["aria-label"] for tag, found in page.elements if tag == "svg" and found.get("role") == "img"]
+    assert len(drawn) == len(set(drawn)) == len(figures)
+    files = {found["download"]: str(found["href"]) for tag, found in page.elements if found.get("download")}
+    assert set(files) == {f"{name}.csv" for name in figures}
+    for name, figure in figures.items():
+        kind, content = files[f"{name}.csv"].split(";base64,")
+        assert kind == "data:text/csv;charset=utf-8"
+        lines = list(csv.reader(io.StringIO(base64.b64decode(content).decode())))
+        assert lines == [
+            ["" if value is None else str(value) for value in line]
+            for line in (figure.table.columns, *figure.table.rows)
+        ]
+        assert len(lines) > 1
+
+
+def test_accuracies_stand_apart_from_times(rich: Path) -> None:
+    """The header holds accuracies only; how training went stands in its section."""
+    content = read_run(rich)
+    context = build._context(content)
+    assert {figure.unit for figure in context["key_figures"]} == {"%"}
+    assert [figure.unit for figure in context["training_figures"]] == ["%", "min", "nats", ""]
+    (rich / "evaluation.json").unlink()
+    context = build._context(read_run(rich))
+    assert context["key_figures"] == context["training_figures"]
+    assert len(Page(build_report(rich)).having("dl", "key-figures")) == 1
+
+
 def test_names_of_strangers_stay_text(run: Path) -> None:
     page = Page(build_report(run))
-    assert len(page.scripts) == 4  # figures, gallery, plotly, ours
+    assert len(page.scripts) == 2  # gallery, ours
     assert not any("alert" in text for attributes, text in page.scripts if attributes.get("type") is None)
     assert not [tag for tag, _ in page.elements if tag == "b"]
     for place in (f"{SPELT}-0.png", f"truncated {SPELT}", f"test cut from {SPELT}", f"once {SPELT}"):
@@ -76,7 +115,6 @@ def test_names_of_strangers_stay_text(run: Path) -> None:
     assert gallery["paths"][3] == f"test/{SPELT}/3.png"
 
 
-@pytest.mark.usefixtures("light")
 def test_without_escaping_the_test_above_would_fail(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Careless(jinja2.Environment):
         def __init__(self, **options: object) -> None:
@@ -95,7 +133,7 @@ def harmful(page: Page) -> int:
     Among them is what turns the direction of writing around, so that a name's ending seems to be another.
     """
     attributes = [value or "" for _, found in page.elements for value in found.values()]
-    told = [*page.texts, *attributes, *strings(page.island("figures")), *strings(page.island("gallery"))]
+    told = [*page.texts, *attributes, *strings(page.island("gallery"))]
     return sum(unicodedata.category(one) in ("Cc", "Cf") for text in told for one in text)
 
 
@@ -107,18 +145,16 @@ def strings(value: Any) -> Iterator[str]:
             yield from strings(one)
 
 
-@pytest.mark.usefixtures("light")
 def test_control_characters_in_names_are_spelt_out(rich: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert SPELT.startswith(r"\x1b[2J\u202e<")
     assert harmful(Page(build_report(rich))) == 0
-    for module in (template, charts):
+    for module in (template, svg):
         monkeypatch.setattr(module, "visible", lambda text, **_: text)
     build._template.cache_clear()
     assert harmful(Page(build_report(rich))) > 100  # the count can be something else
     build._template.cache_clear()
 
 
-@pytest.mark.usefixtures("light")
 @pytest.mark.parametrize(
     ("missing", "gone"),
     [
@@ -151,12 +187,9 @@ def test_sections_follow_the_files(run: Path, missing: set[str], gone: set[str])
     page = Page(build_report(run))
     assert page.well_formed
     assert page.sections == ALL - gone
-    charts = {found["data-chart"] for _, found in page.elements if "data-chart" in found}
-    figures = set(page.island("figures")) if charts else set()
-    assert charts == figures  # each chart has its figure and the other way round
+    assert charts(page) == set(build._figures(read_run(run)))  # each chart has its figure and the other way round
 
 
-@pytest.mark.usefixtures("light")
 @pytest.mark.parametrize(
     ("missing", "gone"),
     [
@@ -173,15 +206,14 @@ def test_later_sections_follow_their_files_too(rich: Path, missing: set[str], go
     page = Page(build_report(rich))
     assert page.well_formed
     assert page.sections == (ALL | LATER) - gone
-    assert {found["data-chart"] for _, found in page.elements if "data-chart" in found} == set(page.island("figures"))
+    assert charts(page) == set(build._figures(read_run(rich)))
 
 
-@pytest.mark.usefixtures("light")
 def test_what_came_later_is_escaped_and_fetches_nothing(rich: Path) -> None:
     page = Page(build_report(rich))
-    assert len(page.scripts) == 4
+    assert len(page.scripts) == 2
     assert not [tag for tag, _ in page.elements if tag == "b"]
-    assert all(address.startswith("data:") for address in loads(page))
+    assert all(address.startswith(("data:", "#")) for address in loads(page))
     hostile = data_name(SPELT)  # a target is called by the last part of its path
     for place in (f"taken for {SPELT}", f"measured on {SPELT}", f"{hostile}: 900 pictures"):
         assert place in page.text
@@ -189,7 +221,6 @@ def test_what_came_later_is_escaped_and_fetches_nothing(rich: Path) -> None:
     assert {f"test/{SPELT}/m0.png", f"test/{SPELT}/b2.png"} <= titles
 
 
-@pytest.mark.usefixtures("light")
 def test_mistakes_and_pairs_are_shown_with_their_words(rich: Path) -> None:
     page = Page(build_report(rich))
     assert len(page.having("figure", "mistake")) == 4
@@ -197,7 +228,6 @@ def test_mistakes_and_pairs_are_shown_with_their_words(rich: Path) -> None:
     assert {"99.9 % sure", "50.0 % sure", "cosine 0.988", "cosine 0.800"} <= set(page.texts)
 
 
-@pytest.mark.usefixtures("light")
 def test_comparisons_and_leaks_are_said_in_words(rich: Path) -> None:
     page = Page(build_report(rich))
     assert (
@@ -212,7 +242,6 @@ def test_comparisons_and_leaks_are_said_in_words(rich: Path) -> None:
     assert "layer 1 of the head" in page.texts
 
 
-@pytest.mark.usefixtures("light")
 def test_the_table_holds_the_rows(run: Path) -> None:
     page = Page(build_report(run))
     for _, _, _, mean, low, high in ROWS:
@@ -223,7 +252,6 @@ def test_the_table_holds_the_rows(run: Path) -> None:
     assert len(page.having("td", "missing")) == 2 * 4 - 2 - 1
 
 
-@pytest.mark.usefixtures("light")
 def test_neighbours_are_framed_by_label(run: Path) -> None:
     page = Page(build_report(run))
     thumbs = page.having("figure", "thumb")
@@ -234,7 +262,6 @@ def test_neighbours_are_framed_by_label(run: Path) -> None:
     assert len(page.having("figure", "different")) == 12 * 8 - same
 
 
-@pytest.mark.usefixtures("light")
 @pytest.mark.parametrize(
     ("count", "words"),
     [
@@ -250,13 +277,11 @@ def test_as_many_neighbours_are_announced_as_there_are(run: Path, count: int, wo
     assert len(page.having("figure", "thumb")) == 12 * (1 + count)
 
 
-@pytest.mark.usefixtures("light")
 def test_a_single_picture_has_no_neighbours(run: Path) -> None:
     write_gallery(run, neighbours=0)
     assert Page(build_report(run)).sections == ALL - {"neighbours"}
 
 
-@pytest.mark.usefixtures("light")
 def test_candidates_are_counted_as_the_measure_counts_them(run: Path) -> None:
     page = Page(build_report(run))  # batches of 8
     assert "Positive pairs found among 8 candidates" in page.texts
@@ -264,16 +289,14 @@ def test_candidates_are_counted_as_the_measure_counts_them(run: Path) -> None:
     assert "15" not in re.findall(r"\d+", " ".join(text for text in page.texts if "candidates" in text))
 
 
-@pytest.mark.usefixtures("light")
 def test_unlabelled_pictures_have_no_frames(run: Path) -> None:
     write_gallery(run, labelled=False)
     page = Page(build_report(run))
     assert len(page.having("figure", "unknown")) == 12 * 8
     assert not page.having("figure", "same")
-    assert len(page.island("figures")["map"]["data"]) == 1
+    assert len(build._figures(read_run(run))["map"].series) == 1
 
 
-@pytest.mark.usefixtures("light")
 def test_fifty_of_the_quarantined_files_are_listed(run: Path) -> None:
     page = Page(build_report(run))
     assert "60 files could not be read" in page.text
@@ -281,14 +304,12 @@ def test_fifty_of_the_quarantined_files_are_listed(run: Path) -> None:
     assert f"{SPELT}-50.png" not in page.texts
 
 
-@pytest.mark.usefixtures("light")
 def test_every_setting_is_listed_with_its_meaning(run: Path) -> None:
     page = Page(build_report(run))
     assert {"temperature", "batch_size", "crop_area", "0.08, 1"} <= set(page.texts)
     assert any("temperature of all losses" in (found.get("title") or "") for _, found in page.elements)
 
 
-@pytest.mark.usefixtures("light")
 def test_a_record_with_the_least_is_enough(run: Path) -> None:
     write_record(
         run, derived={}, data={"name": "x", "images": 1, "fingerprint": ""}, hardware={}, versions={}, started=""
@@ -297,7 +318,6 @@ def test_a_record_with_the_least_is_enough(run: Path) -> None:
     assert "trained on 1 picture of x without labels" in page.text
 
 
-@pytest.mark.usefixtures("light")
 def test_a_failure_keeps_the_old_report(run: Path) -> None:
     before = build_report(run).read_bytes()
     (run / "gallery.npz").write_bytes(b"PK\x03\x04 half a file")

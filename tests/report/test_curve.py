@@ -7,9 +7,9 @@ import pytest
 
 from report.conftest import ROWS, row
 from twofold.evaluation.protocols import with_labels
-from twofold.report.charts import Figure
 from twofold.report.content import Details, Measurement
 from twofold.report.curve import label_curve
+from twofold.report.figure import Figure, Series
 from twofold.report.read import read_run
 
 TOLD = {"all": 5000.0, "0.01": 50.0, "0.1": 500.0}
@@ -23,41 +23,37 @@ def details(labels_per_class: dict[str, float] | None = None) -> Details:
     return Details(train=0, test=0, classes=[], confusion=[], stated=[], labels_per_class=labels_per_class or {})
 
 
-def drawn(figure: Figure | None) -> tuple[list[Figure], list[Figure]]:
-    """(bands, lines)."""
+def drawn(figure: Figure | None) -> list[Series]:
     assert figure is not None
-    bands = [trace for trace in figure["data"] if "fill" in trace]
-    return bands, [trace for trace in figure["data"] if "fill" not in trace]
+    return list(figure.series)
 
 
 def test_lines_and_bands_hold_the_rows(run: Path) -> None:
     content = read_run(run)
     figure = label_curve(content.measurements, content.details)
-    bands, lines = drawn(figure)
+    lines = drawn(figure)
     names = {
         "Linear probe, trained encoder": ("linear", "trained"),
         "k-NN, trained encoder": ("knn", "trained"),
         "Linear probe, untrained encoder": ("linear", "untrained"),
         "Linear probe, raw pixels": ("linear", "pixels"),
     }
-    assert [line["name"] for line in lines] == list(names)
-    for band, line in zip(bands, lines, strict=True):
-        assert band["legendgroup"] == line["legendgroup"] == line["name"]
-        mine = [found for found in ROWS if found[:2] == names[line["name"]]]
-        mine.sort(key=lambda found: 100 if found[2] == "all" else float(found[2]))
-        x = [100 if found[2] == "all" else found[2] for found in mine]
-        assert (line["x"], line["y"]) == (x, [100 * found[3] for found in mine])
-        assert band["x"] == [*x, *reversed(x)]
-        assert band["y"] == [*(100 * found[5] for found in mine), *(100 * found[4] for found in reversed(mine))]
+    assert [line.name for line in lines] == list(names)
+    for line in lines:
+        mine = [row for row in ROWS if row[:2] == names[line.name]]
+        mine.sort(key=lambda row: 100 if row[2] == "all" else float(row[2]))
+        assert line.x == [100 if row[2] == "all" else row[2] for row in mine]
+        for drawn_values, column in ((line.y, 3), (line.low, 4), (line.high, 5)):
+            assert drawn_values == [100 * float(row[column]) for row in mine]
     assert figure is not None
-    assert figure["layout"]["xaxis"]["ticktext"] == ["1", "10", "100<br>all"]
+    assert [text for _, text in figure.x.ticks] == ["1", "10", "100\nall"]
 
 
 def test_the_legend_has_an_order_whatever_that_of_the_rows(rich: Path) -> None:
     content = read_run(rich)
     for rows in (content.measurements, content.measurements[::-1]):
-        _, lines = drawn(label_curve(rows, content.details))
-        assert [line["name"] for line in lines] == [
+        lines = drawn(label_curve(rows, content.details))
+        assert [line.name for line in lines] == [
             "Fine-tuning",
             "Linear probe, trained encoder",
             "k-NN, trained encoder",
@@ -65,35 +61,35 @@ def test_the_legend_has_an_order_whatever_that_of_the_rows(rich: Path) -> None:
             "Linear probe, untrained encoder",
             "Linear probe, raw pixels",
         ]
-        assert all(line["x"] == sorted(line["x"]) for line in lines)
+        assert all(line.x == sorted(line.x) for line in lines)
 
 
 def test_lines_are_told_apart_without_colour(rich: Path) -> None:
     content = read_run(rich)
-    _, lines = drawn(label_curve(content.measurements, content.details))
-    assert len({line["marker"]["symbol"] for line in lines}) == len(lines) == 6
-    assert len({line["line"]["dash"] for line in lines}) == 5  # fine-tuning and the probe are both solid
+    lines = drawn(label_curve(content.measurements, content.details))
+    assert len({line.symbol for line in lines}) == len(lines) == 6
+    assert len({line.dash for line in lines}) == 5  # fine-tuning and the probe are both solid
 
 
 def test_fractions_lie_at_their_labels_per_class() -> None:
     rows = measured(*(row("finetune", "trained", labels, 0.5) for labels in ("all", 0.1, 1, 0.01)))
     figure = label_curve(rows, details(TOLD))
-    _, (line,) = drawn(figure)
-    assert line["x"] == [1, 50, 500, 5000]
+    (line,) = drawn(figure)
+    assert line.x == [1, 50, 500, 5000]
     assert figure is not None
-    assert figure["layout"]["xaxis"]["tickvals"] == [1, 50, 500, 5000]
-    assert figure["layout"]["xaxis"]["ticktext"] == ["1", "50<br>1 %", "500<br>10 %", "5,000<br>all"]
+    assert [value for value, _ in figure.x.ticks] == [1, 50, 500, 5000]
+    assert [text for _, text in figure.x.ticks] == ["1", "50\n1 %", "500\n10 %", "5,000\nall"]
 
 
 def test_counts_too_close_for_two_texts_share_one() -> None:
     rows = measured(*(row("linear", "trained", labels, 0.5) for labels in (1, 50, 0.01, "all")))
-    for one_percent, text in ((50.0, "50<br>1 %"), (52.4, "50<br>52.4<br>1 %")):
+    for one_percent, text in ((50.0, "50\n1 %"), (52.4, "50\n52.4\n1 %")):
         figure = label_curve(rows, details(TOLD | {"0.01": one_percent}))
         assert figure is not None
-        assert figure["layout"]["xaxis"]["ticktext"] == ["1", text, "5,000<br>all"]
+        assert [text for _, text in figure.x.ticks] == ["1", text, "5,000\nall"]
 
 
-def test_a_row_without_an_interval_interrupts_the_band() -> None:
+def test_a_row_without_an_interval_has_no_bounds() -> None:
     bare = {"low": None, "high": None}
     rows = measured(
         row("linear", "trained", 1, 0.2),
@@ -101,11 +97,11 @@ def test_a_row_without_an_interval_interrupts_the_band() -> None:
         row("linear", "trained", 4, 0.4, **bare),
         row("linear", "trained", 8, 0.5),
     )
-    (band,), (line,) = drawn(label_curve(rows, None))
-    assert band["x"] == [1, 2, 2, 1, None, 8, 8]
-    assert [None if y is None else round(y, 6) for y in band["y"]] == [21, 31, 29, 19, None, 51, 49]
-    assert line["text"][2] == "4 per class: 40.0 %"
-    assert line["text"][3] == "8 per class: 50.0 % (49.0 to 51.0)"
+    (line,) = drawn(label_curve(rows, None))
+    assert line.low[2] is line.high[2] is None
+    assert [bound for bound in line.low if bound is not None] == pytest.approx([19, 29, 49])
+    assert line.tips[2] == "Linear probe, trained encoder, 4 per class: 40.0 %"
+    assert line.tips[3] == "Linear probe, trained encoder, 8 per class: 50.0 % (49.0 to 51.0)"
 
 
 def test_one_count_alone_is_no_curve_and_unknown_places_are_left_out() -> None:
@@ -122,14 +118,14 @@ def test_other_metrics_and_layers_of_the_head_stay_out() -> None:
         *(row("linear", "trained", labels, 0.01, metric="ece") for labels in ("all", 1)),
         row("linear", "trained", 1, 0.4),
     )
-    _, (line,) = drawn(label_curve(rows, details(TOLD)))
-    assert line["y"] == [40, 90]
+    (line,) = drawn(label_curve(rows, details(TOLD)))
+    assert line.y == [40, 90]
 
 
 def test_without_a_linear_probe_the_baselines_are_those_of_k_nn() -> None:
     rows = measured(*(row("knn", encoder, labels, 0.5) for encoder in ("trained", "pixels") for labels in (1, 5)))
-    _, lines = drawn(label_curve(rows, None))
-    assert [line["name"] for line in lines] == ["k-NN, trained encoder", "k-NN, raw pixels"]
+    lines = drawn(label_curve(rows, None))
+    assert [line.name for line in lines] == ["k-NN, trained encoder", "k-NN, raw pixels"]
 
 
 def test_a_band_that_is_not_the_interval_would_be_seen(run: Path) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from report.conftest import HOSTILE, row
-from twofold.report.charts import plain, short
+from report.conftest import HOSTILE
+from twofold.report.charts import short
 from twofold.report.content import Measurement
 from twofold.report.read import read_run
 from twofold.report.transfer import target_facts, transfer_dots
@@ -20,43 +20,36 @@ def measurements(rich: Path) -> list[Measurement]:
 def test_every_row_is_a_dot_with_its_interval(measurements: list[Measurement]) -> None:
     figure = transfer_dots(measurements)
     assert figure is not None
-    assert [trace["name"] for trace in figure["data"]] == [
+    assert [line.name for line in figure.series] == [
         "Fine-tuning",
         "Linear probe, trained encoder",
         "Supervised from scratch",
         "Linear probe, runs/other",
     ]
-    for trace, mean in zip(figure["data"], (90, 80, 60, 78), strict=True):
-        assert trace["x"] == pytest.approx([mean, mean, mean - 5])  # flowers, the other, its mean per class
-        assert trace["error_x"]["array"] == pytest.approx([1, 1, 1])
-        assert trace["error_x"]["arrayminus"] == pytest.approx([1, 1, 1])
+    for line, mean in zip(figure.series, (90, 80, 60, 78), strict=True):
+        expected = [mean, mean, mean - 5]  # flowers, the other, its mean per class
+        assert line.x == pytest.approx(expected)
+        assert list(line.low) == pytest.approx([value - 1 for value in expected])
+        assert list(line.high) == pytest.approx([value + 1 for value in expected])
 
 
 def test_a_target_has_a_lane_and_one_of_mean_per_class_where_that_differs(measurements: list[Measurement]) -> None:
     figure = transfer_dots(measurements)
     assert figure is not None
     name = short(data_name(HOSTILE))
-    assert figure["layout"]["yaxis"]["ticktext"] == ["flowers", name, f"{name}<br>mean accuracy per class"]
-    edges = [0, *(shape["y0"] for shape in figure["layout"]["shapes"]), figure["layout"]["yaxis"]["range"][0]]
-    for trace in figure["data"]:
-        assert all(low < y < high for y, low, high in zip(trace["y"], edges, edges[1:], strict=False))
-    places = [y for trace in figure["data"] for y in trace["y"]]
+    assert [text for _, text in figure.y.ticks] == ["flowers", name, f"{name}\nmean accuracy per class"]
+    edges = [0, *figure.rules, figure.y.low]
+    for line in figure.series:
+        assert all(low < y < high for y, low, high in zip(line.y, edges, edges[1:], strict=False))
+    places = [y for line in figure.series for y in line.y]
     assert len(set(places)) == len(places)  # no marker covers another
-    assert figure["layout"]["yaxis"]["range"][1] == 0  # the first target on top
+    assert figure.y.high == 0  # the first target on top
 
 
 def test_markers_are_told_apart_without_colour(measurements: list[Measurement]) -> None:
     figure = transfer_dots(measurements)
     assert figure is not None
-    assert len({trace["marker"]["symbol"] for trace in figure["data"]}) == len(figure["data"])
-
-
-def test_names_of_runs_stay_text() -> None:
-    values = row("linear", "<b>run</b>", "all", 0.5, data="<i>")
-    figure = transfer_dots([Measurement(**values)])
-    assert figure is not None
-    assert plain("<b>run</b>") in figure["data"][0]["name"]
-    assert "<" not in figure["data"][0]["text"][0]
+    assert len({line.symbol for line in figure.series}) == len(figure.series)
 
 
 def test_without_rows_there_is_no_chart() -> None:

@@ -1,12 +1,12 @@
 """build_report: read the run, make figures and pictures, fill the template, write one file."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
-from plotly import offline
 
 from twofold import __version__
 from twofold.evaluation.protocols import METRICS, classifier_name
@@ -14,12 +14,15 @@ from twofold.evaluation.sentences import difference_sentence, is_about_head
 from twofold.files import write_atomically
 from twofold.recipes.loss import contrast_chance
 from twofold.recipes.recipe import LossRecipe
-from twofold.report import charts, headline, table
+from twofold.report import charts, confusion, headline, table
 from twofold.report.content import Gallery, RunContent
 from twofold.report.curve import label_curve
-from twofold.report.pictures import build_sprite, picture_uri, sheet_uri
+from twofold.report.embedding_map import embedding_map
+from twofold.report.figure import Figure
+from twofold.report.pictures import build_sprite, data_uri, picture_uri, sheet_uri
 from twofold.report.read import read_run
 from twofold.report.settings import grouped_settings
+from twofold.report.svg import draw, draw_swatch
 from twofold.report.template import load_template
 from twofold.report.transfer import target_facts, transfer_dots
 from twofold.report.wording import data_name, in_words, loss_name, loss_unit, percent
@@ -96,8 +99,26 @@ def build_report(run: Path) -> Path:
 @cache
 def _template() -> Any:
     return load_template(
-        "report.html.j2", "twofold.report", percent=percent, in_words=in_words, picture_uri=picture_uri
+        "report.html.j2",
+        "twofold.report",
+        percent=percent,
+        in_words=in_words,
+        picture_uri=picture_uri,
+        drawn=draw,
+        swatch=draw_swatch,
+        csv_uri=csv_uri,
+        headings=headings,
     )
+
+
+def csv_uri(figure: Figure) -> str:
+    """The table behind a figure as a file to keep."""
+    return data_uri(figure.table.csv, "text/csv;charset=utf-8")
+
+
+def headings(page: str) -> list[tuple[str, Markup]]:
+    """(id, heading) of each section of a page, in order."""
+    return [(name, Markup(text)) for name, text in re.findall(r'<section id="([\w-]+)">\s*<h2>(.*?)</h2>', page)]
 
 
 def _context(run: RunContent) -> dict[str, Any]:
@@ -109,6 +130,7 @@ def _context(run: RunContent) -> dict[str, Any]:
         "verdict": headline.verdict(run),
         "warning": headline.warning(run),
         "key_figures": headline.key_figures(run),
+        "training_figures": headline.training_figures(run),
         **_measured(run),
         "top1": METRICS["top1"],
         "figures": figures,
@@ -116,7 +138,7 @@ def _context(run: RunContent) -> dict[str, Any]:
         "loss_name": loss_name(run.record["recipe"]["loss"]),
         "batch_size": run.record["recipe"]["schedule"]["batch_size"],
         "views_uri": sheet_uri(run.views) if run.views else None,
-        "confused": charts.most_confused(run.details) if run.details else [],
+        "confused": confusion.most_confused(run.details) if run.details else [],
         "classes_shown": charts.MOST_CLASSES,
         "classifier": classifier_name(*(run.details.main if run.details else ("linear", "all"))),
         "neighbours": _neighbours(run.gallery) if run.gallery and run.gallery.neighbours.size else [],
@@ -125,7 +147,6 @@ def _context(run: RunContent) -> dict[str, Any]:
         "facts": headline.shown_facts(run),
         "quarantine_shown": QUARANTINE_SHOWN,
         "version": __version__,
-        "plotly": Markup(offline.get_plotlyjs()),
     }
 
 
@@ -145,7 +166,7 @@ def _measured(run: RunContent) -> dict[str, Any]:
     }
 
 
-def _figures(run: RunContent) -> dict[str, charts.Figure]:
+def _figures(run: RunContent) -> dict[str, Figure]:
     batch_size, loss = run.record["recipe"]["schedule"]["batch_size"], run.record["recipe"]["loss"]
     figures = {
         "few-labels": label_curve(run.measurements, run.details),
@@ -156,8 +177,8 @@ def _figures(run: RunContent) -> dict[str, charts.Figure]:
         "positives": charts.training_curve(
             run.training, "contrast_accuracy", factor=100, unit="%", chance=100 * contrast_chance(batch_size)
         ),
-        "map": charts.embedding_map(run.gallery) if run.gallery and len(run.gallery.xy) else None,
-        "confusion": charts.confusion_matrix(run.details) if run.details else None,
+        "map": embedding_map(run.gallery) if run.gallery and len(run.gallery.xy) else None,
+        "confusion": confusion.confusion_matrix(run.details) if run.details else None,
         "classes": charts.class_bars(run.details.per_class) if run.details else None,
     }
     for name, _, keys, factor, _ in MEASURES:

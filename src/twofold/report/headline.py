@@ -107,8 +107,8 @@ def warning(run: RunContent) -> str | None:
 
 
 def key_figures(run: RunContent) -> list[KeyFigure]:
-    """At most five; measurements first, then how training ended."""
-    return [*_measured(run), *_trained(run)][:5]
+    """At most four accuracies; without an evaluation, how training ended."""
+    return _measured(run) or training_figures(run)
 
 
 def _measured(run: RunContent) -> list[KeyFigure]:
@@ -156,7 +156,8 @@ def _is_open(run: RunContent, row: Measurement, other: Measurement) -> bool:
     )
 
 
-def _trained(run: RunContent) -> list[KeyFigure]:
+def training_figures(run: RunContent) -> list[KeyFigure]:
+    """How training went: positive pairs found, time, loss, effective rank; what was not recorded is left out."""
     figures = [figure] if (figure := _positive_pairs(run)) else []
     loss = _at_the_end(run.training, "loss")
     elapsed_s = run.training[-1].get("elapsed_s") if run.training else None

@@ -24,13 +24,13 @@ class Sprite:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """`kind` is "png" or "webp"."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    """`kind` is a media type such as "image/png"."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def picture_uri(pixels: UInt8[np.ndarray, "h w 3"]) -> str:
     """One picture as WebP: lossless where small, else in quality 85."""
-    return data_uri(_webp(Image.fromarray(pixels), lossless=max(pixels.shape[:2]) <= SMALL_PX), "webp")
+    return data_uri(_webp(Image.fromarray(pixels), lossless=max(pixels.shape[:2]) <= SMALL_PX), "image/webp")
 
 
 def build_sprite(thumbs: UInt8[np.ndarray, "m t t 3"]) -> Sprite:
@@ -43,18 +43,21 @@ def build_sprite(thumbs: UInt8[np.ndarray, "m t t 3"]) -> Sprite:
     pixels = sheet.reshape(down, across, tile_px, tile_px, 3).swapaxes(1, 2)
     image = Image.fromarray(np.ascontiguousarray(pixels).reshape(down * tile_px, across * tile_px, 3))
     return Sprite(
-        uri=data_uri(_webp(image, lossless=tile_px <= SMALL_PX), "webp"), tile_px=tile_px, across=across, down=down
+        uri=data_uri(_webp(image, lossless=tile_px <= SMALL_PX), "image/webp"),
+        tile_px=tile_px,
+        across=across,
+        down=down,
     )
 
 
 def sheet_uri(png: bytes) -> str:
     """The sheet of view pairs: as it is, or shrunk to 2,200 px and WebP where that would make the page heavy."""
     if len(png) <= LARGEST_SHEET_BYTES:
-        return data_uri(png, "png")
+        return data_uri(png, "image/png")
     with Image.open(io.BytesIO(png)) as sheet:
         colour = sheet.convert("RGB")
     colour.thumbnail((WIDEST_SHEET_PX, WIDEST_SHEET_PX * 4), Image.Resampling.LANCZOS)
-    return data_uri(_webp(colour, lossless=False), "webp")
+    return data_uri(_webp(colour, lossless=False), "image/webp")
 
 
 def _webp(image: Image.Image, *, lossless: bool) -> bytes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Style:
-    """plotly's names of a colour, a dash and a marker."""
+    """A colour of the style sheet, a dash and a marker of `symbols`."""
 
     colour: str
     dash: str
@@ -13,18 +13,18 @@ class Style:
 
 
 STYLES = {  # (protocol, encoder), in the order of the legends
-    ("finetune", "trained"): Style("@category-3", "solid", "star"),
-    ("linear", "trained"): Style("@accent", "solid", "circle"),
-    ("knn", "trained"): Style("@category-4", "longdash", "circle-open"),
-    ("supervised", "untrained"): Style("@category-5", "dashdot", "triangle-up"),
-    ("linear", "untrained"): Style("@baseline", "dash", "square"),
-    ("knn", "untrained"): Style("@baseline", "longdash", "square-open"),
-    ("linear", "pixels"): Style("@muted", "dot", "diamond"),
-    ("knn", "pixels"): Style("@muted", "longdashdot", "diamond-open"),
+    ("finetune", "trained"): Style("category-3", "solid", "star"),
+    ("linear", "trained"): Style("accent", "solid", "circle"),
+    ("knn", "trained"): Style("category-4", "longdash", "circle-open"),
+    ("supervised", "untrained"): Style("category-5", "dashdot", "triangle-up"),
+    ("linear", "untrained"): Style("baseline", "dash", "square"),
+    ("knn", "untrained"): Style("baseline", "longdash", "square-open"),
+    ("linear", "pixels"): Style("muted", "dot", "diamond"),
+    ("knn", "pixels"): Style("muted", "longdashdot", "diamond-open"),
 }
 OTHERS = (
-    Style("@category-8", "dash", "pentagon"),
-    Style("@category-7", "dashdot", "hexagon"),
-    Style("@category-0", "dot", "cross"),
-    Style("@category-2", "longdash", "x"),
+    Style("category-8", "dash", "pentagon"),
+    Style("category-7", "dashdot", "hexagon"),
+    Style("category-0", "dot", "cross"),
+    Style("category-2", "longdash", "x"),
 )

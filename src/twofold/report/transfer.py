@@ -3,13 +3,14 @@
 from itertools import cycle
 
 from twofold.evaluation.protocols import METRICS, way_name
-from twofold.report.charts import LEGEND_ON_TOP, Figure, plain, short
+from twofold.report.charts import short
 from twofold.report.content import Measurement, Target, Transfer
+from twofold.report.figure import Axis, Figure, FigureTable, Series, linear_axis
 from twofold.report.labels import main_metric
 from twofold.report.styles import OTHERS, STYLES, Style
-from twofold.report.wording import counted, data_name, with_interval
+from twofold.report.wording import counted, data_name, in_per_cent, with_interval
 
-STEP_PX, BETWEEN_PX, AROUND_PX = 17, 22, 130  # a marker's line, the room between targets, axis and legend
+STEP_PX, BETWEEN_PX, AROUND_PX = 17, 22, 52  # a marker's line, the room between targets, the axis
 
 
 def transfer_dots(rows: list[Measurement]) -> Figure | None:
@@ -27,28 +28,37 @@ def transfer_dots(rows: list[Measurement]) -> Figure | None:
     lane_px = STEP_PX * len(keys) + BETWEEN_PX
     tops = {name: place * lane_px for place, name in enumerate(lanes)}
     at = {key: BETWEEN_PX / 2 + STEP_PX * (place + 0.5) for place, key in enumerate(keys)}
-    found = [(tops[name] + at[row.protocol, row.encoder], row) for name, lane in lanes.items() for row in lane]
+    drawn = [(tops[name] + at[row.protocol, row.encoder], row) for name, lane in lanes.items() for row in lane]
     others = cycle(OTHERS)
-    traces = [
-        _trace([(y, row) for y, row in found if (row.protocol, row.encoder) == key], STYLES.get(key) or next(others))
+    series = [
+        _series([(y, row) for y, row in drawn if (row.protocol, row.encoder) == key], STYLES.get(key) or next(others))
         for key in keys
     ]
-    line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "line": {"color": "@line", "width": 1}}
-    down = {
-        "tickvals": [top + lane_px / 2 for top in tops.values()],
-        "ticktext": [_lane_text(*name) for name in lanes],
-        "range": [lane_px * len(lanes), 0],
-        "showgrid": False,
-    }
-    layout = {
-        "height": AROUND_PX + lane_px * len(lanes),
-        "xaxis": {"title": {"text": "correct, %"}},
-        "yaxis": down,
-        "shapes": [{**line, "y0": top, "y1": top} for top in [*tops.values()][1:]],
-        "legend": LEGEND_ON_TOP,
-        "hovermode": "closest",
-    }
-    return {"data": traces, "layout": layout}
+    bounds = [100 * bound for _, row in drawn for bound in row.bounds]
+    ticks = [(top + lane_px / 2, _lane_text(*name)) for name, top in tops.items()]
+    return Figure(
+        x=linear_axis(bounds, "correct, %", count=8),
+        y=Axis(low=lane_px * len(lanes), high=0, ticks=ticks, has_grid=False),
+        series=series,
+        intervals="whiskers",
+        rules=[*tops.values()][1:],
+        table=_table([row for _, row in drawn]),
+        width=1036,
+        height=AROUND_PX + lane_px * len(lanes),
+    )
+
+
+def _table(rows: list[Measurement]) -> FigureTable:
+    lines = [
+        (
+            data_name(row.data),
+            way_name(row.protocol, row.encoder),
+            METRICS.get(row.metric, row.metric),
+            *in_per_cent(row),
+        )
+        for row in rows
+    ]
+    return FigureTable(columns=("images", "measured by", "metric", "%", "from", "to"), rows=lines)
 
 
 def target_facts(transfer: Transfer) -> list[str]:
@@ -70,31 +80,23 @@ def _lanes(rows: list[Measurement]) -> dict[tuple[str, str], list[Measurement]]:
     return {name: lane for name, lane in lanes.items() if lane}
 
 
-def _trace(points: list[tuple[float, Measurement]], style: Style) -> Figure:
-    bounds = [row.bounds for _, row in points]
+def _series(points: list[tuple[float, Measurement]], style: Style) -> Series:
     name = way_name(points[0][1].protocol, points[0][1].encoder)
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": plain(name),
-        "x": [100 * row.mean for _, row in points],
-        "y": [y for y, _ in points],
-        "error_x": {
-            "array": [100 * (high - row.mean) for (_, row), (_, high) in zip(points, bounds, strict=True)],
-            "arrayminus": [100 * (row.mean - low) for (_, row), (low, _) in zip(points, bounds, strict=True)],
-            "symmetric": False,
-            "color": style.colour,
-            "thickness": 1.4,
-            "width": 4,
-        },
-        "marker": {"color": style.colour, "symbol": style.symbol, "size": 10, "line": {"color": style.colour}},
-        "text": [plain(f"{data_name(r.data)}: {with_interval(r.mean, r.low, r.high)}") for _, r in points],
-        "hovertemplate": "%{text}",
-    }
+    return Series(
+        name=name,
+        x=[100 * row.mean for _, row in points],
+        y=[y for y, _ in points],
+        low=[None if row.low is None else 100 * row.low for _, row in points],
+        high=[None if row.high is None else 100 * row.high for _, row in points],
+        tips=[f"{name}, {data_name(r.data)}: {with_interval(r.mean, r.low, r.high)}" for _, r in points],
+        colour=style.colour,
+        symbol=style.symbol,
+        size=10,
+    )
 
 
 def _lane_text(data: str, metric: str) -> str:
-    return short(data_name(data)) + ("" if metric == "top1" else f"<br>{plain(METRICS.get(metric, metric))}")
+    return short(data_name(data)) + ("" if metric == "top1" else f"\n{METRICS.get(metric, metric)}")
 
 
 def _target_fact(target: Target) -> str:

@@ -30,6 +30,11 @@ def with_interval(mean: float, low: float | None, high: float | None) -> str:
     return f"{percent(mean)} %" + ("" if low is None or high is None else f" ({percent(low)} to {percent(high)})")
 
 
+def in_per_cent(row: Any) -> tuple[float | None, ...]:
+    """A measurement's mean, low and high in per cent, two decimals, as a table behind a figure holds them."""
+    return tuple(None if value is None else round(100.0 * value, 2) for value in (row.mean, row.low, row.high))
+
+
 def counted(count: int, noun: str) -> str:
     """1 -> "1 step"; 12000 -> "12,000 steps"."""
     return f"{count:,} {noun if count == 1 else PLURALS[noun]}"
