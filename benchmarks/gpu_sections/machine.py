@@ -22,7 +22,7 @@ from twofold.hardware.device import resolve_hardware
 from twofold.recipes.recipe import HardwareRecipe, Recipe
 
 _HOME = Path(twofold.__file__).parent
-_PACKAGES = "torchvision tyro rich safetensors jinja2 plotly sklearn scipy pyarrow jaxtyping matplotlib timm triton"
+_PACKAGES = "torchvision tyro rich safetensors jinja2 sklearn scipy pyarrow jaxtyping matplotlib timm triton"
 _ASKED = "name,driver_version,clocks.sm,clocks.max.sm,power.limit,pcie.link.gen.current,pcie.link.width.current"
 
 

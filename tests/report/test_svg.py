@@ -130,7 +130,7 @@ def contrast(one: str, other: str) -> float:
 
 def themes() -> list[dict[str, str]]:
     blocks = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
-    return [dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in blocks]
+    return [dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in blocks if "--accent" in block]
 
 
 def mixed(colour: str, below: str, opacity: float) -> str:
