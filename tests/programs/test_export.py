@@ -49,12 +49,26 @@ def test_the_run_s_own_images_are_compared_on(home: Path, capsys: pytest.Capture
     assert "no normalisation" in capsys.readouterr().out
 
 
-def test_torch_export_takes_images_of_any_size(home: Path) -> None:
-    exported = twofold.export(home / "run", to="torch-export", cache=home / "cache", verbose=False)
+def test_torch_export_takes_images_of_any_size_and_gives_the_classifier_s_probabilities(home: Path) -> None:
+    asked = {"cache": home / "cache", "verbose": False}
+    answers = twofold.predict(home / "run", home / "data", out=home / "answers", precision="fp32", **asked)
+    file = home / "answers" / "classifier.safetensors"
+    exported = twofold.export(home / "run", to="torch-export", classifier=file, **asked)
+    assert exported.agreement.same_top1 == 1
+    assert json.loads((exported.folder / "classes.json").read_text()) == ["bars", "checks", "discs"]
     module = torch.export.load(exported.folder / "encoder.pt2").module()
     images = np.random.default_rng(0).integers(0, 256, (2, 30, 41, 3), dtype=np.uint8)
     expected = twofold.load(home / "run", device="cpu", precision="fp32").embed(images)
-    np.testing.assert_allclose(module(torch.from_numpy(images)).detach().numpy(), expected, atol=1e-5)
+    h, probabilities = (part.detach().numpy() for part in module(torch.from_numpy(images)))
+    np.testing.assert_allclose(h, expected, atol=1e-5)
+    np.testing.assert_allclose(probabilities, answers.classifier.probabilities(expected), atol=1e-4)
+
+
+def test_safetensors_holds_no_classifier(home: Path) -> None:
+    asked = {"cache": home / "cache", "verbose": False}
+    twofold.predict(home / "run", home / "data", out=home / "mine", **asked)
+    with pytest.raises(TwofoldError, match="holds the encoder alone"):
+        twofold.export(home / "run", to="safetensors", classifier=home / "mine" / "classifier.safetensors", **asked)
 
 
 def test_what_does_not_agree_is_not_written(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +99,8 @@ def test_torchvision_s_keys_load_strictly(tmp_path: Path, channels: int, stem: s
     views = torch.rand(2, channels, 16, 16)
     with torch.no_grad():
         expected = one.encoder(views).numpy()
-    got = FORMATS["torchvision"].read(tmp_path, one)(views.numpy())
+    got, scores = FORMATS["torchvision"].read(tmp_path, one)(views.numpy())
+    assert scores is None
     np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
 
 
@@ -131,4 +146,5 @@ def test_timm_s_keys_load_strictly(tmp_path: Path, to: str) -> None:
     views = torch.rand(2, 3, 16, 16)
     with torch.no_grad():
         expected = one.encoder(views).numpy()
-    np.testing.assert_allclose(FORMATS[to].read(tmp_path, one)(views.numpy()), expected, rtol=1e-3, atol=1e-4)
+    got, _ = FORMATS[to].read(tmp_path, one)(views.numpy())
+    np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)

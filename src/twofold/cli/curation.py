@@ -56,6 +56,9 @@ def export(
     data: Annotated[
         str | None, arg(help="images on which both must agree (default: those that the run was trained on)")
     ] = None,
+    classifier: Annotated[
+        Path | None, arg(help="classifier.safetensors of 'twofold predict', to go with the encoder")
+    ] = None,
     out: Annotated[Path | None, arg(help="folder to write to (default: RUN/export-FORMAT)")] = None,
     cache: Cache = None,
     allow_outside: AllowOutside = False,
@@ -69,6 +72,7 @@ def export(
         run,
         to=to,
         data=data,
+        classifier=classifier,
         out=out,
         cache=cache,
         allow_outside=allow_outside,

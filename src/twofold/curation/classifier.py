@@ -6,6 +6,7 @@ Legend: n labelled images, m new ones, d features, c classes.
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,12 @@ class Classifier:
     labelled_h: Float32[np.ndarray, "n d"]
     held_out_logits: Float32[np.ndarray, "n c"]
     ids: Int64[np.ndarray, " n"]  # classes of the labelled images
+
+    @cached_property
+    def key(self) -> str:
+        """32 hex digits of what it says."""
+        parts = [self.weight.tobytes(), self.held_out_logits.tobytes(), "\n".join(self.classes).encode()]
+        return blake2b(b"".join(parts), digest_size=16).hexdigest()
 
     @cached_property
     def temperature(self) -> float:

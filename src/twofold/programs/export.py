@@ -8,10 +8,10 @@ from typing import Unpack
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from torch import nn
 
 from twofold.console import obeys_verbose, say
-from twofold.curation import result_folder
+from twofold.curation import Classifier, load_classifier, result_folder
 from twofold.curation.agreement import Agreement, agreement, voted
 from twofold.data import AnyData, ImageSet, as_given
 from twofold.errors import TwofoldError, require_choice
@@ -50,6 +50,7 @@ def export(
     *,
     to: str,
     data: AnyData | None = None,
+    classifier: AnyPath | None = None,
     out: AnyPath | None = None,
     encoder: EncoderSource | None = None,
     cache: AnyPath | None = None,
@@ -63,12 +64,15 @@ def export(
     What was written is read back as its users read it, and must agree with the encoder on 256 images of `data` (those
     of the run, where it is left out): else nothing is written. onnx and torch-export take decoded images (n, H, W, c)
     uint8 of any size and hold the preprocessing; the others take views in [0, 1]; none wants a normalisation.
+    `classifier` is the classifier.safetensors that `predict` wrote, which then goes with the encoder: ONNX and
+    torch.export give probabilities too, the others have it as their last layer; classes.json holds the classes.
     `out` is a folder, RUN/export-FORMAT where it is left out. `data` is as in `pretrain`, `encoder` as in `load`.
     Raises TwofoldError where the format has no such encoder, a package is missing, or the two do not agree.
     """
     run, to = as_path("run", run), as_kind("to", to, str)
     require_choice("to", to, tuple(FORMATS))
     out, cache = as_optional_path("out", out), as_optional_path("cache", cache)
+    classifier = as_optional_path("classifier", classifier)
     allow_outside, verbose = as_kind("allow_outside", allow_outside, bool), as_kind("verbose", verbose, bool)
     limit, how, source = as_unreadable_limit(max_unreadable_fraction), as_reading(reading), as_source(encoder)
     given = as_given(_own_data(run) if data is None else data, cache=cache, allow_outside=allow_outside)
@@ -76,14 +80,17 @@ def export(
     own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
     with TemporaryDirectory() as name:
         candidate, form = Path(name), FORMATS[to]
-        form.write(loaded, None, candidate)
+        model = None if classifier is None else load_classifier(classifier, encoder=encoder_digest(loaded))
+        form.write(loaded, None if model is None else _layer(model), candidate)
+        if model is not None:
+            write_json(candidate / "classes.json", model.classes)
         images = open_pictures(loaded, given, cache, own=own, allow_outside=allow_outside, limit=limit, reading=how)
         read = form.read(candidate, loaded)
-        compared = _compare(loaded, images, form, read)
+        compared = _compare(loaded, images, form, read, model)
         compared.require(f"what was written as {to}")
         speed = _images_per_s(loaded, form, read)
         home = out or (run if run.is_dir() else run.parent) / f"export-{to}"
-        question = {"export": to, "encoder": encoder_digest(loaded)}
+        question = {"export": to, "encoder": encoder_digest(loaded), "classes": model and model.key}
         folder = result_folder(home, question, given=out is not None)
         files = sorted(path for path in candidate.iterdir() if path.is_file())
         for path in files:
@@ -102,16 +109,31 @@ def _own_data(run: Path) -> str:
     return str(Run(run).read_recipe()["data"]["name"])
 
 
-def _compare(loaded: Loaded, images: ImageSet, form: Format, read: Reader) -> Agreement:
+def _layer(model: Classifier) -> nn.Linear:
+    """Its softmax gives the calibrated probabilities."""
+    layer = nn.Linear(*model.weight.shape)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(model.weight.T / model.temperature))
+        layer.bias.copy_(torch.from_numpy(model.bias / model.temperature))
+    return layer
+
+
+def _compare(loaded: Loaded, images: ImageSet, form: Format, read: Reader, model: Classifier | None) -> Agreement:
     rows = np.sort(np.random.default_rng(0).permutation(len(images))[:_IMAGES])
     h = embed_images(loaded.encoder, images, rows, views=loaded.recipe.views, hardware=loaded.hardware)
-    other = np.concatenate([_of_image(loaded, images, int(row), form, read) for row in rows])
+    answers = [_of_image(loaded, images, int(row), form, read) for row in rows]
+    other = np.concatenate([part for part, _ in answers])
+    if model is not None:
+        scores = np.concatenate([part for _, part in answers if part is not None])
+        return agreement(h, other, classes=(model.probabilities(h).argmax(1), scores.argmax(1)))
     ids = images.class_ids[rows]
     labels = len(set(ids.tolist())) >= 2 and ids.min() >= 0
     return agreement(h, other, classes=(voted(h, ids), voted(other, ids)) if labels else None)
 
 
-def _of_image(loaded: Loaded, images: ImageSet, row: int, form: Format, read: Reader) -> Float32[np.ndarray, "1 d"]:
+def _of_image(
+    loaded: Loaded, images: ImageSet, row: int, form: Format, read: Reader
+) -> tuple[np.ndarray, np.ndarray | None]:
     batch = images.read(np.array([row]))
     if form.takes_pixels:
         return read(np.ascontiguousarray(batch.images.permute(0, 2, 3, 1).numpy()))

@@ -2,7 +2,6 @@
 
 import math
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Unpack
 
@@ -88,7 +87,7 @@ def predict(
     answers = answer(
         np.asarray(embedded.h), embedded.paths, model, labelled_rows=rows, most_wrong=abstain, most_flagged=novelty
     )
-    question = {"images": embedded.key, "classifier": _content(model), "abstain": abstain, "novelty": novelty}
+    question = {"images": embedded.key, "classifier": model.key, "abstain": abstain, "novelty": novelty}
     home = out or (run if run.is_dir() else run.parent) / "predictions"
     folder = result_folder(home, question, given=out is not None)
     _write(answers, opened, folder, digest)
@@ -139,11 +138,6 @@ def _fit(embedded: Embedded, labels: list[str | None], name: str) -> tuple[Class
     places = {label: place for place, label in enumerate(classes)}
     ids = np.array([places[str(labels[row])] for row in rows], np.int64)
     return fit_classifier(np.ascontiguousarray(embedded.h[rows]), ids, classes), rows
-
-
-def _content(model: Classifier) -> str:
-    parts = [model.weight.tobytes(), model.held_out_logits.tobytes(), "\n".join(model.classes).encode()]
-    return blake2b(b"".join(parts), digest_size=16).hexdigest()
 
 
 def _write(answers: Answers, opened: Opened, folder: Path, encoder: str) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from twofold.runs.loaded import Loaded
 
-Reader = Callable[[np.ndarray], np.ndarray]
+Reader = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Format:
     lacks such an encoder or a package is missing.
 
     A reader maps images (n, H, W, c) uint8 where the format `takes_pixels`, else views (n, c, s, s) float32 in [0, 1],
-    to h (n, d).
+    to h (n, d) and, where there is a classifier, to a score of each class (n, k).
     """
 
     takes_pixels: bool
@@ -27,11 +27,12 @@ class Format:
     read: Callable[[Path, Loaded], Reader]
 
 
-def reader(module: Callable[[Tensor], Tensor]) -> Reader:
-    """From a function of tensors to one of arrays, without gradients."""
+def reader(module: Callable[[Tensor], Tensor], classifier: nn.Module | None = None) -> Reader:
+    """From functions of tensors, images -> h -> scores, to one of arrays, without gradients."""
 
-    def run(images: np.ndarray) -> np.ndarray:
+    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         with torch.no_grad():
-            return module(torch.from_numpy(images)).float().numpy()
+            h = module(torch.from_numpy(images)).float()
+            return h.numpy(), classifier(h).numpy() if isinstance(classifier, nn.Linear) else None
 
     return run

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from twofold.errors import TwofoldError, import_extra
-from twofold.runs.formats.format import Format, Reader, reader
+from twofold.runs.formats.format import Format, Reader
 from twofold.runs.formats.from_pixels import FromPixels
 from twofold.runs.loaded import Loaded
 
@@ -41,7 +42,12 @@ def _write_onnx(loaded: Loaded, classifier: nn.Linear | None, folder: Path) -> N
 def _read_onnx(folder: Path, loaded: Loaded) -> Reader:  # noqa: ARG001
     runtime = import_extra("onnxruntime", "--to onnx", "onnx")
     session = runtime.InferenceSession(str(folder / _ONNX), providers=["CPUExecutionProvider"])
-    return lambda images: session.run(["h"], {"images": images})[0]
+
+    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        h, *probabilities = session.run(None, {"images": images})
+        return h, probabilities[0] if probabilities else None
+
+    return run
 
 
 def _write_torch_export(loaded: Loaded, classifier: nn.Linear | None, folder: Path) -> None:
@@ -55,11 +61,12 @@ def _read_torch_export(folder: Path, loaded: Loaded) -> Reader:
     with _exporting(loaded, "torch-export"):
         module = torch.export.load(folder / _PT2).module()
 
-    def h(images: Tensor) -> Tensor:
-        out = module(images)
-        return out[0] if isinstance(out, tuple) else out
+    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        with torch.no_grad():
+            out = module(torch.from_numpy(images))
+        return (out[0].numpy(), out[1].numpy()) if isinstance(out, tuple) else (out.numpy(), None)
 
-    return reader(h)
+    return run
 
 
 ONNX = Format(takes_pixels=True, write=_write_onnx, read=_read_onnx)

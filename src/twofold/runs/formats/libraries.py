@@ -41,9 +41,9 @@ def _write_torchvision(loaded: Loaded, classifier: nn.Linear | None, folder: Pat
 
 def _read_torchvision(folder: Path, loaded: Loaded) -> Reader:
     module = run_path(str(folder / "load.py"))["model"]  # what is checked is what is given
-    module.fc = nn.Identity()
+    classifier, module.fc = module.fc, nn.Identity()
     grey = loaded.recipe.data.channels == 1
-    return reader(lambda views: module(views.expand(-1, 3, -1, -1) if grey else views))
+    return reader(lambda views: module(views.expand(-1, 3, -1, -1) if grey else views), classifier)
 
 
 def _write_timm(loaded: Loaded, classifier: nn.Linear | None, folder: Path) -> None:
@@ -67,8 +67,9 @@ def _write_timm(loaded: Loaded, classifier: nn.Linear | None, folder: Path) -> N
 
 def _read_timm(folder: Path, loaded: Loaded) -> Reader:  # noqa: ARG001
     module = run_path(str(folder / "load.py"))["model"]  # what is checked is what is given
+    classifier = module.get_classifier()
     module.reset_classifier(0)
-    return reader(module)
+    return reader(module, classifier)
 
 
 def _write_hf(loaded: Loaded, classifier: nn.Linear | None, folder: Path) -> None:
@@ -101,8 +102,9 @@ def _write_hf(loaded: Loaded, classifier: nn.Linear | None, folder: Path) -> Non
 def _read_hf(folder: Path, loaded: Loaded) -> Reader:  # noqa: ARG001
     timm = import_extra("timm", "--to hf", "timm")
     module = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    classifier = module.get_classifier()
     module.reset_classifier(0)
-    return reader(module.eval())
+    return reader(module.eval(), classifier)
 
 
 TORCHVISION = Format(takes_pixels=False, write=_write_torchvision, read=_read_torchvision)
