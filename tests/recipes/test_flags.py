@@ -30,6 +30,7 @@ VALUES: dict[str, Any] = {  # of every setting that can be None, one that is not
     "jitter": (0.4, 0.4, 0.4, 0.1),
     "blur_prob": 0.3,
     "resident": True,
+    "held_out_fraction": 0.1,
     "epochs": 3.0,
     "minutes": 2.0,
     "chunk": 4,

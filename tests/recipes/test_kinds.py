@@ -131,6 +131,7 @@ EXAMPLES: dict[str, Any] = {
     "jitter": (0.4, 0.4, 0.4, 0.1),
     "blur_prob": 0.5,
     "resident": True,
+    "held_out_fraction": 0.1,
     "eval_size_px": 32,
     "minutes": 2.0,
     "chunk": 4,

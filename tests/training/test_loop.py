@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 
 from pictures import CLASSES, write_pictures
 from small_recipe import SMALL
@@ -408,19 +409,33 @@ def test_a_run_inside_the_data_is_refused(data: Path, cache: Path) -> None:
         pretrain(data, out=data / "run", recipe=TINY, cache=cache)
 
 
-def test_train_alone_is_read(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_alone_is_read_and_validation_to_watch_the_loss(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = write_pictures(tmp_path / "split", per_class=20, splits=("train", "test", "validation"))
-    seen: set[int] = set()
+    seen: dict[str, set[int]] = {"train": set(), "validation": set()}
     read = ImageSet.read
 
     def spy(self: ImageSet, rows: Any) -> Any:
-        seen.update(int(row) for row in rows)
-        assert {self.splits[row] for row in rows} == {"train"}
+        (split,) = {self.splits[row] for row in rows}
+        seen[split].update(int(row) for row in rows)
         return read(self, rows)
 
     monkeypatch.setattr(ImageSet, "read", spy)
-    pretrain(folder, out=tmp_path / "run", recipe=TINY, monitors=(build_knn_monitor,), cache=cache)
-    assert len(seen) == 60
+    run = pretrain(folder, out=tmp_path / "run", recipe=TINY, monitors=(build_knn_monitor,), cache=cache)
+    assert {split: len(rows) for split, rows in seen.items()} == {"train": 60, "validation": 60}
+    assert all(row["held_out_loss"] > 0 for row in metrics(run) if "pair_accuracy" in row)
+
+
+def test_held_out_images_change_no_weight(cache: Path, tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "split", per_class=20, splits=("train", "test", "validation"))
+    one = pretrain(folder, out=tmp_path / "one", recipe=TINY, cache=cache)
+    for path in (folder / "validation").rglob("*.png"):
+        Image.new("RGB", (24, 24), "red").save(path)
+    other = pretrain(folder, out=tmp_path / "other", recipe=TINY, cache=cache)
+    losses = [[row["held_out_loss"] for row in metrics(run) if "held_out_loss" in row] for run in (one, other)]
+    assert losses[0] != losses[1]
+    assert same(weights(one), weights(other))
 
 
 def test_labels_never_train(data: Path, cache: Path, tmp_path: Path) -> None:

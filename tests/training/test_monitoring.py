@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from oracles import nt_xent_loop
 from pictures import write_pictures
 from small_recipe import SMALL
 from twofold.data import load_images
@@ -48,3 +49,31 @@ def test_positive_pairs_are_found_by_the_similarity_of_the_loss(normalize: bool,
     assert found[True] != found[False]
     assert measures["pair_accuracy"] == pytest.approx(found[normalize])
     assert measures["alignment"] == pytest.approx((units[0] - units[1]).square().sum(dim=1).mean().item(), rel=1e-4)
+
+
+def test_the_loss_on_held_out_images_is_that_of_the_validation_split(tmp_path: Path) -> None:
+    recipe = SMALL
+    write_pictures(tmp_path / "data", per_class=4, splits=("train", "validation"))
+    images = load_images(tmp_path / "data", recipe=recipe.data, store_px=recipe.stored_px, cache=tmp_path / "cache")
+    hardware, state = (
+        resolve_hardware(recipe.hardware),
+        build_state(recipe, resolve_hardware(recipe.hardware), peak=0.1, world=World()),
+    )
+    state.model.head = head = Uneven()
+    measures = build_look(lambda row: None, recipe, hardware, images, [])(state)
+    seen, held = (z.float().chunk(2) for z in head.seen)  # the views of train, then those of validation
+    for name, (z_a, z_b) in {"seen_loss": seen, "held_out_loss": held}.items():
+        expected = nt_xent_loop(z_a, z_b, temperature=recipe.loss.temperature)
+        assert measures[name] == pytest.approx(float(expected), rel=1e-4)
+    assert measures["seen_loss"] != measures["held_out_loss"]
+
+
+def test_without_held_out_images_there_is_no_such_loss(tmp_path: Path) -> None:
+    images = load_images(
+        write_pictures(tmp_path / "data"), recipe=SMALL.data, store_px=SMALL.stored_px, cache=tmp_path / "cache"
+    )
+    hardware = resolve_hardware(SMALL.hardware)
+    measures = build_look(lambda row: None, SMALL, hardware, images, [])(
+        build_state(SMALL, hardware, peak=0.1, world=World())
+    )
+    assert not {"held_out_loss", "seen_loss"} & set(measures)

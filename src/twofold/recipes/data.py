@@ -57,6 +57,13 @@ class DataRecipe:
             "image (each image's own) or type (all that its kind of number can hold)"
         ),
     ] = "data"
+    held_out_fraction: Annotated[
+        float | None,
+        Help(
+            "share of the images to train on that are kept out, to watch the loss on them, where the data have no "
+            "validation images (None: 0.02, or none of under 1,600)"
+        ),
+    ] = None
     truncated: Annotated[str, Help("JPEG files that end early: read (the rows that are there) or skip")] = "read"
 
     def __post_init__(self) -> None:
@@ -65,6 +72,8 @@ class DataRecipe:
         require(self.store_px is None or self.store_px >= 1, "store_px", self.store_px, "at least 1 pixel")
         for name in ("max_unreadable_fraction", "test_fraction"):
             require(0.0 <= getattr(self, name) < 1.0, name, getattr(self, name), "a fraction in [0, 1)")
+        held_out = self.held_out_fraction
+        require(held_out is None or 0.0 <= held_out < 1.0, "held_out_fraction", held_out, "a fraction in [0, 1)")
         require(0 <= self.data_seed < 2**32, "data_seed", self.data_seed, "in [0, 2^32)")
         require(0.0 < self.selection_fraction < 1.0, "selection_fraction", self.selection_fraction, "in (0, 1)")
         require(self.group_by is None or _is_pattern(self.group_by), "group_by", self.group_by, "a regular expression")

@@ -23,6 +23,7 @@ class PlainSettings(TypedDict, total=False):
     group_by: str | None
     range: tuple[float, ...] | None
     range_from: str
+    held_out_fraction: float | None
     truncated: str
     size_px: int
     policy: str

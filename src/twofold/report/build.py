@@ -48,6 +48,14 @@ MEASURES = (  # name of the chart, title, keys and their names, factor, what it 
         f"How often a picture's other view is the nearest of all, among up to {headline.WATCHED} pictures that stay "
         "the same throughout. The first point is the untrained encoder.",
     ),
+    (
+        "held-out",
+        "Loss on held-out images",
+        {"held_out_loss": "held out", "seen_loss": "trained on"},
+        1.0,
+        "Both with the same number of negatives, fewer than in training. Far apart: the encoder learns its images by "
+        "heart.",
+    ),
     ("std", "Spread of z", {"z_std": "z"}, 1.0, "1 is evenly spread over the sphere, 0 is a single point."),
     (
         "knn",

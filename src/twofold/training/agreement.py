@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from twofold.data import ImageSet
+from twofold.data.held_out import hold_out
 from twofold.distributed import World
 from twofold.errors import TwofoldError, enough_memory
 from twofold.files import make_folder
@@ -69,6 +70,13 @@ def agreed_hardware(run: Run, begun: dict[str, Any] | None, recipe: Recipe, worl
             f"{kind}. Give --device {kind}."
         )
     return hardware
+
+
+def held_out(images: ImageSet, begun: dict[str, Any] | None, recipe: Recipe) -> ImageSet:
+    """The images with those that never train apart, unless the run was begun by a version that kept none out."""
+    if begun and not begun["data"].get("held_out"):
+        return images
+    return hold_out(images, recipe.data.held_out_fraction, recipe.data.data_seed)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from twofold.training.agreement import (
     agreed_hardware,
     begun_with,
     computing,
+    held_out,
     open_together,
     require_agreement,
     require_place,
@@ -97,6 +98,8 @@ def pretrain(
         images = world.in_turn(
             open_for_training, recipe, data, cache, allow_outside=allow_outside, show_progress=world.is_first
         )
+        if not isinstance(data, ImageSet):
+            images = world.in_turn(held_out, images, begun, recipe)
         recipe = settled(recipe, images)
         require_agreement(world, recipe, hardware, images, profile=profile)
         say_counts(images)

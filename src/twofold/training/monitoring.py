@@ -3,17 +3,21 @@
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
+import numpy as np
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 
 from twofold.console import warn
-from twofold.data import ImageSet
+from twofold.data import ImageBatch, ImageSet
+from twofold.data.held_out import held_out_rows
 from twofold.hardware.device import Hardware
-from twofold.losses import contrast_accuracy
+from twofold.losses import build_loss, contrast_accuracy
 from twofold.recipes.recipe import Recipe
 from twofold.runs.metrics_log import Row
 from twofold.training.health import collapse_warning, health
 from twofold.training.step import TrainState, make_views
-from twofold.views import build_policy, sample_views
+from twofold.views import Draw, build_policy, sample_views
 
 Monitor = Callable[[torch.nn.Module, int], dict[str, float]]
 
@@ -26,28 +30,40 @@ def build_look(
 ) -> Callable[[TrainState], dict[str, float]]:
     """A function of the state that measures, logs and warns on collapse.
 
-    The same pictures and views every time, so that the lines are comparable; weights and buffers stay as they are.
+    The same images and views every time, so that the lines are comparable; weights and buffers stay as they are. The
+    loss on held-out images has as many negatives as the one on images of train beside it (`seen_loss`).
     Positive pairs are found by the similarity that the loss takes, so by inner products without `normalize`; health is
     measured on unit rows always.
     """
-    rows = images.rows("train")
-    batch = images.read(rows[:: max(1, len(rows) // _IMAGES)][:_IMAGES])
-    draws = sample_views(build_policy(recipe.views), len(batch.images), seed=recipe.schedule.seed, step=_STEP)
+    rows, held = spread(images.rows("train")), spread(held_out_rows(images))
+    batch, others = images.read(rows), images.read(held) if len(held) > 1 else None
+    policy, seed = build_policy(recipe.views), recipe.schedule.seed
+    draws = sample_views(policy, len(rows), seed=seed, step=_STEP)
+    loss = build_loss(recipe.loss)
 
     def look(state: TrainState) -> dict[str, float]:
         # a compiler would begin anew for every size of batch, and save less than that takes
         with torch.compiler.set_stance("force_eager") if recipe.hardware.compile else nullcontext():
             return measure(state)
 
-    def measure(state: TrainState) -> dict[str, float]:
-        model = state.model
-        model.eval()
+    def of_views(model: torch.nn.Module, images: ImageBatch, draws: Sequence[Draw]) -> tuple[Tensor, Tensor, Tensor]:
         with torch.inference_mode(), hardware.autocast():
-            x = make_views(batch, draws, recipe.views, hardware)
+            x = make_views(images, draws, recipe.views, hardware)
             outputs = [model(part) for part in x.split(256)]
         h, z = torch.cat([o[0] for o in outputs]).float(), torch.cat([o[1] for o in outputs]).float()
         z_a, z_b = z.chunk(2)
+        return h, z_a, z_b
+
+    def measure(state: TrainState) -> dict[str, float]:
+        model = state.model
+        model.eval()
+        h, z_a, z_b = of_views(model, batch, draws)
         measures = health(h, z_a, z_b)
+        if others is not None:
+            _, own_a, own_b = of_views(model, others, sample_views(policy, len(held), seed=seed, step=_STEP + 1))
+            n = min(len(held), len(rows))
+            measures["held_out_loss"] = float(loss(own_a[:n], own_b[:n], (0, n)))
+            measures["seen_loss"] = float(loss(z_a[:n], z_b[:n], (0, n)))
         warning = collapse_warning(measures) if state.step else None
         measures["pair_accuracy"] = float(contrast_accuracy(z_a, z_b, normalize=recipe.loss.normalize))
         for monitor in monitors:
@@ -59,6 +75,11 @@ def build_look(
         return measures
 
     return look
+
+
+def spread(rows: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " m"]:
+    """At most 512 of the rows, evenly spread."""
+    return rows[:: max(1, len(rows) // _IMAGES)][:_IMAGES]
 
 
 def epochs_of(step: int, recipe: Recipe, images: ImageSet) -> float:

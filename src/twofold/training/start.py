@@ -7,6 +7,7 @@ from typing import Any
 
 from twofold.console import duration, say, show_settings
 from twofold.data import ImageSet, Loader, rows_of_step
+from twofold.data.held_out import held_out_rows
 from twofold.data.resident import ResidentImages
 from twofold.distributed import Share, World
 from twofold.files import write_atomically, write_json
@@ -173,10 +174,11 @@ def restored(setup: RunSetup, plan: Plan) -> tuple[TrainState, Window]:
 
 
 def say_counts(images: ImageSet) -> None:
-    """One line: how many images there are, to train on, and unreadable ones."""
+    """One line: how many images there are, to train on, held out, and unreadable."""
     train, unreadable = len(images.rows("train")), len(images.quarantine)
     listed = ", listed in quarantine.jsonl" if unreadable else ""
-    say(f"{images.name}: {len(images):,} images, {train:,} to train on, {unreadable:,} unreadable{listed}")
+    watched = f", {held:,} held out to watch the loss" if (held := len(held_out_rows(images))) else ""
+    say(f"{images.name}: {len(images):,} images, {train:,} to train on{watched}, {unreadable:,} unreadable{listed}")
 
 
 def _record(recipe: Recipe, plan: Plan, hardware: Hardware, images: ImageSet, processes: int) -> dict[str, object]:
@@ -194,6 +196,7 @@ def _record(recipe: Recipe, plan: Plan, hardware: Hardware, images: ImageSet, pr
             "name": images.name,
             "fingerprint": images.fingerprint,
             "images": len(images.rows("train")),
+            "held_out": len(held_out_rows(images)),
             "channels": images.channels,
             "quarantined": len(images.quarantine),
             "stated": images.stated,
