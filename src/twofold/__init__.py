@@ -34,11 +34,13 @@ if TYPE_CHECKING:
     from twofold.programs.evaluate import evaluate as evaluate
     from twofold.programs.export import export as export
     from twofold.programs.launch import launch as launch
+    from twofold.programs.pick import pick as pick
     from twofold.programs.predict import predict as predict
     from twofold.programs.pretrain import pretrain as pretrain
     from twofold.programs.recipes import list_recipes as list_recipes
     from twofold.programs.report import write_report as write_report
     from twofold.programs.sample import sample as sample
+    from twofold.programs.search import search as search
     from twofold.programs.study import list_studies as list_studies
     from twofold.programs.study import study as study
     from twofold.programs.transfer import transfer as transfer
@@ -89,10 +91,12 @@ _HOMES = {
     "nt_xent": "twofold.losses",
     "open_world": "twofold.distributed",
     "param_groups": "twofold.optim",
+    "pick": "twofold.programs.pick",
     "predict": "twofold.programs.predict",
     "pretrain": "twofold.programs.pretrain",
     "rows_of_step": "twofold.data",
     "sample": "twofold.programs.sample",
+    "search": "twofold.programs.search",
     "study": "twofold.programs.study",
     "transfer": "twofold.programs.transfer",
     "triplet": "twofold.losses",

@@ -106,7 +106,9 @@ def warn(text: str) -> None:
 def with_progress(items: Iterable[T], text: str, *, step: int, total: int, show: bool = True) -> Iterator[T]:
     """The items, under a progress bar of `text` that advances by `step` of `total` after each."""
     columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not show or console.quiet) as progress:
+    with Progress(
+        *columns, console=console, transient=True, disable=not show or console.quiet or not console.is_terminal
+    ) as progress:
         task = progress.add_task(text, total=total)
         for item in items:
             yield item

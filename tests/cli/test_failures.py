@@ -84,7 +84,9 @@ def test_the_flags_of_a_command_are_those_of_its_help(
     with pytest.raises(SystemExit):
         cli.main()
     helped = re.findall(r"^[\s│|]*(?:-h, )?--([a-z][a-z-]*)", capsys.readouterr().out, re.MULTILINE)
-    assert {*helped} - {"help", "no-allow-outside", "no-plan"} == flags_of(COMMANDS[command])
+    assert {*helped} - {"help", "no-allow-outside", "no-pixels", "no-plan", "no-simulate"} == flags_of(
+        COMMANDS[command]
+    )
 
 
 def test_every_flag_of_a_message_is_one_of_some_command() -> None:

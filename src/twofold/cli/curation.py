@@ -3,10 +3,143 @@
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes, arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from twofold.cli.arguments import AllowOutside, Cache, Data, Device, MaxUnreadable, Precision, Run
+from twofold.cli.arguments import (
+    AllowOutside,
+    Cache,
+    Data,
+    Device,
+    Embeddings,
+    MaxUnreadable,
+    Precision,
+    Run,
+    run_and_data,
+)
 from twofold.recipes.flags import ReadingFlags
+
+
+def clean(
+    images: Annotated[Positional[tuple[str, ...]], arg(help="RUN DATA; with --pixels DATA alone", metavar="RUN DATA")],
+    /,
+    pixels: Annotated[bool, arg(help="compare pixels alone, without an encoder: copies, blank, cut off")] = False,
+    out: Annotated[
+        Path | None,
+        arg(help="folder for the results", metavar="PATH", help_behavior_hint="(default: RUN/clean, or clean here)"),
+    ] = None,
+    embeddings: Embeddings = None,
+    threshold: Annotated[float, arg(help="likeness of pixels from which two images are copies, in 0.5 to 1")] = 0.95,
+    cosine: Annotated[float, arg(help="cosine of embeddings from which two images are alike, in 0.5 to 1")] = 0.98,
+    cache: Cache = None,
+    allow_outside: AllowOutside = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    max_unreadable_fraction: MaxUnreadable = None,
+    reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
+) -> None:
+    """Find copies, leaks, blank and off-topic images and suspect labels; nothing is deleted or moved."""
+    from twofold.programs.clean import clean
+
+    run, data = run_and_data(images, pixels)
+    clean(
+        run,
+        data,
+        out=out,
+        embeddings=embeddings,
+        threshold=threshold,
+        cosine=cosine,
+        cache=cache,
+        allow_outside=allow_outside,
+        device=device,
+        precision=precision,
+        max_unreadable_fraction=max_unreadable_fraction,
+        **reading,
+    )
+
+
+def pick(
+    run: Run,
+    data: Data,
+    /,
+    count: Annotated[int, arg(help="images to pick")] = 100,
+    labels: Annotated[
+        Path | None, arg(help="CSV file with the columns path and label: those are not picked again", metavar="PATH")
+    ] = None,
+    method: Annotated[
+        str,
+        arg(help="typical (TypiClust), cover (ProbCover), uncertain (margin; needs --labels of two classes) or random"),
+    ] = "typical",
+    simulate: Annotated[bool, arg(help="measure on labelled data what picking is worth; nothing is picked")] = False,
+    out: Annotated[
+        Path | None,
+        arg(help="folder for the results", metavar="PATH", help_behavior_hint="(default: RUN/pick, or pick here)"),
+    ] = None,
+    embeddings: Embeddings = None,
+    seed: Annotated[int, arg(help="seed of random picks and of clusters")] = 0,
+    cache: Cache = None,
+    allow_outside: AllowOutside = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    max_unreadable_fraction: MaxUnreadable = None,
+    reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
+) -> None:
+    """Pick the images to label first, and write a page to label them on, which needs no server and no network."""
+    from twofold.programs.pick import pick
+
+    pick(
+        run,
+        data,
+        count=count,
+        labels=labels,
+        method=method,
+        simulate=simulate,
+        out=out,
+        embeddings=embeddings,
+        seed=seed,
+        cache=cache,
+        allow_outside=allow_outside,
+        device=device,
+        precision=precision,
+        max_unreadable_fraction=max_unreadable_fraction,
+        **reading,
+    )
+
+
+def search(
+    run: Run,
+    data: Data,
+    /,
+    query: Annotated[Path, arg(help="an image, or a folder of images")],
+    top: Annotated[int, arg(help="images to find for each query")] = 20,
+    out: Annotated[
+        Path | None,
+        arg(help="folder for the results", metavar="PATH", help_behavior_hint="(default: RUN/search, or search here)"),
+    ] = None,
+    embeddings: Embeddings = None,
+    cache: Cache = None,
+    allow_outside: AllowOutside = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    max_unreadable_fraction: MaxUnreadable = None,
+    reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
+) -> None:
+    """Find the images most like a query, by the cosine of embeddings, exactly."""
+    from twofold.programs.search import search
+
+    search(
+        run,
+        data,
+        query=query,
+        top=top,
+        out=out,
+        embeddings=embeddings,
+        cache=cache,
+        allow_outside=allow_outside,
+        device=device,
+        precision=precision,
+        max_unreadable_fraction=max_unreadable_fraction,
+        **reading,
+    )
 
 
 def predict(

@@ -15,13 +15,11 @@ from twofold.cli.arguments import (
     Cache,
     Data,
     Device,
-    Embeddings,
     MaxUnreadable,
     Precision,
     Run,
-    run_and_data,
 )
-from twofold.cli.curation import export, predict
+from twofold.cli.curation import clean, export, pick, predict, search
 from twofold.cli.failures import told
 from twofold.cli.parsing import parse
 from twofold.cli.training import bench, launch, pretrain
@@ -207,44 +205,6 @@ def doctor(
     doctor(data, recipe=recipe, cache=cache, allow_outside=allow_outside, **reading)
 
 
-def clean(
-    images: Annotated[Positional[tuple[str, ...]], arg(help="RUN DATA; with --pixels DATA alone", metavar="RUN DATA")],
-    /,
-    pixels: Annotated[bool, arg(help="compare pixels alone, without an encoder: copies, blank, cut off")] = False,
-    out: Annotated[
-        Path | None,
-        arg(help="folder for the results", metavar="PATH", help_behavior_hint="(default: RUN/clean, or clean here)"),
-    ] = None,
-    embeddings: Embeddings = None,
-    threshold: Annotated[float, arg(help="likeness of pixels from which two images are copies, in 0.5 to 1")] = 0.95,
-    cosine: Annotated[float, arg(help="cosine of embeddings from which two images are alike, in 0.5 to 1")] = 0.98,
-    cache: Cache = None,
-    allow_outside: AllowOutside = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    max_unreadable_fraction: MaxUnreadable = None,
-    reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
-) -> None:
-    """Find copies, leaks, blank and off-topic images and suspect labels; nothing is deleted or moved."""
-    from twofold.programs.clean import clean
-
-    run, data = run_and_data(images, pixels)
-    clean(
-        run,
-        data,
-        out=out,
-        embeddings=embeddings,
-        threshold=threshold,
-        cosine=cosine,
-        cache=cache,
-        allow_outside=allow_outside,
-        device=device,
-        precision=precision,
-        max_unreadable_fraction=max_unreadable_fraction,
-        **reading,
-    )
-
-
 def report(run: Run, /) -> None:
     """Write RUN/report.html anew."""
     from twofold.programs.report import write_report
@@ -278,6 +238,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": export,
     "doctor": doctor,
     "clean": clean,
+    "pick": pick,
+    "search": search,
     "report": report,
     "recipes": recipes,
     "sample": sample,

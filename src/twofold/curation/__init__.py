@@ -9,9 +9,12 @@ from twofold.curation.cleaning import Cleaning, Flaw, clean_embedded, clean_pixe
 from twofold.curation.duplicates import Duplicates, find_alike, find_copies
 from twofold.curation.embedded import Embedded, kept_embeddings
 from twofold.curation.nearest import Neighbours, nearest_others, nearest_rows
+from twofold.curation.picking import Picks, Worth, pick_images, simulate
 from twofold.curation.result_folder import result_folder
 from twofold.curation.tables import read_labels, write_csv
 from twofold.curation.thumbs import kept_thumbs
+from twofold.curation.typical import pick_cover, pick_typical
+from twofold.curation.uncertain import pick_uncertain
 
 __all__ = [
     "Answers",
@@ -21,6 +24,8 @@ __all__ = [
     "Embedded",
     "Flaw",
     "Neighbours",
+    "Picks",
+    "Worth",
     "answer",
     "clean_embedded",
     "clean_pixels",
@@ -32,7 +37,12 @@ __all__ = [
     "load_classifier",
     "nearest_others",
     "nearest_rows",
+    "pick_cover",
+    "pick_images",
+    "pick_typical",
+    "pick_uncertain",
     "read_labels",
     "result_folder",
+    "simulate",
     "write_csv",
 ]

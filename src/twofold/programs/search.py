@@ -1,0 +1,119 @@
+"""The images most like a query, as a list, a table and a page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from twofold.console import obeys_verbose, say
+from twofold.curation import nearest_rows, result_folder, write_csv
+from twofold.data import AnyData, as_given
+from twofold.errors import TwofoldError, enough_memory, require
+from twofold.models.own import EncoderSource, as_source
+from twofold.programs.embedded import LESS_MEMORY, open_embedded
+from twofold.programs.images import as_reading, as_unreadable_limit
+from twofold.recipes.data import Reading
+from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
+from twofold.recipes.recipe import HardwareRecipe
+from twofold.report.search_page import write_search_page
+
+_SHOWN = 5  # results of each query that are printed
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Hits:
+    """For each of m queries the k nearest images, nearest first."""
+
+    queries: Sequence[str]
+    paths: Sequence[str]  # of all images searched
+    rows: Int64[np.ndarray, "m k"]
+    cosines: Float32[np.ndarray, "m k"]  # in [-1, 1]
+
+    def of(self, query: int) -> list[tuple[str, float]]:
+        """(path, cosine) of a query's hits."""
+        return [
+            (self.paths[row], float(cosine))
+            for row, cosine in zip(self.rows[query].tolist(), self.cosines[query], strict=True)
+        ]
+
+    def to_csv(self, path: Path | str) -> Path:
+        """Write query, rank, path, cosine. Raises TwofoldError as `write_csv` does."""
+        lines = [
+            (query, rank, found, cosine)
+            for number, query in enumerate(self.queries)
+            for rank, (found, cosine) in enumerate(self.of(number), start=1)
+        ]
+        names = ("query", "rank", "path", "cosine")
+        return write_csv(Path(path), {name: [line[place] for line in lines] for place, name in enumerate(names)})
+
+
+@obeys_verbose
+def search(
+    run: AnyPath,
+    data: AnyData,
+    *,
+    query: AnyPath,
+    top: int = 20,
+    out: AnyPath | None = None,
+    embeddings: AnyPath | None = None,
+    encoder: EncoderSource | None = None,
+    cache: AnyPath | None = None,
+    allow_outside: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    max_unreadable_fraction: int | float | None = None,
+    verbose: bool = True,
+    **reading: Unpack[Reading],
+) -> Hits:
+    """The `top` images of `data` most like each image in `query` (a file or a folder), by the cosine of h, exactly.
+
+    Writes search.csv and search.html to a folder (default: RUN/search). The rest is as in `embed`. Raises TwofoldError
+    where `query` is no image and holds none.
+    """
+    run, asked, folder = as_path("run", run), as_path("query", query), as_optional_path("out", out)
+    cache, embeddings = as_optional_path("cache", cache), as_optional_path("embeddings", embeddings)
+    allow_outside, verbose = as_kind("allow_outside", allow_outside, bool), as_kind("verbose", verbose, bool)
+    top = as_kind("top", top, int)
+    require(top >= 1, "top", top, "at least 1")
+    limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
+    files = _query_files(asked)
+    opened = open_embedded(
+        run,
+        as_given(data, cache=cache, allow_outside=allow_outside),
+        embeddings=embeddings,
+        encoder=as_source(encoder),
+        cache=cache,
+        allow_outside=allow_outside,
+        hardware=HardwareRecipe(device=device, precision=precision),
+        limit=limit,
+        reading=how,
+    )
+    with enough_memory("searching", LESS_MEMORY):
+        h = opened.loaded.embed(files)
+        near = nearest_rows(h, opened.embedded.h, top)
+    hits = Hits(
+        queries=[str(file) for file in files], paths=opened.embedded.paths, rows=near.rows, cosines=near.cosines
+    )
+    question = {"command": "search", "of": opened.embedded.key, "query": [str(file) for file in files], "top": top}
+    home = folder or (run / "search" if run.is_dir() else Path("search"))
+    target = result_folder(home, question, given=folder is not None)
+    hits.to_csv(target / "search.csv")
+    write_search_page(files, hits.rows, hits.cosines, opened.images, target / "search.html")
+    for number, file in enumerate(files[:_SHOWN]):
+        say(f"  {file}")
+        for path, cosine in hits.of(number)[: top if len(files) == 1 else _SHOWN]:
+            say(f"    {cosine:.3f}  {path}")
+    say(f"Written: {target / 'search.html'}, search.csv beside it.")
+    return hits
+
+
+def _query_files(query: Path) -> list[Path]:
+    files = sorted(path for path in query.rglob("*") if path.suffix.lower() in _ENDINGS) if query.is_dir() else [query]
+    if not files or not query.exists():
+        held = "holds no image" if query.is_dir() else "is not there"
+        raise TwofoldError(f"--query '{query}' {held}; an image or a folder of images is needed. Change --query.")
+    return files
