@@ -43,9 +43,9 @@ def _predictions_seen(patch):
     """Every prediction that is handed to the counting."""
     seen = []
 
-    def score(predictions, truth, classes):
+    def score(predictions, *parts):
         seen.append([(a.protocol, a.encoder, a.labels, a.seed, a.l2, a.predicted.tolist()) for a in predictions])
-        return real(predictions, truth, classes)
+        return real(predictions, *parts)
 
     real = evaluate.score
     patch.setattr(evaluate, "score", score)
@@ -558,3 +558,40 @@ def test_fewer_draws_of_labels_than_sets_of_weights(separable, measure):
     seeds = {(r.protocol, r.encoder, r.labels): r.seeds for r in rows}
     assert seeds["linear", "untrained", "all"] == 3
     assert seeds["linear", "untrained", 1] == seeds["knn", "untrained", 1] == 2
+
+
+def _rare(make_images, sizes=(160, 16)):
+    """Two classes of noise, one ten times as large: nothing tells them apart but a faint row."""
+    draw = np.random.default_rng(0)
+    ids = draw.permutation(np.repeat([0, 1], sizes))
+    pictures = draw.integers(0, 200, (len(ids), 1, 8, 8)).astype(np.uint8)
+    pictures[ids == 1, 0, 3] += 40
+    return make_images(pictures, [("common", "rare")[i] for i in ids], ["train", "test"] * (len(ids) // 2))
+
+
+def test_of_unequal_classes_the_mean_per_class_leads_and_the_rare_one_is_measured(make_images, measure):
+    images = _rare(make_images)
+    evaluation = measure(images, seeds=1, few_seeds=1, shots=(1,))
+    metrics = [row.metric for row in evaluation.rows if (row.protocol, row.encoder, row.labels) == LINEAR[:3]]
+    rare = ["auroc", "average_precision", "sensitivity_90", "sensitivity_95", "sensitivity_99"]
+    assert metrics == ["mean_per_class", "top1", "ece", *rare]
+    assert {one.metric for one in evaluation.differences} == {"mean_per_class"}
+    truth = read_truth(images, measured_rows(images))
+    majority = evaluation.details["majority"]
+    assert majority == {"class": "common", "top1": pytest.approx((truth == 0).mean()), "mean_per_class": 0.5}
+    assert any("always naming the most frequent class, 'common'" in line for line in evaluation.details["stated"])
+
+
+def test_of_equal_classes_top_1_leads(once):
+    metrics = [row.metric for row in once.evaluation.rows if (row.protocol, row.encoder, row.labels) == LINEAR[:3]]
+    assert metrics == ["top1", "mean_per_class", "ece"]
+    assert {one.metric for one in once.evaluation.differences} == {"top1"}
+
+
+def test_of_several_unequal_classes_macro_f1_is_there(separable, measure):
+    rows = separable.rows("train")
+    labels = list(separable.labels)
+    for row in [row for row in rows if labels[row] == "apple"][:10]:
+        labels[row] = None
+    metrics = {row.metric for row in measure(_relabelled(separable, labels), **LEAST).rows}
+    assert metrics == {"top1", "mean_per_class", "ece", "macro_f1"}

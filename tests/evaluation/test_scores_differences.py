@@ -20,7 +20,7 @@ def _score(way, labels, seed, right, weights=None):
         seed=seed,
         weights=weights,
         hits={"top1": np.asarray(right, bool)},
-        calibration_error=0.3,
+        others={"ece": 0.3},
     )
 
 

@@ -27,6 +27,13 @@ def test_the_verdict_names_the_baselines(run: Path) -> None:
     )
 
 
+def test_what_no_image_is_needed_for_is_said_beside(run: Path) -> None:
+    details = json.loads((run / "evaluation_details.json").read_text())
+    details["majority"] = {"class": "heron", "top1": 0.4, "mean_per_class": 1 / 3}
+    (run / "evaluation_details.json").write_text(json.dumps(details))
+    assert str(headline.verdict(read_run(run))).endswith("; always naming the most frequent class gets 40.0 %.")
+
+
 def test_key_figures_compare_with_the_best_baseline(run: Path) -> None:
     figures = headline.key_figures(read_run(run))
     assert len(figures) == 3

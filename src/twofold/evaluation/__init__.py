@@ -13,7 +13,7 @@ from twofold.evaluation.logistic_regression import LinearProbe, Scaling, fit_lin
 from twofold.evaluation.nearest_neighbours import build_knn_monitor, knn
 from twofold.evaluation.probes import LinearProbeResult, fit_few, fit_probes, linear_probe
 from twofold.evaluation.scores import Difference, Row, confusion, mean_per_class, top1
-from twofold.evaluation.sentences import difference_sentence
+from twofold.evaluation.sentences import difference_sentence, majority_sentence
 from twofold.evaluation.table import results_table, text_curve
 from twofold.evaluation.uncertainty import mean_interval
 
@@ -45,6 +45,7 @@ __all__ = [
     "frozen",
     "knn",
     "linear_probe",
+    "majority_sentence",
     "make_schedule",
     "mean_interval",
     "mean_per_class",

@@ -18,8 +18,9 @@ from twofold import __version__
 from twofold.data import ImageSet
 from twofold.errors import require_choice
 from twofold.evaluation.features import Hardware, Subject, head_part
+from twofold.evaluation.imbalance import is_unequal
 from twofold.evaluation.jobs import plan_jobs, work_through
-from twofold.evaluation.labels import labels_per_class, read_truth, share_of_labels
+from twofold.evaluation.labels import MeasuredRows, labels_per_class, read_truth, share_of_labels
 from twofold.evaluation.predictions import Predictions, PredictionStore
 from twofold.evaluation.probes import FINE_L2_GRID
 from twofold.evaluation.protocols import ENCODERS, PROTOCOLS
@@ -33,10 +34,12 @@ from twofold.evaluation.scores import (
     build_rows,
     compare,
     confusion,
+    mean_per_class,
     per_class,
     score,
+    top1,
 )
-from twofold.evaluation.sentences import protocol_sentences, result_sentences
+from twofold.evaluation.sentences import majority_sentence, protocol_sentences, result_sentences
 from twofold.evaluation.uncertainty import wilson_interval
 from twofold.recipes.kinds import as_kind, as_several
 from twofold.recipes.recipe import DataRecipe, ViewsRecipe
@@ -193,11 +196,12 @@ def summarize(
 ) -> Evaluation:
     """Read the labels of test, count, and compare: nothing is fitted from here on."""
     truth = read_truth(scope.images, scope.rows)
-    scores = score(predictions, truth, len(scope.rows.classes))
+    scores = score(predictions, truth, len(scope.rows.classes), scope.rows.train_ids)
     sampling = Sampling(
         truth=truth,
         groups=scope.rows.test_groups,
         taken={labels: share_of_labels(scope.rows, labels) for labels in scope.few},
+        leading="mean_per_class" if is_unequal(scope.rows.train_ids) else "top1",
     )
     rows = build_rows(scores, scope.budgets, sampling)
     answers = Answers(rows=scope.rows.test, truth=truth, predictions=_main(predictions))
@@ -252,6 +256,7 @@ def _details(
     differences: Sequence[Difference],
 ) -> dict[str, Any]:
     settings, main = scope.settings, answers.predictions
+    majority = _majority(scope.rows, answers.truth)
     converged = [one.converged for one in predictions if one.protocol == "linear"]
     return {
         "data": scope.images.name,
@@ -265,6 +270,7 @@ def _details(
         "labels_per_class": {str(labels): labels_per_class(scope.rows, labels) for labels in scope.budgets},
         "main": {name: getattr(main, name) for name in ("protocol", "encoder", "labels")},
         "confusion": confusion(answers.truth, main.predicted, len(scope.rows.classes)).tolist(),
+        "majority": majority,
         "per_class": _per_class(scope.rows.classes, answers),
         "seconds": round(sum(one.seconds for one in predictions), 3),
         "differences": [difference.to_dict() for difference in differences],
@@ -274,9 +280,17 @@ def _details(
             *scope.images.stated,
             *scope.notes,
             *protocol_sentences(data, scope),
+            majority_sentence(majority),
             *result_sentences(converged),
         ],
     }
+
+
+def _majority(rows: MeasuredRows, truth: Int64[np.ndarray, " m"]) -> dict[str, Any]:
+    """What naming the most frequent class of train gets on test, whatever the image."""
+    most = int(np.bincount(rows.train_ids).argmax())
+    named = np.full(len(truth), most)
+    return {"class": rows.classes[most], "top1": top1(truth, named), "mean_per_class": mean_per_class(truth, named)}
 
 
 def _per_class(classes: Sequence[str], answers: Answers) -> list[dict[str, Any]]:

@@ -15,6 +15,12 @@ METRICS = {
     "top1": "top-1 accuracy",
     "mean_per_class": "mean accuracy per class",
     "top5": "top-5 accuracy",
+    "macro_f1": "macro F1",
+    "auroc": "AUROC of the rarer class",
+    "average_precision": "average precision of the rarer class",
+    "sensitivity_90": "sensitivity at 90 % specificity",
+    "sensitivity_95": "sensitivity at 95 % specificity",
+    "sensitivity_99": "sensitivity at 99 % specificity",
     "ece": "expected calibration error",
 }
 IMPLIED = {"finetune": "trained", "supervised": "untrained"}  # the encoder that a protocol starts from

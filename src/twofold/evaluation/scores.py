@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Integer
 
+from twofold.evaluation.imbalance import is_unequal, macro_f1, two_class_metrics
 from twofold.evaluation.labels import Labels
 from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.protocols import ENCODERS, PROTOCOLS, TRAINED, layer_name
@@ -74,17 +75,18 @@ class Sampling:
     """Where the scores' variation comes from: the test images, and the draws of labels.
 
     `truth` and `groups` are of the test images (no groups: each by itself), `taken` is the share of the labelled images
-    that a draw of a budget takes, in [0, 1].
+    that a draw of a budget takes, in [0, 1]. `leading`: the metric that comes first, and that differences are of.
     """
 
     truth: Int64[np.ndarray, " m"]
     groups: Int64[np.ndarray, " m"] | None = None
     taken: Mapping[Labels, float] = field(default_factory=dict)
+    leading: str = "top1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """What one set of predictions got right: of each test image, by metric; `calibration_error` of all together."""
+    """What one set of predictions got right: of each test image, by metric; `others` are metrics of all together."""
 
     protocol: str
     encoder: str
@@ -92,7 +94,7 @@ class Score:
     seed: int
     weights: int | None
     hits: dict[str, Bool[np.ndarray, " m"]]
-    calibration_error: float
+    others: dict[str, float]
 
     @property
     def way(self) -> tuple[str, str, Labels]:
@@ -115,15 +117,15 @@ class Row:
     """One figure: mean and 95 % interval, as fractions in [0, 1].
 
     The interval covers other test images of the same kind and, where there are draws, other draws (`over`: "images",
-    "images and draws"). There is none where what was drawn was drawn once, and for the calibration error. `seeds`
-    counts the draws: for an untrained encoder, its sets of weights. `best`: clearly above every other encoder on its
-    line of the table, by their paired differences.
+    "images and draws"). There is none where what was drawn was drawn once, and for metrics that are no mean over
+    images. `seeds` counts the draws: for an untrained encoder, its sets of weights. `best`: clearly above every other
+    encoder on its line of the table, by their paired differences.
     """
 
     protocol: str  # knn | linear | sgd | finetune | supervised
     encoder: str  # trained | untrained | pixels, or a layer of the head: head-1, ..., z
     labels: Labels
-    metric: str  # top1 | top5 | mean_per_class | ece
+    metric: str  # top1 | top5 | mean_per_class | ece | and where classes are unequal those of `imbalance`
     mean: float
     low: float | None
     high: float | None
@@ -138,7 +140,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Top-1 of one way minus that of another, as a fraction in [-1, 1], with its 95 % interval, as that of a `Row`."""
+    """The accuracy `metric` of one way minus that of another, in [-1, 1], with a 95 % interval as that of a `Row`."""
 
     protocol: str
     encoder: str
@@ -157,8 +159,17 @@ class Difference:
         return dataclasses.asdict(self)
 
 
-def score(predictions: Iterable[Predictions], truth: Int64[np.ndarray, " m"], classes: int) -> list[Score]:
-    """Each set of predictions against the labels of test."""
+def score(
+    predictions: Iterable[Predictions],
+    truth: Int64[np.ndarray, " m"],
+    classes: int,
+    train_ids: Int64[np.ndarray, " n"] | None = None,
+) -> list[Score]:
+    """Each set of predictions against the labels of test.
+
+    Where the classes of `train_ids` are unequal, with the metrics of `imbalance`: of two classes for the rarer one.
+    """
+    unequal = train_ids is not None and is_unequal(train_ids)
     scores = []
     for one in predictions:
         hits = {"top1": one.predicted == truth}
@@ -172,7 +183,10 @@ def score(predictions: Iterable[Predictions], truth: Int64[np.ndarray, " m"], cl
                 seed=one.seed,
                 weights=one.weights,
                 hits=hits,
-                calibration_error=calibration_error(one.confidence, hits["top1"]),
+                others={
+                    "ece": calibration_error(one.confidence, hits["top1"]),
+                    **(_of_unequal(one, truth, train_ids) if unequal and train_ids is not None else {}),
+                },
             )
         )
     return scores
@@ -184,7 +198,7 @@ def build_rows(scores: Sequence[Score], budgets: Sequence[Labels], sampling: Sam
     protocols = list(PROTOCOLS)
     encoders = list(dict.fromkeys([*ENCODERS, *(encoder for _, encoder, _ in by_way)]))
     ways = sorted(by_way, key=lambda way: (budgets.index(way[2]), protocols.index(way[0]), encoders.index(way[1])))
-    rows = [row for way in ways for row in _rows(by_way[way], sampling)]
+    rows = [row for way in ways for row in _rows(by_way[way], sampling)]  # of each way the leading metric first
     return [replace(row, best=_is_best(row, by_way, sampling)) for row in rows]
 
 
@@ -196,7 +210,7 @@ def compare(
     layers = sorted({encoder for _, encoder, _ in by_way if layer_name(encoder)})
     wanted = [*pairs, *(((("linear", "trained"), ("linear", layer))) for layer in layers)]
     return [
-        difference(by_way[(*first, labels)], by_way[(*second, labels)], sampling)
+        difference(by_way[(*first, labels)], by_way[(*second, labels)], sampling, sampling.leading)
         for first, second in wanted
         for labels in budgets
         if (*first, labels) in by_way and (*second, labels) in by_way
@@ -252,21 +266,33 @@ def _rows(scores: Sequence[Score], sampling: Sampling) -> list[Row]:
         protocol=first.protocol,
         encoder=first.encoder,
         labels=first.labels,
-        metric="ece",
-        mean=float(np.mean([one.calibration_error for one in scores])),
+        metric="",
+        mean=0.0,
         low=None,
         high=None,
         seeds=len(set(units)),
         over=_over(first.is_drawn),
     )
     rows = []
-    for metric, kind in HITS.items():
+    for metric, kind in sorted(HITS.items(), key=lambda one: one[0] != sampling.leading):
         if kind in first.hits:
             hits = [one.hits[kind] for one in scores]
             found = _estimate(hits, units, metric, first.is_drawn, first.labels, sampling)
             mean, low, high = found.share()
             rows.append(replace(row, metric=metric, mean=mean, low=low, high=high))
-    return [*rows, row]
+    means = {metric: float(np.mean([one.others[metric] for one in scores])) for metric in first.others}
+    return [*rows, *(replace(row, metric=metric, mean=mean) for metric, mean in means.items())]
+
+
+def _of_unequal(
+    one: Predictions, truth: Int64[np.ndarray, " m"], train_ids: Int64[np.ndarray, " n"]
+) -> dict[str, float]:
+    counts = np.bincount(train_ids)
+    if len(counts) != 2 or len(np.unique(truth)) != 2:
+        return {"macro_f1": macro_f1(truth, one.predicted)}
+    rare = int(counts.argmin())
+    certain = one.confidence.astype(np.float64)
+    return two_class_metrics(truth == rare, np.where(one.predicted == rare, certain, 1 - certain))
 
 
 def _estimate(

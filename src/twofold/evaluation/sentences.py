@@ -1,6 +1,7 @@
 """The protocol, the differences and the luck of the test split in sentences: in the terminal, JSON and the report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from twofold.evaluation.fine_tuning import LEAST_STEPS, MOST_TO_CHOOSE_ON, TRAINING_SETTINGS
 from twofold.evaluation.labels import FOLDS, LEAST_SELECTION, is_large
@@ -158,6 +159,14 @@ def _draw_sentences(scope: Scope) -> list[str]:
             f"a fraction of the labels: {seeds} seeds vary which images are labelled, each class in its share"
         )
     return sentences
+
+
+def majority_sentence(majority: Mapping[str, Any]) -> str:
+    """What the baseline that looks at no image gets on test."""
+    return (
+        f"without any image: always naming the most frequent class, '{majority['class']}', gets "
+        f"{100 * majority['top1']:.1f} % top-1 and {100 * majority['mean_per_class']:.1f} % mean per class"
+    )
 
 
 def result_sentences(converged: Sequence[bool]) -> list[str]:

@@ -20,7 +20,16 @@ LETTERS = {  # (protocol, encoder) -> letter; the first of those that fall on on
 }
 HEIGHT = 14
 WIDTH = 12  # of a budget's column
-_HEADINGS = {"top1": "top-1", "mean_per_class": "mean per class"}  # short, for a column
+_HEADINGS = {  # short, for a column
+    "top1": "top-1",
+    "mean_per_class": "mean per class",
+    "macro_f1": "macro F1",
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "sensitivity_90": "sens. at 90 % spec.",
+    "sensitivity_95": "sens. at 95 % spec.",
+    "sensitivity_99": "sens. at 99 % spec.",
+}
 
 
 def results_table(rows: Sequence[Row], note: str | None = None) -> Table:
@@ -82,10 +91,13 @@ def _lines(rows: Sequence[Row]) -> list[tuple[str, str, dict[str, Row]]]:
         by_name.setdefault(name, {}).setdefault(row.metric, {})["trained" if inner else row.encoder] = row
     lines = []
     for name, metrics in by_name.items():
-        lines.append((name, _HEADINGS["top1"], metrics["top1"]))
         balanced = metrics.get("mean_per_class", {})
-        if any(abs(row.mean - metrics["top1"][encoder].mean) > 1e-9 for encoder, row in balanced.items()):
-            lines.append((name, _HEADINGS["mean_per_class"], balanced))
+        differs = any(abs(row.mean - metrics["top1"][encoder].mean) > 1e-9 for encoder, row in balanced.items())
+        lines += [
+            (name, heading, metrics[metric])
+            for metric in metrics  # the leading one first
+            if (heading := _HEADINGS.get(metric)) and (metric != "mean_per_class" or differs)
+        ]
     return lines
 
 

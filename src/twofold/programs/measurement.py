@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from twofold.console import console, say
-from twofold.evaluation import Evaluation, difference_sentence, results_table, text_curve
+from twofold.evaluation import Evaluation, difference_sentence, majority_sentence, results_table, text_curve
 from twofold.recipes.kinds import as_kind, as_several
 
 LESS_MEMORY = (
@@ -32,7 +32,8 @@ def as_asked(protocol: object, seeds: object, epochs: object) -> Asked:
 def show(evaluation: Evaluation) -> None:
     """The table, how the test split came about, the curve, and the differences in words."""
     details = evaluation.details
-    console.print(results_table(evaluation.rows, note=evaluation.about_test))
+    notes = (evaluation.about_test, majority_sentence(details["majority"]))
+    console.print(results_table(evaluation.rows, note="\n".join(notes)))
     for line in text_curve(evaluation.rows, details["labels_per_class"]):
         say(line)
     for difference in evaluation.differences:

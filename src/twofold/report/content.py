@@ -69,6 +69,7 @@ class Details:
     differences: list[Difference] = field(default_factory=list)
     per_class: list[ClassShare] = field(default_factory=list)
     test_also_in_train: int = 0
+    majority: dict[str, float] = field(default_factory=dict)  # what always naming the most frequent class gets
     main: tuple[str, Labels] = ("linear", "all")  # protocol and labels of confusion, classes and mistakes
 
 

@@ -87,6 +87,9 @@ def verdict(run: RunContent) -> str | None:
         if (row := find(run.measurements, best.protocol, encoder, best.labels))
     ]
     against = f"; the same classifier gets {' and '.join(others)}" if others else ""
+    majority = run.details.majority.get(best.metric) if run.details else None
+    if majority is not None:
+        against += f"; always naming the most frequent class gets {percent(majority)} %"
     return f"{how[0].upper()}{how[1:]}, {reader} {right}{against}."
 
 

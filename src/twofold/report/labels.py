@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 
 from twofold.evaluation.labels import Labels
+from twofold.evaluation.protocols import METRICS
 from twofold.report.content import Details, Measurement
 
-ASIDE = ("top5", "ece")  # for information: never the main figure, never marked as best
+ASIDE = tuple(
+    name for name in METRICS if name not in ("top1", "mean_per_class")
+)  # for information: never the main figure, never marked as best
 
 
 def mean_labels_per_class(labels: Labels, details: Details | None) -> float | None:
@@ -35,6 +38,5 @@ def accuracies(rows: Iterable[Measurement]) -> list[Measurement]:
 
 
 def main_metric(rows: list[Measurement]) -> str:
-    """Top-1 where it was measured, else the first metric that there is."""
-    metrics = [row.metric for row in accuracies(rows)]
-    return "top1" if "top1" in metrics or not metrics else metrics[0]
+    """The first accuracy that was measured: the leading one; top-1 where there is none."""
+    return next((row.metric for row in accuracies(rows)), "top1")

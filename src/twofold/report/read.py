@@ -25,6 +25,7 @@ from twofold.report.content import (
 from twofold.runs.run_directory import Run
 
 T = TypeVar("T")
+ACCURACIES = ("top1", "mean_per_class")
 
 
 def _of_today(row: dict[str, Any]) -> dict[str, Any]:
@@ -149,6 +150,7 @@ def _details(values: Any) -> Details:
             for row in values.get("per_class") or []
         ],
         test_also_in_train=int(values.get("test_also_in_train") or 0),
+        majority={name: _share(share) for name, share in (values.get("majority") or {}).items() if name in ACCURACIES},
         main=(main["protocol"], main["labels"]) if (main := values.get("main")) else ("linear", "all"),
     )
 

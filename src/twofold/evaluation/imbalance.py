@@ -1,0 +1,53 @@
+"""What tells more than top-1 accuracy where classes differ in size.
+
+Legend: m test images. A score is what is said of the positive class: the higher, the surer.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64, Integer
+
+UNEQUAL = 1.5  # times as many images in the largest class as in the smallest
+SPECIFICITIES = (0.90, 0.95, 0.99)
+
+
+def is_unequal(ids: Integer[np.ndarray, " n"]) -> bool:
+    """Whether the largest class has more than 1.5 times the images of the smallest."""
+    counts = np.bincount(ids)
+    counts = counts[counts > 0]
+    return len(counts) > 0 and bool(counts.max() > UNEQUAL * counts.min())
+
+
+def macro_f1(truth: Integer[np.ndarray, " m"], predicted: Integer[np.ndarray, " m"]) -> float:
+    """Mean over the classes of truth or predictions of 2 right / (images of the class + times it was named), 0 to 1."""
+    size = int(max(truth.max(), predicted.max())) + 1
+    named = np.bincount(truth, minlength=size) + np.bincount(predicted, minlength=size)
+    right = np.bincount(truth[truth == predicted], minlength=size)
+    return float((2 * right[named > 0] / named[named > 0]).mean())
+
+
+def two_class_metrics(positive: Bool[np.ndarray, " m"], scores: Float[np.ndarray, " m"]) -> dict[str, float]:
+    """AUROC, average precision, and sensitivity at a specificity of 90, 95 and 99 %; each a fraction.
+
+    `positive` says which images are of the positive class; both classes occur.
+    """
+    hits, alarms = _cumulative(positive, scores)
+    sensitivity, false_rate = hits / hits[-1], alarms / alarms[-1]
+    precision = hits / np.maximum(hits + alarms, 1)
+    found = {
+        "auroc": float(np.trapezoid(sensitivity, false_rate)),
+        "average_precision": float((np.diff(sensitivity) * precision[1:]).sum()),
+    }
+    for specificity in SPECIFICITIES:
+        allowed = sensitivity[1 - false_rate >= specificity - 1e-12]
+        found[f"sensitivity_{100 * specificity:.0f}"] = float(allowed.max())
+    return found
+
+
+def _cumulative(
+    positive: Bool[np.ndarray, " m"], scores: Float[np.ndarray, " m"]
+) -> tuple[Int64[np.ndarray, " t"], Int64[np.ndarray, " t"]]:
+    """(hits, false alarms) at each threshold from above all scores to the lowest; equal scores fall together."""
+    order = np.argsort(-scores, kind="stable")
+    hits, alarms = (np.concatenate([[0], np.cumsum(kind[order])]).astype(np.int64) for kind in (positive, ~positive))
+    ends = np.concatenate([[0], np.flatnonzero(np.diff(scores[order])) + 1, [len(scores)]])
+    return hits[ends], alarms[ends]
