@@ -27,7 +27,7 @@ from twofold.runs.encoder_file import load
 
 ROOT = Path(twofold.__file__).parent
 COMMANDS = cli.COMMANDS
-FLAG = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])")
+FLAG = re.compile(r"(?<![\w-])(?<!var\()--([a-z][a-z-]*[a-z])")  # var(--NAME): a variable of CSS
 QUOTED = re.compile(r"'twofold (\w+)([^']*)'")
 ALL = {flag for command in COMMANDS.values() for flag in flags_of(command)}
 WORDS = {"help", "version", *(flag.removeprefix("--") for flag in SHORT)}  # of the program itself
