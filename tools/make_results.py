@@ -19,6 +19,11 @@ from twofold.runs.run_directory import Run
 
 DOCS = Path(__file__).parent.parent / "docs"
 FOLDER = DOCS / "results"
+LEAST = 0.0005  # a half width that would be printed as 0.0
+OLD_INTERVALS = (
+    "These intervals were measured by an older version: they cover draws of labels and seeds alone, not other test "
+    "images, and none is given where no draw changed the figure. Measured again they would be wider."
+)
 WAYS = {  # (protocol, encoder) -> name, colour, line, marker
     ("finetune", "trained"): ("fine-tuned", "#0b6e4f", "-", "o"),
     ("linear", "trained"): ("linear probe on h", "#2456a6", "-", "s"),
@@ -119,7 +124,7 @@ def _labels_section(name: str, found: dict[str, Any]) -> list[str]:
         "### Accuracy against the number of labels",
         "",
         f"Top-1 on the {details['test']:,} test pictures in per cent, mean ± half of the 95 % interval "
-        f"(number of draws); measuring took {details['seconds'] / 60:.0f} minutes.",
+        f"(number of draws); measuring took {details['seconds'] / 60:.0f} minutes.{_old_note(rows)}",
         "",
         "| | " + " | ".join(_budget(labels, details) for labels in budgets) + " |",
         "|---" * (len(budgets) + 1) + "|",
@@ -164,7 +169,7 @@ def _transfer_section(name: str, found: dict[str, Any]) -> list[str]:
         "### Transfer",
         "",
         "Top-1 in per cent, mean ± half of the 95 % interval over the seeds; below it the mean per class, for classes "
-        f"that differ in size. Measuring took {details['seconds'] / 60:.0f} minutes.",
+        f"that differ in size. Measuring took {details['seconds'] / 60:.0f} minutes.{_old_note(rows)}",
         "",
         "| | " + " | ".join(one["data"] for one in targets) + " |",
         "|---" * (len(targets) + 1) + "|",
@@ -191,6 +196,10 @@ def _transfer_section(name: str, found: dict[str, Any]) -> list[str]:
     return [*lines, "", f"![transfer]({name}-transfer.png)", "", *table, ""]
 
 
+def _old_note(rows: Sequence[dict[str, Any]]) -> str:
+    return f" {OLD_INTERVALS}" if any("over" not in row for row in rows) else ""
+
+
 def _key(row: dict[str, Any]) -> str:
     return str(row["labels"])
 
@@ -208,6 +217,8 @@ def _cell(row: dict[str, Any] | None) -> str:
     if row["low"] is None:
         return f"{100 * row['mean']:.1f}"
     half = max(row["high"] - row["mean"], row["mean"] - row["low"])
+    if "over" not in row and half < LEAST:  # no draw changed it; other test images would
+        return f"{100 * row['mean']:.1f} ({row['seeds']})"
     return f"{100 * row['mean']:.1f} ± {100 * half:.1f} ({row['seeds']})"
 
 

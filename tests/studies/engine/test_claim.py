@@ -90,6 +90,18 @@ def test_every_comparison_must_hold_and_the_weakest_is_shown() -> None:
     assert [outcome.verdict for outcome in refuted.outcomes] == [REPRODUCED, CONTRADICTED, UNDECIDED]
 
 
+def test_the_weakest_is_the_least_sure_not_the_one_with_the_lowest_end() -> None:
+    """a is above b by 2 points, give or take 0.1, and above c by 21, give or take 17: c is the weaker."""
+    found = found_of(a=[0.60, 0.60, 0.60], b=[0.58, 0.5805, 0.5795], c=[0.46, 0.32, 0.40])
+    sure, unsure = minus("a", "b"), minus("a", "c")
+    ends = [compare(one, found).low for one in (sure, unsure)]
+    assert 0 < ends[0] < ends[1]
+    decided = judge(claim(sure, unsure), found)
+    assert (decided.verdict, decided.decided_by) == (REPRODUCED, "a minus c")
+    refuted = judge(claim(minus("b", "a"), minus("c", "a")), found)
+    assert (refuted.verdict, refuted.decided_by) == (CONTRADICTED, "b minus a")
+
+
 @pytest.mark.parametrize(
     ("b", "verdict"),
     [([0.60, 0.621, 0.609], REPRODUCED), ([0.5, 0.515, 0.512], CONTRADICTED), ([0.5, 0.7, 0.61], UNDECIDED)],

@@ -158,10 +158,13 @@ def _verdict(low: float | None, high: float | None, within: float | None) -> str
 
 
 def _reserve(pair: tuple[Outcome, Comparison]) -> float:
-    """How far a comparison is on the claim's side: the smaller, the weaker."""
+    """How far its mean is on the claim's side, in half widths of its interval: the smaller, the weaker.
+
+    The lower end of the interval would not do: it compares how large differences are, not how sure.
+    """
     outcome, comparison = pair
-    if outcome.low is None or outcome.high is None:
+    if outcome.difference is None or outcome.low is None or outcome.high is None:
         return -math.inf
-    if comparison.within is None:
-        return outcome.low
-    return comparison.within - max(abs(outcome.low), abs(outcome.high))
+    side = outcome.difference if comparison.within is None else comparison.within - abs(outcome.difference)
+    half = (outcome.high - outcome.low) / 2
+    return side / half if half > 0 else math.copysign(math.inf, side)
