@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from twofold.programs.doctor import doctor as doctor
     from twofold.programs.embed import embed as embed
     from twofold.programs.evaluate import evaluate as evaluate
+    from twofold.programs.explore import explore as explore
     from twofold.programs.export import export as export
     from twofold.programs.launch import launch as launch
     from twofold.programs.pick import pick as pick
@@ -78,6 +79,7 @@ _HOMES = {
     "doctor": "twofold.programs.doctor",
     "embed": "twofold.programs.embed",
     "evaluate": "twofold.programs.evaluate",
+    "explore": "twofold.programs.explore",
     "export": "twofold.programs.export",
     "forward_chunks": "twofold.training.chunks",
     "knn": "twofold.evaluation",

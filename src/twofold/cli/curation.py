@@ -182,6 +182,40 @@ def predict(
     )
 
 
+def explore(
+    run: Run,
+    data: Data,
+    /,
+    columns: Annotated[
+        tuple[Path, ...], arg(help="tables with the column path whose other columns colour the map: predictions.csv")
+    ] = (),
+    out: Annotated[Path | None, arg(help="folder to write to (default: RUN/explore)")] = None,
+    embeddings: Annotated[Path | None, arg(help="a file of 'twofold embed' to read embeddings from")] = None,
+    cache: Cache = None,
+    allow_outside: AllowOutside = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    max_unreadable_fraction: MaxUnreadable = None,
+    reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
+) -> None:
+    """Show all images on a map, as one page that needs no server and no network."""
+    from twofold.programs.explore import explore
+
+    explore(
+        run,
+        data,
+        columns=columns,
+        out=out,
+        embeddings=embeddings,
+        cache=cache,
+        allow_outside=allow_outside,
+        device=device,
+        precision=precision,
+        max_unreadable_fraction=max_unreadable_fraction,
+        **reading,
+    )
+
+
 def export(
     run: Run,
     /,

@@ -19,7 +19,7 @@ from twofold.cli.arguments import (
     Precision,
     Run,
 )
-from twofold.cli.curation import clean, export, pick, predict, search
+from twofold.cli.curation import clean, explore, export, pick, predict, search
 from twofold.cli.failures import told
 from twofold.cli.parsing import parse
 from twofold.cli.training import bench, launch, pretrain
@@ -235,6 +235,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "study": study,
     "embed": embed,
     "predict": predict,
+    "explore": explore,
     "export": export,
     "doctor": doctor,
     "clean": clean,
