@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from twofold.optim import param_groups as param_groups
     from twofold.programs.bench import bench as bench
     from twofold.programs.clean import clean as clean
+    from twofold.programs.compare import compare as compare
     from twofold.programs.doctor import doctor as doctor
     from twofold.programs.embed import embed as embed
     from twofold.programs.evaluate import evaluate as evaluate
@@ -102,6 +103,7 @@ _HOMES = {
     "study": "twofold.programs.study",
     "transfer": "twofold.programs.transfer",
     "triplet": "twofold.losses",
+    "compare": "twofold.programs.compare",
     "write_report": "twofold.programs.report",
 }
 __all__ = ["__version__", *_HOMES]

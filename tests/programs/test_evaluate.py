@@ -16,6 +16,8 @@ from pictures import write_pictures
 from small_recipe import SMALL
 from twofold.cli import main as cli
 from twofold.errors import TwofoldError
+from twofold.evaluation import KeptPredictions
+from twofold.programs.compare import compare
 from twofold.programs.embed import embed
 from twofold.programs.evaluate import evaluate
 from twofold.programs.pretrain import pretrain
@@ -128,6 +130,18 @@ def test_label_efficiency_in_one_command(home: Home, command: Command) -> None:
     with np.load(run / "evaluation_pictures.npz", allow_pickle=False) as file:
         assert file["mistake_thumbs"].shape[1:] == (24, 24, 3)
     assert {"measurements", "few-labels", "confusion", "classes", "look-alikes"} <= sections(run)
+
+    (kept,) = (run / "evaluations").iterdir()
+    assert read(kept / "evaluation.json") == rows
+    scores = KeptPredictions(kept / "predictions.parquet").scores
+    for row in rows:
+        if row["metric"] == "top1" and row["encoder"] == "trained":
+            way = (row["protocol"], row["encoder"], row["labels"])
+            means = [one.hits["top1"].mean() for one in scores if one.way == way]
+            assert np.mean(means) == pytest.approx(row["mean"]), way
+    same = compare(run, home.copy("again", run))  # a copy: the same predictions
+    assert {one.mean for one in same} == {0.0}
+    assert all(one.low is None or one.low < 0 < one.high for one in same if one.high is not None)
 
 
 def test_transfer_in_one_command(home: Home, command: Command) -> None:

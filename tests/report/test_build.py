@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import json
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import jinja2
 import pytest
 
-from report.conftest import HOSTILE, ROWS, write_gallery, write_record
+from report.conftest import HOSTILE, ROWS, row, write_gallery, write_record
 from report.page import Page
 from twofold.console import visible
 from twofold.errors import TwofoldError
@@ -330,3 +331,29 @@ def test_a_failure_keeps_the_old_report(run: Path) -> None:
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(TwofoldError, match=r"has no recipe\.json"):
         build_report(tmp_path)
+
+
+def keep(run: Path, name: str, data: str, mean: float) -> None:
+    folder = run / "evaluations" / name
+    folder.mkdir(parents=True)
+    rows = [row("linear", "trained", "all", mean)]
+    (folder / "evaluation.json").write_text(json.dumps(rows))
+    (folder / "evaluation_details.json").write_text(json.dumps({"data": data}))
+
+
+def test_other_evaluations_are_shown_and_older_ones_listed(run: Path) -> None:
+    keep(run, "herons-1", "herons", 0.33333)
+    keep(run, "ducks-1", "/data/ducks", 0.44444)
+    page = Page(build_report(run))
+    assert page.sections == ALL | {"evaluations"}
+    assert "evaluations/herons-1: 33.3 % (linear probe with all labels)" in page.texts
+    assert "ducks" in page.texts
+    assert "44.4" in page.texts  # in a table of its own
+    assert "33.3" not in page.texts
+
+
+def test_the_evaluation_that_the_report_is_about_is_not_listed_again(run: Path) -> None:
+    keep(run, "herons-1", "herons", 0.5)
+    for name in ("evaluation.json", "evaluation_details.json"):
+        (run / "evaluations" / "herons-1" / name).write_bytes((run / name).read_bytes())
+    assert Page(build_report(run)).sections == ALL

@@ -212,6 +212,15 @@ def report(run: Run, /) -> None:
     write_report(run)
 
 
+def compare(
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN...", help="folders of two or more runs")], /
+) -> None:
+    """Compare runs in pairs on the test images that all were measured on; nothing is measured again."""
+    from twofold.programs.compare import compare
+
+    compare(*runs)
+
+
 def recipes() -> None:
     """List the named recipes with their command, hardware, time and result."""
     from twofold.programs.recipes import list_recipes
@@ -242,6 +251,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "pick": pick,
     "search": search,
     "report": report,
+    "compare": compare,
     "recipes": recipes,
     "sample": sample,
 }

@@ -11,6 +11,7 @@ from twofold.evaluation.gallery import build_evaluation_images, build_gallery
 from twofold.evaluation.labels import measured_rows, read_truth
 from twofold.evaluation.logistic_regression import LinearProbe, Scaling, fit_linear, fit_scaling
 from twofold.evaluation.nearest_neighbours import build_knn_monitor, knn
+from twofold.evaluation.prediction_file import KeptPredictions, write_predictions
 from twofold.evaluation.probes import LinearProbeResult, fit_few, fit_probes, linear_probe
 from twofold.evaluation.scores import Difference, Row, confusion, mean_per_class, top1
 from twofold.evaluation.sentences import difference_sentence, majority_sentence
@@ -23,6 +24,7 @@ __all__ = [
     "Difference",
     "Evaluation",
     "Hardware",
+    "KeptPredictions",
     "LinearProbe",
     "LinearProbeResult",
     "Row",
@@ -59,4 +61,5 @@ __all__ = [
     "top1",
     "transfer_settings",
     "write_embeddings",
+    "write_predictions",
 ]

@@ -86,6 +86,8 @@ class Evaluation:
     stores: tuple[PredictionStore, ...] = ()
     test_from: str = "own"  # where the test split comes from: "own", "validation" images, or "cut" off train by seed
     about_test: str = "the data's own test split"  # the same as a sentence
+    predictions: tuple[Predictions, ...] = ()  # for every test image, by every protocol and draw
+    groups: Int64[np.ndarray, " m"] | None = None  # of the test images
 
 
 def evaluate_encoder(
@@ -208,7 +210,17 @@ def summarize(
     differences = compare(scores, scope.budgets, sampling, pairs)
     details = _details(scope, data, predictions, answers, differences)
     about_test = [finding.text for finding in scope.images.findings if finding.code in ("TF001", "TF002")]
-    return Evaluation(rows, details, differences, answers, stores, scope.images.test_from or "own", *about_test[:1])
+    evaluation = Evaluation(
+        rows,
+        details,
+        differences,
+        answers,
+        stores,
+        scope.images.test_from or "own",
+        predictions=tuple(predictions),
+        groups=scope.rows.test_groups,
+    )
+    return replace(evaluation, about_test=about_test[0]) if about_test else evaluation
 
 
 def open_store(subject: Subject, scope: Scope, keep: Path | None) -> PredictionStore:

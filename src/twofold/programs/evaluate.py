@@ -12,6 +12,7 @@ from twofold.evaluation import (
     build_gallery,
     embed_images,
     evaluate_encoder,
+    write_predictions,
 )
 from twofold.files import make_folder, write_json
 from twofold.models.own import EncoderSource, as_source
@@ -23,6 +24,7 @@ from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path, a
 from twofold.recipes.recipe import HardwareRecipe
 from twofold.report import build_report
 from twofold.runs.encoder_file import Loaded, build_untrained, load, load_head
+from twofold.runs.evaluation_folder import PREDICTIONS, keep_evaluation
 from twofold.runs.run_directory import Run, writing_alone
 from twofold.versions import versions
 
@@ -54,6 +56,8 @@ def evaluate(
     **reading: Unpack[Reading],
 ) -> Evaluation:
     """Measure a run on labelled pictures; print the table, write RUN/evaluation.json and the report.
+
+    The figures and what was predicted for every test image (predictions.parquet) stay in RUN/evaluations/<data>-<key>.
 
     `protocol` holds knn, linear, layers (the linear probe on the head's layers too), sgd (the paper's linear probe),
     finetune and supervised (from scratch); with all labels, a `label_fraction` of them and `shots` per class; beside
@@ -107,14 +111,30 @@ def evaluate(
         )
         evaluation.details["stated"] += seen
         evaluation.details.update(hardware=loaded.hardware.describe(), versions=versions())
+        keep_evaluation(record)
         write_json(record.evaluation_details, evaluation.details)
         write_json(record.evaluation, [row.to_dict() for row in evaluation.rows])
         _pictures(loaded, images, evaluation, record)
+        _keep(images, evaluation, record)
         path = build_report(record.folder)
         forget(evaluation)  # only now is nothing left that needs it
     show(evaluation)
     say(f"Report: {path}")
     return evaluation
+
+
+def _keep(images: ImageSet, evaluation: Evaluation, record: Run) -> None:
+    """In a folder of its own: the figures, and what was predicted for every test image."""
+    folder = keep_evaluation(record)
+    if folder is not None and not (folder / PREDICTIONS).exists():
+        write_predictions(
+            folder / PREDICTIONS,
+            evaluation.predictions,
+            paths=[images.paths[row] for row in evaluation.answers.rows],
+            truth=evaluation.answers.truth,
+            classes=evaluation.details["classes"],
+            groups=evaluation.groups,
+        )
 
 
 def _pictures(loaded: Loaded, images: ImageSet, evaluation: Evaluation, record: Run) -> None:

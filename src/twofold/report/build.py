@@ -140,6 +140,7 @@ def _context(run: RunContent) -> dict[str, Any]:
         "key_figures": headline.key_figures(run),
         "training_figures": headline.training_figures(run),
         **_measured(run),
+        **_kept(run),
         "top1": METRICS["top1"],
         "figures": figures,
         "measures": [(name, heading, meaning) for name, heading, _, _, meaning in MEASURES if name in figures],
@@ -156,6 +157,19 @@ def _context(run: RunContent) -> dict[str, Any]:
         "quarantine_shown": QUARANTINE_SHOWN,
         "version": __version__,
     }
+
+
+def _kept(run: RunContent) -> dict[str, Any]:
+    """Of every other data set the newest evaluation as a table; the names of all that are older."""
+    shown = {run.details.data if run.details else ""}
+    others, older = [], []
+    for one in run.kept:
+        if one.details.data in shown:
+            older.append((one.name, headline.main_figure(one.measurements)))
+        else:
+            others.append((data_name(one.details.data), table.build_table(one.measurements, one.details)))
+        shown.add(one.details.data)
+    return {"other_evaluations": others, "older_evaluations": older}
 
 
 def _measured(run: RunContent) -> dict[str, Any]:

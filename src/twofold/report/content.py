@@ -70,6 +70,7 @@ class Details:
     per_class: list[ClassShare] = field(default_factory=list)
     test_also_in_train: int = 0
     majority: dict[str, float] = field(default_factory=dict)  # what always naming the most frequent class gets
+    data: str = ""
     main: tuple[str, Labels] = ("linear", "all")  # protocol and labels of confusion, classes and mistakes
 
 
@@ -130,6 +131,15 @@ class Transfer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeptEvaluation:
+    """An evaluation in RUN/evaluations other than the one that the report is about."""
+
+    name: str  # of its folder
+    measurements: list[Measurement]
+    details: Details
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunContent:
     """Everything the report shows, as it lies in the run directory; what is missing there is empty or None here."""
 
@@ -145,3 +155,4 @@ class RunContent:
     mistakes: list[Mistake]
     look_alikes: list[LookAlikes]
     transfer: Transfer
+    kept: list[KeptEvaluation] = field(default_factory=list)  # the newest first

@@ -93,6 +93,16 @@ def verdict(run: RunContent) -> str | None:
     return f"{how[0].upper()}{how[1:]}, {reader} {right}{against}."
 
 
+def main_figure(rows: list[Measurement]) -> str:
+    """ "65.5 % (linear probe with all labels)": the figure that the verdict would be about; "" where there is none."""
+    best = _main(rows, "trained")
+    return (
+        f"{percent(best.mean)} % ({PROTOCOLS.get(best.protocol, best.protocol)} {with_labels(best.labels)})"
+        if best
+        else ""
+    )
+
+
 def warning(run: RunContent) -> str | None:
     """A sentence where the run stopped early on, diverged or collapsed."""
     if run.training and run.training[-1]["loss"] is None:

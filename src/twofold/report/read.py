@@ -15,6 +15,7 @@ from twofold.report.content import (
     Details,
     Difference,
     Gallery,
+    KeptEvaluation,
     LookAlikes,
     Measurement,
     Mistake,
@@ -22,6 +23,7 @@ from twofold.report.content import (
     Target,
     Transfer,
 )
+from twofold.runs.evaluation_folder import kept_evaluations
 from twofold.runs.run_directory import Run
 
 T = TypeVar("T")
@@ -55,7 +57,20 @@ def read_run(folder: Path) -> RunContent:
             measurements=_read_json(run.transfer, _measurements) or [],
             **(_read_json(run.transfer_details, _transfer_details) or {}),
         ),
+        kept=_read_kept(run),
     )
+
+
+def _read_kept(run: Run) -> list[KeptEvaluation]:
+    """The evaluations in RUN/evaluations without the one whose figures lie in RUN itself."""
+    current = _read_json(run.evaluation, _measurements)
+    kept = []
+    for folder in kept_evaluations(run):
+        measurements = _read_json(folder / run.evaluation.name, _measurements) or []
+        details = _read_json(folder / run.evaluation_details.name, _details)
+        if measurements != current and details is not None:
+            kept.append(KeptEvaluation(name=folder.name, measurements=measurements, details=details))
+    return kept
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
@@ -138,6 +153,7 @@ def _differences(values: dict[str, Any]) -> list[Difference]:
 
 def _details(values: Any) -> Details:
     return Details(
+        data=str(values.get("data", "")),
         train=values.get("train", 0),
         test=values.get("test", 0),
         classes=values.get("classes") or [],

@@ -32,6 +32,7 @@ class Run:
         self.evaluation = self.folder / "evaluation.json"
         self.evaluation_details = self.folder / "evaluation_details.json"
         self.evaluation_pictures = self.folder / "evaluation_pictures.npz"
+        self.evaluations = self.folder / "evaluations"
         self.transfer = self.folder / "transfer.json"
         self.transfer_details = self.folder / "transfer_details.json"
         self.evaluation_partial = self.folder / "evaluation.partial"

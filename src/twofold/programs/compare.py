@@ -1,0 +1,106 @@
+"""Runs compared on the test images that all of them were measured on; nothing is measured again."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from twofold.console import obeys_verbose, say
+from twofold.errors import TwofoldError
+from twofold.evaluation import Difference, KeptPredictions, difference_sentence
+from twofold.evaluation.labels import Labels
+from twofold.evaluation.prediction_file import as_labels
+from twofold.evaluation.scores import Sampling, Score, difference
+from twofold.recipes.kinds import AnyPath, as_kind, as_path
+from twofold.runs.evaluation_folder import PREDICTIONS, kept_evaluations
+from twofold.runs.run_directory import Run
+
+
+@obeys_verbose
+def compare(*runs: AnyPath, verbose: bool = True) -> list[Difference]:
+    """Compare the trained encoders of two or more runs in pairs, from what 'twofold evaluate' has kept.
+
+    Each difference in top-1 accuracy is paired: the same test images and, with few labels, the same labelled images.
+    It has the 95 % interval of `twofold.evaluate`. Of each run, the newest evaluation on the same test images counts.
+    Raises TwofoldError for fewer than two runs, for a run without predictions, and for runs without common test images.
+    """
+    verbose = as_kind("verbose", verbose, bool)
+    folders = [as_path("run", run) for run in runs]
+    if len(folders) < 2 or len(set(folders)) < len(folders):
+        raise TwofoldError(f"{len(set(folders))} run is given, but two or more are compared. Give another RUN.")
+    kept = _on_common_images({str(folder): _kept(Run(folder)) for folder in folders})
+    differences = [
+        one for first, second in combinations(kept, 2) for one in _differences(first, kept[first], second, kept[second])
+    ]
+    if not differences:
+        raise TwofoldError(
+            "the runs were measured by no protocol and number of labels in common. Measure them alike with "
+            "'twofold evaluate'."
+        )
+    for one in differences:
+        say(f"  {difference_sentence(one)}")
+    return differences
+
+
+def _kept(run: Run) -> dict[Path, KeptPredictions]:
+    """Folder -> predictions, the newest first."""
+    run.read_recipe()
+    folders = [folder for folder in kept_evaluations(run) if (folder / PREDICTIONS).is_file()]
+    if not folders:
+        raise TwofoldError(
+            f"'{run.folder}' has no evaluations/*/{PREDICTIONS}, and runs are compared image by image. Measure it with "
+            "'twofold evaluate' first."
+        )
+    return {folder: KeptPredictions(folder / PREDICTIONS) for folder in folders}
+
+
+def _on_common_images(
+    by_run: Mapping[str, dict[Path, KeptPredictions]],
+) -> dict[str, tuple[Path, KeptPredictions]]:
+    """Of each run the newest evaluation on the first run's newest set of test images that all of them share."""
+    first, *others = by_run
+    for folder, own in by_run[first].items():
+        chosen = {first: (folder, own)}
+        for other in others:
+            same = [item for item in by_run[other].items() if _same_images(own, item[1])]
+            if same:
+                chosen[other] = same[0]
+        if len(chosen) == len(by_run):
+            return chosen
+    raise TwofoldError(
+        f"{' and '.join(by_run)} were measured on different test images, but a comparison needs the same ones. Measure "
+        "them on one data set with 'twofold evaluate'."
+    )
+
+
+def _same_images(one: KeptPredictions, other: KeptPredictions) -> bool:
+    return one.paths == other.paths and np.array_equal(one.truth, other.truth)
+
+
+def _differences(
+    name: str, first: tuple[Path, KeptPredictions], other: str, second: tuple[Path, KeptPredictions]
+) -> list[Difference]:
+    (folder, own), (_, theirs) = first, second
+    ours, against = _by_way(own, name), _by_way(theirs, other)
+    taken = _taken(folder)
+    sampling = Sampling(truth=np.unique(own.truth, return_inverse=True)[1], groups=own.groups, taken=taken)
+    return [difference(scores, against[way], sampling) for way, scores in ours.items() if way in against]
+
+
+def _by_way(kept: KeptPredictions, name: str) -> dict[tuple[str, Labels], list[Score]]:
+    """(protocol, labels) -> scores of the trained encoder, which is called by the run's name."""
+    ways: dict[tuple[str, Labels], list[Score]] = {}
+    for score in kept.scores:
+        if score.encoder == "trained":
+            ways.setdefault((score.protocol, score.labels), []).append(replace(score, encoder=name))
+    return ways
+
+
+def _taken(folder: Path) -> dict[Labels, float]:
+    """The share of the labelled images that a draw takes: as many a class of as many as there are."""
+    details = json.loads((folder / "evaluation_details.json").read_text(encoding="utf-8"))
+    counts = {as_labels(text): count for text, count in details["labels_per_class"].items()}
+    return {labels: count * len(details["classes"]) / details["train"] for labels, count in counts.items()}
