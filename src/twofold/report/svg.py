@@ -137,9 +137,7 @@ def _cells(figure: Figure, frame: Frame) -> Iterator[Markup]:
     for cell in figure.cells:
         x, y = frame.across(cell.column - 0.5), frame.top + size * cell.row
         box = _box(x, y, x + size - gap, y + size - gap)
-        yield element(
-            "rect", **box, style=f"fill:var(--cell);opacity:{STRONGEST * cell.strength:.3f}", data_tip=cell.tip
-        )
+        yield element("rect", **box, class_="cell", opacity=f"{STRONGEST * cell.strength:.3f}", data_tip=cell.tip)
         if cell.text:
             yield element(
                 "text", cell.text, class_="ink", x=_px(x + size / 2), y=_px(y + size / 2 + 4), text_anchor="middle"
