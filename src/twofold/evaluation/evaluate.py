@@ -6,7 +6,6 @@ paired differences and their intervals of that. One data set, or another one tha
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 from jaxtyping import Int64
 from torch import nn
 
-from twofold import __version__
 from twofold.data import ImageSet
 from twofold.errors import require_choice
 from twofold.evaluation.features import Hardware, Subject, head_part
@@ -40,23 +38,12 @@ from twofold.evaluation.scores import (
     top1,
 )
 from twofold.evaluation.sentences import majority_sentence, protocol_sentences, result_sentences
+from twofold.evaluation.store_key import open_store
 from twofold.evaluation.uncertainty import wilson_interval
 from twofold.recipes.kinds import as_kind, as_several
 from twofold.recipes.recipe import DataRecipe, ViewsRecipe
 
 Say = Callable[[str], None]
-_KEYED_VIEWS = (  # in the key of what is kept; settings that came later play no part in central views, crop and flip
-    "size_px",
-    "policy",
-    "strength",
-    "crop_area",
-    "flip_prob",
-    "interpolation",
-    "ops",
-    "one_branch",
-    "eval_size_px",
-    "eval_crop_fraction",
-)
 
 
 def _silent(line: str) -> None:
@@ -221,37 +208,6 @@ def summarize(
         groups=scope.rows.test_groups,
     )
     return replace(evaluation, about_test=about_test[0]) if about_test else evaluation
-
-
-def open_store(subject: Subject, scope: Scope, keep: Path | None) -> PredictionStore:
-    """What the folder `keep` holds, or will hold, of exactly these measurements."""
-    return PredictionStore(keep, _key(subject, scope))
-
-
-def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
-    """Everything that the predictions depend on; `method` is another where the same settings predict otherwise."""
-    return {
-        "version": __version__,
-        "method": 2,  # 1: choices by how many are right, networks on views of size_px, untrained branches at zero
-        "name": subject.name,
-        "weights": _weights_digest(subject.encoder),
-        "head": _weights_digest(subject.head) if subject.head is not None else None,
-        "precision": getattr(subject.hardware, "precision", None),
-        "pictures": scope.images.fingerprint,  # and splits, but not labels
-        "labels": [scope.rows.classes, scope.rows.train.tolist(), scope.rows.train_ids.tolist()],
-        "test": scope.rows.test.tolist(),
-        "views": f"ViewsRecipe({', '.join(f'{name}={getattr(subject.views, name)!r}' for name in _KEYED_VIEWS)})",
-        "settings": scope.settings,
-        "folds": [[cut.tolist() for _, cut in folds] for folds in scope.folds.values()],
-    }
-
-
-def _weights_digest(module: nn.Module) -> str:
-    digest = blake2b(digest_size=16)
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _main(predictions: Sequence[Predictions]) -> Predictions:

@@ -96,7 +96,7 @@ def _score(*, protocol: str, encoder: str, labels: str, seed: int, weights: int 
         seed=seed,
         weights=weights,
         hits={"top1": hits},
-        calibration_error=float("nan"),  # it is a figure of all images together, not kept image by image
+        others={},  # figures of all images together are not kept image by image
     )
 
 
