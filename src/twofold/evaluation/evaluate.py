@@ -32,10 +32,8 @@ from twofold.evaluation.scores import (
     build_rows,
     compare,
     confusion,
-    mean_per_class,
     per_class,
     score,
-    top1,
 )
 from twofold.evaluation.sentences import majority_sentence, protocol_sentences, result_sentences
 from twofold.evaluation.store_key import open_store
@@ -257,8 +255,8 @@ def _details(
 def _majority(rows: MeasuredRows, truth: Int64[np.ndarray, " m"]) -> dict[str, Any]:
     """What naming the most frequent class of train gets on test, whatever the image."""
     most = int(np.bincount(rows.train_ids).argmax())
-    named = np.full(len(truth), most)
-    return {"class": rows.classes[most], "top1": top1(truth, named), "mean_per_class": mean_per_class(truth, named)}
+    top1, even = float((truth == most).mean()), 1 / len(np.unique(truth))
+    return {"class": rows.classes[most], "top1": top1, "mean_per_class": even}
 
 
 def _per_class(classes: Sequence[str], answers: Answers) -> list[dict[str, Any]]:

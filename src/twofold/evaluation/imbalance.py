@@ -17,6 +17,20 @@ def is_unequal(ids: Integer[np.ndarray, " n"]) -> bool:
     return len(counts) > 0 and bool(counts.max() > UNEQUAL * counts.min())
 
 
+def metrics_of_unequal(
+    truth: Int64[np.ndarray, " m"],
+    predicted: Int64[np.ndarray, " m"],
+    confidence: Float[np.ndarray, " m"],
+    train_ids: Int64[np.ndarray, " n"],
+) -> dict[str, float]:
+    """`two_class_metrics` for the rarer of two classes of train, where test has both; else `macro_f1`."""
+    counts = np.bincount(train_ids)
+    if len(counts) != 2 or len(np.unique(truth)) != 2:
+        return {"macro_f1": macro_f1(truth, predicted)}
+    rare, certain = int(counts.argmin()), confidence.astype(np.float64)
+    return two_class_metrics(truth == rare, np.where(predicted == rare, certain, 1 - certain))
+
+
 def macro_f1(truth: Integer[np.ndarray, " m"], predicted: Integer[np.ndarray, " m"]) -> float:
     """Mean over the classes of truth or predictions of 2 right / (images of the class + times it was named), 0 to 1."""
     size = int(max(truth.max(), predicted.max())) + 1

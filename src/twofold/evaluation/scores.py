@@ -1,7 +1,4 @@
-"""Counting what is right: here, and nowhere else, predictions meet the labels of the test split.
-
-Shares are fractions in [0, 1].
-"""
+"""Counting what is right, in fractions: here, and nowhere else, predictions meet the labels of the test split."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Integer
 
-from twofold.evaluation.imbalance import is_unequal, macro_f1, two_class_metrics
+from twofold.evaluation.imbalance import is_unequal, metrics_of_unequal
 from twofold.evaluation.labels import Labels
 from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.protocols import ENCODERS, PROTOCOLS, TRAINED, layer_name
@@ -19,6 +16,7 @@ from twofold.evaluation.uncertainty import Estimate, estimate
 
 TOP = 5
 HITS = {"top1": "top1", "top5": "top5", "mean_per_class": "top1"}  # metric -> what of an image it counts
+OVER = {True: "images and draws", False: "images"}  # whether there are draws -> what an interval covers
 Way = tuple[str, str]  # protocol, encoder
 PAIRS: tuple[tuple[Way, Way], ...] = (
     (("linear", "trained"), ("linear", "untrained")),
@@ -169,12 +167,14 @@ def score(
 
     Where the classes of `train_ids` are unequal, with the metrics of `imbalance`: of two classes for the rarer one.
     """
-    unequal = train_ids is not None and is_unequal(train_ids)
     scores = []
     for one in predictions:
         hits = {"top1": one.predicted == truth}
         if classes > TOP:
             hits["top5"] = (one.ranked == truth[:, None]).any(1)
+        others = {"ece": calibration_error(one.confidence, hits["top1"])}
+        if train_ids is not None and is_unequal(train_ids):
+            others |= metrics_of_unequal(truth, one.predicted, one.confidence, train_ids)
         scores.append(
             Score(
                 protocol=one.protocol,
@@ -183,10 +183,7 @@ def score(
                 seed=one.seed,
                 weights=one.weights,
                 hits=hits,
-                others={
-                    "ece": calibration_error(one.confidence, hits["top1"]),
-                    **(_of_unequal(one, truth, train_ids) if unequal and train_ids is not None else {}),
-                },
+                others=others,
             )
         )
     return scores
@@ -248,7 +245,7 @@ def difference(first: Sequence[Score], second: Sequence[Score], sampling: Sampli
         low=low,
         high=high,
         seeds=len({max(one.unit, other.unit) for one, other in pairs}),
-        over=_over(drawn),
+        over=OVER[drawn],
         metric=metric,
     )
 
@@ -271,7 +268,7 @@ def _rows(scores: Sequence[Score], sampling: Sampling) -> list[Row]:
         low=None,
         high=None,
         seeds=len(set(units)),
-        over=_over(first.is_drawn),
+        over=OVER[first.is_drawn],
     )
     rows = []
     for metric, kind in sorted(HITS.items(), key=lambda one: one[0] != sampling.leading):
@@ -282,17 +279,6 @@ def _rows(scores: Sequence[Score], sampling: Sampling) -> list[Row]:
             rows.append(replace(row, metric=metric, mean=mean, low=low, high=high))
     means = {metric: float(np.mean([one.others[metric] for one in scores])) for metric in first.others}
     return [*rows, *(replace(row, metric=metric, mean=mean) for metric, mean in means.items())]
-
-
-def _of_unequal(
-    one: Predictions, truth: Int64[np.ndarray, " m"], train_ids: Int64[np.ndarray, " n"]
-) -> dict[str, float]:
-    counts = np.bincount(train_ids)
-    if len(counts) != 2 or len(np.unique(truth)) != 2:
-        return {"macro_f1": macro_f1(truth, one.predicted)}
-    rare = int(counts.argmin())
-    certain = one.confidence.astype(np.float64)
-    return two_class_metrics(truth == rare, np.where(one.predicted == rare, certain, 1 - certain))
 
 
 def _estimate(
@@ -311,10 +297,6 @@ def _estimate(
         classes=sampling.truth if metric == "mean_per_class" else None,
         groups=sampling.groups,
     )
-
-
-def _over(drawn: bool) -> str:
-    return "images and draws" if drawn else "images"
 
 
 def _is_best(row: Row, by_way: Mapping[tuple[str, str, Labels], Sequence[Score]], sampling: Sampling) -> bool:
