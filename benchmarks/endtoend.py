@@ -1,7 +1,7 @@
 """Images/s from JPEG files to new weights beside lightly's loop, in turn.
 
 Run it alone on a quiet machine:  python benchmarks/endtoend.py CIFAR10       (about 12 minutes; `bench` extra)
-CIFAR10 is the folder with train/CLASS/*.jpg. Larger pictures are made of it: 8 x 8 of its pictures make one of 256 px.
+CIFAR10 is the folder with train/CLASS/*.jpg. Larger images are made of it: 8 x 8 of its images make one of 256 px.
 lightly's loop comes as documented, and with bf16 and channels-last set by hand. Before each of its turns it may empty
 what its workers read ahead while it waited. Twofold reads from its store, as every epoch does but the first.
 """
@@ -38,7 +38,7 @@ AHEAD = 2 * WORKERS  # batches that DataLoader's workers hold ready
 
 
 def mosaics(source: Path, folder: Path, count: int) -> Path:
-    """`count` JPEG files of 256 px, each of 64 pictures of `source`."""
+    """`count` JPEG files of 256 px, each of 64 images of `source`."""
     paths = sorted(source.rglob("*.jpg"))[:: 50_000 // (64 * count)]
     (folder / "all").mkdir()
     for number in range(count):

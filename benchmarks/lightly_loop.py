@@ -70,7 +70,7 @@ class Loop:
 
 
 class Normalised(nn.Module):
-    """An encoder of pictures in [0, 1] from one that was trained on normalised ones."""
+    """An encoder of images in [0, 1] from one that was trained on normalised ones."""
 
     mean: Tensor
     std: Tensor

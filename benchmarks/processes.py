@@ -1,7 +1,7 @@
 """Two processes with a thread each beside one process with two threads: the same global batch, in turn.
 
 Run it alone on a quiet machine:  python benchmarks/processes.py       (about 5 minutes)
-`cifar10-laptop` at batch 256 on random pictures. Both groups stay alive; only one of them works at a time.
+`cifar10-laptop` at batch 256 on random images. Both groups stay alive; only one of them works at a time.
 """
 
 import argparse

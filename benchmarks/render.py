@@ -113,7 +113,7 @@ def views(result: dict[str, Any]) -> list[str]:
     lines = [
         "## Views beside the peers (`benchmarks/views.py`)",
         "",
-        "Views a second and core (one thread), the whole policy, decoded pictures in memory; "
+        "Views a second and core (one thread), the whole policy, decoded images in memory; "
         f"{result['rounds']} rounds in turn. {peers}. {_where(result)}",
     ]
     for table in result["tables"]:

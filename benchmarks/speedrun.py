@@ -2,7 +2,7 @@
 
 Run it alone:  python benchmarks/speedrun.py CIFAR10 --out runs/speedrun      (about 70 minutes)
 CIFAR10 is the folder with train/CLASS/*.jpg and test/CLASS/*.jpg. Every encoder is frozen and measured by the same
-code: L2 of the probe chosen on pictures cut from train (two splits), then fitted on all of train, test looked at once.
+code: L2 of the probe chosen on images cut from train (two splits), then fitted on all of train, test looked at once.
 Started again with the same --out it continues.
 """
 

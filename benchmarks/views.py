@@ -1,7 +1,7 @@
 """Views per second and core beside lightly, kornia and torchvision: the same policy, one thread each, in turn.
 
 Run it alone on a quiet machine:  python benchmarks/views.py       (about 5 minutes; needs the `bench` extra)
-Decoded random pictures in memory -> both views as float32 tensors. Every library draws its own parameters for each
+Decoded random images in memory -> both views as float32 tensors. Every library draws its own parameters for each
 view and resizes bilinearly with antialiasing where it can; twofold's default, bicubic, has a row of its own.
 """
 

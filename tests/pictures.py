@@ -1,4 +1,4 @@
-"""Pictures made for tests: folders of small files whose classes can be told apart by shape, not by colour."""
+"""Images made for tests: folders of small files whose classes can be told apart by shape, not by colour."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ CLASSES = ("bars", "checks", "discs")
 
 
 def picture(kind: str, seed: int, side: int = 24) -> np.ndarray:
-    """One (side, side, 3) uint8 picture: a pattern of the kind with its own colours, position and noise."""
+    """One (side, side, 3) uint8 image: a pattern of the kind with its own colours, position and noise."""
     draw = np.random.default_rng([seed, CLASSES.index(kind)])
     y, x = np.mgrid[:side, :side] + draw.integers(0, side)
     if kind == "bars":

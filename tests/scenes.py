@@ -1,4 +1,4 @@
-"""Made-up pictures with the statistics that copies are found by."""
+"""Made-up images with the statistics that copies are found by."""
 
 import numpy as np
 from PIL import Image
@@ -7,7 +7,7 @@ from twofold.curation.thumbs import squash
 
 
 def scene(seed: int) -> np.ndarray:
-    """A smooth random picture of 48 x 64 px with edges: two scales of noise."""
+    """A smooth random image of 48 x 64 px with edges: two scales of noise."""
     draw = np.random.default_rng(seed)
     coarse, fine = (
         np.asarray(

@@ -28,13 +28,13 @@ COMMANDS = {
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """pictures/, a run on them, and elsewhere/list.csv, which names them."""
+    """images/, a run on them, and elsewhere/list.csv, which names them."""
     home = tmp_path_factory.mktemp("outside")
     data = write_pictures(home / "pictures", per_class=8, splits=("train", "test"))
     pretrain(data, out=home / "run", recipe=SMALL, cache=home / "cache")
     (home / "elsewhere").mkdir()
     places = [path.relative_to(data) for path in sorted(data.rglob("*.png"))]
-    lines = [f"../pictures/{place},{place.parts[1]},{place.parts[0]}" for place in places]
+    lines = [f"../images/{place},{place.parts[1]},{place.parts[0]}" for place in places]
     (home / "elsewhere" / "list.csv").write_text("\n".join(["path,label,split", *lines, ""]))
     return home
 

@@ -356,7 +356,7 @@ VIEWS_OF_A_STEP = 120  # operations on the device for the views of a pass
     ],
 )
 def test_a_step_waits_for_nothing(gpu: Device, settings: dict[str, Any], chunks: int) -> None:
-    """The pictures are of mixed sizes, and pinned as the loader leaves them."""
+    """The images are of mixed sizes, and pinned as the loader leaves them."""
     count = max(N, 2 * chunks)
     recipe = SMALL.with_settings(**{"policy": "simclr", **settings}, chunk=count // chunks)
     world, hardware = World(), on(CUDA)

@@ -123,7 +123,7 @@ def _labels_section(name: str, found: dict[str, Any]) -> list[str]:
     lines = [
         "### Accuracy against the number of labels",
         "",
-        f"Top-1 on the {details['test']:,} test pictures in per cent, mean ± half of the 95 % interval "
+        f"Top-1 on the {details['test']:,} test images in per cent, mean ± half of the 95 % interval "
         f"(number of draws); measuring took {details['seconds'] / 60:.0f} minutes.{_old_note(rows)}",
         "",
         "| | " + " | ".join(_budget(labels, details) for labels in budgets) + " |",

@@ -2,10 +2,10 @@
 
     python tools/make_sample.py FOLDER-WITH-THE-IDX-GZ-FILES [--out src/twofold/data/sample]
 
-Draws 1,200 pictures a class from the official train split and 200 a class from the official test split. The draw is a
-function of the seed alone: in each class the pictures with the smallest SHA-256 of "seed/split/number" are taken, in
-that order of digests, so neither a library's random generator nor its version matters. A picture whose pixels occurred
-before is passed over, test before train, so no picture is in both splits. Written are sheets of 1,000 tiles as
+Draws 1,200 images a class from the official train split and 200 a class from the official test split. The draw is a
+function of the seed alone: in each class the images with the smallest SHA-256 of "seed/split/number" are taken, in
+that order of digests, so neither a library's random generator nor its version matters. An image whose pixels occurred
+before is passed over, test before train, so no image is in both splits. Written are sheets of 1,000 tiles as
 lossless WebP (5 % smaller than the best PNG) and labels.json. Takes about two minutes.
 """
 
@@ -38,7 +38,7 @@ CLASSES = (
 
 
 def read_idx(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The pictures (n, 28, 28) and class numbers (n,) of an official split, both uint8."""
+    """The images (n, 28, 28) and class numbers (n,) of an official split, both uint8."""
     images = gzip.decompress((folder / f"{FILES[split]}-images-idx3-ubyte.gz").read_bytes())
     labels = gzip.decompress((folder / f"{FILES[split]}-labels-idx1-ubyte.gz").read_bytes())
     pixels = np.frombuffer(images, np.uint8, offset=16).reshape(-1, TILE_PX, TILE_PX)
@@ -46,7 +46,7 @@ def read_idx(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw(images: np.ndarray, labels: np.ndarray, split: str, seen: set[bytes]) -> list[int]:
-    """Numbers of the drawn pictures, balanced by class. Adds the digests of their pixels to `seen`."""
+    """Numbers of the drawn images, balanced by class. Adds the digests of their pixels to `seen`."""
     order = sorted(range(len(images)), key=lambda number: hashlib.sha256(f"{SEED}/{split}/{number}".encode()).digest())
     left = dict.fromkeys(range(len(CLASSES)), PER_CLASS[split])
     drawn = []

@@ -22,7 +22,7 @@ from twofold.training.step import load_state_dict, state_dict
 def misc(bench: Bench) -> None:
     bench.measure("expected time", lambda: _expected_time(bench))
     bench.measure("checkpoint", lambda: _checkpoint(bench))
-    bench.measure("embedding, pictures/s", lambda: _embedding(bench))
+    bench.measure("embedding, images/s", lambda: _embedding(bench))
     bench.measure("looks, ms", lambda: _looks(bench))
 
 

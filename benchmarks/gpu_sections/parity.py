@@ -56,7 +56,7 @@ def more_views(bench: Bench) -> None:
 
 
 def _views(bench: Bench, side_px: int, **settings: Any) -> dict[str, Any]:
-    """Both views of pictures of half the canvas to all of it."""
+    """Both views of images of half the canvas to all of it."""
     if bench.tiny:
         side_px, settings["size_px"] = side_px // 2, settings["size_px"] // 2
     recipe = recipe_of(bench.pick(48, 4), **settings)

@@ -1,4 +1,4 @@
-"""Pictures to measure on: patterns made here, and CIFAR-10 from a zip of JPEG files or from what `pack` made of it."""
+"""Images to measure on: patterns made here, and CIFAR-10 from a zip of JPEG files or from what `pack` made of it."""
 
 import functools
 import io
@@ -20,7 +20,7 @@ CLASSES = 10
 
 
 def synthetic(folder: Path, count: int, side_px: int, *, seed: int = 0, mixed: bool = False) -> ImageSet:
-    """Noisy waves, one family a class, every tenth picture test; `mixed`: mere noise, of the side to twice the side."""
+    """Noisy waves, one family a class, every tenth image test; `mixed`: mere noise, of the side to twice the side."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, CLASSES, count)
     sizes = np.full((count, 2), side_px, np.int64)
@@ -40,7 +40,7 @@ def synthetic(folder: Path, count: int, side_px: int, *, seed: int = 0, mixed: b
 
 
 def _waves(labels: np.ndarray, side_px: int, rng: np.random.Generator) -> np.ndarray:
-    kinds = np.random.default_rng(12345)  # the same families whatever the pictures
+    kinds = np.random.default_rng(12345)  # the same families whatever the images
     phase, pitch = kinds.uniform(0, 6.3, (CLASSES, 3)), kinds.uniform(2, 9, (CLASSES, 3, 2))
     line = np.linspace(0, 1, side_px, dtype=np.float32)
     across = pitch[labels, :, 0, None, None] * line[:, None] + pitch[labels, :, 1, None, None] * line
@@ -51,7 +51,7 @@ def _waves(labels: np.ndarray, side_px: int, rng: np.random.Generator) -> np.nda
 
 
 def batch_of(count: int, height: int, width: int | None = None, *, seed: int = 0, mixed: bool = False) -> ImageBatch:
-    """Smooth random colours on one canvas; `mixed`: pictures of half to all of it."""
+    """Smooth random colours on one canvas; `mixed`: images of half to all of it."""
     generator = torch.Generator().manual_seed(seed)
     width = width or height
     coarse = torch.rand(count, 3, 8, 8, generator=generator)
@@ -89,7 +89,7 @@ def pack(source: Path, target: Path) -> None:
     files, labels, test = _zipped(source)
     ends = np.cumsum([len(content) for content in files]).astype(np.int32)
     np.savez(target, jpeg=np.frombuffer(b"".join(files), np.uint8), ends=ends, labels=labels, test=test)
-    print(f"{len(files):,} pictures, {target.stat().st_size / 2**20:.1f} MiB in {target}")
+    print(f"{len(files):,} images, {target.stat().st_size / 2**20:.1f} MiB in {target}")
 
 
 def _zipped(source: Path) -> tuple[list[bytes], Any, Any]:

@@ -109,7 +109,7 @@ def _alone(bench: Bench, trainer: Trainer, views: Tensor) -> dict[str, float]:
 
 
 def _batch(bench: Bench, recipe: Recipe, images: ImageSet) -> dict[str, Any]:
-    """What it takes to read a batch of pictures of mixed sizes and to make its views."""
+    """What it takes to read a batch of images of mixed sizes and to make its views."""
     rows, hardware = images.rows("train")[: recipe.schedule.batch_size], hardware_of(bench.device)
     batch, draws = as_loaded(bench, images.read(rows)), draws_of(recipe)
     return {

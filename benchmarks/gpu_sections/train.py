@@ -23,7 +23,7 @@ from twofold.training.loop import pretrain
 
 
 def train(bench: Bench) -> None:
-    """`--train-seconds` of CIFAR-10, or of synthetic pictures where `--data` was not given."""
+    """`--train-seconds` of CIFAR-10, or of synthetic images where `--data` was not given."""
     name = "cifar10" if bench.data else "synthetic"
     bench.measure(f"{name}: run", lambda: _run(bench, _images(bench), compile=bench.on_gpu))
     bench.measure(f"{name}: k-NN on test, all labels", lambda: _knn(bench, _images(bench)))
@@ -77,8 +77,8 @@ def _knn(bench: Bench, images: ImageSet) -> dict[str, float]:
     predicted = knn(h, labels, queries, k=20).numpy()
     return {
         "top1": top1(images.class_ids[test], predicted),
-        "train pictures": len(bank),
-        "test pictures": len(test),
+        "train images": len(bank),
+        "test images": len(test),
         "s embedding": embedded - start,
         "s voting": time.perf_counter() - embedded,
     }

@@ -1,4 +1,4 @@
-"""The recipes that are measured, and training steps of them on given pictures."""
+"""The recipes that are measured, and training steps of them on given images."""
 
 import time
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ class Trainer:
         return self._step(batch, lr=lr)
 
     def views(self, batch: ImageBatch) -> Tensor:
-        """Both views of a batch of pictures, as the first step makes them."""
+        """Both views of a batch of images, as the first step makes them."""
         return make_views(batch, draws_of(self.recipe), self.recipe.views, self.hardware)
 
     def pass_through(self, views: Tensor) -> None:

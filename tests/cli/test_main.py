@@ -1,4 +1,4 @@
-"""The command line as a person meets it: what it answers to mistakes, and one whole trip on small pictures."""
+"""The command line as a person meets it: what it answers to mistakes, and one whole trip on small images."""
 
 import json
 import shlex
@@ -88,7 +88,7 @@ def test_broken_files_are_listed_and_do_not_stop_the_run(
     whole = next((data / "bars").iterdir()).read_bytes()
     (data / "bars" / "empty.png").write_bytes(b"")
     (data / "bars" / "cut.png").write_bytes(whole[: len(whole) // 2])
-    (data / "discs" / "text.jpg").write_text("this is no picture")
+    (data / "discs" / "text.jpg").write_text("this is no image")
     Image.new("1", (30_000, 30_000)).save(data / "discs" / "absurd.png")
     out = tmp_path / "run"
     code, said, _ = run(capsys, monkeypatch, f"pretrain {data} --out {out} {SMALL}")
@@ -104,7 +104,7 @@ def test_broken_files_are_listed_and_do_not_stop_the_run(
     [
         ("pretrain {tmp}/missing --out {tmp}/run", ["missing"]),
         ("pretrain {tmp}/empty --out {tmp}/run", ["empty", "image"]),
-        ("pretrain {tmp}/one --out {tmp}/run", ["1 readable training picture"]),
+        ("pretrain {tmp}/one --out {tmp}/run", ["1 readable training image"]),
         ("pretrain {data} --out {tmp}/run --batch-size 4096 --epochs 1", ["batch_size is 4096", "90"]),
         ("pretrain {data} --out {tmp}/run --bach-size 16", ["--bach-size", "--batch-size"]),
         ("pretrain {data} --out {tmp}/run --recipe photoes", ["photoes", "did you mean 'photos'"]),

@@ -30,7 +30,7 @@ def decode(content: bytes | Image.Image, **rules: object) -> np.ndarray:
 
 
 def smooth(height: int = 20, width: int = 28) -> np.ndarray:
-    """A colourful picture that a lossy format keeps well."""
+    """A colourful image that a lossy format keeps well."""
     y, x = np.mgrid[:height, :width]
     return np.stack([9 * x, 12 * y, 4 * (x + y)], axis=2).astype(np.uint8)
 
@@ -42,7 +42,7 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A small file whose header claims a large picture."""
+    """A small file whose header claims a large image."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
     parts = [struct.pack(">I", len(d)) + name + d + struct.pack(">I", zlib.crc32(name + d)) for name, d in chunks]
@@ -182,7 +182,7 @@ def test_a_photograph_shrinks_as_pillow_shrinks_it() -> None:
 JPEG = encoded(Image.fromarray(smooth(64, 64)), "JPEG")
 BROKEN = {
     "empty": (b"", "empty"),
-    "text": (b"this is no picture", "recognised"),
+    "text": (b"this is no image", "recognised"),
     "before the first row": (JPEG[: JPEG.index(b"\xff\xda") + 20], "truncated"),
     "only a start": (JPEG[:20], "."),
     "absurd": (png_header(60_000, 60_000), "179 million pixels"),

@@ -16,7 +16,7 @@ from twofold.recipes.recipe import DataRecipe
 
 
 def made(path: Path, pictures: Sequence[np.ndarray], labels: Sequence[str | None]) -> ImageSet:
-    """Pictures (c, height, width) uint8 of any sizes as an image set."""
+    """Images (c, height, width) uint8 of any sizes as an image set."""
     path.write_bytes(b"".join(np.ascontiguousarray(one).tobytes() for one in pictures))
     sizes = np.array([one.shape[1:] for one in pictures], np.int64)
     count = len(pictures)
@@ -88,8 +88,8 @@ def test_the_same_bytes_in_another_shape_are_another_picture(tmp_path: Path) -> 
 
 @pytest.fixture
 def padded(tmp_path: Path) -> ImageSet:
-    """A copy that shares its batch with a large picture and so lies on a larger canvas, and one that differs from the
-    first picture only by black pixels where the canvas is padded."""
+    """A copy that shares its batch with a large image and so lies on a larger canvas, and one that differs from the
+    first image only by black pixels where the canvas is padded."""
     small = np.full((3, 4, 4), 7, np.uint8)
     black = np.zeros((3, 4, 6), np.uint8)
     black[:, :, :4] = 7
@@ -146,7 +146,7 @@ def test_sixty_thousand_small_pictures_take_seconds(tmp_path: Path) -> None:
 def test_the_sentences() -> None:
     clean = Shared(train=60, test=30, test_also_in_train=0, conflicting_labels=0).sentences()
     assert clean == [
-        "test pictures that train holds too, pixel for pixel: none of 30 "
+        "test images that train holds too, pixel for pixel: none of 30 "
         "(copies that were saved anew or resized are not found)"
     ]
     copies, conflicts = Shared(train=5000, test=1000, test_also_in_train=12, conflicting_labels=1500).sentences()

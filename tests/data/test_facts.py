@@ -82,7 +82,7 @@ def test_nothing_readable_is_an_error(tmp_path: Path) -> None:
 
 
 def grey_and_colour(folder: Path) -> tuple[Path, Path]:
-    """A folder of grey pictures and one of the same with a single one in colour."""
+    """A folder of grey images and one of the same with a single one in colour."""
     for name in ("grey", "mixed"):
         (folder / name).mkdir()
         for number in range(5):
@@ -96,7 +96,7 @@ def test_colour_pictures_are_refused_by_an_encoder_of_grey_ones(tmp_path: Path) 
         with pytest.raises(TwofoldError) as caught:
             require_channels(look_at(open_source(folder)), DataRecipe(channels=1), "photos/")
         assert str(caught.value) == (
-            "the pictures in 'photos/' are in colour (3 channels), but the encoder was trained with channels 1 (grey). "
+            "the images in 'photos/' are in colour (3 channels), but the encoder was trained with channels 1 (grey). "
             "Convert them to grey first or train with --channels 3."
         )
         assert require_channels(look_at(open_source(folder)), DataRecipe(channels=3), "photos/") == []
@@ -107,7 +107,7 @@ def test_grey_pictures_suit_both_and_are_copied_to_three_channels(tmp_path: Path
     facts = look_at(open_source(grey))
     assert require_channels(facts, DataRecipe(channels=1), "grey/") == []
     (sentence,) = require_channels(facts, DataRecipe(channels=3), "grey/")
-    assert sentence == "the pictures in 'grey/' are grey: each is copied to the 3 channels of the encoder"
+    assert sentence == "the images in 'grey/' are grey: each is copied to the 3 channels of the encoder"
     images = load_images(grey, recipe=DataRecipe(channels=3), store_px=4, cache=tmp_path / "cache")
     pixels = images.read(np.arange(5)).images.numpy()
     assert (pixels == 40 * np.arange(5)[:, None, None, None]).all()  # the sentence is true

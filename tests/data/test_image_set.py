@@ -129,7 +129,7 @@ def test_unreadable_files_are_set_aside_with_a_reason(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(folder / "bars" / "cut.jpg")
     (folder / "bars" / "cut.jpg").write_bytes((folder / "bars" / "cut.jpg").read_bytes()[:300])
     (folder / "checks" / "empty.png").write_bytes(b"")
-    (folder / "discs" / "text.jpg").write_text("no picture")
+    (folder / "discs" / "text.jpg").write_text("no image")
     (folder / "discs" / "gone.jpg").symlink_to(folder / "nowhere")
     for _ in range(2):  # decoded, then from the store
         images = load(folder)

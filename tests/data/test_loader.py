@@ -20,7 +20,7 @@ COUNT = 50
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
-    """Picture n is filled with the value n."""
+    """Image n is filled with the value n."""
     root = tmp_path_factory.mktemp("loader")
     for number in range(COUNT):
         Image.new("L", (4, 4), number).save(root / f"{number:02d}.png")

@@ -1,4 +1,4 @@
-"""Pictures come out as they were written, into whatever memory and by however many threads."""
+"""Images come out as they were written, into whatever memory and by however many threads."""
 
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -27,7 +27,7 @@ def sizes(request: pytest.FixtureRequest) -> np.ndarray:
 
 @pytest.fixture
 def written(sizes: np.ndarray, channels: int) -> list[np.ndarray]:
-    """Pictures without a zero, so that what was not written is seen."""
+    """Images without a zero, so that what was not written is seen."""
     draw = np.random.default_rng(1)
     return [draw.integers(1, 256, (channels, *size), dtype=np.uint8) for size in sizes.tolist()]
 
@@ -108,7 +108,7 @@ def test_a_small_batch_is_read_by_one_thread(
 
 @pytest.mark.parametrize("sizes", ["of many"], indirect=True)  # of one size nothing lies beyond them
 def test_what_was_in_the_memory_before_is_seen(store: Pixels, in_page_locked: None) -> None:
-    """The comparison above fails where the canvas beyond a picture is left as it was."""
+    """The comparison above fails where the canvas beyond an image is left as it was."""
     store._put = lambda canvases, rows, sizes, part, clear: Pixels._put(  # type: ignore[method-assign]
         store, canvases, rows, sizes, part, clear=False
     )

@@ -1,4 +1,4 @@
-"""The sample is what its README says: balanced, unaltered, no picture twice, written once."""
+"""The sample is what its README says: balanced, unaltered, no image twice, written once."""
 
 import hashlib
 from pathlib import Path

@@ -301,7 +301,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cache_that_may_only_be_read_is_used(folder: Path, request: pytest.FixtureRequest) -> None:
-    """By its stamp, and by its content where the pictures were moved."""
+    """By its stamp, and by its content where the images were moved."""
     first = load(folder)
     request.getfixturevalue("no_decoding")
     moved = folder.rename(folder.parent / "moved")

@@ -193,7 +193,7 @@ def test_one_line_for_what_cannot_work(
     ("what", "words"),
     [
         ("recipe", "seed is 1 in process 1, but 0 in process 0"),
-        ("pictures", "pictures is '"),
+        ("pictures", "images is '"),
         ("profile", "profile is 2 in process 1, but 0 in process 0"),
     ],
 )

@@ -57,13 +57,13 @@ def machine() -> Machine:
 
 @pytest.fixture(scope="session")
 def views() -> ViewsRecipe:
-    """The central view is the picture itself."""
+    """The central view is the image itself."""
     return ViewsRecipe(size_px=SIDE, policy="small", eval_crop_fraction=1.0)
 
 
 @pytest.fixture
 def make_images(tmp_path: Path) -> Callable[..., ImageSet]:
-    """pictures (n, c, h, w) uint8, labels, splits -> ImageSet."""
+    """images (n, c, h, w) uint8, labels, splits -> ImageSet."""
     return maker(tmp_path)
 
 
@@ -92,21 +92,21 @@ def maker(folder: Path) -> Callable[..., ImageSet]:
 
 @pytest.fixture(scope="session")
 def separable(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
-    """3 classes, 60 train and 30 test pictures; a class is a bright row of its own; classes and splits interleaved."""
+    """3 classes, 60 train and 30 test images; a class is a bright row of its own; classes and splits interleaved."""
     make_images = maker(tmp_path_factory.mktemp("separable"))
     return make_images(*bright_rows(90), ["test" if row % 3 == 1 else "train" for row in range(90)])
 
 
 @pytest.fixture
 def plenty(make_images: Callable[..., ImageSet]) -> ImageSet:
-    """900 such pictures, every other one for test: enough to tell chance from more."""
+    """900 such images, every other one for test: enough to tell chance from more."""
     return make_images(*bright_rows(900), ["train", "test"] * 450)
 
 
 def bright_rows(n: int) -> tuple[np.ndarray, list[str]]:
     draw = np.random.default_rng(0)
     ids = draw.permutation(np.repeat(np.arange(3), n // 3 + 1))[:n]
-    for start in (0, 1, 2):  # every third picture: a balanced draw of its own
+    for start in (0, 1, 2):  # every third image: a balanced draw of its own
         ids[start::3] = draw.permutation(np.arange(len(ids[start::3])) % 3)
     pictures = draw.integers(0, 60, (n, 1, SIDE, SIDE)).astype(np.uint8)
     pictures[np.arange(n), 0, 2 * ids + 1] += 150

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from twofold.evaluation.uncertainty import Estimate, estimate, mean_interval
+from twofold.evaluation.intervals import Estimate, estimate, mean_interval
 
 DIMENSIONS = 4
 WORLDS = 250

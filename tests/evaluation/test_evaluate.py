@@ -122,7 +122,7 @@ def test_shuffled_labels_are_chance(plenty, measure):
     assert before["linear", "pixels", 5] > 0.9
     shuffled = _shuffled(_shuffled(plenty, "train", seed=1), "test", seed=2)
     # 450 flips of chance 1/3: five deviations are 0.11. Shuffling train alone would not do: each of the three clusters
-    # of pictures would fall to one class, three flips in all
+    # of images would fall to one class, three flips in all
     assert all(abs(mean - 1 / 3) < 0.11 for mean in _means(measure(shuffled, seeds=1, few_seeds=1)).values())
 
 
@@ -131,7 +131,7 @@ def test_a_peek_at_the_labels_of_test_would_be_seen_in_that_figure(plenty, measu
     truth = read_truth(shuffled, measured_rows(shuffled))
     real = nearest_neighbours.knn_votes
 
-    def faulty(*parts, **options):  # the fault: one picture in three gets the answer
+    def faulty(*parts, **options):  # the fault: one image in three gets the answer
         votes = real(*parts, **options)
         votes[np.arange(0, len(truth), 3), truth[::3]] = 99.0
         return votes
@@ -247,7 +247,7 @@ def test_that_comparison_sees_the_labels_of_train(separable, measure, once, kept
 
 
 def _watch_fitting(monkeypatch):
-    """The first feature marks test pictures; say whether any function that fits was handed one."""
+    """The first feature marks test images; say whether any function that fits was handed one."""
     leaks = []
 
     def watch(name, limit):
@@ -433,7 +433,7 @@ def test_images_without_a_label_are_not_fitted_on_and_that_is_said(separable, me
 
 
 def _cut(make_images, labels):
-    """Pictures whose test split is cut off by the data part itself."""
+    """Images whose test split is cut off by the data part itself."""
     records = [Record(path=f"{row:03d}", label=label, split=None) for row, label in enumerate(labels)]
     assigned = assign_splits(records, DataRecipe())
     pictures = np.random.default_rng(0).integers(0, 256, (len(labels), 1, 8, 8)).astype(np.uint8)
@@ -530,7 +530,7 @@ def _key(images, encoder, views, machine, **changes):
 
 
 def test_what_is_kept_is_known_by_all_that_it_depends_on(separable, flat, views, machine):
-    """Labels too: the same pictures and folds, but classes that have changed places or names, or one picture has."""
+    """Labels too: the same images and folds, but classes that have changed places or names, or one image has."""
     first = _key(separable, flat, views, machine)
     assert _key(separable, flat, views, machine) == first
     turned = dict(zip(("apple", "banana", "cherry"), ("banana", "cherry", "apple"), strict=True))

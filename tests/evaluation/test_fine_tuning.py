@@ -146,7 +146,7 @@ def test_the_classes_handed_over_are_those_of_the_pictures(trainer, fitted, sepa
 
 @pytest.fixture
 def marked(separable, make_images):
-    """A bright corner marks the pictures of test."""
+    """A bright corner marks the images of test."""
     pictures = separable.read(np.arange(90)).images.numpy().copy()
     pictures[:, 0, 0, 0] = 0
     pictures[separable.rows("test"), 0, 0, 0] = 250
@@ -154,7 +154,7 @@ def marked(separable, make_images):
 
 
 def _handed_over(images, *row_lists):
-    """How many test pictures are among them, by their mark."""
+    """How many test images are among them, by their mark."""
     return sum(int((images.read(rows).images[:, 0, 0, 0] > 0).sum()) for rows in row_lists)
 
 

@@ -59,7 +59,7 @@ def test_separable_pictures_are_learnt(separable, build, fit, predict):
 
 
 def test_a_plain_loop_ends_in_the_same_weights(separable, build, fit):
-    """Nesterov's step, the cosine, the order of the pictures, decay on the weights alone."""
+    """Nesterov's step, the cosine, the order of the images, decay on the weights alone."""
     rows, steps, rate, decay = separable.rows("train"), 6, 0.1, 0.01
     ours = fit(build(Tiny()), separable, seed=3, steps=steps, base_lr=rate, weight_decay=decay)
     plain = build(Tiny()).train()
@@ -226,8 +226,8 @@ def test_each_step_is_said_and_shows_each_labelled_picture_as_often(separable, b
 
 
 def _counted_in_full(net, images, predict):
-    """Whether every test picture has an answer, its own."""
-    found = predict(net, images, batch_size=7)  # 30 pictures: the last batch holds 2
+    """Whether every test image has an answer, its own."""
+    found = predict(net, images, batch_size=7)  # 30 images: the last batch holds 2
     batch = images.read(images.rows("test"))
     with torch.inference_mode():
         expected = net(batch.images.float() / 255).numpy()
@@ -239,7 +239,7 @@ def test_the_last_partial_batch_is_counted(separable, build, fit, predict):
 
 
 def test_a_truncated_last_batch_would_be_seen(separable, build, fit, predict, monkeypatch):
-    def truncated(rows, size):  # the fault: two pictures are answered by those of the batch before
+    def truncated(rows, size):  # the fault: two images are answered by those of the batch before
         whole = len(rows) // size * size
         yield from (rows[first : first + size] for first in range(0, whole, size))
         yield rows[whole - len(rows) % size : whole]

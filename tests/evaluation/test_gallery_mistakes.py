@@ -14,7 +14,7 @@ def invented(m: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarra
 
 
 def slow_look_alikes(embeddings: np.ndarray, truth: np.ndarray, most: int) -> list[tuple[int, int]]:
-    """Every pair of different classes, nearest first; one whose pictures are both free is taken."""
+    """Every pair of different classes, nearest first; one whose images are both free is taken."""
     h = embeddings.astype(np.float64)
     h /= np.linalg.norm(h, axis=1, keepdims=True)
     pairs = [(i, j) for i, j in itertools.combinations(range(len(h)), 2) if truth[i] != truth[j]]
@@ -50,7 +50,7 @@ def test_look_alikes_equal_the_slow_way_whatever_the_block(monkeypatch, m, class
 
 
 def star() -> tuple[np.ndarray, np.ndarray]:
-    """One picture of class 0 amid all those of class 1, the others of class 0 far away."""
+    """One image of class 0 amid all those of class 1, the others of class 0 far away."""
     draw = np.random.default_rng(0)
     near, far = [1, 0, 0] + 0.01 * draw.normal(size=(20, 3)), [0, 1, 0] + 0.01 * draw.normal(size=(15, 3))
     embeddings = np.concatenate([[[1.0, 0, 0]], near, far]).astype(np.float32)

@@ -35,7 +35,7 @@ def test_nothing_is_made_twice(separable, measure):
 
 
 def test_a_changed_label_is_measured_anew(separable, measure):
-    """The pictures are the same ones, and so is their fingerprint."""
+    """The images are the same ones, and so is their fingerprint."""
     measure(separable)
     labels = list(separable.labels)
     swap = separable.rows("train")

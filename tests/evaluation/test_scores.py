@@ -5,9 +5,9 @@ import pytest
 from jaxtyping import TypeCheckError
 from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
 
+from twofold.evaluation.intervals import estimate
 from twofold.evaluation.predictions import Predictions, rank_classes, softmax_confidence
 from twofold.evaluation.scores import Sampling, build_rows, score
-from twofold.evaluation.uncertainty import estimate
 
 CLASSES = 8
 TRUTH = np.random.default_rng(9).integers(0, CLASSES, 60)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from twofold.evaluation.intervals import estimate
 from twofold.evaluation.scores import PAIRS, Difference, Sampling, Score, compare, difference
-from twofold.evaluation.uncertainty import estimate
 
 FINETUNED, SCRATCH = ("finetune", "trained"), ("supervised", "untrained")
 LINEAR, UNTRAINED = ("linear", "trained"), ("linear", "untrained")

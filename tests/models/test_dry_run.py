@@ -10,7 +10,7 @@ from twofold.recipes.recipe import EncoderRecipe
 
 
 class _Counting(nn.Module):
-    """Bound to pictures of 8 px; keeps books, even in evaluation and where it fails."""
+    """Bound to images of 8 px; keeps books, even in evaluation and where it fails."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -286,12 +286,12 @@ def test_test_pictures_that_are_in_train_too_are_counted_and_said(
         shutil.copy(data / "train" / "bars" / f"{number:03d}.png", data / "test" / "bars" / f"again-{number}.png")
     run = home.copy("shared")
     evaluate(run, data=data, cache=home.cache, **KNN)
-    sentence = "test pictures that train holds too, pixel for pixel: 3 of 27 (11.11%)"
+    sentence = "test images that train holds too, pixel for pixel: 3 of 27 (11.11%)"
     assert sentence in capsys.readouterr().out
     details = read(run / "evaluation_details.json")
     assert details["test_also_in_train"] == 3
     assert any(said.startswith(sentence) for said in details["stated"])
-    assert "3 of the 27 test pictures are in the training split too" in (run / "report.html").read_text()
+    assert "3 of the 27 test images are in the training split too" in (run / "report.html").read_text()
 
 
 def test_a_label_of_one_split_alone_is_named(home: Home, command: Command, tmp_path: Path) -> None:

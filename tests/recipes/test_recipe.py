@@ -158,7 +158,7 @@ def test_photos_takes_no_larger_batch_than_the_gpu_holds(short_side_px: int) -> 
     sizes = [batch_size(gib) for gib in (4.0, 8.0, 16.0, 24.0, 80.0)]
     assert sizes == sorted(sizes)
     assert sizes[-1] == 512
-    if short_side_px == 224:  # 60 MB a view, two views a picture: 24 GiB hold 171
+    if short_side_px == 224:  # 60 MB a view, two views an image: 24 GiB hold 171
         assert sizes[-2] == 128
 
 

@@ -82,7 +82,7 @@ def write_evaluation(run: Path) -> None:
         "classes": CLASSES,
         "confusion": COUNTS,
         "chosen_l2": {"trained": [0.1]},
-        "stated": [f"looked at the test pictures once {HOSTILE}"],
+        "stated": [f"looked at the test images once {HOSTILE}"],
         "seconds": 3.5,
     }
     (run / "evaluation_details.json").write_text(json.dumps(details))
@@ -180,7 +180,7 @@ def write_transfer(run: Path) -> None:
 
 @pytest.fixture
 def rich(run: Path) -> Path:
-    """The run with everything that came later: fine-tuning, fractions, pictures of mistakes, transfer."""
+    """The run with everything that came later: fine-tuning, fractions, images of mistakes, transfer."""
     write_label_efficiency(run)
     write_evaluation_pictures(run)
     write_transfer(run)

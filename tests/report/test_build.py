@@ -216,7 +216,7 @@ def test_what_came_later_is_escaped_and_fetches_nothing(rich: Path) -> None:
     assert not [tag for tag, _ in page.elements if tag == "b"]
     assert all(address.startswith(("data:", "#")) for address in loads(page))
     hostile = data_name(SPELT)  # a target is called by the last part of its path
-    for place in (f"taken for {SPELT}", f"measured on {SPELT}", f"{hostile}: 900 pictures"):
+    for place in (f"taken for {SPELT}", f"measured on {SPELT}", f"{hostile}: 900 images"):
         assert place in page.text
     titles = {found.get("title") for tag, found in page.elements if tag == "img"}
     assert {f"test/{SPELT}/m0.png", f"test/{SPELT}/b2.png"} <= titles
@@ -239,7 +239,7 @@ def test_comparisons_and_leaks_are_said_in_words(rich: Path) -> None:
         "h beats z under the linear probe with all labels by 20.0 points (19.0 to 21.0, over 5 seeds alone)."
         in page.text
     )
-    assert "3 of the 30 test pictures are in the training split too." in page.text
+    assert "3 of the 30 test images are in the training split too." in page.text
     assert "layer 1 of the head" in page.texts
 
 
@@ -316,7 +316,7 @@ def test_a_record_with_the_least_is_enough(run: Path) -> None:
         run, derived={}, data={"name": "x", "images": 1, "fingerprint": ""}, hardware={}, versions={}, started=""
     )
     page = Page(build_report(run))
-    assert "trained on 1 picture of x without labels" in page.text
+    assert "trained on 1 image of x without labels" in page.text
 
 
 def test_a_failure_keeps_the_old_report(run: Path) -> None:

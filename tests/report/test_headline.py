@@ -13,16 +13,16 @@ from twofold.report.read import read_run
 
 def test_title_and_lead_say_what_was_trained_on_what(run: Path) -> None:
     content = read_run(run)
-    assert headline.title(content).startswith("ResNet-18, trained on 1,234 pictures of ")
+    assert headline.title(content).startswith("ResNet-18, trained on 1,234 images of ")
     assert headline.lead(content) == (
-        "60 steps (3 epochs) of 8 pictures each in 1 min 15 s on a CPU (Abacus 3000, 2 threads, bf16), "
+        "60 steps (3 epochs) of 8 images each in 1 min 15 s on a CPU (Abacus 3000, 2 threads, bf16), "
         "begun on 2 January 2026."
     )
 
 
 def test_the_verdict_names_the_baselines(run: Path) -> None:
     assert headline.verdict(read_run(run)) == (
-        "With all labels, a linear classifier reading its embeddings names 91.2 % of the 30 test pictures correctly; "
+        "With all labels, a linear classifier reading its embeddings names 91.2 % of the 30 test images correctly; "
         "the same classifier gets 60.0 % from the untrained encoder and 70.0 % from raw pixels."
     )
 
@@ -136,9 +136,9 @@ def test_without_measurements_the_pairs_of_fixed_pictures_are_compared_with_befo
     (run / "evaluation.json").unlink()
     figure = headline.key_figures(read_run(run))[0]
     assert (figure.value, figure.name) == ("62.1", "of positive pairs found")
-    assert figure.remark == "among up to 512 pictures, 2.1 % before training"
+    assert figure.remark == "among up to 512 images, 2.1 % before training"
     without_pairs(run, keep=lambda step: step > 0)
-    assert headline.key_figures(read_run(run))[0].remark == "among up to 512 pictures"
+    assert headline.key_figures(read_run(run))[0].remark == "among up to 512 images"
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -162,7 +162,7 @@ def test_a_whole_healthy_run_has_no_warning(run: Path) -> None:
 def test_the_speed_belongs_to_the_time_beside_it(run: Path) -> None:
     (run / "evaluation.json").unlink()
     figure = headline.key_figures(read_run(run))[1]
-    assert (figure.value, figure.remark) == ("1:15", "6.4 pictures a second, over all")  # 60 steps of 8 in 75 s
+    assert (figure.value, figure.remark) == ("1:15", "6.4 images a second, over all")  # 60 steps of 8 in 75 s
 
 
 def test_an_unfinished_run_says_so(run: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pictures come out of their data URIs as they went in."""
+"""Images come out of their data URIs as they went in."""
 
 import base64
 import io

@@ -58,5 +58,5 @@ def test_without_rows_there_is_no_chart() -> None:
 
 def test_targets_in_words(rich: Path) -> None:
     first, second = target_facts(read_run(rich).transfer)
-    assert first == "flowers: 900 pictures to train on and 100 to test, 5 classes, its own split"
+    assert first == "flowers: 900 images to train on and 100 to test, 5 classes, its own split"
     assert second.endswith("a test split cut off by seed")

@@ -1,4 +1,4 @@
-"""A trained encoder out of a run or a file, and pictures into it in every form."""
+"""A trained encoder out of a run or a file, and images into it in every form."""
 
 import json
 import shutil
@@ -94,7 +94,7 @@ def test_wrong_channels_and_unreadable_pictures_are_clear_errors(run: Path, tmp_
     loaded = load(run, hardware=CPU)
     with pytest.raises(TwofoldError, match=r"shape \(20, 20, 2\)"):
         loaded.embed([np.zeros((20, 20, 2), np.uint8)])
-    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "text.jpg").write_text("no image")
     with pytest.raises(TwofoldError, match=r"text\.jpg"):
         loaded.embed([tmp_path / "text.jpg"])
     with pytest.raises(TwofoldError, match=r"missing\.jpg"):

@@ -60,5 +60,5 @@ def test_a_changed_setting_or_other_pictures_are_refused_by_name(tmp_path: Path)
     with pytest.raises(TwofoldError, match=r"temperature is 0\.5, but .* begun with 0\.1"):
         require_same_settings(Run(tmp_path), record, begun.with_settings(temperature=0.5))
     require_same_pictures(Run(tmp_path), record, "a" * 20)
-    with pytest.raises(TwofoldError, match="pictures differ"):
+    with pytest.raises(TwofoldError, match="images differ"):
         require_same_pictures(Run(tmp_path), record, "b" * 20)

@@ -1,4 +1,4 @@
-"""What is recommended from made-up trials, and the whole on small pictures."""
+"""What is recommended from made-up trials, and the whole on small images."""
 
 import json
 import subprocess
@@ -70,7 +70,7 @@ def test_multiplications_are_counted_as_by_hand() -> None:
     )
     pixels = 16 * 16
     stem, block, head = pixels * 64 * 27, 2 * pixels * 64 * 576, 64 * 64 + 64 * 8
-    forward, backward = stem + block + head, stem + 2 * (block + head)  # the pictures get no gradient
+    forward, backward = stem + block + head, stem + 2 * (block + head)  # the images get no gradient
     assert flops_per_view(recipe, CPU) == 2 * (forward + backward)
 
 
@@ -283,7 +283,7 @@ def test_a_file_that_is_no_benchmark_stays(data: Path, tmp_path: Path, mine: str
     with pytest.raises(TwofoldError, match=r"--out '.*bench\.json' is there already.* nothing of yours is overwritten"):
         bench(data, out=out, cache=tmp_path)
     assert out.read_text(encoding="latin-1") == mine
-    assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]  # before any picture was read
+    assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]  # before any image was read
 
 
 def test_earlier_figures_are_replaced_and_that_is_said(

@@ -1,4 +1,4 @@
-"""A whole run on small pictures: it learns, it is a function of its seed, it stops and goes on as it should."""
+"""A whole run on small images: it learns, it is a function of its seed, it stops and goes on as it should."""
 
 import contextlib
 import json
@@ -165,7 +165,7 @@ def test_other_settings_or_pictures_are_refused(data: Path, cache: Path, tmp_pat
     with pytest.raises(TwofoldError, match="base_lr"):
         pretrain(data, out=finished.folder, recipe=TINY.with_settings(base_lr=0.1), cache=cache)
     others = write_pictures(tmp_path / "others", per_class=45)
-    with pytest.raises(TwofoldError, match="pictures differ"):
+    with pytest.raises(TwofoldError, match="images differ"):
         pretrain(others, out=finished.folder, recipe=TINY, cache=cache)
 
 
@@ -280,7 +280,7 @@ MINUTES = TINY.with_settings(stages=1, batch_size=8, minutes=1.0, monitor_share=
 def test_a_run_takes_the_minutes_that_it_was_given(
     data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step_s: float, read_s: float
 ) -> None:
-    """Its looks, the reading of its pictures and a slow first step included."""
+    """Its looks, the reading of its images and a slow first step included."""
     virtual = Virtual(monkeypatch, step_s=step_s, read_s=read_s, look_s=2.0)
     run = pretrain(data, out=tmp_path / "run", recipe=MINUTES, monitors=(virtual.monitor,), cache=cache)
     assert 0.85 < virtual.trained_s / 60 < 1.15
@@ -439,7 +439,7 @@ def test_held_out_images_change_no_weight(cache: Path, tmp_path: Path) -> None:
 
 
 def test_labels_never_train(data: Path, cache: Path, tmp_path: Path) -> None:
-    """The same pictures in the same splits, under their labels and under others: the same weights."""
+    """The same images in the same splits, under their labels and under others: the same weights."""
     paths = sorted(data.rglob("*.png"))
     runs = []
     for name, shift in (("true", 0), ("false", 1)):

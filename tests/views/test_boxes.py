@@ -1,4 +1,4 @@
-"""The crop's law against torchvision's own sampler; boxes lie in the picture whatever its shape."""
+"""The crop's law against torchvision's own sampler; boxes lie in the image whatever its shape."""
 
 import math
 
@@ -17,7 +17,7 @@ MANY = 6_000
 
 
 def drawn_boxes(height: int, width: int, area: tuple[float, float], count: int = MANY) -> Tensor:
-    """Boxes of 2 * count rows for one size of picture."""
+    """Boxes of 2 * count rows for one size of image."""
     draw = sample_views((Op(name="crop", range=area),), count, seed=3, step=0)[0]
     return crop_boxes(draw.values, torch.tensor([[height, width]]).expand(2 * count, 2))
 

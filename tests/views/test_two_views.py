@@ -43,7 +43,7 @@ EVERYTHING = (
 
 
 def batch(n: int, channels: int = 3) -> tuple[Tensor, Tensor]:
-    """Pictures of different sizes on one canvas, zero beyond each picture."""
+    """Images of different sizes on one canvas, zero beyond each image."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (n, channels, 40, 56), dtype=torch.uint8, generator=generator)
     sides = [torch.randint(1, most + 1, (n,), generator=generator) for most in (40, 56)]

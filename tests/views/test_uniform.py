@@ -33,7 +33,7 @@ RANGES = {
 
 
 def batch(n: int, channels: int = 3) -> tuple[Tensor, Tensor]:
-    """Pictures of different sizes on one canvas; beyond a picture lies what must not be read."""
+    """Images of different sizes on one canvas; beyond an image lies what must not be read."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (n, channels, 40, 56), dtype=torch.uint8, generator=generator)
     sizes = torch.stack([torch.randint(1, most + 1, (n,), generator=generator) for most in (40, 56)], dim=1)

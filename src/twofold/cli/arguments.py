@@ -13,7 +13,7 @@ Data = Annotated[Positional[str], arg(help="folder of images, table (.csv or .ts
 Cache = Annotated[
     Path | None,
     arg(
-        help="where decoded pictures are kept",
+        help="where decoded images are kept",
         metavar="PATH",
         help_behavior_hint="(default: $TWOFOLD_CACHE, or on Linux ~/.cache/twofold)",
     ),

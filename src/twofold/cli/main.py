@@ -31,7 +31,7 @@ from twofold.recipes.flags import ReadingFlags
 def evaluate(
     run: Run,
     /,
-    data: Annotated[str, arg(help="labelled pictures, in any form that 'twofold pretrain' takes")],
+    data: Annotated[str, arg(help="labelled images, in any form that 'twofold pretrain' takes")],
     protocol: Annotated[
         tuple[str, ...],
         arg(
@@ -45,7 +45,7 @@ def evaluate(
     few_seeds: Annotated[int, arg(help="seeds of k-NN and linear with a number of labels per class")] = 20,
     finetune_from: Annotated[str, arg(help="layer to fine-tune from: h, head-1, ..., z")] = "h",
     finetune_epochs: Annotated[
-        float | None, arg(help="passes over the labelled pictures when a network is trained (default: 60 or 30)")
+        float | None, arg(help="passes over the labelled images when a network is trained (default: 60 or 30)")
     ] = None,
     cache: Cache = None,
     allow_outside: AllowOutside = False,
@@ -54,7 +54,7 @@ def evaluate(
     max_unreadable_fraction: MaxUnreadable = None,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
-    """Measure a run on labelled pictures, with all labels and with few, beside an untrained encoder and raw pixels."""
+    """Measure a run on labelled images, with all labels and with few, beside an untrained encoder and raw pixels."""
     from twofold.programs.evaluate import evaluate
 
     evaluate(
@@ -94,7 +94,7 @@ def transfer(
         int | None, arg(help="view size of torchvision: and timm: encoders (default: the run's)")
     ] = None,
     finetune_epochs: Annotated[
-        float | None, arg(help="passes over the labelled pictures when a network is trained (default: 60 or 30)")
+        float | None, arg(help="passes over the labelled images when a network is trained (default: 60 or 30)")
     ] = None,
     cache: Cache = None,
     allow_outside: AllowOutside = False,
@@ -128,9 +128,7 @@ def study(
     /,
     data: Annotated[
         str | None,
-        arg(
-            help="labelled pictures, in any form that 'twofold pretrain' takes (default: CIFAR10 for the scale laptop)"
-        ),
+        arg(help="labelled images, in any form that 'twofold pretrain' takes (default: CIFAR10 for the scale laptop)"),
     ] = None,
     scale: Annotated[str, arg(help="laptop (in miniature) or paper (its encoder, batch and epochs)")] = "laptop",
     seeds: Annotated[int, arg(help="seeds of every cell that a claim rests on")] = 3,
@@ -175,7 +173,7 @@ def embed(
     max_unreadable_fraction: MaxUnreadable = None,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
-    """Write the embeddings of pictures to a parquet file."""
+    """Write the embeddings of images to a parquet file."""
     from twofold.programs.embed import embed
 
     embed(

@@ -22,7 +22,7 @@ def parse(arguments: list[str], commands: Commands) -> Callable[[], None]:
             return tyro.extras.subcommand_cli_from_dict(
                 {name: _deferred(command) for name, command in commands.items()},
                 prog="twofold",
-                description="SimCLR for people who have many pictures and few labels.",
+                description="SimCLR for people who have many images and few labels.",
                 args=written_out(arguments) or ["--help"],
             )
     except SystemExit as stop:

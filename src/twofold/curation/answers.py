@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int64
 
 from twofold.curation.classifier import Classifier
 from twofold.curation.tables import write_csv
-from twofold.evaluation.uncertainty import wilson_interval
+from twofold.evaluation.intervals import wilson_interval
 
 LABEL, UNSURE, UNLIKE = "label", "unsure", "unlike anything labelled"
 

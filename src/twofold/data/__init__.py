@@ -1,4 +1,4 @@
-"""Images in: sources of pictures, decoded once into a store, cut into splits, read in batches."""
+"""Images in: sources of images, decoded once into a store, cut into splits, read in batches."""
 
 from twofold.data.decode import Decoded, Rules, decode
 from twofold.data.duplicates import Shared, count_shared

@@ -32,7 +32,7 @@ def cache_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         what = f"'{error.filename}': {error.strerror}" if error.filename and error.strerror else str(error)
         raise TwofoldError(
-            f"the cache '{folder}' cannot be written or read ({what}); decoded pictures need a place with free space. "
+            f"the cache '{folder}' cannot be written or read ({what}); decoded images need a place with free space. "
             "Choose another one with --cache or the variable TWOFOLD_CACHE."
         ) from error
 

@@ -1,4 +1,4 @@
-"""Pictures that occur more than once: in train and in test, or under two labels."""
+"""Images that occur more than once: in train and in test, or under two labels."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,21 +9,21 @@ from jaxtyping import Int64
 
 from twofold.data.image_set import ImageSet
 
-_BATCH = 16  # pictures read at a time: a canvas is as large as the tallest and the widest of them together
+_BATCH = 16  # images read at a time: a canvas is as large as the tallest and the widest of them together
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """How many pictures have exactly the pixels of another one."""
+    """How many images have exactly the pixels of another one."""
 
-    train: int  # pictures looked at
-    test: int  # pictures looked at
-    test_also_in_train: int  # test pictures whose pixels occur in train, under whatever label
-    conflicting_labels: int  # labelled train pictures whose pixels occur in train under another label too
+    train: int  # images looked at
+    test: int  # images looked at
+    test_also_in_train: int  # test images whose pixels occur in train, under whatever label
+    conflicting_labels: int  # labelled train images whose pixels occur in train under another label too
 
     def sentences(self) -> list[str]:
         """What people should know when they read the figures; two labels only where there are any."""
-        held = "test pictures that train holds too, pixel for pixel"
+        held = "test images that train holds too, pixel for pixel"
         if self.test_also_in_train == 0:
             sentences = [f"{held}: none of {self.test:,} (copies that were saved anew or resized are not found)"]
         else:
@@ -31,15 +31,15 @@ class Shared:
             sentences = [f"{held}: {share}; there a figure may show memory, and be too high by up to that share"]
         if self.conflicting_labels:
             share = f"{self.conflicting_labels:,} of {self.train:,} ({self.conflicting_labels / self.train:.2%})"
-            sentences.append(f"train pictures whose pixels occur in train under another label too: {share}")
+            sentences.append(f"train images whose pixels occur in train under another label too: {share}")
         return sentences
 
 
 def count_shared(images: ImageSet, train: Int64[np.ndarray, " n"], test: Int64[np.ndarray, " m"]) -> Shared:
-    """Compare the pictures in two sets of rows by height, width and every byte of their pixels.
+    """Compare the images in two sets of rows by height, width and every byte of their pixels.
 
-    The pixels are the decoded ones in the store, so two files of different formats can be the same picture. Memory
-    holds a few pictures and 16 bytes for each row.
+    The pixels are the decoded ones in the store, so two files of different formats can be the same image. Memory
+    holds a few images and 16 bytes for each row.
     """
     digests = list(pixel_digests(images, train))
     known = set(digests)

@@ -1,4 +1,4 @@
-"""A quick look at pictures, before anything is decoded."""
+"""A quick look at images, before anything is decoded."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from twofold.recipes.recipe import DataRecipe
 class Facts:
     """What the headers of a sample and the list of records tell."""
 
-    count: int  # pictures in the source, readable or not
-    channels: int  # 1 if every sampled picture is grey, else 3
+    count: int  # images in the source, readable or not
+    channels: int  # 1 if every sampled image is grey, else 3
     short_side_px: int  # median
     min_px: int  # the smallest side in the sample
     max_px: int  # the largest side in the sample
@@ -41,8 +41,8 @@ def look_at(source: Source, sample: int = 1000) -> Facts:
     headers, reasons = _headers(source, indices)
     if not headers:
         raise TwofoldError(
-            f"none of {len(indices):,} files looked at in '{source.name}' can be read as a picture "
-            f"({records[indices[0]].path}: {reasons[0]}). Give a folder with whole pictures."
+            f"none of {len(indices):,} files looked at in '{source.name}' can be read as an image "
+            f"({records[indices[0]].path}: {reasons[0]}). Give a folder with whole images."
         )
     sides = [side for one in headers for side in one.size]
     labels = {record.label for record in records}
@@ -62,17 +62,17 @@ def look_at(source: Source, sample: int = 1000) -> Facts:
 
 
 def require_channels(facts: Facts, recipe: DataRecipe, name: str) -> list[str]:
-    """Compare the pictures called `name` with what an encoder was trained on; what people should know, if anything.
+    """Compare the images called `name` with what an encoder was trained on; what people should know, if anything.
 
-    Raises TwofoldError for pictures in colour and an encoder of 1 channel. Grey ones suit an encoder of 3.
+    Raises TwofoldError for images in colour and an encoder of 1 channel. Grey ones suit an encoder of 3.
     """
     if facts.channels > recipe.channels:
         raise TwofoldError(
-            f"the pictures in '{name}' are in colour ({facts.channels} channels), but the encoder was trained with "
+            f"the images in '{name}' are in colour ({facts.channels} channels), but the encoder was trained with "
             f"channels {recipe.channels} (grey). Convert them to grey first or train with --channels 3."
         )
     if facts.channels < recipe.channels:
-        return [f"the pictures in '{name}' are grey: each is copied to the {recipe.channels} channels of the encoder"]
+        return [f"the images in '{name}' are grey: each is copied to the {recipe.channels} channels of the encoder"]
     return []
 
 

@@ -29,7 +29,7 @@ from twofold.recipes.recipe import DataRecipe
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageSet:
-    """The readable pictures of a source, one a row; unreadable ones are only in `quarantine`."""
+    """The readable images of a source, one a row; unreadable ones are only in `quarantine`."""
 
     name: str
     channels: int
@@ -51,7 +51,7 @@ class ImageSet:
     def read(
         self, rows: Int64[np.ndarray, " n"], *, pinned: bool = False, readers: Executor | None = None
     ) -> ImageBatch:
-        """Copies of the pictures in `rows`, in that order: (n, channels, H, W) with the largest H and W among them.
+        """Copies of the images in `rows`, in that order: (n, channels, H, W) with the largest H and W among them.
 
         `pinned` and `readers` are what `Pixels.read` takes.
         """
@@ -99,7 +99,7 @@ def load_images(
     show_progress: bool = False,
     allow_outside: bool = False,
 ) -> ImageSet:
-    """Open the pictures in `data`, decoding them into the cache where that has not been done yet.
+    """Open the images in `data`, decoding them into the cache where that has not been done yet.
 
     `data` and `allow_outside` are what `open_source` takes. Images whose short side is above `store_px` shrink to it
     (their long side to 4 store_px at most). With `show_progress` the survey is printed before they are decoded. Raises
@@ -165,8 +165,8 @@ def _require_readable(source: Source, quarantine: Sequence[Quarantined], limit: 
     examples = "; ".join(f"{one.path}: {one.reason}" for one in quarantine[:3])
     if bad == count:
         raise TwofoldError(
-            f"none of the {count:,} files in '{source.name}' can be read as a picture ({examples}). "
-            "Give a folder with whole pictures."
+            f"none of the {count:,} files in '{source.name}' can be read as an image ({examples}). "
+            "Give a folder with whole images."
         )
     raise TwofoldError(
         f"{bad:,} of {count:,} files in '{source.name}' ({bad / count:.1%}) cannot be read, more than the "

@@ -54,7 +54,7 @@ class Loader:
     ) -> None:
         """`positions`: the places in each batch to read; all of them for None. `resident`: the images of `rows` on a
         device, where batches are then gathered, and nothing is read. `pinned`: for a CUDA device, whose
-        copies then wait for nothing (`ImageBatch.pinned`). There threads also share the pictures of a batch, one for
+        copies then wait for nothing (`ImageBatch.pinned`). There threads also share the images of a batch, one for
         every two cores that this process has, eight at most; on a CPU, which needs its cores to compute, one reads.
 
         Raises TwofoldError where there are fewer rows than a batch holds.
@@ -126,6 +126,6 @@ def _order(count: int, seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
 def _require_batch(count: int, batch_size: int) -> None:
     if batch_size > count:
         raise TwofoldError(
-            f"batch_size is {batch_size:,}, but there are {count:,} pictures to train on, and a batch shows each at "
+            f"batch_size is {batch_size:,}, but there are {count:,} images to train on, and a batch shows each at "
             f"most once. Choose --batch-size {count} or less."
         )

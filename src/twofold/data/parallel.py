@@ -1,4 +1,4 @@
-"""Work on many pictures with all cores, results in order.
+"""Work on many images with all cores, results in order.
 
 Threads, not processes: Pillow decodes and shrinks outside Python's lock, and threads ask nothing of the program that
 calls them (no `if __name__ == "__main__"`, no second import of torch for each core).
@@ -14,7 +14,7 @@ from twofold.console import with_progress
 from twofold.data.quiet import quiet
 
 Result = TypeVar("Result")
-_PORTION = 16  # pictures a task: few enough to hold little in memory, enough to keep the threads apart
+_PORTION = 16  # images a task: few enough to hold little in memory, enough to keep the threads apart
 _SPARE = 2  # tasks that wait, so that no thread has to
 
 

@@ -13,26 +13,26 @@ from torch import Tensor
 
 _WORTH_SHARING = 2**24  # bytes that one thread copies in about as long as others need to begin
 _CLEARED_WHOLE = 2**16  # bytes of a canvas up to which one pass over it takes less time than two strips
-_AT_ONCE = 16  # pictures that one of several threads copies before it asks for more
+_AT_ONCE = 16  # images that one of several threads copies before it asks for more
 
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """n pictures on one canvas size; each lies at the top left, beyond it are zeros."""
+    """n images on one canvas size; each lies at the top left, beyond it are zeros."""
 
     images: UInt8[Tensor, "n c H W"]
-    sizes: Int64[Tensor, "n 2"]  # (height, width) of each picture, in pixels
+    sizes: Int64[Tensor, "n 2"]  # (height, width) of each image, in pixels
 
     def part(self, images: slice) -> "ImageBatch":
-        """Some of the pictures, on the same canvas."""
+        """Some of the images, on the same canvas."""
         return ImageBatch(self.images[images], self.sizes[images])
 
     def is_filled(self) -> bool:
-        """Whether every picture fills the canvas."""
+        """Whether every image fills the canvas."""
         return bool((self.sizes == torch.tensor(self.images.shape[2:])).all())
 
     def pinned(self) -> "ImageBatch":
-        """The pictures in page-locked memory: copies of them to a GPU are several times as fast, and nobody waits.
+        """The images in page-locked memory: copies of them to a GPU are several times as fast, and nobody waits.
 
         Raises RuntimeError, torch's, where there is no CUDA.
         """
@@ -40,7 +40,7 @@ class ImageBatch:
 
 
 class Pixels:
-    """Pictures (c, height, width), one after the other in a file of bytes."""
+    """Images (c, height, width), one after the other in a file of bytes."""
 
     def __init__(self, path: Path, sizes: Int64[np.ndarray, "n 2"], channels: int) -> None:
         self.sizes = sizes
@@ -57,7 +57,7 @@ class Pixels:
     def read(
         self, rows: Int64[np.ndarray, " n"], *, pinned: bool = False, readers: Executor | None = None
     ) -> ImageBatch:
-        """Copies of some pictures, in the order of `rows`; `readers` are threads that share them where they are many.
+        """Copies of some images, in the order of `rows`; `readers` are threads that share them where they are many.
 
         `pinned`: straight into page-locked memory (`ImageBatch.pinned`). Raises RuntimeError, torch's, where there is
         no CUDA.

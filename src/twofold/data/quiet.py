@@ -1,4 +1,4 @@
-"""Silence for code that warns about pictures: what matters comes back as a reason, not as a line on the screen."""
+"""Silence for code that warns about images: what matters comes back as a reason, not as a line on the screen."""
 
 import threading
 import warnings

@@ -1,4 +1,4 @@
-"""What every source of pictures offers, whatever form the pictures come in."""
+"""What every source of images offers, whatever form the images come in."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """One picture of a source, readable or not."""
+    """One image of a source, readable or not."""
 
     path: str  # as shown to people, unique: relative to the source's root, or "train/00042" in a torchvision set
     label: str | None = None
@@ -40,7 +40,7 @@ class Source(Protocol):
 
     @property
     def records(self) -> Sequence[Record]:
-        """One for each picture, in an order that depends on the pictures alone."""
+        """One for each image, in an order that depends on the images alone."""
         ...
 
     @property
@@ -53,11 +53,11 @@ class Source(Protocol):
         ...
 
     def open(self, index: int) -> BinaryIO | Image.Image:
-        """An open file to read a header from, or a decoded picture. Raises OSError where there is none."""
+        """An open file to read a header from, or a decoded image. Raises OSError where there is none."""
         ...
 
     def read(self, index: int) -> bytes | Image.Image:
-        """The bytes of the file, or a decoded picture. Raises OSError where there is none."""
+        """The bytes of the file, or a decoded image. Raises OSError where there is none."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Which pictures serve what: pure functions of paths, labels and a seed.
+"""Which images serve what: pure functions of paths, labels and a seed.
 
 The order behind a cut comes from random bits and hashes whose streams never change, so a cut made today can be made
 again with any later version of numpy.
@@ -26,7 +26,7 @@ def cut_fraction(
     """Sorted rows (kept, cut) with round(fraction n) cut off, of each class where labels are given.
 
     A class (or the whole) of two or more gives at least one and keeps at least one. Each row's place in line is a
-    hash of (seed, key), so a smaller fraction cuts a subset, and adding pictures moves few of the others.
+    hash of (seed, key), so a smaller fraction cuts a subset, and adding images moves few of the others.
     """
     groups: dict[str | None, list[int]] = {}
     for row, label in enumerate(labels if labels is not None else [None] * len(keys)):

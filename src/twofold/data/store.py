@@ -1,4 +1,4 @@
-"""Pictures decoded once: packed uint8 pixels in the cache, found again by the content of the files.
+"""Images decoded once: packed uint8 pixels in the cache, found again by the content of the files.
 
     <cache>/stores/<places>-<contents>/   pixels.bin, sizes.npy, records.npy, store.json
     <cache>/stamps/<stamp>                the name of the store of a source that has not changed since
@@ -45,7 +45,7 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class Store:
-    """The readable pictures of a source."""
+    """The readable images of a source."""
 
     name: str
     pixels: Pixels
@@ -77,7 +77,7 @@ def open_store(source: Source, stamp: str, *, rules: Rules, cache: Path, show_pr
         if store is None:
             raise TwofoldError(f"the store in '{stores}' was removed while it was opened. Run the command again.")
     if known != store.name:
-        with suppress(OSError):  # a cache that may only be read: the pictures are hashed each time
+        with suppress(OSError):  # a cache that may only be read: the images are hashed each time
             place.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(place, store.name.encode())
     return store
@@ -102,7 +102,7 @@ def _name(places: str, contents: list[str]) -> str:
 
 def _hash(source: Source, show_progress: bool) -> list[str]:
     count = len(source.records)
-    return list(in_order(partial(_digest_at, source), count, text="Hashing pictures", show=show_progress))
+    return list(in_order(partial(_digest_at, source), count, text="Hashing images", show=show_progress))
 
 
 def _digest_at(source: Source, index: int) -> str:
@@ -146,10 +146,10 @@ def _decode_at(source: Source, rules: Rules, index: int) -> _Outcome:
 
 
 def _build(source: Source, stores: Path, places: str, *, rules: Rules, show_progress: bool) -> str:
-    """Decode every picture into a new folder in `stores`; returns its name."""
+    """Decode every image into a new folder in `stores`; returns its name."""
     with building_folder(stores) as folder:
         work = partial(_decode_at, source, rules)
-        outcomes = in_order(work, len(source.records), text="Decoding pictures", show=show_progress)
+        outcomes = in_order(work, len(source.records), text="Decoding images", show=show_progress)
         name = _name(places, _write(folder, outcomes))
         final = stores / name
         set_aside(final, folder.parent, lambda store: _load(store, rules.channels) is None)

@@ -176,7 +176,7 @@ class World:
                 if first[name] != other.get(name):
                     raise TwofoldError(
                         f"{name} is {other.get(name)!r} in process {rank}, but {first[name]!r} in process 0. Start all "
-                        "processes with the same command, the same pictures and the same version."
+                        "processes with the same command, the same images and the same version."
                     )
 
     def _exchange(self, value: T) -> list[T]:

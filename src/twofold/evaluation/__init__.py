@@ -8,6 +8,7 @@ from twofold.evaluation.export import read_embeddings, require_place_for_embeddi
 from twofold.evaluation.features import Hardware, Subject, embed_images, frozen, pixels
 from twofold.evaluation.fine_tuning import TRAINING_SETTINGS, build_network, fit_network, make_schedule
 from twofold.evaluation.gallery import build_evaluation_images, build_gallery
+from twofold.evaluation.intervals import mean_interval
 from twofold.evaluation.labels import measured_rows, read_truth
 from twofold.evaluation.logistic_regression import LinearProbe, Scaling, fit_linear, fit_scaling
 from twofold.evaluation.nearest_neighbours import build_knn_monitor, knn
@@ -16,7 +17,6 @@ from twofold.evaluation.probes import LinearProbeResult, fit_few, fit_probes, li
 from twofold.evaluation.scores import Difference, Row, confusion, mean_per_class, top1
 from twofold.evaluation.sentences import difference_sentence, majority_sentence
 from twofold.evaluation.table import results_table, text_curve
-from twofold.evaluation.uncertainty import mean_interval
 
 __all__ = [
     "TRAINING_SETTINGS",

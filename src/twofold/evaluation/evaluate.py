@@ -17,6 +17,7 @@ from twofold.data import ImageSet
 from twofold.errors import require_choice
 from twofold.evaluation.features import Hardware, Subject, head_part
 from twofold.evaluation.imbalance import is_unequal
+from twofold.evaluation.intervals import wilson_interval
 from twofold.evaluation.jobs import plan_jobs, work_through
 from twofold.evaluation.labels import MeasuredRows, labels_per_class, read_truth, share_of_labels
 from twofold.evaluation.predictions import Predictions, PredictionStore
@@ -37,7 +38,6 @@ from twofold.evaluation.scores import (
 )
 from twofold.evaluation.sentences import majority_sentence, protocol_sentences, result_sentences
 from twofold.evaluation.store_key import open_store
-from twofold.evaluation.uncertainty import wilson_interval
 from twofold.recipes.kinds import as_kind, as_several
 from twofold.recipes.recipe import DataRecipe, ViewsRecipe
 

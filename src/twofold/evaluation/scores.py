@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Integer
 
 from twofold.evaluation.imbalance import is_unequal, metrics_of_unequal
+from twofold.evaluation.intervals import Estimate, estimate
 from twofold.evaluation.labels import Labels
 from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.protocols import ENCODERS, PROTOCOLS, TRAINED, layer_name
-from twofold.evaluation.uncertainty import Estimate, estimate
 
 TOP = 5
 HITS = {"top1": "top1", "top5": "top5", "mean_per_class": "top1"}  # metric -> what of an image it counts

@@ -193,7 +193,7 @@ def _contenders(difference: Difference) -> tuple[str, str, str]:
 
 
 def _over(difference: Difference) -> str:
-    """What the interval covers; older files have "seeds" alone, or "pictures", which are test images."""
+    """What the interval covers; older files have "seeds" alone, or "images", which are test images."""
     seeds = "1 seed" if difference.seeds == 1 else f"{difference.seeds:,} seeds"
     if difference.over in ("images", "pictures"):
         return "over the test images"

@@ -1,4 +1,4 @@
-"""One picture of zeros through an encoder, to learn what it returns and which sizes it takes."""
+"""One image of zeros through an encoder, to learn what it returns and which sizes it takes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +51,7 @@ def _refusal(encoder: Encoder, size_px: int, channels: int, reason: str) -> Twof
             f"must take them ({reason}). Give --size-px, --eval-size-px and --channels to match."
         )
     return TwofoldError(
-        f"the encoder is built for views of {built_px} px, but pictures would be embedded at {size_px} px, which it "
+        f"the encoder is built for views of {built_px} px, but images would be embedded at {size_px} px, which it "
         f"does not take ({reason}). Give --eval-size-px {built_px}."
     )
 

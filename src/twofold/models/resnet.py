@@ -131,7 +131,7 @@ class ResNet(Encoder):
 def load_torchvision_weights(encoder: ResNet, weights: Mapping[str, Tensor]) -> None:
     """Copy a torchvision ResNet's state dict into an encoder of the same shape; its classifier `fc` is left out.
 
-    A grey encoder gets the first kernel summed over the colours: the same answer as a grey picture repeated three
+    A grey encoder gets the first kernel summed over the colours: the same answer as a grey image repeated three
     times. Raises TwofoldError when names or shapes differ.
     """
     kept = {name: value for name, value in weights.items() if not name.startswith("fc.")}

@@ -30,7 +30,7 @@ def embed(
     verbose: bool = True,
     **reading: Unpack[Reading],
 ) -> Path:
-    """Write path, label (where known) and embedding h of every picture in `data` to the parquet file `out`.
+    """Write path, label (where known) and embedding h of every image in `data` to the parquet file `out`.
 
     `data` is as in `pretrain`, `encoder` as in `load`. Earlier embeddings there are replaced.
     Raises TwofoldError where `out` holds anything else, before any work.

@@ -29,7 +29,7 @@ from twofold.runs.run_directory import Run, writing_alone
 from twofold.versions import versions
 
 _SEEN = (
-    "pretraining read other pictures or other splits than these: some of the test pictures may have been among its "
+    "pretraining read other images or other splits than these: some of the test images may have been among its "
     "unlabelled ones"
 )
 
@@ -55,7 +55,7 @@ def evaluate(
     verbose: bool = True,
     **reading: Unpack[Reading],
 ) -> Evaluation:
-    """Measure a run on labelled pictures; print the table, write RUN/evaluation.json and the report.
+    """Measure a run on labelled images; print the table, write RUN/evaluation.json and the report.
 
     The figures and what was predicted for every test image (predictions.parquet) stay in RUN/evaluations/<data>-<key>.
 
@@ -138,7 +138,7 @@ def _keep(images: ImageSet, evaluation: Evaluation, record: Run) -> None:
 
 
 def _pictures(loaded: Loaded, images: ImageSet, evaluation: Evaluation, record: Run) -> None:
-    """The report's pictures: neighbours and map, confident mistakes, neighbours across classes."""
+    """The report's images: neighbours and map, confident mistakes, neighbours across classes."""
     views, answers = loaded.recipe.views, evaluation.answers
     build_gallery(loaded.encoder, images, views=views, hardware=loaded.hardware, out=record.gallery)
     build_evaluation_images(

@@ -106,7 +106,7 @@ def _device(recipe: AnyPath | Recipe, settings: dict[str, Any]) -> str:
 
 
 def _look_at_nothing() -> Found:
-    raise TwofoldError("a recipe that looks at the pictures leaves the device to the machine")
+    raise TwofoldError("a recipe that looks at the images leaves the device to the machine")
 
 
 def gallery_and_report(
@@ -124,7 +124,7 @@ def gallery_and_report(
         own = record.read_recipe()["data"]["fingerprint"]
         images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, quiet=True)
         views, used = loaded.recipe.views, loaded.hardware
-        with used.arithmetic(), enough_memory("the report's pictures", _LESS_MEMORY):
+        with used.arithmetic(), enough_memory("the report's images", _LESS_MEMORY):
             build_gallery(loaded.encoder, images, views=views, hardware=used, out=record.gallery)
     say(f"Encoder: {record.encoder}")
     write_report(run)

@@ -32,7 +32,7 @@ def study(
     allow_outside: bool = False,
     verbose: bool = True,
 ) -> dict[str, Any]:
-    """Run the study `name` on labelled pictures; return its record, which is also OUT/study.json.
+    """Run the study `name` on labelled images; return its record, which is also OUT/study.json.
 
     `out` (studies/NAME by default) gets table.md, figure.svg and report.html too. The same call again skips finished
     cells; several at once with one `out` share them. `minutes` is how long the base recipe trains, `plan` only prints
@@ -51,8 +51,8 @@ def study(
     chosen = get_scale(scale) if isinstance(scale, str) else scale
     if data is None and chosen.data is None:
         raise TwofoldError(
-            f"data is None, but the scale {chosen.name} has no pictures of its own. Give --data ILSVRC2012/, a folder "
-            "with train/CLASS/ and the official validation pictures as test/CLASS/."
+            f"data is None, but the scale {chosen.name} has no images of its own. Give --data ILSVRC2012/, a folder "
+            "with train/CLASS/ and the official validation images as test/CLASS/."
         )
     place = Path("studies") / name if out is None else out
     flags = [f"--data {Path(data).name}" if data else "", f"--scale {chosen.name}" if chosen.name != "laptop" else ""]
@@ -91,4 +91,4 @@ def list_studies(scale: str = "laptop", seeds: int = 3, *, verbose: bool = True)
         say(f"    {study.asks}")
         say(f"    The paper: {study.paper}")
         say(f"    {len(cells)} cells with {seeds} seeds, about {duration(estimate(cells))} here for one process\n")
-    say(f"Times: scale {chosen.name}, {_LISTED_IMAGES:,} pictures to train on, {rate:,.0f} views/s measured just now.")
+    say(f"Times: scale {chosen.name}, {_LISTED_IMAGES:,} images to train on, {rate:,.0f} views/s measured just now.")

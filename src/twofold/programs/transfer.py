@@ -85,7 +85,7 @@ def transfer(
         loaded.hardware.arithmetic(),
     ):
         for name, images in targets.items():
-            say(f"\n{name}: {len(images):,} pictures")
+            say(f"\n{name}: {len(images):,} images")
             found[name] = evaluate_target(
                 _subject(loaded),
                 [_other(other, loaded) for other in others],

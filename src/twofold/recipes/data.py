@@ -24,11 +24,11 @@ class Reading(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class DataRecipe:
-    """How pictures become rows of pixels."""
+    """How images become rows of pixels."""
 
     channels: Annotated[int, Help("colour channels of the encoder's input: 1 (grey) or 3 (colour)")] = 3
     store_px: Annotated[
-        int | None, Help("short side kept in the store, in pixels; larger pictures shrink (none: twice --size-px)")
+        int | None, Help("short side kept in the store, in pixels; larger images shrink (none: twice --size-px)")
     ] = None
     max_unreadable_fraction: Annotated[float, Help("stop when more than this share of the files is unreadable")] = 0.10
     test_fraction: Annotated[float, Help("share cut off as test where labelled data come without a test split")] = 0.2

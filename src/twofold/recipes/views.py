@@ -28,7 +28,7 @@ class ViewsRecipe:
     size_px: Annotated[int, Help("side of a view in pixels")] = 224
     policy: Annotated[str, Help("simclr (with blur, for 224 px) or small (no blur, for 32 px)")] = "simclr"
     strength: Annotated[float, Help("colour strength s: jitter 0.8s 0.8s 0.8s 0.2s")] = 1.0
-    crop_area: Annotated[tuple[float, float], Help("share of the picture that a crop covers: low, high")] = (0.08, 1.0)
+    crop_area: Annotated[tuple[float, float], Help("share of the image that a crop covers: low, high")] = (0.08, 1.0)
     flip_prob: Annotated[float, Help("probability of a left-right flip")] = 0.5
     interpolation: Annotated[str, Help("resize by bilinear or bicubic, antialiased when it shrinks")] = "bicubic"
     vertical_flip_prob: Annotated[float, Help("probability of a top-bottom flip (--vertical-flip: 0.5)")] = 0.0

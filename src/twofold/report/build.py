@@ -1,4 +1,4 @@
-"""build_report: read the run, make figures and pictures, fill the template, write one file."""
+"""build_report: read the run, make figures and images, fill the template, write one file."""
 
 import re
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ MEASURES = (  # name of the chart, title, keys and their names, factor, what it 
         "Positive pairs found, %",
         {"pair_accuracy": "z"},
         100.0,
-        f"How often a picture's other view is the nearest of all, among up to {headline.WATCHED} pictures that stay "
+        f"How often an image's other view is the nearest of all, among up to {headline.WATCHED} images that stay "
         "the same throughout. The first point is the untrained encoder.",
     ),
     (
@@ -76,14 +76,14 @@ MEASURES = (  # name of the chart, title, keys and their names, factor, what it 
         "Uniformity",
         {"uniformity": "z"},
         1.0,
-        "Log of the mean potential between pictures. Lower is more even; \u22124 at best.",
+        "Log of the mean potential between images. Lower is more even; \u22124 at best.",
     ),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture of the neighbours section; `match` is "same", "different" or "unknown" against the query's label."""
+    """An image of the neighbours section; `match` is "same", "different" or "unknown" against the query's label."""
 
     uri: str
     path: str

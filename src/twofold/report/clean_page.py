@@ -39,7 +39,7 @@ class Shown:
 
 
 class Gallery:
-    """Images of a set as small pictures for a page."""
+    """Images of a set as small images for a page."""
 
     def __init__(self, images: ImageSet) -> None:
         self._images = images

@@ -1,4 +1,4 @@
-"""What the report shows, as frozen dataclasses. Shares are fractions in [0, 1], counts are numbers of pictures."""
+"""What the report shows, as frozen dataclasses. Shares are fractions in [0, 1], counts are numbers of images."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +47,7 @@ class Difference(scores.Difference):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassShare:
-    """The share of a class's `count` test pictures that is named correctly, with its interval where there is one."""
+    """The share of a class's `count` test images that is named correctly, with its interval where there is one."""
 
     name: str
     count: int
@@ -76,7 +76,7 @@ class Details:
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """A sample of pictures with their place on the map and the nearest neighbours of some: gallery.npz."""
+    """A sample of images with their place on the map and the nearest neighbours of some: gallery.npz."""
 
     thumbs: UInt8[np.ndarray, "m t t 3"]
     paths: list[str]
@@ -89,7 +89,7 @@ class Gallery:
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """A test picture that was named wrongly; `confidence` is the probability given to `predicted`."""
+    """A test image that was named wrongly; `confidence` is the probability given to `predicted`."""
 
     thumb: UInt8[np.ndarray, "t t 3"]
     path: str
@@ -100,7 +100,7 @@ class Mistake:
 
 @dataclass(frozen=True, kw_only=True)
 class LookAlikes:
-    """Two pictures of different labels with similar embeddings; `similarity` is their cosine in [-1, 1]."""
+    """Two images of different labels with similar embeddings; `similarity` is their cosine in [-1, 1]."""
 
     thumbs: UInt8[np.ndarray, "2 t t 3"]
     paths: list[str]
@@ -110,7 +110,7 @@ class LookAlikes:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Pictures that the encoder never trained on; `split` is "own", or "by seed" where it was cut off here."""
+    """Images that the encoder never trained on; `split` is "own", or "by seed" where it was cut off here."""
 
     data: str
     train: int

@@ -24,7 +24,7 @@ from twofold.report.wording import (
 )
 from twofold.training.health import collapse_warning
 
-WATCHED = 512  # pictures, at most, that `looking` measures on
+WATCHED = 512  # images, at most, that `looking` measures on
 BASELINES = {encoder: protocols.encoder_name(encoder) for encoder in ("untrained", "pixels")}
 
 
@@ -39,10 +39,10 @@ class KeyFigure:
 
 
 def title(run: RunContent) -> str:
-    """ "ResNet-50, trained on 12,000 pictures of photos without labels"."""
+    """ "ResNet-50, trained on 12,000 images of photos without labels"."""
     data = run.record.get("data", {})
     encoder = encoder_name(run.record["recipe"]["encoder"])
-    pictures = counted(data.get("images", 0), "picture")
+    pictures = counted(data.get("images", 0), "image")
     return f"{encoder}, trained on {pictures} of {data_name(str(data.get('name', 'unknown')))} without labels"
 
 
@@ -55,7 +55,7 @@ def lead(run: RunContent) -> str:
     if run.training:
         epochs = round(run.training[-1]["epoch"], 1)
         made += f" ({decimal(epochs)} {'epoch' if epochs == 1 else 'epochs'})"
-    words = [f"{made} of {counted(schedule['batch_size'], 'picture')} each"]
+    words = [f"{made} of {counted(schedule['batch_size'], 'image')} each"]
     if run.training and run.training[-1].get("elapsed_s"):
         words.append(f"in {duration(run.training[-1]['elapsed_s'])}")
     words.append(f"on {hardware_name(run.record.get('hardware', {}))}")
@@ -68,7 +68,7 @@ def verdict(run: RunContent) -> str | None:
     best = _main(run.measurements, "trained")
     if best is None:
         return None
-    of_test = f" of the {run.details.test:,} test pictures" if run.details and run.details.test else ""
+    of_test = f" of the {run.details.test:,} test images" if run.details and run.details.test else ""
     how = with_labels(best.labels)
     reader = {
         "linear": "a linear classifier reading its embeddings",
@@ -177,7 +177,7 @@ def training_figures(run: RunContent) -> list[KeyFigure]:
     if elapsed_s:
         value, unit = clock(elapsed_s)
         speed = _steps_done(run) * run.record["recipe"]["schedule"]["batch_size"] / elapsed_s
-        remark = f"{decimal(speed)} pictures a second, over all"
+        remark = f"{decimal(speed)} images a second, over all"
         figures.append(KeyFigure(value=value, unit=unit, name="of training", remark=remark))
     if loss is not None:
         kind = run.record["recipe"]["loss"]
@@ -190,11 +190,11 @@ def training_figures(run: RunContent) -> list[KeyFigure]:
 
 
 def _positive_pairs(run: RunContent) -> KeyFigure | None:
-    """Without an evaluation the label-free measurement on fixed pictures, else (and in old runs) the last batches'."""
+    """Without an evaluation the label-free measurement on fixed images, else (and in old runs) the last batches'."""
     watched = [row for row in run.health if row.get("pair_accuracy") is not None]
     if not run.measurements and watched and watched[-1]["step"] > 0:
         before = f", {percent(watched[0]['pair_accuracy'])} % before training" if watched[0]["step"] == 0 else ""
-        remark = f"among up to {WATCHED} pictures{before}"
+        remark = f"among up to {WATCHED} images{before}"
         return KeyFigure(
             value=percent(watched[-1]["pair_accuracy"]), unit="%", name="of positive pairs found", remark=remark
         )
@@ -228,7 +228,7 @@ def shown_facts(run: RunContent) -> list[tuple[str, Any]]:
     facts = [
         ("data", data.get("name")),
         ("fingerprint", str(data.get("fingerprint", ""))[:16] or None),
-        ("training pictures", f"{data['images']:,}" if "images" in data else None),
+        ("training images", f"{data['images']:,}" if "images" in data else None),
         ("unreadable files", f"{data['quarantined']:,}" if "quarantined" in data else None),
         ("hardware", hardware_name(hardware) if hardware else None),
         *run.record.get("versions", {}).items(),

@@ -1,4 +1,4 @@
-"""Pictures as data URIs, so that the page needs no other file."""
+"""Images as data URIs, so that the page needs no other file."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ WIDEST_SHEET_PX = 2200
 
 @dataclass(frozen=True, kw_only=True)
 class Sprite:
-    """All pictures of a gallery in one: tile i lies in column i % across of row i // across."""
+    """All images of a gallery in one: tile i lies in column i % across of row i // across."""
 
     uri: str
     tile_px: int
@@ -29,7 +29,7 @@ def data_uri(content: bytes, kind: str) -> str:
 
 
 def picture_uri(pixels: UInt8[np.ndarray, "h w 3"]) -> str:
-    """One picture as WebP: lossless where small, else in quality 85."""
+    """One image as WebP: lossless where small, else in quality 85."""
     return data_uri(_webp(Image.fromarray(pixels), lossless=max(pixels.shape[:2]) <= SMALL_PX), "image/webp")
 
 

@@ -218,7 +218,7 @@ def _evaluation_pictures(arrays: Any) -> tuple[list[Mistake], list[LookAlikes]]:
 
 def _thumbs(pixels: np.ndarray, dimensions: int) -> np.ndarray:
     if pixels.dtype != np.uint8 or pixels.ndim != dimensions or pixels.shape[-1] != 3:
-        raise ValueError(f"pictures of shape {pixels.shape} and type {pixels.dtype}")
+        raise ValueError(f"images of shape {pixels.shape} and type {pixels.dtype}")
     return pixels
 
 

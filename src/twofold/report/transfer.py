@@ -1,4 +1,4 @@
-"""Transfer to other pictures: dots with intervals, a row a target, a marker a way of measuring."""
+"""Transfer to other images: dots with intervals, a row a target, a marker a way of measuring."""
 
 from itertools import cycle
 
@@ -62,7 +62,7 @@ def _table(rows: list[Measurement]) -> FigureTable:
 
 
 def target_facts(transfer: Transfer) -> list[str]:
-    """A sentence a target: how many pictures, which split, and whether test pictures are also in train."""
+    """A sentence a target: how many images, which split, and whether test images are also in train."""
     return [_target_fact(target) for target in transfer.targets]
 
 
@@ -105,8 +105,8 @@ def _target_fact(target: Target) -> str:
         "validation": "its validation images as the test split",
         "by seed": "a test split cut off by seed",
     }.get(target.split, target.split)
-    also = f"; {target.test_also_in_train:,} of the test pictures are in train too" if target.test_also_in_train else ""
+    also = f"; {target.test_also_in_train:,} of the test images are in train too" if target.test_also_in_train else ""
     return (
-        f"{data_name(target.data)}: {counted(target.train, 'picture')} to train on and {target.test:,} to test, "
+        f"{data_name(target.data)}: {counted(target.train, 'image')} to train on and {target.test:,} to test, "
         f"{target.classes:,} classes, {split}{also}"
     )

@@ -7,7 +7,7 @@ from typing import Any
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 PLURALS = {
     "label": "labels",
-    "picture": "pictures",
+    "image": "images",
     "step": "steps",
     "epoch": "epochs",
     "thread": "threads",

@@ -61,7 +61,7 @@ def load_beside(text: str, like: Loaded, *, size_px: int | None = None) -> Besid
     if ours != theirs:
         raise TwofoldError(
             f"the encoder of '{text}' takes {theirs} channels, but that of the run takes {ours}; both are measured on "
-            "the same pictures. Compare runs with the same --channels."
+            "the same images. Compare runs with the same --channels."
         )
     return Beside(
         name=Path(text).stem if Path(text).is_file() else text, encoder=loaded.encoder, views=loaded.recipe.views

@@ -138,7 +138,7 @@ def require_same_settings(run: Run, record: dict[str, Any], requested: Recipe) -
 
 
 def require_same_encoder(run: Run, record: dict[str, Any], exported: Recipe) -> None:
-    """Refuse an exported encoder that is not, or does not see pictures as, what the run's recipe.json says."""
+    """Refuse an exported encoder that is not, or does not see images as, what the run's recipe.json says."""
     written, own = Recipe.from_dict(record["recipe"]).settings(), exported.settings()
     differing = [name for name in _OF_THE_ENCODER if written[name] != own[name]]
     if differing:
@@ -151,10 +151,10 @@ def require_same_encoder(run: Run, record: dict[str, Any], exported: Recipe) -> 
 
 
 def require_same_pictures(run: Run, record: dict[str, Any], fingerprint: str) -> None:
-    """Refuse to continue a run on other pictures."""
+    """Refuse to continue a run on other images."""
     if record["data"]["fingerprint"] != fingerprint:
         raise TwofoldError(
-            f"the pictures differ from those that the run in '{run.folder}' was begun with "
+            f"the images differ from those that the run in '{run.folder}' was begun with "
             f"({record['data']['fingerprint'][:12]}, now {fingerprint[:12]}). Restore them or choose a new --out."
         )
 

@@ -26,7 +26,7 @@ from twofold.training.step import StepSetup, TrainState, build_state, train_step
 
 PARTS = ("data wait", "views", "forward", "loss", "backward", "optimizer", "rest")
 _MEANING = {
-    "data wait": "waiting for pictures from the store",
+    "data wait": "waiting for images from the store",
     "views": "drawing and making both views",
     "forward": "encoder and head, forward",
     "loss": "NT-Xent, forward and backward",
@@ -70,7 +70,7 @@ class Profile:
 
     @property
     def wait_share(self) -> float:
-        """What share of a step is waiting for pictures: 0 is the ideal."""
+        """What share of a step is waiting for images: 0 is the ideal."""
         return self.parts_s["data wait"] / self.step_s
 
     def to_dict(self) -> dict[str, Any]:

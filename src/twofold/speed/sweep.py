@@ -1,4 +1,4 @@
-"""What this machine can do with these pictures: encoders and batch sizes measured, one of them recommended."""
+"""What this machine can do with these images: encoders and batch sizes measured, one of them recommended."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 ENCODERS = (("resnet10", 0.5), ("resnet10", 1.0), ("resnet18", 1.0), ("resnet50", 1.0))
 BATCH_SIZES = (64, 128, 256, 512)
-ENOUGH_EPOCHS = 30  # a larger encoder is worth it only where every picture is still seen this often
+ENOUGH_EPOCHS = 30  # a larger encoder is worth it only where every image is still seen this often
 _NEAR = 0.95  # batch sizes within 5 % of the fastest are as good
 _STEPS_PER_TRIAL = 6  # two that warm up, one whose memory is watched, three that count
 _LONGEST_REASON = 200
@@ -40,16 +40,16 @@ def bench_encoders(
 ) -> Bench:
     """Measure the recipe's encoder and larger ones at several batch sizes, in about `seconds` altogether.
 
-    Real training steps on the pictures themselves. An encoder's next batch size is left out where it would not fit
+    Real training steps on the images themselves. An encoder's next batch size is left out where it would not fit
     into the encoder's share of the time, where a smaller one failed (for want of memory, say), or where a batch would
-    be more than a quarter of the pictures.
-    Raises TwofoldError where there are too few pictures for a batch, and where nothing that was tried worked.
+    be more than a quarter of the images.
+    Raises TwofoldError where there are too few images for a batch, and where nothing that was tried worked.
     """
     end = time.monotonic() + seconds
     count = len(images.rows("train"))
     sizes = [size for size in BATCH_SIZES if size * 4 <= count] or [max(2, count // 4)]
     if count < 8:
-        raise TwofoldError(f"the data hold {count} training pictures, but a benchmark needs at least 8. Give more.")
+        raise TwofoldError(f"the data hold {count} training images, but a benchmark needs at least 8. Give more.")
     rate = matrix_flops(hardware)
     say(f"A matrix product in {hardware.precision}: {rate / 1e9:,.0f} GFLOP/s")
     alone = World()
@@ -89,7 +89,7 @@ def recommend(trials: Sequence[Trial], *, images: int, minutes: float | None) ->
     """The trial to use, and why.
 
     Each encoder's largest batch within 5 % of its fastest; of the encoders the one with most multiplications that
-    shows each of `images` pictures at least ENOUGH_EPOCHS times in `minutes` (paper, figure 7: larger encoders gain
+    shows each of `images` images at least ENOUGH_EPOCHS times in `minutes` (paper, figure 7: larger encoders gain
     more, but need to be trained for long). Where `minutes` is not given, or none is fast enough, the first encoder
     or the fastest.
     """
@@ -104,10 +104,10 @@ def recommend(trials: Sequence[Trial], *, images: int, minutes: float | None) ->
     enough = [trial for name, trial in best.items() if epochs[name] >= ENOUGH_EPOCHS]
     if enough:
         chosen = max(enough, key=lambda t: t.flops_per_view)
-        why = f"the largest encoder here that sees each of {images:,} pictures {ENOUGH_EPOCHS} times"
+        why = f"the largest encoder here that sees each of {images:,} images {ENOUGH_EPOCHS} times"
     else:
         chosen = max(best.values(), key=lambda t: t.images_per_s)
-        why = f"the fastest encoder; none here sees each of {images:,} pictures {ENOUGH_EPOCHS} times"
+        why = f"the fastest encoder; none here sees each of {images:,} images {ENOUGH_EPOCHS} times"
     return chosen, f"{why} in {minutes:g} minutes ({epochs[chosen.name]:,.0f} times)"
 
 

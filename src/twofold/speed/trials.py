@@ -96,7 +96,7 @@ def is_bench(path: Path) -> bool:
 def bench_table(found: Bench) -> Table:
     """All trials, the recommended one marked and those that failed with the kind of failure."""
     caption = (
-        "* recommended. share: encoder and head in a step's time. wait: for pictures. matrix: the encoder's "
+        "* recommended. share: encoder and head in a step's time. wait: for images. matrix: the encoder's "
         "rate over that of one large matrix product. MiB: most memory of the process."
     )
     table = Table(

@@ -47,7 +47,7 @@ class GraphedStep:
     """Does what `queued` does, with one launch.
 
     What changes from step to step lies in buffers of the device: images and what was drawn, the rate, the step's
-    number. Where the pictures have several sizes, and with them the canvases, the recording begins at the views, which
+    number. Where the images have several sizes, and with them the canvases, the recording begins at the views, which
     are queued: a graph holds one shape, and another one for each canvas would hold the memory of a step once more. So
     it does where augmentations of the user's own are among them, which may ask the device or draw anew.
     """

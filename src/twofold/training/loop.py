@@ -67,7 +67,7 @@ def pretrain(
     profile: int = 0,
     checkpoint_through: Path | None = None,
 ) -> Run:
-    """Train an encoder on the pictures in `data` and leave it, with its whole history, in the run directory `out`.
+    """Train an encoder on the images in `data` and leave it, with its whole history, in the run directory `out`.
 
     `data` and `allow_outside` are what `load_images` takes, or `data` is what it gave for the recipe's channels and
     store.

@@ -83,5 +83,5 @@ def spread(rows: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " m"]:
 
 
 def epochs_of(step: int, recipe: Recipe, images: ImageSet) -> float:
-    """How often each training picture has been shown after `step` steps, on average."""
+    """How often each training image has been shown after `step` steps, on average."""
     return step * recipe.schedule.batch_size / len(images.rows("train"))

@@ -41,7 +41,7 @@ def make_plan(
     chunk: int | None = None,
     device: torch.device = _CPU,
 ) -> Plan:
-    """Steps, warm-up and learning rate of a run on `images` pictures whose step takes `step_s` seconds.
+    """Steps, warm-up and learning rate of a run on `images` images whose step takes `step_s` seconds.
 
     A run by minutes leaves time for its looks, of `look_s` seconds each, but no more than half of all.
     `chunk` is the resolved one: the recipe's, or what was found to fit in memory. How the loss is computed depends on
@@ -126,22 +126,22 @@ def _residence(images: int, taken: int, device: torch.device) -> dict[str, str]:
 
 
 def require_enough(images: ImageSet, batch_size: int) -> None:
-    """Raises TwofoldError where no batch can be made: fewer than two training pictures, or a batch larger than that."""
+    """Raises TwofoldError where no batch can be made: fewer than two training images, or a batch larger than that."""
     count = len(images.rows("train"))
     if count == 0 and len(images):
         others = ", ".join(sorted(set(images.splits)))
         raise TwofoldError(
-            f"all {len(images):,} pictures of '{images.name}' lie in the split {others}, but pretraining reads train/ "
+            f"all {len(images):,} images of '{images.name}' lie in the split {others}, but pretraining reads train/ "
             "alone. Give that folder itself, or rename it."
         )
     if count < 2:
         raise TwofoldError(
-            f"the data hold {count} readable training picture{'s' if count != 1 else ''}, but contrast needs at "
-            "least 2, and a useful encoder some hundreds. Give a folder with more pictures."
+            f"the data hold {count} readable training image{'s' if count != 1 else ''}, but contrast needs at "
+            "least 2, and a useful encoder some hundreds. Give a folder with more images."
         )
     if batch_size > count:
         raise TwofoldError(
-            f"batch_size is {batch_size}, but there are {count} training pictures, and a batch shows each at most "
+            f"batch_size is {batch_size}, but there are {count} training images, and a batch shows each at most "
             f"once. Choose --batch-size {count} or less."
         )
 

@@ -72,7 +72,7 @@ def build_monitors(
 
 
 def resume_plan(run: Run, record: dict[str, Any], images: ImageSet) -> Plan:
-    """The plan that a run was begun with. Raises TwofoldError where the pictures changed."""
+    """The plan that a run was begun with. Raises TwofoldError where the images changed."""
     require_same_pictures(run, record, images.fingerprint)
     return Plan(**record["plan"], derived=record["derived"])
 
@@ -142,7 +142,7 @@ def _write_down(setup: RunSetup, plan: Plan, step_s: float, look_s: float) -> No
 
 
 def _first_views(recipe: Recipe, hardware: Hardware, images: ImageSet) -> bytes:
-    """The sheet of views of the first pictures of the first step."""
+    """The sheet of views of the first images of the first step."""
     seed, size = recipe.schedule.seed, recipe.schedule.batch_size
     shown = slice(0, SHEET_PAIRS)
     batch = images.read(rows_of_step(images.rows("train"), size, seed, 0)[shown])

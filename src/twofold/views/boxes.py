@@ -1,4 +1,4 @@
-"""From drawn fractions and the pictures' sizes to whole-pixel boxes: (top, left, height, width), int64, on the CPU."""
+"""From drawn fractions and the images' sizes to whole-pixel boxes: (top, left, height, width), int64, on the CPU."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -9,7 +9,7 @@ ASPECT = (3 / 4, 4 / 3)  # width / height of a crop: low, high
 
 
 def crop_boxes(values: Float[Tensor, "n 22"], sizes: Int64[Tensor, "n 2"]) -> Int64[Tensor, "n 4"]:
-    """The crop of each picture: the first of the attempts that fits, else the largest central box of a fair aspect.
+    """The crop of each image: the first of the attempts that fits, else the largest central box of a fair aspect.
 
     The law is that of torchvision's RandomResizedCrop: area fraction uniform, log aspect uniform in log 3/4 .. log 4/3,
     height = round(sqrt(area / aspect)), width = round(sqrt(area * aspect)), position uniform among those that fit.
@@ -32,7 +32,7 @@ def crop_boxes(values: Float[Tensor, "n 22"], sizes: Int64[Tensor, "n 2"]) -> In
 
 
 def central_boxes(sizes: Int64[Tensor, "n 2"], crop_fraction: float = 1.0) -> Int64[Tensor, "n 4"]:
-    """The central square of each picture whose side is `crop_fraction`, in (0, 1], of the picture's short side."""
+    """The central square of each image whose side is `crop_fraction`, in (0, 1], of the image's short side."""
     full = sizes.cpu()
     side = (torch.minimum(full[:, :1], full[:, 1:]) * crop_fraction).round().long().clamp(min=1).expand(-1, 2)
     corner = ((full - side) / 2).round().long()

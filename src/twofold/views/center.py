@@ -18,7 +18,7 @@ def center_view(
 ) -> Float[Tensor, "n c {size_px} {size_px}"]:
     """The central square, `crop_fraction` in (0, 1] of the short side, resized antialiased: float32 in [0, 1].
 
-    `sizes` holds (height, width) of each picture, at the top left of its canvas. Returns images / 255 where pictures
+    `sizes` holds (height, width) of each image, at the top left of its canvas. Returns images / 255 where images
     are size_px x size_px and the fraction is 1 (reference 1.2).
     """
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):

@@ -2,7 +2,7 @@
 
 Legend: m views, s = size_px, the side of a view in pixels; columns of a row, in this order:
 
-    frame      10   the picture's box and flip, as `resize_lines` puts them
+    frame      10   the image's box and flip, as `resize_lines` puts them
     and for each further op, the numbers that change nothing where it does not act:
     jitter     19   shift of hue in sixths of a turn; (x, mean, luma) for three steps before it and three after it
     blur        1   -1 / (2 sigma^2), sigma in pixels (-1e12)
@@ -58,7 +58,7 @@ class Packed:
         return Packed(self.ops, self.widths, sent(self.columns, device), own)
 
     def frame(self) -> Float[Tensor, "m 10"]:
-        """Where each view lies in its picture."""
+        """Where each view lies in its image."""
         return self.columns[:, :FRAME]
 
     def each(self) -> list[tuple[str, Float[Tensor, "m k"]]]:
@@ -69,7 +69,7 @@ class Packed:
 def pack(draws: Sequence[Draw], sizes: Int64[Tensor, "m 2"], *, size_px: int) -> Packed:
     """The draws of m views in one tensor on the CPU.
 
-    `sizes` holds (height, width) of the picture that each view is made of. Where no crop acts, its box is the central
+    `sizes` holds (height, width) of the image that each view is made of. Where no crop acts, its box is the central
     square.
     """
     boxes, flipped, rest = framing(draws, sizes)

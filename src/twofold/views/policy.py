@@ -77,7 +77,7 @@ def _checked(ops: tuple[Op, ...]) -> tuple[Op, ...]:
     late = [i for i, op in enumerate(ops) if op.name == "crop" and op.branch == "each" and i > 0]
     if late:
         raise TwofoldError(
-            f"ops has a crop at position {late[0] + 1}, but pictures of all sizes become views there: a crop must come "
+            f"ops has a crop at position {late[0] + 1}, but images of all sizes become views there: a crop must come "
             "first, and only once. Move the crop to the front, or leave it out for the central square."
         )
     return ops

@@ -111,7 +111,7 @@ def two_views(
 ) -> Float[Tensor, "2*n c {size_px} {size_px}"]:
     """Both views of every image: float32 in [0, 1], all a, then all b; a pure function without gradients.
 
-    `sizes` holds (height, width) of each picture, which lies at the top left of its canvas; the rest is never read.
+    `sizes` holds (height, width) of each image, which lies at the top left of its canvas; the rest is never read.
     `draws` is what `sample_views` drew for these images. Where no crop acts, the view shows the central square.
     On a device the ops may be `compiled`; the first call then takes long.
     """

@@ -28,9 +28,9 @@ def test_pictures_at_any_depth_are_found_in_order(tmp_path: Path) -> None:
 
 def test_hidden_and_other_files_are_left_out(tmp_path: Path) -> None:
     put(tmp_path, "a.png", ".hidden.png", ".thumbs/b.png", "c/._d.png")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "png").write_text("no extension")
-    (tmp_path / "UPPER.JPG").write_bytes(b"broken, but called a picture")
+    (tmp_path / "UPPER.JPG").write_bytes(b"broken, but called an image")
     (tmp_path / "scan.DCM").write_bytes(b"a photograph")
     (tmp_path / "other.dcm").write_bytes(b"a photograph")
     source = open_source(tmp_path)

@@ -76,7 +76,7 @@ def test_without_a_network_there_is_one_clear_error(
         raise OSError("network is\nunreachable")
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
-    with pytest.raises(TwofoldError, match=r"'CIFAR10' .*network is unreachable.* folder of pictures") as raised:
+    with pytest.raises(TwofoldError, match=r"'CIFAR10' .*network is unreachable.* folder of images") as raised:
         open_source("cifar10", cache=tmp_path)
     assert "\n" not in str(raised.value)
     assert capfd.readouterr() == ("", "")
@@ -115,7 +115,7 @@ def test_a_set_without_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_changed_pixel_in_memory_moves_the_stamp(fashion: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where it is not among the pictures that are looked at."""
+    """Also where it is not among the images that are looked at."""
     monkeypatch.setattr(named, "_SAMPLED", 1)
     before = open_source(f"FashionMNIST@{fashion}").stamp()
     raw = fashion / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"

@@ -40,7 +40,7 @@ def table(request: pytest.FixtureRequest) -> Table:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """inside/ with pictures, where tables are; outside/ with another; links from one to the other, and within one."""
+    """inside/ with images, where tables are; outside/ with another; links from one to the other, and within one."""
     for place in ("inside/sub/a.png", "inside/b.png", "outside/secret.png"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (4, 4)).save(tmp_path / place)
@@ -211,7 +211,7 @@ def test_the_stamp_of_a_parquet_file_moves_with_the_files_it_names(home: Path, s
     assert source.read(3) == (folder / "sub" / "a.png").read_bytes()
     assert source.read(0) == source.read(4) == content
     for row in (1, 2):
-        with pytest.raises(OSError, match="no picture"):
+        with pytest.raises(OSError, match="no image"):
             source.read(row)
     before = source.stamp()
     assert open_source(place).stamp() == before

@@ -120,7 +120,7 @@ def test_parquet_as_hugging_face_writes_it(tmp_path: Path) -> None:
     source = open_source(tmp_path / "data.parquet")
     assert [record.label for record in source.records] == ["dog", "cat", None]
     assert [source.read(0), source.read(1)] == files[:2]
-    with pytest.raises(OSError, match="no picture"):
+    with pytest.raises(OSError, match="no image"):
         source.read(2)
 
 

@@ -1,4 +1,4 @@
-"""What cells measure, on pictures whose classes differ in shape."""
+"""What cells measure, on images whose classes differ in shape."""
 
 from dataclasses import replace
 from pathlib import Path

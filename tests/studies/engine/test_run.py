@@ -258,7 +258,7 @@ def test_the_list_says_what_each_study_asks(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_papers_scale_needs_pictures_that_are_named() -> None:
-    with pytest.raises(TwofoldError, match="no pictures of its own"):
+    with pytest.raises(TwofoldError, match="no images of its own"):
         study("head", scale="paper", plan=True)
 
 

@@ -1,4 +1,4 @@
-"""From the sheets in the package to an ordinary folder of pictures: the demo takes the road of anybody's own."""
+"""From the sheets in the package to an ordinary folder of images: the demo takes the road of anybody's own."""
 
 import json
 import tempfile
@@ -20,8 +20,8 @@ SPLITS = ("train", "test")
 def write_sample(folder: Path) -> Path:
     """Write train/CLASS/00001.png and test/CLASS/00001.png below `folder`; returns `folder`.
 
-    12,000 train and 2,000 test pictures of ten classes, grey, 28 x 28 px. Each class's folder appears whole or not at
-    all; what is complete already is left alone, and a folder with missing pictures is filled up.
+    12,000 train and 2,000 test images of ten classes, grey, 28 x 28 px. Each class's folder appears whole or not at
+    all; what is complete already is left alone, and a folder with missing images is filled up.
     Raises TwofoldError where the place cannot be written or holds other files.
     """
     try:
@@ -39,7 +39,7 @@ def write_sample(folder: Path) -> Path:
 
 
 def read_tiles(split: str) -> tuple[UInt8[np.ndarray, "n 28 28"], list[str]]:
-    """The pictures of a split ("train" or "test") and the class of each, straight from the sheets."""
+    """The images of a split ("train" or "test") and the class of each, straight from the sheets."""
     record = _record()
     tiles = [_cut(path, record) for path in _sheets(split)]
     return np.concatenate(tiles), [record["classes"][int(digit)] for digit in record[split]]
@@ -65,7 +65,7 @@ def _put_in_place(made: Path, final: Path) -> None:
         try:
             made.rename(final)
         except OSError:
-            if not final.is_dir():  # otherwise another process was faster: its pictures are the same
+            if not final.is_dir():  # otherwise another process was faster: its images are the same
                 raise
         else:
             return

@@ -38,7 +38,7 @@ _BY_SPLIT: dict[str, tuple[str, ...]] = {  # torchvision's names of the splits
 _WHOLE = ("Caltech101", "Caltech256", "EuroSAT", "SEMEION")
 _OURS = {"trainval": "train", "val": "validation", "valid": "validation"}
 _FILES = ("samples", "_samples", "_image_files", "_images")  # where data sets keep their paths, or (path, label)
-_SAMPLED = 64  # pictures behind a stamp, for data sets that keep theirs in no way that is known here
+_SAMPLED = 64  # images behind a stamp, for data sets that keep theirs in no way that is known here
 
 NAMES = (*_BY_FLAG, *_BY_SPLIT, *_WHOLE)
 
@@ -50,7 +50,7 @@ class TorchvisionSource:
         """Raises TwofoldError where the data set cannot be had."""
         self.name, self.findings = name, ()
         self._key = ["torchvision", dataset, str(root.resolve())]
-        self._parts: list[tuple[Any, int]] = []  # (data set, number of the picture in it), one for each record
+        self._parts: list[tuple[Any, int]] = []  # (data set, number of the image in it), one for each record
         self.records: list[Record] = []
         for split, build in _builders(dataset, root):
             part = _build(dataset, root, build)
@@ -63,7 +63,7 @@ class TorchvisionSource:
             ]
 
     def stamp(self) -> str:
-        """Over the labels, the pixels in memory, size and times of the files, and some pictures, evenly spread."""
+        """Over the labels, the pixels in memory, size and times of the files, and some images, evenly spread."""
         some = range(0, len(self.records), max(1, len(self.records) // _SAMPLED))
         content = [self.read(i).tobytes().hex() for i in some]
         parts = list({id(part): part for part, _ in self._parts}.values())
@@ -75,7 +75,7 @@ class TorchvisionSource:
         return self.read(index)
 
     def read(self, index: int) -> Image.Image:
-        """The decoded picture."""
+        """The decoded image."""
         part, number = self._parts[index]
         return part[number][0]
 
@@ -115,7 +115,7 @@ def _build(dataset: str, root: Path, build: Callable[[], Any]) -> Any:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise TwofoldError(
             f"torchvision's data set '{dataset}' could not be had in '{root}' ({reason[:200]}). Put its files there, "
-            f"say where they are with {dataset}@FOLDER, or give a folder of pictures."
+            f"say where they are with {dataset}@FOLDER, or give a folder of images."
         ) from error
 
 
@@ -126,7 +126,7 @@ def _pixels_digest(part: Any) -> str | None:
 
 
 def _file_stamps(part: Any) -> list[tuple[str, tuple[int, int, int] | None]]:
-    """Of the pictures' files, where the data set lists them."""
+    """Of the images' files, where the data set lists them."""
     listed: Any = next((getattr(part, name) for name in _FILES if getattr(part, name, None)), [])
     paths = [one[0] if isinstance(one, tuple) else one for one in listed]
     return [(str(path), stamp_path(Path(path))) for path in paths if isinstance(path, str | Path)]

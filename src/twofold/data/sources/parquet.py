@@ -96,7 +96,7 @@ class _Shard:
         if isinstance(cell, dict):
             cell = cell.get("bytes")
         if not isinstance(cell, bytes):
-            raise OSError("the row has no picture")
+            raise OSError("the row has no image")
         return cell
 
     def cells(self, column: str | None) -> list[Any]:

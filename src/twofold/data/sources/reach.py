@@ -37,7 +37,7 @@ class Reach:
         self._root = root
         self._inside = os.path.join(os.path.realpath(root), "")  # noqa: PTH118  # ends in a separator
         self._allow_outside = allow_outside
-        self._folders: dict[str, str] = {}  # as spelt -> without links; few, however many pictures
+        self._folders: dict[str, str] = {}  # as spelt -> without links; few, however many images
 
     def find(self, text: str, where: str) -> str:
         """Where the path `text`, absolute or relative to the folder, leads: the same for all spellings of one file.

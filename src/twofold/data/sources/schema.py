@@ -10,7 +10,7 @@ from twofold.data.sources.columns import GROUP, LABEL, SPLIT, Columns, pick
 from twofold.data.sources.names import label_of, resolve_split
 from twofold.errors import TwofoldError
 
-_IMAGE = "image img images picture photo jpg png path filepath file_path image_path file_name filename file"
+_IMAGE = "image img images image photo jpg png path filepath file_path image_path file_name filename file"
 _BYTES = ("binary", "large_binary")
 _TEXT = ("string", "large_string")
 

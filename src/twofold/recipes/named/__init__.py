@@ -14,7 +14,7 @@ from twofold.recipes.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a recipe may look at before it decides: the pictures' number, size and colour, and the machine."""
+    """What a recipe may look at before it decides: the images' number, size and colour, and the machine."""
 
     pictures: int
     short_side_px: int
@@ -55,7 +55,7 @@ def describe_recipes() -> dict[str, str]:
 def build_recipe(name: str, look: Callable[[], Found]) -> tuple[Recipe, list[str]]:
     """The recipe called `name`, or the one saved in a recipe.json, and the reasons for what it picked.
 
-    `look` is called only by recipes that depend on the pictures. Raises TwofoldError for an unknown name.
+    `look` is called only by recipes that depend on the images. Raises TwofoldError for an unknown name.
     """
     if name.endswith(".json"):
         return load_recipe(Path(name)), []

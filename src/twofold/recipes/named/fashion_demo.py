@@ -4,7 +4,7 @@ Command:   make demo
 Hardware:  two cores of an AMD EPYC with AVX-512 and bf16, no GPU
 Time:      3 minutes of pretraining
 Result:    one run (2,323 steps, 49.6 epochs), linear probe, top-1 in per cent of 2,000 test
-           pictures, mean and 95 % interval over 40 draws of labels: one label a class 51.1 +- 1.5
+           images, mean and 95 % interval over 40 draws of labels: one label a class 51.1 +- 1.5
            (raw pixels 45.5 +- 1.9, untrained 22.0 +- 2.2), five 69.9 +- 0.8 (64.7 +- 0.9, 33.4 +- 0.7),
            all 87.4 (84.7, 62.7)
 """

@@ -5,7 +5,7 @@ of which 10 warm up. The gradient is that of the official loss, twice the mean (
 official step. What still differs from the official code, the law of the crops above all, is in docs/reference.md, 7.
 
 Command:   twofold pretrain ILSVRC2012/ --recipe imagenet-resnet50 --out runs/imagenet-resnet50
-           (ILSVRC2012/ with train/CLASS/*.JPEG and test/CLASS/*.JPEG, the official validation pictures as test)
+           (ILSVRC2012/ with train/CLASS/*.JPEG and test/CLASS/*.JPEG, the official validation images as test)
 Hardware:  a device that holds batch 4096 at 224 px
 Time:      not run here.
 Result:    not run here. The official code's README gives about 64.5 % linear top-1 after 100 epochs.

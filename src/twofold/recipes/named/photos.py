@@ -1,9 +1,9 @@
-"""Any folder of pictures: picks view size, stem, encoder and batch from what it finds, and prints why.
+"""Any folder of images: picks view size, stem, encoder and batch from what it finds, and prints why.
 
 Command:   twofold pretrain FOLDER --out runs/photos
 Hardware:  a processor (views of at most 64 px) or a CUDA GPU (batch by its memory, estimated; not run here on one)
 Time:      20 minutes on a processor, 200 epochs on a GPU
-Result:    depends on the pictures: `twofold evaluate` tells, where some of them have labels
+Result:    depends on the images: `twofold evaluate` tells, where some of them have labels
 """
 
 from twofold.recipes.recipe import (
@@ -26,7 +26,7 @@ _GPU_SHARE = 0.8  # of its memory; weights, optimizer and reserve take the rest
 
 
 def build(*, pictures: int, short_side_px: int, channels: int, gpu_gib: float | None) -> tuple[Recipe, list[str]]:
-    """The recipe for `pictures` of a median short side, and a sentence for each choice."""
+    """The recipe for `images` of a median short side, and a sentence for each choice."""
     accelerated = gpu_gib is not None
     size_px, why_size = _size(short_side_px, accelerated)
     encoder, why_encoder = _encoder(size_px, accelerated)
@@ -52,9 +52,7 @@ def build(*, pictures: int, short_side_px: int, channels: int, gpu_gib: float | 
             batch_size=batch_size, epochs=200.0 if accelerated else None, minutes=None if accelerated else 20.0
         ),
     )
-    why_channels = f"--channels {channels}: " + (
-        "every picture looked at is grey" if channels == 1 else "colour pictures"
-    )
+    why_channels = f"--channels {channels}: " + ("every image looked at is grey" if channels == 1 else "colour images")
     why_policy = f"--policy {views.policy}: " + ("blur would erase so small a view" if small else "views bear a blur")
     return recipe, [why_size, why_channels, why_policy, why_encoder, why_batch]
 
@@ -63,7 +61,7 @@ def _size(short_side_px: int, accelerated: bool) -> tuple[int, str]:
     limit = 224 if accelerated else 64
     size_px = next((s for s in (224, 128, 96, 64, 48, 32) if s <= min(short_side_px, limit)), 32)
     why = "the largest that a processor trains in minutes" if short_side_px > limit == 64 else "no larger than these"
-    return size_px, f"--size-px {size_px}: the pictures' short side is {short_side_px} px in the middle; {why}"
+    return size_px, f"--size-px {size_px}: the images' short side is {short_side_px} px in the middle; {why}"
 
 
 def _encoder(size_px: int, accelerated: bool) -> tuple[EncoderRecipe, str]:
@@ -73,7 +71,7 @@ def _encoder(size_px: int, accelerated: bool) -> tuple[EncoderRecipe, str]:
     elif accelerated:
         stem, why = "small", "small views must not be shrunk at once"
     else:
-        stem, why = "strided", "halving a small view at once buys four times the pictures a second"
+        stem, why = "strided", "halving a small view at once buys four times the images a second"
     machine = "a GPU" if accelerated else "no CUDA GPU"
     return (
         EncoderRecipe(encoder=name, width=1.0 if accelerated else 0.5, stem=stem),
@@ -96,5 +94,5 @@ def _batch_size(pictures: int, largest: int, why_largest: str) -> tuple[int, str
     batch_size = largest
     while batch_size > 2 and batch_size * 4 > pictures:
         batch_size //= 2
-    why = "a quarter of the pictures at most" if batch_size < largest else why_largest
-    return batch_size, f"--batch-size {batch_size}: {pictures:,} pictures; {why}"
+    why = "a quarter of the images at most" if batch_size < largest else why_largest
+    return batch_size, f"--batch-size {batch_size}: {pictures:,} images; {why}"

@@ -12,7 +12,7 @@ class Cell:
     """The base recipe with some `settings` changed, trained with one `seed`.
 
     `measure` is a name in `MEASURES`, `options` are what that measure is told beside the recipe (a share of labels).
-    `on` says which pictures it is measured on: "selection", cut from train, for what is chosen by the result, or
+    `on` says which images it is measured on: "selection", cut from train, for what is chosen by the result, or
     "test". Cells of one name differ in their seed alone.
     """
 

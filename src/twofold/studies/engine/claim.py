@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from twofold.evaluation.uncertainty import mean_interval
+from twofold.evaluation.intervals import mean_interval
 from twofold.studies.engine.found import Found
 
 Term = tuple[str, str]  # cell's name, metric

@@ -22,7 +22,7 @@ _MOST_PIXELS = 2**19  # of all first views of a measured step: the speed of a la
 
 
 def views_per_s(recipe: Recipe, hardware: Hardware, *, seconds: float = 2.0) -> float:
-    """Views a second of training steps of the recipe, measured on pictures of noise."""
+    """Views a second of training steps of the recipe, measured on images of noise."""
     world, side = World(), recipe.views.size_px
     size = min(recipe.schedule.batch_size, max(8, _MOST_PIXELS // side**2))
     recipe = recipe.with_settings(batch_size=size)

@@ -1,4 +1,4 @@
-"""The labelled pictures of a study: on which rows a probe is fitted, and on which it is counted."""
+"""The labelled images of a study: on which rows a probe is fitted, and on which it is counted."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class Split:
 def split_rows(images: ImageSet, data: DataRecipe, on: str) -> Split:
     """Train and test; or, on "selection", what is left of train when `data.selection_fraction` is cut off, and that.
 
-    Raises TwofoldError for pictures without labels or without a test split.
+    Raises TwofoldError for images without labels or without a test split.
     """
     labels = measured_rows(images)
     if on == "test":
@@ -53,7 +53,7 @@ def split_rows(images: ImageSet, data: DataRecipe, on: str) -> Split:
 
 
 def at_most(split: Split, labels: int | None) -> Split:
-    """The same with at most about so many labelled pictures to fit on: a share of each class, always the same."""
+    """The same with at most about so many labelled images to fit on: a share of each class, always the same."""
     if labels is None or labels >= len(split.rows):
         return split
     return split.few(labels / len(split.rows), 0)

@@ -1,4 +1,4 @@
-"""What each layer makes of pictures: the encoder's stages, h, and the layers of the head."""
+"""What each layer makes of images: the encoder's stages, h, and the layers of the head."""
 
 import numpy as np
 import torch

@@ -36,7 +36,7 @@ class Task:
     images: ImageSet
     hardware: Hardware
     run: Path | None
-    labels: int | None  # at most so many labelled pictures fit a probe
+    labels: int | None  # at most so many labelled images fit a probe
 
     @property
     def trained(self) -> Path:
@@ -65,7 +65,7 @@ def linear(task: Task) -> dict[str, float]:
 
 
 def supervised(task: Task) -> dict[str, float]:
-    """top1 of the encoder trained from scratch with labels, on one view of each picture by the recipe's own policy.
+    """top1 of the encoder trained from scratch with labels, on one view of each image by the recipe's own policy.
 
     As many epochs as the recipe's, in batches of at most 256; learning rate and decay are the paper's for training
     from scratch, `options["base_lr"]` replaces the rate.

@@ -86,7 +86,7 @@ def run_study(
     that share `out` divide the cells: each is measured by one of them. Under a launcher (torchrun) all its processes
     train a cell together. `minutes` sets how long the base recipe trains: it is turned into epochs by a measurement
     when `out` is begun, and kept. `plan_only` prints the plan and measures nothing. Raises TwofoldError for data that
-    cannot be measured on, and for an `out` that was begun with another study, scale, base recipe or other pictures.
+    cannot be measured on, and for an `out` that was begun with another study, scale, base recipe or other images.
     """
     if not plan_only:
         import_extra("matplotlib", "the figure of a study", "studies")  # seen before hours of work, not after
@@ -207,7 +207,7 @@ def _say_plan(work: Work) -> None:
     left = [cell for cell in cells if cell not in finished]
     say(f"{study.name}: {study.asks}")
     say(f"The paper: {study.paper}")
-    say(f"Pictures: {images.name}, {len(images.rows('train')):,} to train on, {len(images.rows('test')):,} to test on")
+    say(f"Images: {images.name}, {len(images.rows('train')):,} to train on, {len(images.rows('test')):,} to test on")
     say(f"Cells: {len(cells)}, of which {len(finished)} are finished; a standard cell is {work.scale.epochs:g} epochs")
     later = f"; {len(cells) - len(known)} more depend on results" if len(cells) > len(known) else ""
     say("  " + "; ".join(dict.fromkeys(cell.name for cell in known)) + later)

@@ -18,7 +18,7 @@ class Scale:
     name: str
     base: Recipe
     data: str | None  # what the studies are run on where nothing else is said
-    labels: int | None  # at most so many labelled pictures fit a probe; None: all
+    labels: int | None  # at most so many labelled images fit a probe; None: all
     z_dims: tuple[int, ...]
     batch_sizes: tuple[int, ...]
     lengths: tuple[float, ...]  # multiples of the base's epochs, ascending
@@ -32,7 +32,7 @@ class Scale:
 
     @property
     def epochs(self) -> float:
-        """Passes over the pictures in a standard cell."""
+        """Passes over the images in a standard cell."""
         epochs = self.base.schedule.epochs
         if epochs is None:
             raise TwofoldError("epochs is not set, but cells of a study are compared after equally many. Set it.")

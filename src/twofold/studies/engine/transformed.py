@@ -34,7 +34,7 @@ def tell_transformation(
 ) -> dict[str, float]:
     """Shares of views whose transformation is told right: {"told from h": ..., "told from z": ...}.
 
-    At most 6,000 pictures of `rows`, whose labels are not used; a third of them is asked. The network has one hidden
+    At most 6,000 images of `rows`, whose labels are not used; a third of them is asked. The network has one hidden
     layer as wide as h.
     """
     chosen = rows[permutation(len(rows), seed)[:MOST]]
@@ -48,7 +48,7 @@ def tell_transformation(
 def _views(
     op: Op, loaded: Loaded, images: ImageSet, rows: Int64[np.ndarray, " n"], seed: int
 ) -> tuple[Float32[np.ndarray, "n d"], Int64[np.ndarray, " n"]]:
-    """h of a central view of each picture with the op applied by its probability, and how it was."""
+    """h of a central view of each image with the op applied by its probability, and how it was."""
     views, found, applied = loaded.recipe.views, [], []
     for step, start in enumerate(range(0, len(rows), _BATCH)):
         batch = images.read(rows[start : start + _BATCH])

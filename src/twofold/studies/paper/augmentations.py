@@ -172,7 +172,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:
             text="Crop with colour is the best pair: it beats the three strongest others and crop with Sobel",
             paper="crop and colour 56.3, the next best, sobel and crop, 46.2 (figure 5)",
             comparisons=tuple(ours_minus(name_of(*pair[0]), pair) for pair in others),
-            why_not="On pictures this small other pairs may lose less of what the classes differ in.",
+            why_not="On images this small other pairs may lose less of what the classes differ in.",
         ),
     ]
 

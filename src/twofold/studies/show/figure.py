@@ -51,7 +51,7 @@ def draw_study(record: Record, suffix: str = ".svg") -> bytes:
 
 
 def _numbered(svg: bytes) -> bytes:
-    """The same picture with its parts numbered in order: matplotlib names them by where they lie in memory."""
+    """The same image with its parts numbered in order: matplotlib names them by where they lie in memory."""
     names = dict.fromkeys(re.findall(rb'id="([a-z][0-9a-f]{10})"', svg))
     numbers = {name: f"part-{place}".encode() for place, name in enumerate(names)}
     return re.sub(rb"[a-z][0-9a-f]{10}", lambda found: numbers.get(found[0], found[0]), svg)

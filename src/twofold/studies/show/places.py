@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twofold.evaluation.uncertainty import mean_interval
+from twofold.evaluation.intervals import mean_interval
 from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
 

@@ -31,7 +31,7 @@ def crop(
     view = A X B^T for each channel X; the rows of A (s x H) and B (s x W) hold the weights of `resize_weights`, and a
     flip reverses the order of B's rows. Pixels outside the box weigh nothing. Float32, uint8 scaled to [0, 1], clamped
     to [0, 1] (bicubic overshoots). `interpolation` is bilinear or bicubic. Equals torchvision's resized_crop. On a CPU
-    bilinear views of 96 px and more are made of uint8 pictures in 8 bits, as in Pillow: rounded to whole 255ths.
+    bilinear views of 96 px and more are made of uint8 images in 8 bits, as in Pillow: rounded to whole 255ths.
     """
     if on_device(images):
         down, across = resize_lines(boxes, size_px=size_px, flipped=flipped)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from twofold.evaluation.uncertainty import estimate, mean_interval, wilson_interval
+from twofold.evaluation.intervals import estimate, mean_interval, wilson_interval
 
 
 def _hits(n=6, m=80, seed=0, share=0.7):
