@@ -70,12 +70,12 @@ def test_a_line_stays_a_line() -> None:
 
 
 def test_tables_keep_their_numbers() -> None:
-    cell = {"protocol": "knn", "labels": "all", "metric": "top1", "seeds": 5}
+    cell = {"protocol": "knn", "labels": "all", "metric": "top1", "seeds": 5, "over": "images"}
     rows = [Row(encoder=name, mean=0.5, low=0.4, high=0.6, **cell) for name in ("trained", "untrained", "pixels")]
     table = Table(ODD)
     table.add_row(ODD)
     with printing() as printed:
-        module.console.print(results_table(rows, test=100, note=ODD))
+        module.console.print(results_table(rows, note=ODD))
         show_settings("Recipe", {"name": ODD, "other": "[x]"})
         module.console.print(table)
     text = printed.getvalue().decode("ascii")

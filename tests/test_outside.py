@@ -30,7 +30,7 @@ COMMANDS = {
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """images/, a run on them, and elsewhere/list.csv, which names them."""
     home = tmp_path_factory.mktemp("outside")
-    data = write_pictures(home / "pictures", per_class=8, splits=("train", "test"))
+    data = write_pictures(home / "images", per_class=8, splits=("train", "test"))
     pretrain(data, out=home / "run", recipe=SMALL, cache=home / "cache")
     (home / "elsewhere").mkdir()
     places = [path.relative_to(data) for path in sorted(data.rglob("*.png"))]

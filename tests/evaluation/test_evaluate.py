@@ -17,7 +17,6 @@ from twofold.evaluation import (
     probes,
     read_truth,
     scope,
-    store_key,
 )
 from twofold.evaluation import labels as labels_module
 from twofold.evaluation.features import Subject
@@ -525,7 +524,7 @@ def test_the_same_call_after_an_interruption_ends_in_the_same_rows(separable, al
 def _key(images, encoder, views, machine, **changes):
     settings = scope.Settings(**{"seeds": (0, 1), "few_seeds": (0,), "shots": (1,), **changes})
     subject = Subject(encoder=encoder, untrained=None, views=views, hardware=machine)
-    key = store_key._key(subject, scope.find_scope(images, settings, DataRecipe()))
+    key = scope._key(subject, scope.find_scope(images, settings, DataRecipe()))
     return json.dumps(key, sort_keys=True, default=str)
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score, roc_curve
 
-from twofold.evaluation.imbalance import is_unequal, macro_f1, two_class_metrics
+from twofold.evaluation.imbalance import macro_f1, two_class_metrics
+from twofold.evaluation.labels import is_unequal
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twofold.evaluation import evaluate_encoder, store_key
+from twofold.evaluation import evaluate_encoder
+from twofold.evaluation import scope as scopes
 from twofold.evaluation.features import Subject
 from twofold.evaluation.jobs import plan_jobs
 from twofold.evaluation.scope import Settings, find_scope
@@ -57,12 +58,12 @@ def test_another_count_of_seeds_and_other_weights_are_measured_anew(separable, m
 
 def test_what_another_method_began_is_not_gone_on_with(separable, flat, blind, views, machine, monkeypatch):
     """The folder of the key, the names of the jobs and those of their files."""
-    monkeypatch.setattr(store_key, "__version__", "0.1.0")
+    monkeypatch.setattr(scopes, "__version__", "0.1.0")
     asked = {"seeds": (0, 1), "few_seeds": (0,), "shots": (1,), "fractions": (0.5,)}
     settings = Settings(protocols=("knn", "linear", "finetune"), **asked)
     scope = find_scope(separable, settings, DataRecipe())
     subject = Subject(encoder=flat, untrained=blind, views=views, hardware=machine)
-    store = store_key.open_store(subject, scope, Path("kept"))
+    store = scopes.open_store(subject, scope, Path("kept"))
     path = store._path("trained/None/linear/all", "npz")
     assert path == Path("kept/4060af27c0fecb1da5d7edbf74f412c8/750cc5a607311e8dbfa5.npz")
     assert path.parent.name != "d9db2ddb3b6085fb50395d753fa7765b", "choices by counts, with other untrained encoders"

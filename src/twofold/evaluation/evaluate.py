@@ -16,14 +16,13 @@ from torch import nn
 from twofold.data import ImageSet
 from twofold.errors import require_choice
 from twofold.evaluation.features import Hardware, Subject, head_part
-from twofold.evaluation.imbalance import is_unequal
 from twofold.evaluation.intervals import wilson_interval
 from twofold.evaluation.jobs import plan_jobs, work_through
-from twofold.evaluation.labels import MeasuredRows, labels_per_class, read_truth, share_of_labels
+from twofold.evaluation.labels import MeasuredRows, is_unequal, labels_per_class, read_truth, share_of_labels
 from twofold.evaluation.predictions import Predictions, PredictionStore
 from twofold.evaluation.probes import FINE_L2_GRID
 from twofold.evaluation.protocols import ENCODERS, PROTOCOLS
-from twofold.evaluation.scope import Scope, Settings, find_scope
+from twofold.evaluation.scope import Scope, Settings, find_scope, open_store
 from twofold.evaluation.scores import (
     PAIRS,
     Difference,
@@ -37,7 +36,6 @@ from twofold.evaluation.scores import (
     score,
 )
 from twofold.evaluation.sentences import majority_sentence, protocol_sentences, result_sentences
-from twofold.evaluation.store_key import open_store
 from twofold.recipes.kinds import as_kind, as_several
 from twofold.recipes.recipe import DataRecipe, ViewsRecipe
 

@@ -15,6 +15,7 @@ Labels = int | float | str  # labels per class, a fraction of the labels in (0, 
 Fold = tuple[Integer[np.ndarray, " _"], Integer[np.ndarray, " _"]]  # row numbers: kept, cut
 FOLDS = 5
 _CUT_HERE = ("TF001", "TF033")  # findings: a test split was cut off train, or none could be
+_UNEQUAL = 1.5  # times as many images in the largest class as in the smallest
 LEAST_SELECTION = 500  # an accuracy counted on fewer images is off by more than 2 points (standard error)
 
 
@@ -241,3 +242,10 @@ def _names(classes: Sequence[str], most: int = 5) -> str:
 def _ids(images: ImageSet, rows: Int64[np.ndarray, " n"], classes: list[str]) -> Int64[np.ndarray, " n"]:
     number = {name: place for place, name in enumerate(classes)}
     return np.array([number[label] for row in rows if (label := images.labels[row]) is not None], dtype=np.int64)
+
+
+def is_unequal(ids: Integer[np.ndarray, " n"]) -> bool:
+    """Whether the largest class has more than 1.5 times the images of the smallest."""
+    counts = np.bincount(ids)
+    counts = counts[counts > 0]
+    return len(counts) > 0 and bool(counts.max() > _UNEQUAL * counts.min())

@@ -1,17 +1,37 @@
-"""What is measured on which images: protocols, budgets of labels, seeds, and the folds that choices are made on."""
+"""What is measured on which images: protocols, budgets of labels, seeds, folds for choices; and the key of all that."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
 
+from torch import nn
+
+from twofold import __version__
 from twofold.data import ImageSet, Shared, count_shared
 from twofold.errors import require, require_choice
+from twofold.evaluation.features import Subject
 from twofold.evaluation.labels import Fold, Labels, MeasuredRows, few_budgets, measured_rows, selection_folds
+from twofold.evaluation.predictions import PredictionStore
 from twofold.evaluation.probes import L2_GRID
 from twofold.evaluation.protocols import PROTOCOLS, TRAINED
 from twofold.recipes.recipe import DataRecipe
 
 PROTOCOL_NAMES = (*PROTOCOLS, "layers")  # layers: the linear probe on the layers of the head too
+_KEYED_VIEWS = (  # in the key of what is kept; settings that came later play no part in central views, crop and flip
+    "size_px",
+    "policy",
+    "strength",
+    "crop_area",
+    "flip_prob",
+    "interpolation",
+    "ops",
+    "one_branch",
+    "eval_size_px",
+    "eval_crop_fraction",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,3 +130,34 @@ def find_scope(images: ImageSet, settings: Settings, data: DataRecipe) -> Scope:
         shared=shared,
         notes=[*rows.notes, *left_out, *shared.sentences()],
     )
+
+
+def open_store(subject: Subject, scope: Scope, keep: Path | None) -> PredictionStore:
+    """What the folder `keep` holds, or will hold, of exactly these measurements."""
+    return PredictionStore(keep, _key(subject, scope))
+
+
+def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
+    """Everything that the predictions depend on; `method` is another where the same settings predict otherwise."""
+    return {
+        "version": __version__,
+        "method": 2,  # 1: choices by how many are right, networks on views of size_px, untrained branches at zero
+        "name": subject.name,
+        "weights": _weights_digest(subject.encoder),
+        "head": _weights_digest(subject.head) if subject.head is not None else None,
+        "precision": getattr(subject.hardware, "precision", None),
+        "pictures": scope.images.fingerprint,  # and splits, but not labels
+        "labels": [scope.rows.classes, scope.rows.train.tolist(), scope.rows.train_ids.tolist()],
+        "test": scope.rows.test.tolist(),
+        "views": f"ViewsRecipe({', '.join(f'{name}={getattr(subject.views, name)!r}' for name in _KEYED_VIEWS)})",
+        "settings": scope.settings,
+        "folds": [[cut.tolist() for _, cut in folds] for folds in scope.folds.values()],
+    }
+
+
+def _weights_digest(module: nn.Module) -> str:
+    digest = blake2b(digest_size=16)
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

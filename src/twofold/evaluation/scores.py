@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Integer
 
-from twofold.evaluation.imbalance import is_unequal, metrics_of_unequal
+from twofold.evaluation.imbalance import metrics_of_unequal
 from twofold.evaluation.intervals import Estimate, estimate
-from twofold.evaluation.labels import Labels
+from twofold.evaluation.labels import Labels, is_unequal
 from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.protocols import ENCODERS, PROTOCOLS, TRAINED, layer_name
 

@@ -147,7 +147,9 @@ def _has_fast_bf16(device: torch.device) -> bool:
 
 def _driver() -> str:
     """The version of NVIDIA's driver: of the module in the kernel, where the system tells."""
-    found = re.search(r"Kernel Module.*?(\d+(?:\.\d+)+)", _DRIVER.read_text()) if _DRIVER.exists() else None
+    found = (
+        re.search(r"Kernel Module.*?(\d+(?:\.\d+)+)", _DRIVER.read_text(encoding="utf-8")) if _DRIVER.exists() else None
+    )
     return found[1] if found else "unknown"
 
 
