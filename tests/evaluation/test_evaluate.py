@@ -579,7 +579,7 @@ def test_of_unequal_classes_the_mean_per_class_leads_and_the_rare_one_is_measure
     truth = read_truth(images, measured_rows(images))
     majority = evaluation.details["majority"]
     assert majority == {"class": "common", "top1": pytest.approx((truth == 0).mean()), "mean_per_class": 0.5}
-    assert any("always naming the most frequent class, 'common'" in line for line in evaluation.details["stated"])
+    assert any("always predicting the most frequent class, 'common'" in line for line in evaluation.details["stated"])
 
 
 def test_of_equal_classes_top_1_leads(once):

@@ -243,7 +243,7 @@ def test_knn_alone_is_named_wherever_its_figures_are_shown(home: Home) -> None:
     assert not any("linear probe" in sentence for sentence in details["stated"])
     page = (run / "report.html").read_text()
     assert {"measurements", "confusion", "classes"} <= sections(run)
-    assert "k-NN with all labels names correctly" in page
+    assert "Accuracy of k-NN with all labels by true class" in page
     assert "linear probe" not in page.split('<section id="measurements"')[1].split('<section id="settings"')[0]
 
 
@@ -258,7 +258,7 @@ def test_networks_see_all_labels_where_that_is_asked_for(home: Home, fractions: 
     budgets = ["all", 1] if fractions else [1]
     assert found == {(name, labels) for name in ("finetune", "supervised") for labels in budgets}
     shown = "all labels" if fractions else "1 label per class"
-    assert f"fine-tuning with {shown} names correctly" in (run / "report.html").read_text()
+    assert f"Accuracy of fine-tuning with {shown} by true class" in (run / "report.html").read_text()
 
 
 def test_training_from_scratch_alone_is_measured_too(home: Home) -> None:

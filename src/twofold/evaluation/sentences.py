@@ -164,7 +164,7 @@ def _draw_sentences(scope: Scope) -> list[str]:
 def majority_sentence(majority: Mapping[str, Any]) -> str:
     """What the baseline that looks at no image gets on test."""
     return (
-        f"without any image: always naming the most frequent class, '{majority['class']}', gets "
+        f"without any image: always predicting the most frequent class, '{majority['class']}', gets "
         f"{100 * majority['top1']:.1f} % top-1 and {100 * majority['mean_per_class']:.1f} % mean per class"
     )
 

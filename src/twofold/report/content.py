@@ -47,7 +47,7 @@ class Difference(scores.Difference):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassShare:
-    """The share of a class's `count` test images that is named correctly, with its interval where there is one."""
+    """The share of a class's `count` test images that is predicted correctly, with its interval where there is one."""
 
     name: str
     count: int
@@ -69,7 +69,7 @@ class Details:
     differences: list[Difference] = field(default_factory=list)
     per_class: list[ClassShare] = field(default_factory=list)
     test_also_in_train: int = 0
-    majority: dict[str, float] = field(default_factory=dict)  # what always naming the most frequent class gets
+    majority: dict[str, float] = field(default_factory=dict)  # what always predicting the most frequent class gets
     data: str = ""
     main: tuple[str, Labels] = ("linear", "all")  # protocol and labels of confusion, classes and mistakes
 

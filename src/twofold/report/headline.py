@@ -68,28 +68,25 @@ def verdict(run: RunContent) -> str | None:
     best = _main(run.measurements, "trained")
     if best is None:
         return None
-    of_test = f" of the {run.details.test:,} test images" if run.details and run.details.test else ""
+    on_test = f" on the {run.details.test:,} test images" if run.details and run.details.test else ""
     how = with_labels(best.labels)
     reader = {
-        "linear": "a linear classifier reading its embeddings",
-        "knn": "a vote among nearest neighbours in its embeddings",
-        "sgd": "a linear classifier trained by SGD on its embeddings",
+        "linear": "a linear probe on its embeddings",
+        "knn": "k-NN on its embeddings",
+        "sgd": "a linear probe by SGD on its embeddings",
         "finetune": "the encoder after fine-tuning",
     }.get(best.protocol, f"{best.protocol} of the encoder")
-    right = f"names {percent(best.mean)} %{of_test} correctly"
-    if best.metric != "top1":
-        right = f"reaches {percent(best.mean)} % {METRICS.get(best.metric, best.metric)}" + of_test.replace(
-            " of ", " on ", 1
-        )
+    metric = "top-1 accuracy" if best.metric == "top1" else METRICS.get(best.metric, best.metric)
+    right = f"reaches {percent(best.mean)} % {metric}{on_test}"
     others = [
         f"{percent(row.mean)} % from {name}"
         for encoder, name in BASELINES.items()
         if (row := find(run.measurements, best.protocol, encoder, best.labels))
     ]
-    against = f"; the same classifier gets {' and '.join(others)}" if others else ""
+    against = f", against {' and '.join(others)}" if others else ""
     majority = run.details.majority.get(best.metric) if run.details else None
     if majority is not None:
-        against += f"; always naming the most frequent class gets {percent(majority)} %"
+        against += f"; always predicting the most frequent class gets {percent(majority)} %"
     return f"{how[0].upper()}{how[1:]}, {reader} {right}{against}."
 
 
