@@ -43,7 +43,7 @@ def main() -> None:
         in_write = number >= random_kills
         pid = forked(partial(run, data, out, cache, draw.randrange(4, 20) * 2 - 1 if in_write else None))
         if not in_write:
-            time.sleep(draw.uniform(0.3, 1.0))
+            time.sleep(draw.uniform(0.05, 0.25))
             os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         killed += os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
