@@ -150,6 +150,12 @@ def test_the_whole_program_says_it_on_stderr_without_a_traceback(tmp_path: Path)
     assert "Traceback" not in result.stderr
 
 
+def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    code, said, _ = run(capsys, monkeypatch, "")
+    assert code in (0, None)
+    assert all(command in said for command in cli.COMMANDS)
+
+
 def test_help_does_not_wait_for_torch() -> None:
     code = """
 import sys

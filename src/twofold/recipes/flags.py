@@ -1,6 +1,7 @@
 """Every setting of the recipe as an optional flag of the command line, made from the recipe itself."""
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from shlex import quote
 from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
@@ -72,7 +73,7 @@ def written_out(arguments: Sequence[str]) -> list[str]:
     ['--blur-prob', '0.5', '--vertical-flip-prob', '0.3']
     """
     words: list[str] = []
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
         flag, *usual = SHORT.get(argument, (argument,))
         words += [flag] if _is_number(following) and usual != ["0"] else [flag, *usual]
     return words

@@ -12,6 +12,8 @@ from twofold.data.sources.listing import Listing, kind_of
 from twofold.data.sources.reach import open_regular, read_regular
 from twofold.errors import TwofoldError
 
+_COMMON = (".jpg", ".png", ".webp", ".avif", ".tif", ".gif", ".bmp")  # that a person is told of where none is there
+
 
 class FolderSource:
     """Every image below a folder, sorted by path. Hidden names and other kinds of files are left out, and counted."""
@@ -62,9 +64,10 @@ def _left_out(listing: Listing) -> list[Finding]:
 
 def _no_images(name: str, listing: Listing) -> TwofoldError:
     held = f"only {_counted(listing.others + listing.hidden)}" if listing.others or listing.hidden else "it is empty"
+    others = len(extensions() - set(_COMMON))
     return TwofoldError(
         f"the folder '{name}' holds no image that can be read ({held}); the names of images "
-        f"end in {', '.join(sorted(extensions()))}. Give a folder with images{_extras(listing.others)}."
+        f"end in {', '.join(_COMMON)} or {others} others. Give a folder with images{_extras(listing.others)}."
     )
 
 
