@@ -1,18 +1,20 @@
 """What is watched beside the training is what the loss sees."""
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from oracles import nt_xent_loop
-from pictures import write_pictures
+from pictures import CLASSES, write_pictures
 from small_recipe import SMALL
 from twofold.data import load_images
 from twofold.distributed import World
 from twofold.hardware.device import resolve_hardware
-from twofold.training.monitoring import build_look
+from twofold.training.monitoring import build_look, spread
 from twofold.training.step import build_state
 
 
@@ -77,3 +79,35 @@ def test_without_held_out_images_there_is_no_such_loss(tmp_path: Path) -> None:
         build_state(SMALL, hardware, peak=0.1, world=World())
     )
     assert not {"held_out_loss", "seen_loss"} & set(measures)
+
+
+@pytest.mark.parametrize(("count", "most"), [(5, 9), (9, 9), (700, 512), (1000, 512), (512, 240), (3, 1)])
+def test_rows_are_spread_over_all(count: int, most: int) -> None:
+    rows = spread(np.arange(count), most)
+    assert len(rows) == min(count, most)
+    assert (np.diff(rows) >= 1).all()
+    assert np.diff(rows).max(initial=1) <= -(-count // most), "no gap is wider than it must be"
+    assert rows[0] == 0
+    assert rows[-1] == count - 1 or most == 1
+
+
+def test_both_losses_are_over_images_of_all_classes(tmp_path: Path) -> None:
+    """Rows are sorted by class: the first ones would be of one class, whose images are harder to tell apart."""
+    data = write_pictures(tmp_path / "data", per_class=12)
+    for kind in CLASSES:  # the same images, fewer of them
+        (tmp_path / "data" / "train" / kind).parent.mkdir(parents=True, exist_ok=True)
+        (data / kind).rename(data / "train" / kind)
+        (data / "validation" / kind).mkdir(parents=True)
+        for path in sorted((data / "train" / kind).iterdir())[::3]:
+            shutil.copy(path, data / "validation" / kind / path.name)
+    images = load_images(data, recipe=SMALL.data, store_px=SMALL.stored_px, cache=tmp_path / "cache")
+    hardware = resolve_hardware(SMALL.hardware)
+    state = build_state(SMALL, hardware, peak=0.1, world=World())
+    state.model.head = head = Uneven()
+    measures = build_look(lambda row: None, SMALL, hardware, images, [])(state)
+    z_a, z_b = (z.float() for z in head.seen[0].chunk(2))
+    assert len(z_a) == 36
+    places = [round(place * 35 / 11) for place in range(12)]
+    assert {images.labels[place] for place in places} == set(CLASSES)
+    expected = nt_xent_loop(z_a[places], z_b[places], temperature=SMALL.loss.temperature)
+    assert measures["seen_loss"] == pytest.approx(float(expected), rel=1e-4)

@@ -62,8 +62,9 @@ def build_look(
         if others is not None:
             _, own_a, own_b = of_views(model, others, sample_views(policy, len(held), seed=seed, step=_STEP + 1))
             n = min(len(held), len(rows))
-            measures["held_out_loss"] = float(loss(own_a[:n], own_b[:n], (0, n)))
-            measures["seen_loss"] = float(loss(z_a[:n], z_b[:n], (0, n)))
+            for name, a, b in (("held_out_loss", own_a, own_b), ("seen_loss", z_a, z_b)):
+                places = spread(np.arange(len(a)), n)  # of all classes: rows are often sorted by them
+                measures[name] = float(loss(a[places], b[places], (0, n)))
         warning = collapse_warning(measures) if state.step else None
         measures["pair_accuracy"] = float(contrast_accuracy(z_a, z_b, normalize=recipe.loss.normalize))
         for monitor in monitors:
@@ -77,9 +78,9 @@ def build_look(
     return look
 
 
-def spread(rows: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " m"]:
-    """At most 512 of the rows, evenly spread."""
-    return rows[:: max(1, len(rows) // _IMAGES)][:_IMAGES]
+def spread(rows: Int64[np.ndarray, " k"], most: int = _IMAGES) -> Int64[np.ndarray, " m"]:
+    """At most so many of the rows, evenly spread from the first to the last."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]
 
 
 def epochs_of(step: int, recipe: Recipe, images: ImageSet) -> float:
