@@ -78,6 +78,10 @@ def test_the_notation_read_by_hand() -> None:
         ("crop=0.9,0.1", "low, high in order"),
         ("flip/c", "unknown branch 'c'"),
         ("rotate-degrees=-190,0", r"degrees in \[-180, 180\]"),
+        ("rotate=0,1e30", r"whole quarter turns in \[-4, 4\]"),
+        ("rotate=0,inf", "finite numbers"),
+        ("blur=0.1,inf", "finite numbers"),
+        ("jitter=inf,0,0,0", "finite numbers"),
     ],
 )
 def test_a_bad_notation_is_one_clear_error(text: str, words: str) -> None:

@@ -1,6 +1,7 @@
 """One augmentation of a policy, as data."""
 
 import hashlib
+import math
 import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -176,6 +177,7 @@ def _value(value: Any) -> str:
 def _require_range(name: str, numbers: tuple[float, ...]) -> None:
     count = OPS.get(name, 0)
     _require(len(numbers) == count, "range", numbers, f"{count} numbers for the op '{name}'")
+    _require(all(map(math.isfinite, numbers)), "range", numbers, f"finite numbers (op '{name}')")
     if count == 2:
         _require(numbers[0] <= numbers[1], "range", numbers, f"low, high in order (op '{name}')")
     if name in ("crop", "cutout"):
@@ -183,7 +185,8 @@ def _require_range(name: str, numbers: tuple[float, ...]) -> None:
     elif name == "jitter":
         _require(min(numbers) >= 0 and numbers[3] <= 0.5, "range", numbers, ">= 0, and hue <= 0.5")
     elif name == "rotate":
-        _require(all(v == int(v) for v in numbers), "range", numbers, "whole quarter turns")
+        whole = all(v == int(v) and abs(v) <= 4 for v in numbers)
+        _require(whole, "range", numbers, "whole quarter turns in [-4, 4]")
     elif name == "rotate-degrees":
         _require(max(map(abs, numbers)) <= 180, "range", numbers, "degrees in [-180, 180]")
     elif count == 2:
