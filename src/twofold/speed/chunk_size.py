@@ -54,10 +54,8 @@ def choose_chunk(recipe: Recipe, hardware: Hardware, world: World, batch: ImageB
     recipe, hardware = recipe.with_settings(compile=False), replace(hardware, compiled=False)
     whole, unit = recipe.schedule.batch_size, 2 * world.size
     memory = _limited(memory, hardware.device, world)
-    state, rest = (
-        build_state(recipe, hardware, peak=TRIAL_LR, world=world),
-        _beside_the_chunks(recipe, hardware, batch),
-    )
+    state = build_state(recipe, hardware, peak=TRIAL_LR, world=world)
+    rest = _beside_the_chunks(recipe, hardware, batch)
     smaller, chunk = (0, 0), unit
     while True:
         return_freed_memory()  # what the smaller chunks left in pieces

@@ -20,7 +20,7 @@ from twofold.hardware.device import Hardware
 from twofold.hardware.peak_memory import PeakMemory
 from twofold.hardware.randomness import forked_random
 from twofold.recipes.recipe import Recipe
-from twofold.speed.step_time import warm_up
+from twofold.speed.step_time import TRIAL_LR, warm_up
 from twofold.training.graph import is_recorded
 from twofold.training.step import StepSetup, TrainState, build_state, train_step
 
@@ -39,7 +39,6 @@ GRAPH_NOTE = (
     "its speed is the images/s of the run."
 )
 _FEWEST = 3
-_TRIAL_LR = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +104,14 @@ def profile_steps(
     chunks, the loss counts among the views. `seconds` ends it early, after at least three steps (for one process).
     `measure_memory` takes the peak of a step of its own. `resident`: the images of train on the device, if there.
     """
-    state, rows = build_state(recipe, hardware, peak=_TRIAL_LR, world=world), images.rows("train")
+    state, rows = build_state(recipe, hardware, peak=TRIAL_LR, world=world), images.rows("train")
     clock, own = _Clock(state, hardware.device), share.positions.numpy()
     size, seed = recipe.schedule.batch_size, recipe.schedule.seed
     setup = StepSetup.of(recipe, hardware, world, share)
 
     def step(batch: ImageBatch) -> None:
         clock.start()
-        train_step(state, batch, setup, lr=_TRIAL_LR)["loss"].item()
+        train_step(state, batch, setup, lr=TRIAL_LR)["loss"].item()
         clock.mark("rest")
 
     taken: list[dict[str, float]] = []
