@@ -120,6 +120,8 @@ def test_a_saved_recipe_refuses_another_or_none(name: str, source: object, words
     [
         (3, "encoder is 3 of the type int"),
         (dict, "encoder returned an object of the type dict"),
+        (nn.Identity().register_buffer, r"failed when it was called \(TypeError: .*missing 2.*no arguments"),
+        (lambda: nn.Linear(3, -1), r"failed when it was called \(RuntimeError: .*negative dimension"),
     ],
 )
 def test_what_makes_no_module_is_refused(source: object, words: str) -> None:

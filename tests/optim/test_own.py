@@ -77,6 +77,8 @@ def test_without_rates_of_their_own_all_groups_get_the_very_rate() -> None:
         (lambda groups: groups, "optimizer returned an object of the type list"),
         (lambda groups: torch.optim.LBFGS(groups[0]["params"], lr=1.0), "computes the loss several times a step"),
         (lambda groups: torch.optim.SGD(groups, lr=0.0), "base_lr is 0.0"),
+        (torch.optim.LBFGS, r"failed when it was called \(ValueError: LBFGS doesn't support .*gets parameter groups"),
+        (lambda: None, r"failed when it was called \(TypeError"),
     ],
 )
 def test_what_is_no_such_function_is_refused(source: object, words: str) -> None:

@@ -10,7 +10,7 @@ from twofold.errors import TwofoldError
 from twofold.hardware.randomness import weights_of_seed
 from twofold.models.adapters import Adapted
 from twofold.recipes.kinds import unfit
-from twofold.recipes.own import is_own, own_name, without_module
+from twofold.recipes.own import call_own, is_own, own_name, without_module
 from twofold.recipes.recipe import EncoderRecipe
 
 EncoderSource = nn.Module | Callable[[], nn.Module]  # a class is such a function
@@ -84,7 +84,7 @@ def as_source(source: object) -> EncoderSource | None:
 
 
 def make_module(source: object) -> nn.Module:
-    """A copy of a module, or what a function returns. Raises TwofoldError where that is no module."""
+    """A copy of a module, or what a function returns. Raises TwofoldError where that fails or is no module."""
     if isinstance(source, nn.Module):
         try:
             return copy.deepcopy(source)
@@ -95,7 +95,8 @@ def make_module(source: object) -> nn.Module:
             ) from error
     if not callable(source):
         raise _unfit(source)
-    module = source()
+    fix = "It gets no arguments; give those that it needs in a lambda: Net(dim=64)."
+    module = call_own("encoder", source, fix=fix)
     if not isinstance(module, nn.Module):
         raise TwofoldError(
             f"encoder returned an object of the type {type(module).__name__}, but it must return an nn.Module. "

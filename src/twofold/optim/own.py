@@ -11,7 +11,7 @@ from torch import nn
 from twofold.errors import TwofoldError
 from twofold.optim.groups import param_groups
 from twofold.recipes.kinds import unfit
-from twofold.recipes.own import own_name
+from twofold.recipes.own import call_own, own_name
 from twofold.recipes.recipe import OptimRecipe
 
 Groups = list[dict[str, Any]]
@@ -70,7 +70,8 @@ def own_optimizer(source: object) -> OwnOptimizer:
 def _made(source: object, groups: Groups) -> torch.optim.Optimizer:
     if not callable(source):
         raise unfit("optimizer", source, "a function from parameter groups to a torch.optim.Optimizer")
-    optimizer = source(groups)
+    fix = "It gets parameter groups, as those of twofold.param_groups, and returns an optimizer that takes such."
+    optimizer = call_own("optimizer", source, groups, fix=fix)
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TwofoldError(
             f"optimizer returned an object of the type {type(optimizer).__name__}, but it must return a "

@@ -1,7 +1,10 @@
 """Names of what Python hands over as an object, an encoder or an optimizer: a recipe.json keeps no more of it."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from twofold.errors import TwofoldError
 
 OWN = "own:"  # before the name of the class
 
@@ -27,6 +30,17 @@ def module_of(kind: type) -> str:
 def is_own(name: str) -> bool:
     """Whether a setting names an object that Python handed over."""
     return name.startswith(OWN)
+
+
+def call_own(setting: str, function: Callable[..., object], *given: object, fix: str) -> object:
+    """What a function of the user's returns. Raises TwofoldError, caused by its own error, where it fails."""
+    try:
+        return function(*given)
+    except TwofoldError:
+        raise
+    except Exception as error:  # the user's code may fail in any way
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise TwofoldError(f"{setting} is a function that failed when it was called ({reason}). {fix}") from error
 
 
 def without_module(name: str) -> str:
