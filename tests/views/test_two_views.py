@@ -1,6 +1,8 @@
 """Two views of each image: a batch is a loop over its images, padding is never read, the result has no history."""
 
 import importlib
+import inspect
+from typing import Any
 
 import pytest
 import torch
@@ -279,16 +281,34 @@ def test_images_on_a_canvas_are_read_no_further_than_they_reach() -> None:
         (torch.zeros(2, 3, 8, 8, dtype=torch.int64), "torch.int64.*uint8 or float"),
         (torch.full((2, 3, 8, 8), 255.0), r"from 255 to 255, .* in \[0, 1\]"),
         (torch.full((2, 3, 8, 8), float("nan")), "from nan to nan"),
+        ([torch.zeros(3, 8, 8)], r"of the type list, but it must be a tensor \(n, c, H, W\)"),
     ],
 )
-def test_other_images_are_one_clear_error(images: Tensor, words: str) -> None:
+def test_other_images_are_one_clear_error(images: Any, words: str) -> None:
     with pytest.raises(TwofoldError, match=f"^images .*{words}"):
-        TwoViews(size_px=16)(images)
+        inspect.unwrap(TwoViews.__call__)(TwoViews(size_px=16), images)  # types are not checked outside of the tests
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ([(20, 30)] * 4, r"of the type list, but it must be a tensor \(4, 2\)"),
+        (torch.tensor([[20.0, 30.0]] * 4), "of int64"),
+        (torch.tensor([[20, 30]] * 3), r"a tensor \(4, 2\) of int64"),
+        (torch.tensor([[20, 31]] * 4), r"holds \[20, 31\] to \[20, 31\], .* a canvas of 20 x 30 pixels"),
+        (torch.tensor([[20, 30], [0, 30], [20, 30], [20, 30]]), r"holds \[0, 30\] to \[20, 30\]"),
+    ],
+)
+def test_other_sizes_are_one_clear_error(sizes: Any, words: str) -> None:
+    with pytest.raises(TwofoldError, match=f"^sizes .*{words}"):
+        inspect.unwrap(TwoViews.__call__)(TwoViews(size_px=16), plain_images(), sizes)
 
 
 def test_a_policy_that_cannot_be_is_one_clear_error() -> None:
     with pytest.raises(TwofoldError, match="did you mean 'small'"):
         TwoViews("smal")
+    with pytest.raises(TwofoldError, match="policy is None"):
+        inspect.unwrap(TwoViews.__init__)(TwoViews.__new__(TwoViews), None)  # type: ignore[arg-type]
     with pytest.raises(TwofoldError, match="did you mean 'flip'"):
         TwoViews(("crop", "flipp"))
     with pytest.raises(TwofoldError, match="crop at position 2"):

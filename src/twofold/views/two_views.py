@@ -13,6 +13,7 @@ from torch import Tensor
 
 from twofold.errors import TwofoldError
 from twofold.recipes.augmentation import as_ops
+from twofold.recipes.kinds import unfit
 from twofold.recipes.recipe import ViewsRecipe
 from twofold.views.augmentations import build_augmentation, require_augmentations, take
 from twofold.views.ops import geometry
@@ -56,8 +57,10 @@ class TwoViews:
             recipe = policy
         elif isinstance(policy, str):
             recipe = ViewsRecipe(policy=policy)
-        else:
+        elif isinstance(policy, Sequence):
             recipe = ViewsRecipe(ops=as_ops(tuple(policy)))
+        else:
+            raise unfit("policy", policy, "a name, a list of ops or a ViewsRecipe")
         changed: dict[str, Any] = {"size_px": size_px, "interpolation": interpolation}
         self.recipe = replace(recipe, **{name: value for name, value in changed.items() if value is not None})
         self.seed, self.step = seed, 0
@@ -77,6 +80,8 @@ class TwoViews:
             self._tried.add(c)
         if sizes is None:
             sizes = torch.tensor([[height, width]]).expand(n, 2)
+        else:
+            _require_sizes(sizes, images)
         draws = sample_views(self._ops, n, seed=self.seed, step=self.step)
         self.step += 1
         pixels = images.float() if images.is_floating_point() else images
@@ -84,7 +89,9 @@ class TwoViews:
         return two_views(pixels, sizes, draws, **how)
 
 
-def _require_images(images: Tensor) -> None:
+def _require_images(images: object) -> None:
+    if not isinstance(images, Tensor):
+        raise unfit("images", images, "a tensor (n, c, H, W)")
     what = f"a tensor of {images.dtype} of the shape {tuple(images.shape)}"
     fits = images.ndim == 4 and images.shape[1] in (1, 3) and 0 not in images.shape
     if not fits or not (images.dtype == torch.uint8 or images.is_floating_point()):
@@ -98,6 +105,17 @@ def _require_images(images: Tensor) -> None:
                 f"images holds numbers from {low:g} to {high:g}, but float images must lie in [0, 1]. Scale them, and "
                 "normalise only what comes out."
             )
+
+
+def _require_sizes(sizes: object, images: Tensor) -> None:
+    n, _, height, width = images.shape
+    if not isinstance(sizes, Tensor) or sizes.shape != (n, 2) or sizes.dtype != torch.int64:
+        raise unfit("sizes", sizes, f"a tensor ({n}, 2) of int64, (height, width) of each image")
+    if sizes.device.type == "cpu" and not ((sizes >= 1) & (sizes <= torch.tensor([height, width]))).all():
+        raise TwofoldError(
+            f"sizes holds {sizes.amin(dim=0).tolist()} to {sizes.amax(dim=0).tolist()}, but images lie on a canvas of "
+            f"{height} x {width} pixels, so each must be from 1 to that. Give (height, width) of each image."
+        )
 
 
 def two_views(
