@@ -3,11 +3,23 @@
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms.v2 import functional
 
 from twofold.recipes.augmentation import OPS, as_ops, parse_op
 from twofold.recipes.recipe import ViewsRecipe
 from twofold.views import Augmentation, TwoViews, build_augmentation, build_policy, sample_rows
-from twofold.views.augmentations import BUILT_IN, Blur, BuiltIn, Crop, Jitter, Noise, Rotate, RotateDegrees
+from twofold.views.augmentations import (
+    BUILT_IN,
+    Blur,
+    BuiltIn,
+    Crop,
+    Flip,
+    Jitter,
+    Noise,
+    Rotate,
+    RotateDegrees,
+    VerticalFlip,
+)
 
 EVERY = pytest.mark.parametrize("name", OPS)
 IDENTITIES: dict[str, tuple[BuiltIn, list[float]]] = {  # an op, and the numbers with which it changes nothing
@@ -58,6 +70,19 @@ def test_identity_numbers_return_the_image(name: str) -> None:
     torch.testing.assert_close(found, images(), atol=2e-6, rtol=0)
     columns = built.columns(torch.zeros(5, dtype=torch.bool), torch.tensor([numbers] * 5), 16)
     torch.testing.assert_close(built.apply_alike(images(), columns), images(), atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("kind", "torchvisions"), [(Flip, "horizontal_flip"), (VerticalFlip, "vertical_flip")])
+def test_flips_equal_torchvision(kind: type[Flip], torchvisions: str) -> None:
+    """By themselves, on one large view in place, and on a device, where a column says which views they act on."""
+    nothing, expected = torch.empty(5, 0), getattr(functional, torchvisions)(images())
+    assert torch.equal(kind().apply(images(), nothing), expected)
+    one = images()[:1]
+    kind().apply_to_one(one, nothing[0])
+    assert torch.equal(one, expected[:1])
+    due = torch.tensor([True, False, True, True, False])
+    alike = kind.apply_alike(images(), kind.columns(due, nothing, 16))
+    assert torch.equal(alike, torch.where(due[:, None, None, None], expected, images()))
 
 
 def test_the_named_policies_are_made_of_them() -> None:

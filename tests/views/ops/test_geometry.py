@@ -9,7 +9,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from twofold.views.ops import geometry
-from twofold.views.ops.geometry import crop, flip, resize_weights, rotate, rotate_degrees, vertical_flip
+from twofold.views.ops.geometry import crop, resize_weights, rotate, rotate_degrees
 
 # height and width of a canvas, box (top, left, height, width), size of the view: growing, shrinking, both, edges
 CROPS = [
@@ -106,11 +106,6 @@ def test_the_comparison_sees_a_wrong_kernel(monkeypatch):
         test_crop_equals_torchvision(200, 150, (10, 20, 170, 130), 32, "bicubic")
 
 
-def test_flip_equals_torchvision():
-    images = random_images(2, 3, 8, 9).float() / 255
-    assert torch.equal(flip(images), functional.horizontal_flip(images))
-
-
 def test_rotate_equals_torchvision_and_numpy():
     images = random_images(6, 3, 9, 9).float() / 255
     turns = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, -1.0])
@@ -118,11 +113,6 @@ def test_rotate_equals_torchvision_and_numpy():
     for i, k in enumerate([0, 1, 2, 3, 0, 3]):
         np.testing.assert_array_equal(rotated[i].numpy(), np.rot90(images[i].numpy(), k, axes=(1, 2)))
         torch.testing.assert_close(rotated[i], functional.rotate(images[i], 90.0 * k))
-
-
-def test_vertical_flip_equals_torchvision() -> None:
-    images = random_images(2, 3, 8, 9).float() / 255
-    assert torch.equal(vertical_flip(images), functional.vertical_flip(images))
 
 
 @pytest.mark.parametrize("side", [16, 17])

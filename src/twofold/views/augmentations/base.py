@@ -113,8 +113,3 @@ def neutral(active: Bool[Tensor, "m"], values: Float[Tensor, "m k"], number: flo
     values = values.clone()
     values[:, 0].masked_fill_(~active, number)
     return values
-
-
-def wide(column: Tensor) -> Tensor:
-    """(m, 1) -> (m, 1, 1, 1)."""
-    return column[:, :, None, None]

@@ -6,8 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from twofold.views.augmentations.base import BuiltIn, neutral, uniform, wide
+from twofold.views.augmentations.base import BuiltIn, neutral, uniform
 from twofold.views.ops import alike, colour
+from twofold.views.ops.alike import wide
 
 _BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = range(4)
 

@@ -6,8 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from twofold.views.augmentations.base import BuiltIn, neutral, uniform, whole, wide
+from twofold.views.augmentations.base import BuiltIn, neutral, uniform, whole
 from twofold.views.ops import alike, filters
+from twofold.views.ops.alike import wide
 
 _NOISE_SEEDS = 2**24  # whole numbers that float32 holds exactly
 _SHARP = 1e12  # a kernel of one tap

@@ -8,9 +8,10 @@ import torch
 from torch import Generator, Tensor
 
 from twofold.recipes.augmentation import Op
-from twofold.views.augmentations.base import BuiltIn, neutral, uniform, whole, wide
+from twofold.views.augmentations.base import BuiltIn, neutral, uniform, whole
 from twofold.views.boxes import ASPECT, ATTEMPTS, crop_boxes
 from twofold.views.ops import geometry
+from twofold.views.ops.alike import wide
 
 
 @dataclass(frozen=True)
@@ -56,27 +57,22 @@ class Flip(BuiltIn):
     """Left-right."""
 
     name: ClassVar[str] = "flip"
+    dim: ClassVar[int] = 3  # that is reversed
 
     def apply(self, images: Tensor, values: Tensor) -> Tensor:
-        return geometry.flip(images)
+        return images.flip(self.dim)
 
-    @staticmethod
-    def apply_alike(images: Tensor, columns: Tensor) -> Tensor:
-        return torch.where(wide(columns) > 0, images.flip(3), images)
+    @classmethod
+    def apply_alike(cls, images: Tensor, columns: Tensor) -> Tensor:
+        return torch.where(wide(columns) > 0, images.flip(cls.dim), images)
 
 
 @dataclass(frozen=True)
-class VerticalFlip(BuiltIn):
+class VerticalFlip(Flip):
     """Top-bottom."""
 
     name: ClassVar[str] = "vertical-flip"
-
-    def apply(self, images: Tensor, values: Tensor) -> Tensor:
-        return geometry.vertical_flip(images)
-
-    @staticmethod
-    def apply_alike(images: Tensor, columns: Tensor) -> Tensor:
-        return torch.where(wide(columns) > 0, images.flip(2), images)
+    dim: ClassVar[int] = 2
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def jitter(images: Float[Tensor, "m c s s"], columns: Float[Tensor, "m 19"]) -> 
     for step in steps[:3]:
         images = move_to_pivot(images, step)
     if images.shape[1] > 1:
-        images = torch.where(_wide(hue) != 0, shift_hue(images, _wide(hue)), images)
+        images = torch.where(wide(hue) != 0, shift_hue(images, wide(hue)), images)
     for step in steps[3:]:
         images = move_to_pivot(images, step)
     return images
@@ -24,7 +24,7 @@ def jitter(images: Float[Tensor, "m c s s"], columns: Float[Tensor, "m 19"]) -> 
 
 def move_to_pivot(images: Tensor, step: Tensor) -> Tensor:
     """clamp(f x + g (mean luma) + k luma): g = 1 - f changes contrast, k = 1 - f saturation, neither brightness."""
-    f, g, k = (_wide(column) for column in step.split(1, dim=1))
+    f, g, k = (wide(column) for column in step.split(1, dim=1))
     luma = colour.luma(images)
     pivot = torch.addcmul(luma.mean(dim=(2, 3), keepdim=True) * g, luma, k)
     return torch.addcmul(pivot, images, f).clamp_(0, 1)
@@ -51,5 +51,6 @@ def blur(images: Float[Tensor, "m c s s"], exponent: Float[Tensor, "m 1"]) -> Fl
     return both.transpose(2, 3).clamp(0, 1)
 
 
-def _wide(column: Tensor) -> Tensor:
+def wide(column: Float[Tensor, "m 1"]) -> Float[Tensor, "m 1 1 1"]:
+    """A number for each image, to go with its pixels."""
     return column[:, :, None, None]

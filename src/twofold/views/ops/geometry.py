@@ -1,4 +1,4 @@
-"""Crop, flips and rotations: pure functions of whole batches.
+"""Crop and rotations: pure functions of whole batches.
 
 Legend: n images, c channels, H x W pixels of a canvas, s = size_px, the side of a view in pixels.
 """
@@ -192,16 +192,6 @@ def resize_weights(
     distance = (taps[:, None, :] - ((i + 0.5) * scale * shrink)[:, :, None]).abs_()
     weights = _KERNELS[interpolation](distance)
     return weights.div_(weights.sum(dim=2, keepdim=True))
-
-
-def flip(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """Every image mirrored left-right."""
-    return images.flip(3)
-
-
-def vertical_flip(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """Every image mirrored top-bottom."""
-    return images.flip(2)
 
 
 def rotate_degrees(images: Float[Tensor, "n c s s"], degrees: Float[Tensor, "n"]) -> Float[Tensor, "n c s s"]:
