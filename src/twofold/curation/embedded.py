@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from numpy.lib.format import open_memmap
 
-from twofold.console import with_progress
+from twofold.console import say, with_progress
 from twofold.curation.kept_arrays import kept_arrays
 from twofold.curation.nearest import Neighbours, nearest_others
 from twofold.errors import require
@@ -81,6 +81,7 @@ def kept_embeddings(
     """
 
     def make(folder: Path) -> None:
+        say(f"  embedding {count:,} images")  # also where no progress bar can be shown
         whole: np.memmap[Any, Any] | None = None
         starts = range(0, count, _AT_ONCE)
         for start in with_progress(starts, "Embedding images", step=_AT_ONCE, total=count):
