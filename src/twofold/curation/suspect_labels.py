@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, Integer
 
+from twofold.curation.confidence import softmax
 from twofold.evaluation import fit_linear, fit_scaling
+from twofold.evaluation.labels import FOLDS, stratified_folds
 
 _L2 = 1e-3
 _ITERATIONS = 100
-FOLDS = 5
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -49,28 +50,19 @@ def find_suspect_labels(
 
 
 def out_of_fold_probabilities(
-    h: Float32[np.ndarray, "n d"], y: Integer[np.ndarray, " n"], classes: int, *, folds: int = FOLDS, seed: int = 0
+    h: Float32[np.ndarray, "n d"], y: Integer[np.ndarray, " n"], classes: int, *, seed: int = 0
 ) -> Float64[np.ndarray, "n c"]:
-    """p of each image from a linear classifier on h that was fitted to the other folds; each class is spread evenly."""
-    fold = stratified_folds(y, folds, seed)
-    p = np.zeros((len(y), classes))
-    for number in range(folds):
-        rest, own = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+    """p of each image from a linear classifier on h that was fitted to the other four folds.
+
+    Each class is spread evenly over the folds, at random by `seed`.
+    """
+    p, order = np.zeros((len(y), classes)), np.random.default_rng(seed).permutation(len(y))
+    for kept, cut in stratified_folds(y[order]):
+        rest, own = order[kept], order[cut]
         scaling = fit_scaling(h[rest])
         probe = fit_linear(scaling(h[rest]), y[rest], classes, _L2, tolerance=1e-6, iterations=_ITERATIONS)
-        logits = probe.logits(scaling(h[own])).astype(np.float64)
-        odds = np.exp(logits - logits.max(1, keepdims=True))
-        p[own] = odds / odds.sum(1, keepdims=True)
+        p[own] = softmax(probe.logits(scaling(h[own])))
     return p
-
-
-def stratified_folds(y: Integer[np.ndarray, " n"], folds: int, seed: int) -> Int64[np.ndarray, " n"]:
-    """The fold of each image: within each class they differ by one image at most."""
-    draw, fold = np.random.default_rng(seed), np.zeros(len(y), np.int64)
-    for name in np.unique(y):
-        own = draw.permutation(np.flatnonzero(y == name))
-        fold[own] = (np.arange(len(own)) + draw.integers(folds)) % folds
-    return fold
 
 
 def label_margin(p: Float64[np.ndarray, "n c"], y: Integer[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:

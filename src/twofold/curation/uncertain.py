@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, Integer
 
+from twofold.curation.confidence import softmax
 from twofold.evaluation import fit_linear, fit_scaling
 
 _L2 = 1e-2
@@ -15,9 +16,7 @@ def probabilities_from(
     """softmax of a linear classifier on h that is fitted to the labels `y` (0 ... classes - 1) of `rows`."""
     scaling = fit_scaling(np.asarray(h))
     probe = fit_linear(scaling(h[rows]), y, classes, _L2, tolerance=1e-6, iterations=_ITERATIONS)
-    logits = probe.logits(scaling(np.asarray(h))).astype(np.float64)
-    odds = np.exp(logits - logits.max(1, keepdims=True))
-    return odds / odds.sum(1, keepdims=True)
+    return softmax(probe.logits(scaling(np.asarray(h))))
 
 
 def pick_uncertain(
