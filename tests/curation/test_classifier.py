@@ -21,9 +21,9 @@ H = (3 * DRAW.normal(size=(3, 5))[IDS] + DRAW.normal(size=(60, 5)) + 10).astype(
 
 
 def test_it_is_logistic_regression_on_standardised_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    fit = module.fit_few
+    choose = module.choose_decay
     chosen: list[float] = []
-    monkeypatch.setattr(module, "fit_few", lambda *a, **k: (out := fit(*a, **k), chosen.append(out[1]))[0])
+    monkeypatch.setattr(module, "choose_decay", lambda *a: (out := choose(*a), chosen.append(out[0]))[0])
     model = fit_classifier(H, IDS, NAMES)
     scaler = StandardScaler().fit(H)
     oracle = LogisticRegression(C=1 / (len(H) * chosen[0]), max_iter=10_000, tol=1e-8).fit(scaler.transform(H), IDS)
@@ -33,15 +33,41 @@ def test_it_is_logistic_regression_on_standardised_features(monkeypatch: pytest.
 
 def test_a_fold_s_own_labels_change_nothing_of_its_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     folds = stratified_folds(IDS)
-    chosen = module.fit_few(H, IDS, classes=3, shots=20)
     monkeypatch.setattr(module, "stratified_folds", lambda _: folds)
-    monkeypatch.setattr(module, "fit_few", lambda *_, **__: chosen)
+    monkeypatch.setattr(module, "FEW_L2_GRID", (1e-2,))  # what is chosen depends on all labels
     kept, cut = folds[0]
     turned = IDS.copy()
     turned[cut] = (IDS[cut] + 1) % 3
     first, second = (fit_classifier(H, ids, NAMES).held_out_logits for ids in (IDS, turned))
     np.testing.assert_array_equal(first[cut], second[cut])
     assert not np.allclose(first[kept], second[kept])
+
+
+def test_the_decay_has_the_least_cross_entropy_on_folds_left_out() -> None:
+    grid = (1e1, 1e-1, 1e-3)
+    h = (H + 6 * np.random.default_rng(2).normal(size=H.shape)).astype(np.float32)
+    l2, logits, _ = module.choose_decay(h, IDS, grid)
+    losses = {}
+    for strength in grid:
+        p = np.zeros((60, 3))
+        for kept, cut in stratified_folds(IDS):
+            scaler = StandardScaler().fit(h[kept])
+            oracle = LogisticRegression(C=1 / (len(kept) * strength), max_iter=10_000, tol=1e-8)
+            p[cut] = oracle.fit(scaler.transform(h[kept]), IDS[kept]).predict_proba(scaler.transform(h[cut]))
+        losses[strength] = -np.log(p[np.arange(60), IDS]).mean()
+        if strength == l2:
+            np.testing.assert_allclose(softmax(logits), p, atol=1e-2)
+    assert l2 == min(losses, key=lambda strength: losses[strength])
+    assert l2 not in (grid[0], grid[-1])
+
+
+def test_each_fold_is_fitted_once_a_decay_and_coarsely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What held a thousand labels up: the folds were fitted again after the choice, and all of them to 1e-9."""
+    fit, fits = module.fit_linear, []
+    monkeypatch.setattr(module, "fit_linear", lambda *a, **k: (fits.append(k.get("tolerance")), fit(*a, **k))[1])
+    fit_classifier(H, IDS, NAMES)
+    assert len(fits) <= 5 * len(module.FEW_L2_GRID) + 1
+    assert fits.count(None) == 1
 
 
 NOISE = np.random.default_rng(1).normal(size=(90, 60)).astype(np.float32)

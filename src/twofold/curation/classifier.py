@@ -4,6 +4,7 @@ Legend: n labelled images, m new ones, d features, c classes.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -14,17 +15,19 @@ import safetensors
 import safetensors.numpy
 from jaxtyping import Bool, Float32, Float64, Int64, Integer
 
+from twofold.console import say, with_progress
 from twofold.curation.confidence import answer_threshold, fit_temperature, p_values, set_threshold, softmax
 from twofold.curation.nearest import nearest_others, nearest_rows
 from twofold.errors import TwofoldError
-from twofold.evaluation.labels import stratified_folds
-from twofold.evaluation.logistic_regression import LinearProbe, fit_linear, fit_scaling
-from twofold.evaluation.probes import fit_few
+from twofold.evaluation.labels import FOLDS, stratified_folds
+from twofold.evaluation.logistic_regression import LinearProbe, cross_entropy, fit_linear, fit_scaling
+from twofold.evaluation.probes import FEW_L2_GRID, FEW_SHOT_L2
 from twofold.files import write_atomically
 
 _FORMAT = "twofold-classifier-1"
 _TENSORS = ("weight", "bias", "labelled_h", "held_out_logits", "ids")
 _NEAR = 5  # labelled images that novelty is measured from
+_TOLERANCE = 1e-6  # of the fits on folds: a third of the time of a fine fit, cross-entropies agree to 0.1 %
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,12 +111,10 @@ def fit_classifier(h: Float32[np.ndarray, "n d"], ids: Integer[np.ndarray, " n"]
             f"of the labels {few}, but at least two classes with two labels each are needed: one to learn from and one "
             "to check. Label more, or leave out the class."
         )
+    say(f"  fitting a classifier to {len(h):,} labels of {len(classes)} classes")
+    l2, logits, start = choose_decay(h, ids, FEW_L2_GRID if counts.min() >= FOLDS else (FEW_SHOT_L2,))
     scaling = fit_scaling(h)
-    probe, l2 = fit_few(scaling(h), ids, classes=len(classes), shots=int(counts.min()))
-    logits = np.zeros((len(h), len(classes)), np.float32)
-    for kept, cut in stratified_folds(ids):
-        own = fit_scaling(h[kept])
-        logits[cut] = fit_linear(own(h[kept]), ids[kept], len(classes), l2).logits(own(h[cut]))
+    probe = fit_linear(scaling(h), ids, len(classes), l2, start)
     weight = probe.weight.astype(np.float64) / scaling.std[:, None]
     bias = probe.bias - scaling.mean @ weight
     return Classifier(
@@ -124,6 +125,32 @@ def fit_classifier(h: Float32[np.ndarray, "n d"], ids: Integer[np.ndarray, " n"]
         held_out_logits=logits,
         ids=ids.astype(np.int64),
     )
+
+
+def choose_decay(
+    h: Float32[np.ndarray, "n d"], ids: Integer[np.ndarray, " n"], grid: Sequence[float]
+) -> tuple[float, Float32[np.ndarray, "n c"], LinearProbe]:
+    """The weight decay of `grid`, strong to weak, with the least cross-entropy on images of the folds left out.
+
+    With it the logits of these images, and the probe of the first fold, near which that of all labels lies. The path
+    ends after two values in a row whose cross-entropy rose.
+    """
+    folds, classes = stratified_folds(ids), int(ids.max()) + 1
+    scalings = [fit_scaling(h[kept]) for kept, _ in folds]
+    zero = LinearProbe(np.zeros((h.shape[1], classes), np.float32), np.zeros(classes, np.float32))
+    probes = [zero] * len(folds)
+    tried: list[tuple[float, Float32[np.ndarray, "n c"], LinearProbe]] = []
+    losses: list[float] = []
+    for l2 in with_progress(grid, "Fitting the classifier", step=1, total=len(grid)):
+        logits = np.zeros((len(h), classes), np.float32)
+        for place, ((kept, cut), scaling) in enumerate(zip(folds, scalings, strict=True)):
+            probes[place] = fit_linear(scaling(h[kept]), ids[kept], classes, l2, probes[place], tolerance=_TOLERANCE)
+            logits[cut] = probes[place].logits(scaling(h[cut]))
+        tried.append((l2, logits, probes[0]))
+        losses.append(cross_entropy(logits, ids))
+        if len(losses) > 2 and losses[-3] < losses[-2] < losses[-1]:
+            break
+    return tried[losses.index(min(losses))]
 
 
 def load_classifier(path: Path, *, encoder: str) -> Classifier:
