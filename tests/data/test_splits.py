@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -191,3 +192,11 @@ def test_label_fractions_divide_no_group(fraction: float, seed: int) -> None:
 def test_groups_of_one_row_each_change_no_share() -> None:
     alone = label_fraction(IDS, 0.2, 0, np.arange(400))
     assert np.bincount(IDS[alone]).tolist() == np.bincount(IDS[label_fraction(IDS, 0.2, 0)]).tolist()
+
+
+def test_a_cut_of_many_classes_by_group_is_fast() -> None:
+    keys, groups, labels = ([str(number // size) for number in range(12_000)] for size in (1, 2, 4))
+    start = time.process_time()
+    kept, cut = cut_groups(keys, groups, 0.2, 0, labels)
+    assert time.process_time() - start < 1.5, "it grows with the square of the classes"
+    assert (len(kept), len(cut)) == (6_000, 6_000), "each class of two groups gives one"

@@ -70,7 +70,11 @@ def _take_whole(
     """
     held = [Counter(names[row] for row in unit) for unit in units]
     total: Counter[Hashable] = Counter(names)
-    taken: list[int] = []
+    holders: dict[Hashable, list[int]] = {}
+    for unit, counts in enumerate(held):
+        for name in counts:
+            holders.setdefault(name, []).append(unit)
+    taken: set[int] = set()
     got: Counter[Hashable] = Counter()
 
     def may_take(unit: int) -> bool:
@@ -78,7 +82,7 @@ def _take_whole(
         return unit not in taken and (rest_is_left or not keeps_some)
 
     def take(unit: int) -> None:
-        taken.append(unit)
+        taken.add(unit)
         got.update(held[unit])
 
     for unit, counts in enumerate(held):
@@ -87,8 +91,9 @@ def _take_whole(
             take(unit)
     for name in sorted(wanted, key=str):
         if wanted[name] and not got[name]:
-            for unit in [unit for unit, counts in enumerate(held) if name in counts and may_take(unit)][:1]:
-                take(unit)
+            first = next((unit for unit in holders[name] if may_take(unit)), None)
+            if first is not None:
+                take(first)
     return [row for unit in taken for row in units[unit]]
 
 
