@@ -425,6 +425,7 @@ TABLES = [
     table("several ones", "path,cat,dog\na.png,1,1\nb.png,0,1\nsub/c.png,1,0\nsub/d.png,0,1\n",
           relabelled(None, None, None, None), codes="TF026"),
     table("the same line twice", "path\na.png\nb.png\na.png\n", error="line 4 .* repeats the path 'a.png' of line 2"),
+    table("two columns of one name", "path,label,label\na.png,cat,x\n", error="has 2 columns 'label'"),
     table("too many cells", "path,label\na.png,cat,x\n", error="line 2 .* 3 cells, but the header has 2"),
     table("an empty path", "path,label\n,cat\n", error="line 2 .* empty path"),
     table("no lines", "path,label\n", error="lists no image"),
@@ -493,6 +494,12 @@ PARQUETS = [
     parquet("groups in parquet", {"image": PNGS, "group": ["p", "q", "p", "q"], "label": ["cat", "dog"] * 2},
             {path: (label, "train", "pq"[row % 2]) for row, (path, (label, *_)) in
              enumerate(rows("cat", "dog", "cat", "dog").items())}, codes="TF030"),
+    parquet("patients in parquet", {"image": PNGS, "label": ["cat", "dog"] * 2, "patient": [1, 2, 3, 4]},
+            rows("cat", "dog", "cat", "dog"), codes="TF024"),
+    parquet("folds of numbers in parquet", {"image": PNGS, "label": ["cat", "dog"] * 2, "fold": [0, 1, None, 1]},
+            rows("cat", "dog", "cat", "dog"), codes="TF025"),
+    parquet("labels as bytes", {"image": PNGS, "label": [b"cat", b"dog", None, b""]}, rows("cat", "dog", None, None),
+            codes="TF007 TF018"),
     parquet("no images", {"n": [1, 2]}, error="columns n, .*column 'image'"),
     *(parquet(f"shards as {data or 'a folder'}", {"image": CELLS, "label": ["cat", "dog"] * 2},
               {path: (label, "train" if row < 2 else "test", None) for row, (path, (label, *_)) in

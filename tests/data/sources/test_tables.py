@@ -156,3 +156,30 @@ def test_parquet_without_pictures_is_refused(tmp_path: Path) -> None:
     (tmp_path / "c.parquet").write_text("no parquet")
     with pytest.raises(TwofoldError, match="cannot be read as a parquet file"):
         open_source(tmp_path / "c.parquet")
+
+
+@pytest.mark.parametrize("text", ["{x", "[1]", '{"info": null}', '{"info": {"features": {"label": {"names": 7}}}}'])
+def test_parquet_with_a_description_of_another_form_keeps_its_numbers(tmp_path: Path, text: str) -> None:
+    table = pa.table({"image": contents(tmp_path, 2), "label": [1, 0]})
+    pq.write_table(table.replace_schema_metadata({"huggingface": text}), tmp_path / "data.parquet")
+    assert [record.label for record in open_source(tmp_path / "data.parquet").records] == ["1", "0"]
+
+
+def test_parquet_with_two_columns_of_one_name_is_refused(tmp_path: Path) -> None:
+    columns = [pa.array(contents(tmp_path, 2)), pa.array(["a", "b"]), pa.array(["c", "d"])]
+    for names, twice in ((["image", "label", "label"], "label"), (["image", "x", "x"], None)):
+        pq.write_table(pa.Table.from_arrays(columns, names=names), tmp_path / "data.parquet")
+        if twice is None:
+            assert len(open_source(tmp_path / "data.parquet").records) == 2
+            continue
+        with pytest.raises(TwofoldError, match=f"has 2 columns '{twice}'"):
+            open_source(tmp_path / "data.parquet")
+
+
+def test_parquet_that_is_damaged_below_its_header_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    pq.write_table(pa.table({"label": ["a" * 3000, "b"] * 3, "image": contents(tmp_path, 6)}), path, compression="NONE")
+    content = path.read_bytes()
+    path.write_bytes(content[:8] + bytes(2000) + content[2008:])
+    with pytest.raises(TwofoldError, match=r"data\.parquet' cannot be read as a parquet file"):
+        open_source(path)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from twofold.data.findings import Finding
 from twofold.errors import TwofoldError, unknown_name
 
 PATH = "path filepath file_path image_path img_path filename file_name image_name image_file file image img image_id"
@@ -29,19 +30,32 @@ class Columns:
 def pick(header: Sequence[str], given: str | None, usual: str, flag: str, name: str) -> str | None:
     """The column of a table that holds something: the `given` one, or the first of the `usual` names that is there.
 
-    Names are compared without regard to case and blanks around. Raises TwofoldError where a given column is missing.
+    Names are compared without regard to case and blanks around. Raises TwofoldError where a given column is missing,
+    and for a column whose name another one has too.
     """
     known = {column.strip().lower(): column for column in reversed(header)}
-    if given is not None:
-        if given.strip().lower() not in known:
-            raise _no_column(header, given, flag, name)
-        return known[given.strip().lower()]
-    return next((known[one] for one in usual.split() if one in known), None)
+    if given is not None and given.strip().lower() not in known:
+        raise _no_column(header, given, flag, name)
+    wanted = usual.split() if given is None else [given.strip().lower()]
+    column = next((known[one] for one in wanted if one in known), None)
+    if column is not None:
+        require_single(header, column, name)
+    return column
 
 
-def unused_groups(header: Sequence[str]) -> list[str]:
-    """Columns by which images may belong together, where none is called a group."""
-    return [column for column in header if column.strip().lower() in _MAYBE_GROUP.split()]
+def require_single(header: Sequence[str], column: str, name: str) -> None:
+    """Raises TwofoldError where several columns have the name `column`."""
+    if (count := header.count(column)) > 1:
+        raise TwofoldError(
+            f"'{name}' has {count} columns '{column}', but the name of a column that is used must be there once. "
+            "Rename or remove the others."
+        )
+
+
+def unused_groups(header: Sequence[str]) -> list[Finding]:
+    """A finding on a column by which images may belong together, where no column of groups is used."""
+    maybe = next((column for column in header if column.strip().lower() in _MAYBE_GROUP.split()), None)
+    return [Finding("TF024", f"the column '{maybe}' may be a group, and is not used")] if maybe else []
 
 
 def one_hot(rows: Sequence[dict[str, str]], used: Sequence[str | None]) -> tuple[list[str], int]:

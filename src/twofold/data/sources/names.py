@@ -71,8 +71,9 @@ def is_no_label(text: str) -> bool:
 
 
 def label_of(value: object) -> str | None:
-    """A label as text, or None where the value says that there is none."""
-    text = "" if value is None else str(value).strip()
+    """A label as text, or None where the value says that there is none; bytes are text in UTF-8."""
+    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    text = "" if value is None else text.strip()
     return None if is_no_label(text) else text
 
 

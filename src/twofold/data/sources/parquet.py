@@ -4,7 +4,8 @@ import io
 import os
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from threading import Lock
@@ -59,20 +60,14 @@ class _Shard:
 
     def __init__(self, path: Path, name: str, columns: Columns, *, allow_outside: bool) -> None:
         import pyarrow.parquet as pq
-        from pyarrow.lib import ArrowException
 
         open_parquet: Any = pq.ParquetFile
         self._path = path
-        try:
+        with _parquet_errors(path):
             self._file = open_parquet(path)
             self.schema: Schema = read_schema(self._file, name, columns)
             self.count: int = self._file.metadata.num_rows
             named = self.schema.named_files(self._file)
-        except (OSError, ArrowException) as error:
-            reason = str(error).splitlines()[0]
-            raise TwofoldError(
-                f"'{path}' cannot be read as a parquet file ({reason}). Write it again, or give a folder."
-            ) from error
         reach = Reach(path.parent, allow_outside=allow_outside)
         self._files = {row: reach.find(text, f"row {row} of '{name}'") for row, text in named.items()}
         sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
@@ -101,11 +96,15 @@ class _Shard:
 
     def cells(self, column: str | None) -> list[Any]:
         """A column as Python values; None for each row where there is no such column."""
-        return [None] * self.count if column is None else self._file.read(columns=[column])[column].to_pylist()
+        if column is None:
+            return [None] * self.count
+        with _parquet_errors(self._path):
+            return self._file.read(columns=[column])[column].to_pylist()
 
     def paths(self) -> list[str | None]:
         """What each row calls its image, if anything."""
-        return self.schema.paths(self._file)
+        with _parquet_errors(self._path):
+            return self.schema.paths(self._file)
 
     def _column(self, group: int) -> Any:
         name = self.schema.image
@@ -115,6 +114,20 @@ class _Shard:
                 while len(self._groups) > self._groups_kept:
                     self._groups.popitem(last=False)
             return self._groups[group]
+
+
+@contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
+    """Turn what pyarrow raises for a damaged file into a TwofoldError."""
+    from pyarrow.lib import ArrowException
+
+    try:
+        yield
+    except (OSError, ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise TwofoldError(
+            f"'{path}' cannot be read as a parquet file ({reason}). Write it again, or give a folder."
+        ) from error
 
 
 def _records(shards: Sequence[_Shard], splits: Sequence[str | None], names: Sequence[str]) -> list[Record]:

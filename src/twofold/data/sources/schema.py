@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from twofold.data.findings import Finding
-from twofold.data.sources.columns import GROUP, LABEL, SPLIT, Columns, pick
+from twofold.data.sources.columns import GROUP, LABEL, SPLIT, Columns, pick, require_single, unused_groups
 from twofold.data.sources.names import label_of, resolve_split
 from twofold.errors import TwofoldError
 
@@ -27,7 +27,7 @@ class Schema:
     split: str | None
     group: str | None
     class_names: dict[int, str]
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding]
 
     def named_files(self, file: Any) -> dict[int, str]:
         """Row -> path, where there is a path and no bytes. Bytes are read only where it is not told which lack."""
@@ -57,7 +57,7 @@ class Schema:
         """(labels, splits, groups). Raises TwofoldError for a list in place of a label and an unknown split."""
         labels = [self._label(row, value) for row, value in enumerate(cells(self.label))]
         splits = [
-            resolve_split(str(value), f"row {row} of '{self.name}'") if value not in (None, "") else None
+            resolve_split(label_of(value) or "", f"row {row} of '{self.name}'")
             for row, value in enumerate(cells(self.split))
         ]
         return labels, splits, [label_of(value) for value in cells(self.group)]
@@ -95,16 +95,29 @@ def read_schema(file: Any, name: str, columns: Columns) -> Schema:
     header = schema.names
     image, kind, has_paths = _image_column(schema, header, columns, name)
     label = pick(header, columns.label, LABEL, "label-column", name)
+    split = pick(header, columns.split, SPLIT, "split-column", name)
+    group = pick(header, columns.group, GROUP, "group-column", name)
+    findings = [] if group else unused_groups(header)
+    if split and columns.split is None and _holds_numbers(schema.field(split).type):
+        findings.append(Finding("TF025", f"the column '{split}' of '{name}' holds numbers, which name no split"))
+        split = None
     return Schema(
         name,
         image,
         kind,
         has_paths,
         label,
-        pick(header, columns.split, SPLIT, "split-column", name),
-        pick(header, columns.group, GROUP, "group-column", name),
+        split,
+        group,
         _class_names(schema, label),
+        findings,
     )
+
+
+def _holds_numbers(kind: Any) -> bool:
+    import pyarrow.types
+
+    return bool(pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind))
 
 
 def _image_column(schema: Any, header: list[str], columns: Columns, name: str) -> tuple[str, str, bool]:
@@ -113,6 +126,7 @@ def _image_column(schema: Any, header: list[str], columns: Columns, name: str) -
     known = {column.lower(): column for column in header}
     usual = [known[one] for one in _IMAGE.split() if one in known]
     for column in [given] if given else usual:
+        require_single(header, column, name)
         kind = schema.field(column).type
         if str(kind) in _BYTES:
             return column, "bytes", False
@@ -128,11 +142,11 @@ def _image_column(schema: Any, header: list[str], columns: Columns, name: str) -
 
 def _class_names(schema: Any, label: str | None) -> dict[int, str]:
     """The names behind numbers, from Hugging Face's description of the columns, where it is there."""
-    metadata = schema.metadata or {}
-    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    feature = features.get(label) or {}
-    names = feature.get("names") if isinstance(feature, dict) else None
-    return dict(enumerate(names or []))
+    try:
+        names = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
+    except (KeyError, TypeError, ValueError):  # no description, or one of another form
+        return {}
+    return dict(enumerate(names)) if isinstance(names, list) else {}
 
 
 def _count_lacking(group: Any, image: str) -> int | None:

@@ -42,7 +42,8 @@ def open_source(
             return _open_file(path, name, allow_outside, columns)
     except OSError as error:
         raise TwofoldError(
-            f"'{name}' cannot be opened ({error.strerror}), but the data must be readable. Change its permissions."
+            f"'{name}' cannot be opened ({error.strerror or error}), but the data must be readable. "
+            "Change its permissions."
         ) from error
     if is_pattern(name):
         return ParquetSource(shards_of(name), name, allow_outside=allow_outside, columns=columns)

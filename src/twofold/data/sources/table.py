@@ -157,8 +157,7 @@ def _splits(table: Table, column: str | None, chosen: Columns, name: str, findin
 def _groups(table: Table, column: str | None, findings: list[Finding]) -> list[str | None]:
     if column is not None:
         return [label_of(row[column]) for row in table.rows]
-    if maybe := unused_groups(table.header):
-        findings.append(Finding("TF024", f"the column '{maybe[0]}' may be a group, and is not used"))
+    findings += unused_groups(table.header)
     return [None] * len(table.rows)
 
 
