@@ -393,6 +393,12 @@ def tiff_layouts() -> list[Case]:
         ),
         Case("TIFF of five bands", lambda: tiff(five, photometric=2, extra=(0, 0)), colour, notes="bands"),
         Case(
+            "TIFF with transparency and near-infrared",
+            lambda: tiff(np.concatenate([four, colour()[:, :, :1]], 2), photometric=2, extra=(2, 0)),
+            lambda: seen,
+            notes="transparent bands",
+        ),
+        Case(
             "TIFF of two grey bands",
             lambda: tiff(numbers("u2", 2), extra=(0,)),
             lambda: shown(numbers("u2", 2)[:, :, :1], 0, 4000),

@@ -58,7 +58,7 @@ def as_samples(image: Any) -> Samples | None:
         read=lambda top, bottom: numbers[top:bottom],
         limits=(0.0, 65535.0) if numbers.dtype == np.uint16 else None,
         alpha="straight" if bands > colours else None,
-        has_more_bands=bands > colours,
+        further_bands=bands - colours,
     )
 
 

@@ -219,8 +219,8 @@ def _decode_samples(samples: Samples, rules: Rules) -> Decoded:
     if samples.is_deep:
         seen.require_contrast()
         seen.require_inside(range_)
-    left_out = samples.has_more_bands - transparent > 0
-    notes += [*change.notes, *(["bands"] if left_out else []), *(["missing values"] if seen.missing else [])]
+    are_left_out = samples.further_bands > transparent
+    notes += [*change.notes, *(["bands"] if are_left_out else []), *(["missing values"] if seen.missing else [])]
     return _kept(flat, samples.orientation, samples.format, samples.bits, samples.colours == 1, notes)
 
 

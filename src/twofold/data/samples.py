@@ -31,7 +31,7 @@ class Samples:
     read: Callable[[int, int], Num[np.ndarray, "h w b"]]
     limits: tuple[float, float] | None  # the smallest and largest number of the type, where that is a range to show
     alpha: Literal["straight", "premultiplied"] | None = None  # what the file says of the band after the colours
-    has_more_bands: bool = False
+    further_bands: int = 0  # beyond the colours, as stored
     is_inverted: bool = False  # the smallest number is white
     missing: float | None = None  # the number that stands for none
     orientation: int = 1  # as in EXIF

@@ -123,7 +123,7 @@ def _samples(file: File, tags: Tags) -> Samples:
         read=_reader(file, tags, layout),
         limits=limits,
         alpha=alphas.get(extra) if after else None,
-        has_more_bands=after > 0,
+        further_bands=after,
         is_inverted=_all(tags, _PHOTOMETRIC)[0] == 0,
         missing=_number(tags.get(_MISSING)),
         orientation=_all(tags, _ORIENTATION, 1)[0],
