@@ -171,6 +171,11 @@ def test_tf031_a_cut_that_leaks(burst: Path, tmp_path: Path) -> None:
     assert "TF031" not in looked_at(make(tmp_path / "independent", independent))
 
 
+def test_tf031_is_found_in_a_stretch_of_many_images(burst: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twofold.data.diagnosis._AMONG", 48)  # train images: those of the first class
+    assert "next to it by name" in looked_at(burst)["TF031"]
+
+
 def test_tf031_does_not_apply_to_groups_and_to_splits_of_ones_own(burst: Path) -> None:
     recipe = DataRecipe(group_by=r"/(\d\d)")
     images = load_images(burst, recipe=recipe, store_px=SMALL_PX, cache=burst.parent / "cache")
