@@ -53,14 +53,12 @@ def doctor(
     given = as_given(data, cache=cache, allow_outside=allow_outside)
     chosen = resolve_recipe(name, given, cache=cache, settings=dict(how), allow_outside=allow_outside)
     looking = replace(chosen.data, max_unreadable_fraction=_ANY_SHARE)
-    images = load_images(
-        given, recipe=looking, store_px=SMALL_PX, cache=cache, show_progress=True, allow_outside=allow_outside
-    )
+    source = open_source(given, cache=cache, allow_outside=allow_outside, columns=columns_of(looking))
+    images = load_images(source, recipe=looking, store_px=SMALL_PX, cache=cache, show_progress=True)
     assert images.survey is not None
     seen = diagnose(images)
     for finding in seen:
         say(f"  {said_of_finding(finding)}")
-    source = open_source(given, cache=cache, allow_outside=allow_outside, columns=columns_of(looking))
     disk_bytes, decode_s = decoding_cost(source, Rules.of(looking, chosen.stored_px))
     place = cache_folder(cache)
     size = f"{disk_bytes / 1e9:,.1f} GB" if disk_bytes >= 1e9 else f"{disk_bytes / 1e6:,.1f} MB"
