@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from twofold.data.image_set import ImageSet
+from twofold.data.parallel import cores
 from twofold.data.pixels import ImageBatch
 from twofold.data.resident import ResidentImages
 from twofold.data.splits import permutation
@@ -111,9 +112,8 @@ class Loader:
 
 
 def _threads_to_read() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # of a launcher, on this machine
-    return max(1, min(_MOST_THREADS, cores // 2 // processes))
+    return max(1, min(_MOST_THREADS, cores() // 2 // processes))
 
 
 @lru_cache(maxsize=2)

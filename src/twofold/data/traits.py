@@ -1,6 +1,7 @@
 """What images turned out to be, and what was decided to show them in 8 bits: of one image, and counted over a set."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,18 +44,14 @@ class PixelFacts:
     notes: dict[str, int] = field(default_factory=dict)  # of NOTES -> images
 
     @classmethod
-    def count(cls, traits: Iterable[Traits]) -> "PixelFacts":
+    def count(cls, traits: Sequence[Traits]) -> "PixelFacts":
         """The counts over some images."""
-        formats: dict[str, int] = {}
-        bits: dict[str, int] = {}
-        notes: dict[str, int] = {}
-        grey = 0
-        for one in traits:
-            grey += one.is_grey
-            keys = [(formats, one.format), (bits, str(one.bits)), *((notes, note) for note in one.notes)]
-            for counts, key in keys:
-                counts[key] = counts.get(key, 0) + 1
-        return cls(formats=formats, bits=bits, grey=grey, notes=notes)
+        return cls(
+            formats=dict(Counter(one.format for one in traits)),
+            bits=dict(Counter(str(one.bits) for one in traits)),
+            grey=sum(one.is_grey for one in traits),
+            notes=dict(Counter(note for one in traits for note in one.notes)),
+        )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "PixelFacts":
