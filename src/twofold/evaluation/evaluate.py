@@ -18,7 +18,7 @@ from twofold.errors import require_choice
 from twofold.evaluation.features import Hardware, Subject, head_part
 from twofold.evaluation.intervals import wilson_interval
 from twofold.evaluation.jobs import plan_jobs, work_through
-from twofold.evaluation.labels import MeasuredRows, is_unequal, labels_per_class, read_truth, share_of_labels
+from twofold.evaluation.labels import MeasuredRows, is_unequal, label_count, read_truth
 from twofold.evaluation.predictions import Predictions, PredictionStore
 from twofold.evaluation.probes import FINE_L2_GRID
 from twofold.evaluation.protocols import ENCODERS, PROTOCOLS
@@ -185,7 +185,7 @@ def summarize(
     sampling = Sampling(
         truth=truth,
         groups=scope.rows.test_groups,
-        taken={labels: share_of_labels(scope.rows, labels) for labels in scope.few},
+        taken={labels: label_count(scope.rows, labels) / len(scope.rows.train) for labels in scope.few},
         leading="mean_per_class" if is_unequal(scope.rows.train_ids) else "top1",
     )
     rows = build_rows(scores, scope.budgets, sampling)
@@ -231,7 +231,9 @@ def _details(
         "conflicting_labels": scope.shared.conflicting_labels,
         "classes": scope.rows.classes,
         "protocols": [*settings.probes, *settings.trained],
-        "labels_per_class": {str(labels): labels_per_class(scope.rows, labels) for labels in scope.budgets},
+        "labels_per_class": {
+            str(labels): label_count(scope.rows, labels) / len(scope.rows.classes) for labels in scope.budgets
+        },
         "main": {name: getattr(main, name) for name in ("protocol", "encoder", "labels")},
         "confusion": confusion(answers.truth, main.predicted, len(scope.rows.classes)).tolist(),
         "majority": majority,

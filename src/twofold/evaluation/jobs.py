@@ -12,7 +12,7 @@ import numpy as np
 from twofold.console import duration
 from twofold.evaluation.features import FeatureCache, Subject, embed_images, head_layers
 from twofold.evaluation.fine_tuning import MOST_TO_CHOOSE_ON, NetworkProtocol
-from twofold.evaluation.labels import FOLDS, Labels, labels_per_class
+from twofold.evaluation.labels import FOLDS, Labels, label_count
 from twofold.evaluation.logistic_regression import fit_linear
 from twofold.evaluation.nearest_neighbours import predict_by_knn
 from twofold.evaluation.predictions import Predictions, PredictionStore
@@ -55,7 +55,7 @@ class Speed:
         """Training a network; a frozen encoder has no backward pass."""
         return steps * (self.call_s + batch_size * self.image_s) * (1.0 if frozen else _TRAINING)
 
-    def fits_s(self, labels: float, dim: int, fits: int) -> float:
+    def fits_s(self, labels: int | float, dim: int, fits: int) -> float:
         """So many fits of the linear probe on `labels` labelled images with `dim` features."""
         return fits * _PRODUCTS_A_FIT * labels * dim * self.product_s
 
@@ -169,7 +169,7 @@ def _probe_jobs(subject: Subject, scope: Scope, speed: Speed) -> Iterator[Job]:
                     draws = _whole(scope, weights) if labels == "all" else _few(scope, weights, labels)
                     if not draws:  # fewer draws of labels than sets of untrained weights
                         continue
-                    count = labels_per_class(scope.rows, labels) * len(scope.rows.classes)
+                    count = label_count(scope.rows, labels)
                     yield Job(
                         name=f"{encoder}/{weights}/linear/{labels}",
                         title=f"{source}: {PROTOCOLS['linear']} {with_labels(labels)}",
@@ -224,7 +224,7 @@ def _linear(
 
 def _network_jobs(network: NetworkProtocol, scope: Scope, store: PredictionStore, speed: Speed) -> Iterator[Job]:
     for labels in scope.network_budgets:
-        count = round(labels_per_class(scope.rows, labels) * len(scope.rows.classes))
+        count = label_count(scope.rows, labels)
         once = _training_s(network, count, speed) + speed.embedding_s(len(scope.rows.test))
         choosing = 0.0
         if len(network.settings.rates) > 1:

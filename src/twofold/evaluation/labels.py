@@ -159,16 +159,11 @@ def given_places(
     return label_fraction(ids, labels, seed, groups)
 
 
-def labels_per_class(rows: MeasuredRows, labels: Labels) -> float:
-    """The mean number of labels that a class has."""
+def label_count(rows: MeasuredRows, labels: Labels) -> int:
+    """The number of labelled images of a budget, of all classes together."""
     if isinstance(labels, int):
-        return float(labels)
-    return len(given_places(rows.train_ids, labels, 0, rows.groups)) / len(rows.classes)
-
-
-def share_of_labels(rows: MeasuredRows, labels: Labels) -> float:
-    """The share of the labelled train images that a budget takes, in (0, 1]."""
-    return labels_per_class(rows, labels) * len(rows.classes) / len(rows.train)
+        return labels * len(rows.classes)
+    return len(given_places(rows.train_ids, labels, 0, rows.groups))
 
 
 def _groups(images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"] | None:
