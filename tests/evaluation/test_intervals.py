@@ -55,6 +55,12 @@ def test_no_interval_is_a_point(share):
     assert high > 1.9 / 30
 
 
+def test_a_difference_stays_between_all_and_none():
+    """Two draws that disagree: t with one degree of freedom reaches beyond what two shares can differ by."""
+    gains = np.stack([np.full(20, 0.9), np.full(20, -0.9)])
+    assert estimate(gains, range(2), drawn=True).difference() == (0.0, -1.0, 1.0)
+
+
 def test_draws_of_one_unit_count_as_one():
     hits = _hits(n=6)
     found = estimate(hits, [0, 1, 2, 0, 1, 2], drawn=True)

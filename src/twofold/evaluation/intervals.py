@@ -29,7 +29,7 @@ class Estimate:
     images: float
 
     def difference(self) -> Interval:
-        """(mean, low, high), of a difference: mean -+ t sqrt(variance + 1 / images²).
+        """(mean, low, high), of a difference of two shares: mean -+ t sqrt(variance + 1 / images²), within [-1, 1].
 
         The last term is one more image that only one of the two gets right (after Agresti and Min 2005): the interval
         is no point, also where both agree on every image.
@@ -37,7 +37,7 @@ class Estimate:
         if self.variance is None:
             return self.mean, None, None
         half = student(self.freedom) * math.sqrt(self.variance + 1 / self.images**2)
-        return self.mean, self.mean - half, self.mean + half
+        return self.mean, max(-1.0, self.mean - half), min(1.0, self.mean + half)
 
     def share(self) -> Interval:
         """(mean, low, high), of a share in [0, 1]: Wilson's interval for the images that would leave this variance.
