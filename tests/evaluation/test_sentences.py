@@ -61,6 +61,13 @@ def test_older_files_say_what_their_intervals_leave_out() -> None:
     assert said(0.04, 0.03, 0.05, over="pictures").endswith("(3.0 to 5.0, over the test images).")
 
 
+def test_a_metric_other_than_top1_is_named_without_a_comma_too_many() -> None:
+    way = "fine-tuning and supervised from scratch at 1 % of the labels, in mean accuracy per class"
+    assert said(0.003, -0.004, 0.01, metric="mean_per_class").startswith(f"No clear difference between {way}: +0.3")
+    text = said(0.3, None, None, metric="mean_per_class", seeds=1)
+    assert text.endswith("at 1 % of the labels, in mean accuracy per class, on one draw: no interval.")
+
+
 @pytest.mark.parametrize("mean", [0.3, -0.3])
 def test_one_seed_wins_nothing(mean: float) -> None:
     text = said(mean, None, None, seeds=1)

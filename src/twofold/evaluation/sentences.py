@@ -37,6 +37,7 @@ def difference_sentence(difference: Difference, data: str = "") -> str:
     first, second, among = _contenders(difference)
     mean, low, high = difference.mean, difference.low, difference.high
     where = among + _where(difference, data)
+    comma = "" if difference.metric == "top1" else ","  # closes what names the metric
     if low is None or high is None:
         side = "above" if mean >= 0 else "below"
         return capital(f"{first} is {_points(abs(mean))} {side} {second}{where}, on one draw: no interval.")
@@ -48,7 +49,7 @@ def difference_sentence(difference: Difference, data: str = "") -> str:
     if (mean > 0) == (difference.metric in _LOWER_IS_BETTER):
         first, second = second, first
     return capital(
-        f"{first} beats {second}{where} by {_points(abs(mean))} ({100 * low:.1f} to {100 * high:.1f}, {over})."
+        f"{first} beats {second}{where}{comma} by {_points(abs(mean))} ({100 * low:.1f} to {100 * high:.1f}, {over})."
     )
 
 
@@ -208,7 +209,7 @@ def _way(protocol: str, encoder: str, same: bool) -> str:
 def _where(difference: Difference, data: str) -> str:
     place = f" on {data}" if data else ""
     labels = "" if data and difference.labels == "all" else f" {with_labels(difference.labels)}"
-    metric = "" if difference.metric == "top1" else f", in {METRICS.get(difference.metric, difference.metric)},"
+    metric = "" if difference.metric == "top1" else f", in {METRICS.get(difference.metric, difference.metric)}"
     return place + labels + metric
 
 
