@@ -103,6 +103,6 @@ def test_the_monitor_looks_at_whole_groups(grouped, machine, monkeypatch):
         seen.append(groups)
         return real(keys, groups, *rest, **named)
 
-    monkeypatch.setattr("twofold.evaluation.nearest_neighbours.cut_groups", watch)
+    monkeypatch.setattr("twofold.evaluation.labels.cut_groups", watch)
     assert build_knn_monitor(grouped, SMALL, machine) is not None
     assert seen == [[grouped.groups[row] for row in grouped.rows("train")]]

@@ -91,12 +91,15 @@ def selection_folds(images: ImageSet, rows: MeasuredRows, data: DataRecipe, seed
                 "choose on. Give more labelled images."
             )
         return folds
-    keys = [images.paths[row] for row in rows.train]
-    names = [rows.classes[label] for label in rows.train_ids]
-    if rows.groups is None:
-        return [cut_fraction(keys, data.selection_fraction, seed, labels=names)]
-    groups = [images.groups[row] for row in rows.train]
-    return [cut_groups(keys, groups, data.selection_fraction, seed, labels=names)]
+    return [cut_selection(images, rows.train, data.selection_fraction, seed)]
+
+
+def cut_selection(images: ImageSet, rows: Int64[np.ndarray, " n"], fraction: float, seed: int) -> Fold:
+    """Places (kept, cut) within `rows`, about `fraction` of each class cut off; no group of images is divided."""
+    keys, names = [images.paths[row] for row in rows], [images.labels[row] for row in rows]
+    if not images.groups:
+        return cut_fraction(keys, fraction, seed, labels=names)
+    return cut_groups(keys, [images.groups[row] for row in rows], fraction, seed, labels=names)
 
 
 def is_large(count: int, data: DataRecipe) -> bool:

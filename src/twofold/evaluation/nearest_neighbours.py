@@ -10,10 +10,9 @@ import torch
 from jaxtyping import Float, Float32, Float64, Int64, Integer
 from torch import Tensor, nn
 
-from twofold.data import ImageSet, cut_fraction
-from twofold.data.splits import cut_groups
+from twofold.data import ImageSet
 from twofold.evaluation.features import Features, Hardware, embed_images
-from twofold.evaluation.labels import Labels, MeasuredRows, given_places
+from twofold.evaluation.labels import Labels, MeasuredRows, cut_selection, given_places
 from twofold.evaluation.predictions import Predictions, rank_classes
 from twofold.evaluation.scores import top1
 from twofold.models.finite import require_finite
@@ -126,13 +125,7 @@ def build_knn_monitor(
     if not images.is_labelled:
         return None
     train = images.labelled_rows("train")
-    names = [images.labels[row] or "" for row in train]
-    paths = [images.paths[row] for row in train]
-    fraction, seed = recipe.data.selection_fraction, recipe.data.data_seed
-    if images.groups:
-        kept, cut = cut_groups(paths, [images.groups[row] for row in train], fraction, seed, labels=names)
-    else:
-        kept, cut = cut_fraction(paths, fraction, seed, labels=names)
+    kept, cut = cut_selection(images, train, recipe.data.selection_fraction, recipe.data.data_seed)
     if len(kept) == 0 or len(cut) == 0:
         return None
     draw = np.random.default_rng(recipe.data.data_seed)

@@ -65,6 +65,14 @@ def test_selection_is_cut_from_train_and_never_meets_test(images: ImageSet) -> N
         np.testing.assert_array_equal(split.ids, images.class_ids[split.rows])
 
 
+def test_selection_divides_no_group_of_images(images: ImageSet) -> None:
+    grouped = replace(images, groups=[f"patient {row // 4}" for row in range(len(images))])
+    split = split_rows(grouped, BASE.data, "selection")
+    assert not {row // 4 for row in split.rows} & {row // 4 for row in split.asked}
+    plain = split_rows(images, BASE.data, "selection")
+    assert {row // 4 for row in plain.rows} & {row // 4 for row in plain.asked}, "without groups they are divided"
+
+
 def test_few_labels_are_the_same_of_each_class_every_time(images: ImageSet) -> None:
     split = split_rows(images, BASE.data, "test")
     few = at_most(split, 30)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from twofold.data import ImageSet, cut_fraction, label_fraction
+from twofold.data import ImageSet, label_fraction
 from twofold.evaluation import measured_rows, read_truth
+from twofold.evaluation.labels import cut_selection
 from twofold.recipes.recipe import DataRecipe
 
 
@@ -40,9 +41,7 @@ def split_rows(images: ImageSet, data: DataRecipe, on: str) -> Split:
             truth=read_truth(images, labels),
             classes=len(labels.classes),
         )
-    names = [labels.classes[label] for label in labels.train_ids]
-    keys = [images.paths[row] for row in labels.train]
-    kept, cut = cut_fraction(keys, data.selection_fraction, data.data_seed, labels=names)
+    kept, cut = cut_selection(images, labels.train, data.selection_fraction, data.data_seed)
     return Split(
         rows=labels.train[kept],
         ids=labels.train_ids[kept],
