@@ -91,3 +91,10 @@ def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
     (tmp_path / "predictions.parquet").write_bytes(b"no parquet")
     with pytest.raises(TwofoldError, match=r"predictions\.parquet' cannot be read as predictions .*'twofold evaluate'"):
         KeptPredictions(tmp_path / "predictions.parquet")
+
+
+def test_a_file_that_lost_rows_is_named(tmp_path: Path) -> None:
+    file = write(tmp_path / "predictions.parquet")
+    pq.write_table(pq.read_table(file).slice(0, len(ALL) * len(PATHS) - 2), file)
+    with pytest.raises(TwofoldError, match="cannot be read as predictions"):
+        KeptPredictions(file)

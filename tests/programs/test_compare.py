@@ -76,10 +76,24 @@ def test_what_cannot_be_compared_is_one_clear_error(tmp_path: Path) -> None:
     other = measured(tmp_path / "b", {0: 10}, paths=PATHS[::-1])
     with pytest.raises(TwofoldError, match="different test images"):
         compare(first, other)
-    with pytest.raises(TwofoldError, match="1 run is given"):
-        compare(first, first)
+    with pytest.raises(TwofoldError, match="no run is given"):
+        compare()
+    for runs in ([first], [first, first], [first, tmp_path / "b" / ".." / "a"]):
+        with pytest.raises(TwofoldError, match="1 run is given"):
+            compare(*runs)
+    with pytest.raises(TwofoldError, match="3 runs are given, of which 2 are different"):
+        compare(first, other, first)
     bare = tmp_path / "c"
     bare.mkdir()
     write_record(bare)
     with pytest.raises(TwofoldError, match=r"no evaluations/\*/predictions\.parquet"):
         compare(first, bare)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"labels_per_class": {"10": "ten"}}'])
+def test_details_that_are_damaged_are_named(tmp_path: Path, content: str | None) -> None:
+    runs = [measured(tmp_path / name, {0: 10}) for name in "ab"]
+    details = runs[0] / "evaluations" / "leaves-1" / "evaluation_details.json"
+    details.unlink() if content is None else details.write_text(content)
+    with pytest.raises(TwofoldError, match=r"evaluation_details\.json' is missing or damaged .*'twofold evaluate'"):
+        compare(*runs)

@@ -77,14 +77,14 @@ class KeptPredictions:
             self.paths: list[str] = table["path"][:m].to_pylist()
             self.truth = np.array(table["label"][:m].to_pylist())
             groups = table["group"][:m].to_pylist()
-            predicted = np.array(table["predicted"].to_pylist())
+            predicted = np.array(table["predicted"].to_pylist()).reshape(-1, m)
         except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             raise TwofoldError(
                 f"'{file}' cannot be read as predictions ({error}); they are compared image by image. Measure the run "
                 "again with 'twofold evaluate'."
             ) from error
         self.groups = None if None in groups else np.array(groups, dtype=np.int64)
-        hits = predicted.reshape(-1, m) == self.truth
+        hits = predicted == self.truth
         self.scores = [_score(**way, hits=own) for way, own in zip(ways.to_pylist(), hits, strict=True)]
 
 

@@ -29,8 +29,11 @@ def compare(*runs: AnyPath, verbose: bool = True) -> list[Difference]:
     """
     verbose = as_kind("verbose", verbose, bool)
     folders = [as_path("run", run) for run in runs]
-    if len(folders) < 2 or len(set(folders)) < len(folders):
-        raise TwofoldError(f"{len(set(folders))} run is given, but two or more are compared. Give another RUN.")
+    different = len({folder.resolve() for folder in folders})
+    if different < 2:
+        raise TwofoldError(f"{different or 'no'} run is given, but two or more are compared. Give another RUN.")
+    if different < len(folders):
+        raise TwofoldError(f"{len(folders)} runs are given, of which {different} are different. Give each RUN once.")
     kept = _on_common_images({str(folder): _kept(Run(folder)) for folder in folders})
     differences = [
         one for first, second in combinations(kept, 2) for one in _differences(first, kept[first], second, kept[second])
@@ -101,6 +104,13 @@ def _by_way(kept: KeptPredictions, name: str) -> dict[tuple[str, Labels], list[S
 
 def _taken(folder: Path) -> dict[Labels, float]:
     """The share of the labelled images that a draw takes: as many a class of as many as there are."""
-    details = json.loads((folder / "evaluation_details.json").read_text(encoding="utf-8"))
-    counts = {as_labels(text): count for text, count in details["labels_per_class"].items()}
-    return {labels: count * len(details["classes"]) / details["train"] for labels, count in counts.items()}
+    file = folder / "evaluation_details.json"
+    try:
+        details = json.loads(file.read_text(encoding="utf-8"))
+        counts = {as_labels(text): count for text, count in details["labels_per_class"].items()}
+        return {labels: round(count * len(details["classes"])) / details["train"] for labels, count in counts.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TwofoldError(
+            f"'{file}' is missing or damaged ({error}); the interval needs the number of labels in it. Measure the run "
+            "again with 'twofold evaluate'."
+        ) from error
