@@ -87,6 +87,9 @@ def test_training_from_scratch_belongs_to_the_subject_alone(measure, evaluation,
     monkeypatch.setattr(evaluate_module, "predict", watched)
     measure(kept, ("linear", "finetune", "supervised"))
     assert asked == [("trained", ("finetune", "supervised")), ("other", ("finetune",))]
+    asked.clear()
+    measure(kept, ("supervised",))
+    assert asked == [("trained", ("supervised",))]
 
 
 def _without_networks(scope):

@@ -278,6 +278,14 @@ def test_training_from_scratch_belongs_to_the_run_alone_in_a_transfer(home: Home
     assert ways == knn | {("supervised", "untrained")}
 
 
+def test_an_encoder_that_is_called_like_a_layer_of_a_head_is_refused(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home.copy("z").parent)
+    with pytest.raises(TwofoldError, match=r"beside is 'z', but it must be .* no layer of a head"):
+        transfer(home.run, to=[home.data], beside=["z"], cache=home.cache)
+
+
 def test_test_pictures_that_are_in_train_too_are_counted_and_said(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -155,9 +155,12 @@ def evaluate_target(
     for line in scope.notes:
         say(f"  {line}")
     own = tuple(protocol for protocol in settings.protocols if protocol != "supervised")  # a baseline of all encoders
-    alone = replace(scope, settings=replace(settings, protocols=own, baselines=False))
+    parts = [(subject, scope)]
+    if own:
+        alone = replace(scope, settings=replace(settings, protocols=own, baselines=False))
+        parts += [(other, alone) for other in others]
     predictions, stores = list[Predictions](), list[PredictionStore]()
-    for one, part in ((subject, scope), *((other, alone) for other in others)):
+    for one, part in parts:
         stores.append(open_store(one, part, keep))
         predictions += predict(one, part, stores[-1], say=say)
     pairs = [((name, "trained"), (name, other.name)) for other in others for name in ("linear", "finetune")]

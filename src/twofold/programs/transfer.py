@@ -14,6 +14,7 @@ from twofold.evaluation import (
     evaluate_target,
     transfer_settings,
 )
+from twofold.evaluation.protocols import layer_name
 from twofold.files import make_folder, write_json
 from twofold.models.own import EncoderSource, as_source
 from twofold.programs.images import as_reading, as_unreadable_limit, open_pictures
@@ -136,7 +137,8 @@ def _other(other: Beside, loaded: Loaded) -> Subject:
 def _require_names(names: Sequence[str]) -> None:
     taken = [*names, "trained", "untrained", "pixels"]
     for name in names:
-        require(taken.count(name) == 1, "beside", name, "a name that no other encoder of the table has")
+        rule = "a name that no other encoder of the table has, and no layer of a head (z, head-1)"
+        require(taken.count(name) == 1 and layer_name(name) is None, "beside", name, rule)
 
 
 def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:
