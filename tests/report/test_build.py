@@ -357,3 +357,14 @@ def test_the_evaluation_that_the_report_is_about_is_not_listed_again(run: Path) 
     for name in ("evaluation.json", "evaluation_details.json"):
         (run / "evaluations" / "herons-1" / name).write_bytes((run / name).read_bytes())
     assert Page(build_report(run)).sections == ALL
+
+
+def test_every_metric_is_named_where_a_table_has_several(run: Path) -> None:
+    rows = [
+        row("linear", "trained", "all", mean, metric=name) for name, mean in (("mean_per_class", 0.4), ("top1", 0.5))
+    ]
+    (run / "evaluation.json").write_text(json.dumps(rows))
+    page = build_report(run).read_text()
+    assert page.index("<small>mean accuracy per class</small>") < page.index("<small>top-1 accuracy</small>")
+    (run / "evaluation.json").write_text(json.dumps(rows[1:]))
+    assert "<small>top-1 accuracy</small>" not in build_report(run).read_text()

@@ -96,6 +96,18 @@ def test_mean_per_class_is_shown_where_it_differs() -> None:
     assert [line.metric for line in lines] == ["top-1 accuracy", "mean accuracy per class"]
 
 
+def test_the_leading_metric_comes_first_as_in_the_file() -> None:
+    rows = [
+        row("linear", "trained", "all", mean, metric=metric)
+        for metric, mean in (("mean_per_class", 0.4), ("top1", 0.5))
+    ]
+    for data in ("", "flowers"):
+        values = measured(*(one | {"data": data} for one in rows))
+        assert [line.cells[0].mean for line in table.build_table(values).rows if line.cells[0]] == ["40.0", "50.0"]
+        made = table.build_transfer_table(values)
+        assert [line.cells[0].mean for line in made.rows if line.cells[0]] == ["40.0", "50.0"]
+
+
 def test_layers_of_the_head_go_from_h_to_z_and_are_no_columns() -> None:
     names = ["z", "head-10", "head-2", "trained", "pixels"]
     rows = measured(*(row("linear", name, "all", 0.5 + 0.01 * place) for place, name in enumerate(names)))

@@ -7,7 +7,7 @@ from typing import Any
 from twofold.evaluation.labels import Labels
 from twofold.evaluation.protocols import ENCODERS, METRICS, PROTOCOLS, capital, labels_name, layer_name
 from twofold.report.content import Details, Measurement
-from twofold.report.labels import ASIDE, accuracies, many_first
+from twofold.report.labels import ASIDE, accuracies, main_metric, many_first
 from twofold.report.wording import data_name, interval, percent
 
 FROM_SCRATCH = f"untrained: {PROTOCOLS['supervised']}"
@@ -55,7 +55,7 @@ def build_table(rows: list[Measurement], details: Details | None = None) -> Tabl
 
 
 def build_aside(rows: list[Measurement], details: Details | None = None) -> Table:
-    """Top-5 accuracy and calibration error, for information: none is marked as best."""
+    """What is no accuracy of all images (top-5, calibration, `imbalance`), for information: none is marked as best."""
     rows = _without_layers(row for row in rows if row.metric in ASIDE)
     lines = [_by_protocol(rows, key, mark=False) for key in _keys(rows, details)]
     return Table(columns=_column_names(rows), rows=lines)
@@ -65,7 +65,8 @@ def build_transfer_table(rows: list[Measurement]) -> Table:
     """A group a target, a line a protocol; mean accuracy per class in a group of its own where it differs."""
     rows = accuracies(rows)
     targets = list(dict.fromkeys(row.data for row in rows))
-    keys = sorted(_keys(rows, None), key=lambda key: (targets.index(key[0]), key[3] != "top1"))
+    leading = _leading(rows)
+    keys = sorted(_keys(rows, None), key=lambda key: (targets.index(key[0]), key[3] != leading[key[0]]))
     return Table(columns=_column_names(rows), rows=[_by_target(rows, key) for key in keys])
 
 
@@ -105,11 +106,17 @@ def _without_layers(rows: Iterable[Measurement]) -> list[Measurement]:
 
 def _keys(rows: list[Measurement], details: Details | None) -> list[Key]:
     protocols = list(dict.fromkeys([*PROTOCOLS, *(row.protocol for row in rows)]))
+    leading = _leading(rows)
     keys = sorted(
         {_key(row, rows) for row in rows},
-        key=lambda key: (protocols.index(key[1]), many_first(key[2], details), key[3] != "top1", key[3]),
+        key=lambda key: (protocols.index(key[1]), many_first(key[2], details), key[3] != leading[key[0]], key[3]),
     )
     return [key for key in keys if not _repeats_top1(rows, key)]
+
+
+def _leading(rows: list[Measurement]) -> dict[str, str]:
+    """The metric that comes first for each data set: mean accuracy per class where classes differ in size."""
+    return {data: main_metric([row for row in rows if row.data == data]) for data in {row.data for row in rows}}
 
 
 def _key(row: Measurement, rows: list[Measurement]) -> Key:
