@@ -2,8 +2,10 @@
 
 import dataclasses
 import io
+import itertools
 import json
 
+import pytest
 from rich.console import Console
 
 from twofold.evaluation import Row, results_table
@@ -114,6 +116,13 @@ def test_letters_stand_at_their_heights_from_few_labels_to_many():
     assert [column(lines[HEIGHT + 2], place) for place in range(3)] == ["1 a class", "10 % (50)", "all (500)"]
     legend = [line.strip() for line in lines[HEIGHT + 3 :]]
     assert legend == ["F  Fine-tuning", "L  Linear probe, trained encoder"]  # of what is shown
+
+
+@pytest.mark.parametrize("least", [0.05, 0.55, 0.85])
+def test_marks_are_whole_numbers_in_equal_steps(least):
+    lines = text_curve([row("knn", "trained", 1, least), row("knn", "trained", "all", 0.9)], PER_CLASS)
+    marks = [int(line[:5]) for line in lines[1 : 1 + HEIGHT]]
+    assert len({above - below for above, below in itertools.pairwise(marks)}) == 1
 
 
 def test_heights_move_with_the_figures():

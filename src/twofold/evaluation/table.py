@@ -18,7 +18,7 @@ LETTERS = {  # (protocol, encoder) -> letter; the first of those that fall on on
     ("linear", "pixels"): "p",
     ("linear", "untrained"): "u",
 }
-HEIGHT = 14
+HEIGHT = 11  # ten steps between tens: every mark is a whole number
 WIDTH = 12  # of a budget's column
 _HEADINGS = {  # short, for a column
     "top1": "top-1",
