@@ -48,6 +48,18 @@ def test_a_changed_label_is_measured_anew(separable, measure):
     assert rows == measure(changed, keep=None)[0]
 
 
+def test_other_groups_are_measured_anew(separable, flat, blind, views, machine):
+    """Draws of few labels follow groups, also where the folds are the same."""
+    scope = find_scope(separable, Settings(), DataRecipe())
+    subject = Subject(encoder=flat, untrained=blind, views=views, hardware=machine)
+
+    def key(groups):
+        return scopes._key(subject, dataclasses.replace(scope, rows=dataclasses.replace(scope.rows, groups=groups)))
+
+    alone, pairs = (np.arange(len(scope.rows.train)) // size for size in (1, 2))
+    assert key(None) != key(alone) != key(pairs) == key(pairs.copy())
+
+
 def test_another_count_of_seeds_and_other_weights_are_measured_anew(separable, measure, flat):
     measure(separable)
     assert measure(separable, few_seeds=2)[1] == 3

@@ -152,6 +152,7 @@ def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
         "views": f"ViewsRecipe({', '.join(f'{name}={getattr(subject.views, name)!r}' for name in _KEYED_VIEWS)})",
         "settings": scope.settings,
         "folds": [[cut.tolist() for _, cut in folds] for folds in scope.folds.values()],
+        **({} if scope.rows.groups is None else {"groups": scope.rows.groups.tolist()}),
     }
 
 
