@@ -256,7 +256,7 @@ def _details(
 
 
 def _majority(rows: MeasuredRows, truth: Int64[np.ndarray, " m"]) -> dict[str, Any]:
-    """What naming the most frequent class of train gets on test, whatever the image."""
+    """What predicting the most frequent class of train gets on test, whatever the image."""
     most = int(np.bincount(rows.train_ids).argmax())
     top1, even = float((truth == most).mean()), 1 / len(np.unique(truth))
     return {"class": rows.classes[most], "top1": top1, "mean_per_class": even}

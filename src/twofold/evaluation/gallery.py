@@ -151,8 +151,8 @@ def _sample(images: ImageSet, limit: int) -> tuple[str, Integer[np.ndarray, " m"
 def _map(h: Float32[np.ndarray, "m d"]) -> Float32[np.ndarray, "m 2"]:
     """t-SNE in the plane from a start by PCA; too few images for that lie on their two principal components."""
     m = len(h)
-    unit = h / np.maximum(np.linalg.norm(h, axis=1, keepdims=True), 1e-12)
-    start = _principal(unit)
+    x = unit(h).numpy()
+    start = _principal(x)
     spread = float(start[:, 0].std()) if m else 0.0
     if m < 10 or spread < 1e-7:  # collapsed embeddings have no map
         return start
@@ -160,7 +160,7 @@ def _map(h: Float32[np.ndarray, "m d"]) -> Float32[np.ndarray, "m 2"]:
 
     perplexity = min(30.0, (m - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init=start / spread * 1e-4, random_state=_SEED)
-    return tsne.fit_transform(unit).astype(np.float32)
+    return tsne.fit_transform(x).astype(np.float32)
 
 
 def _principal(x: Float32[np.ndarray, "m d"]) -> Float32[np.ndarray, "m 2"]:

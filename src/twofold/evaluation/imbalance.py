@@ -24,11 +24,11 @@ def metrics_of_unequal(
 
 
 def macro_f1(truth: Integer[np.ndarray, " m"], predicted: Integer[np.ndarray, " m"]) -> float:
-    """Mean over the classes of truth or predictions of 2 right / (images of the class + times it was named), 0 to 1."""
+    """Mean over the classes of truth or predictions of 2 right / (images of it + predictions of it), in [0, 1]."""
     size = int(max(truth.max(), predicted.max())) + 1
-    named = np.bincount(truth, minlength=size) + np.bincount(predicted, minlength=size)
+    counts = np.bincount(truth, minlength=size) + np.bincount(predicted, minlength=size)
     right = np.bincount(truth[truth == predicted], minlength=size)
-    return float((2 * right[named > 0] / named[named > 0]).mean())
+    return float((2 * right[counts > 0] / counts[counts > 0]).mean())
 
 
 def two_class_metrics(positive: Bool[np.ndarray, " m"], scores: Float[np.ndarray, " m"]) -> dict[str, float]:

@@ -89,7 +89,7 @@ class Gallery:
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """A test image that was named wrongly; `confidence` is the probability given to `predicted`."""
+    """A test image whose class was predicted wrongly; `confidence` is the probability given to `predicted`."""
 
     thumb: UInt8[np.ndarray, "t t 3"]
     path: str

@@ -24,7 +24,7 @@ from twofold.report.wording import (
 )
 from twofold.training.health import collapse_warning
 
-WATCHED = 512  # images, at most, that `looking` measures on
+WATCHED = 512  # images, at most, that `training.monitoring` measures on
 BASELINES = {encoder: protocols.encoder_name(encoder) for encoder in ("untrained", "pixels")}
 
 

@@ -5,14 +5,6 @@ from datetime import datetime
 from typing import Any
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-PLURALS = {
-    "label": "labels",
-    "image": "images",
-    "step": "steps",
-    "epoch": "epochs",
-    "thread": "threads",
-    "seed": "seeds",
-}
 
 
 def percent(fraction: int | float) -> str:
@@ -37,7 +29,7 @@ def in_per_cent(row: Any) -> tuple[float | None, ...]:
 
 def counted(count: int, noun: str) -> str:
     """1 -> "1 step"; 12000 -> "12,000 steps"."""
-    return f"{count:,} {noun if count == 1 else PLURALS[noun]}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def in_words(count: int) -> str:
