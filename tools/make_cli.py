@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from twofold.cli.arguments import CommonFlags
 from twofold.cli.main import COMMANDS
 from twofold.recipes.flags import ReadingFlags, Settings
 
@@ -44,6 +45,10 @@ def _rows(command: Callable[..., None]) -> Iterator[tuple[str, str, str]]:
             continue
         if name == "reading":
             yield from ((shown, "the run's", text) for shown, _, text in _leaves(ReadingFlags))
+            continue
+        if name == "common":
+            for flag, hint in get_type_hints(CommonFlags, include_extras=True).items():
+                yield _flag(flag), _default(parameter.default[flag], _about(hint)), _about(hint).help or ""
             continue
         about = _about(hints[name])
         shown = name.upper() if parameter.kind is parameter.POSITIONAL_ONLY else _flag(name)

@@ -1,7 +1,7 @@
 """Arguments that several commands take."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 from tyro.conf import Positional, arg
 
@@ -40,6 +40,19 @@ Embeddings = Annotated[
         help_behavior_hint="(default: made here, kept in the cache)",
     ),
 ]
+
+
+class CommonFlags(TypedDict):
+    """What all commands take that put an encoder to use."""
+
+    cache: Cache
+    allow_outside: AllowOutside
+    device: Device
+    precision: Precision
+    max_unreadable_fraction: MaxUnreadable
+
+
+COMMON = CommonFlags(cache=None, allow_outside=False, device="auto", precision="auto", max_unreadable_fraction=None)
 
 
 def run_and_data(given: tuple[str, ...], pixels: bool) -> tuple[str | None, str]:

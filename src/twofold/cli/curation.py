@@ -6,13 +6,13 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from twofold.cli.arguments import (
+    COMMON,
     AllowOutside,
     Cache,
+    CommonFlags,
     Data,
-    Device,
     Embeddings,
     MaxUnreadable,
-    Precision,
     Run,
     run_and_data,
 )
@@ -30,11 +30,7 @@ def clean(
     embeddings: Embeddings = None,
     threshold: Annotated[float, arg(help="likeness of pixels from which two images are copies, in 0.5 to 1")] = 0.95,
     cosine: Annotated[float, arg(help="cosine of embeddings from which two images are alike, in 0.5 to 1")] = 0.98,
-    cache: Cache = None,
-    allow_outside: AllowOutside = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    max_unreadable_fraction: MaxUnreadable = None,
+    common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
     """Find copies, leaks, blank and off-topic images and suspect labels; nothing is deleted or moved."""
@@ -48,11 +44,7 @@ def clean(
         embeddings=embeddings,
         threshold=threshold,
         cosine=cosine,
-        cache=cache,
-        allow_outside=allow_outside,
-        device=device,
-        precision=precision,
-        max_unreadable_fraction=max_unreadable_fraction,
+        **common,
         **reading,
     )
 
@@ -76,11 +68,7 @@ def pick(
     ] = None,
     embeddings: Embeddings = None,
     seed: Annotated[int, arg(help="seed of random picks and of clusters")] = 0,
-    cache: Cache = None,
-    allow_outside: AllowOutside = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    max_unreadable_fraction: MaxUnreadable = None,
+    common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
     """Pick the images to label first, and write a page to label them on, which needs no server and no network."""
@@ -96,11 +84,7 @@ def pick(
         out=out,
         embeddings=embeddings,
         seed=seed,
-        cache=cache,
-        allow_outside=allow_outside,
-        device=device,
-        precision=precision,
-        max_unreadable_fraction=max_unreadable_fraction,
+        **common,
         **reading,
     )
 
@@ -116,11 +100,7 @@ def search(
         arg(help="folder for the results", metavar="PATH", help_behavior_hint="(default: RUN/search, or search here)"),
     ] = None,
     embeddings: Embeddings = None,
-    cache: Cache = None,
-    allow_outside: AllowOutside = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    max_unreadable_fraction: MaxUnreadable = None,
+    common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
     """Find the images most like a query, by the cosine of embeddings, exactly."""
@@ -133,11 +113,7 @@ def search(
         top=top,
         out=out,
         embeddings=embeddings,
-        cache=cache,
-        allow_outside=allow_outside,
-        device=device,
-        precision=precision,
-        max_unreadable_fraction=max_unreadable_fraction,
+        **common,
         **reading,
     )
 
@@ -155,11 +131,7 @@ def predict(
     abstain: Annotated[float, arg(help="share of the given labels that may be wrong; the rest is unsure")] = 0.05,
     novelty: Annotated[float, arg(help="share of ordinary images that may be called unlike anything labelled")] = 0.01,
     out: Annotated[Path | None, arg(help="folder to write to (default: RUN/predictions)")] = None,
-    cache: Cache = None,
-    allow_outside: AllowOutside = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    max_unreadable_fraction: MaxUnreadable = None,
+    common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
     """Label the images that have no label, each with its confidence; say what is unsure or unlike all of them."""
@@ -173,11 +145,7 @@ def predict(
         abstain=abstain,
         novelty=novelty,
         out=out,
-        cache=cache,
-        allow_outside=allow_outside,
-        device=device,
-        precision=precision,
-        max_unreadable_fraction=max_unreadable_fraction,
+        **common,
         **reading,
     )
 
@@ -191,11 +159,7 @@ def explore(
     ] = (),
     out: Annotated[Path | None, arg(help="folder to write to (default: RUN/explore)")] = None,
     embeddings: Annotated[Path | None, arg(help="a file of 'twofold embed' to read embeddings from")] = None,
-    cache: Cache = None,
-    allow_outside: AllowOutside = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    max_unreadable_fraction: MaxUnreadable = None,
+    common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
     """Show all images on a map, as one page that needs no server and no network."""
@@ -207,11 +171,7 @@ def explore(
         columns=columns,
         out=out,
         embeddings=embeddings,
-        cache=cache,
-        allow_outside=allow_outside,
-        device=device,
-        precision=precision,
-        max_unreadable_fraction=max_unreadable_fraction,
+        **common,
         **reading,
     )
 

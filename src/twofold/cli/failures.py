@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NoReturn
 
+from twofold.cli.arguments import CommonFlags
 from twofold.console import visible
 from twofold.errors import TwofoldError, is_out_of_memory, said_of
 from twofold.recipes.flags import ReadingFlags, Settings
 
 _VALUE = r"(?: (?:\d[\w.]*|True|False|None|fp32|cpu|auto)\b)?"  # that a message gives beside a flag
-_TABLES = {"settings": Settings, "reading": ReadingFlags}  # parameters that stand for many flags
+_TABLES = {
+    "settings": Settings,
+    "reading": ReadingFlags,
+    "common": CommonFlags,
+}  # parameters that stand for many flags
 Commands = Mapping[str, Callable[..., None]]
 
 

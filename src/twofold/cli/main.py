@@ -10,15 +10,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from twofold import __version__
-from twofold.cli.arguments import (
-    AllowOutside,
-    Cache,
-    Data,
-    Device,
-    MaxUnreadable,
-    Precision,
-    Run,
-)
+from twofold.cli.arguments import COMMON, AllowOutside, Cache, CommonFlags, Data, Run
 from twofold.cli.curation import clean, explore, export, pick, predict, search
 from twofold.cli.failures import told
 from twofold.cli.parsing import parse
@@ -47,11 +39,7 @@ def evaluate(
     finetune_epochs: Annotated[
         float | None, arg(help="passes over the labelled images when a network is trained (default: 60 or 30)")
     ] = None,
-    cache: Cache = None,
-    allow_outside: AllowOutside = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    max_unreadable_fraction: MaxUnreadable = None,
+    common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
     """Measure a run on labelled images, with all labels and with few, beside an untrained encoder and raw pixels."""
@@ -67,11 +55,7 @@ def evaluate(
         few_seeds=few_seeds,
         finetune_from=finetune_from,
         finetune_epochs=finetune_epochs,
-        cache=cache,
-        allow_outside=allow_outside,
-        device=device,
-        precision=precision,
-        max_unreadable_fraction=max_unreadable_fraction,
+        **common,
         **reading,
     )
 
@@ -96,11 +80,7 @@ def transfer(
     finetune_epochs: Annotated[
         float | None, arg(help="passes over the labelled images when a network is trained (default: 60 or 30)")
     ] = None,
-    cache: Cache = None,
-    allow_outside: AllowOutside = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    max_unreadable_fraction: MaxUnreadable = None,
+    common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
     """Measure a run on other data sets, beside an untrained encoder, raw pixels, training from scratch and others."""
@@ -114,11 +94,7 @@ def transfer(
         beside=beside,
         beside_px=beside_px,
         finetune_epochs=finetune_epochs,
-        cache=cache,
-        allow_outside=allow_outside,
-        device=device,
-        precision=precision,
-        max_unreadable_fraction=max_unreadable_fraction,
+        **common,
         **reading,
     )
 
@@ -166,11 +142,7 @@ def embed(
     data: Data,
     /,
     out: Annotated[Path, arg(help="file to write: FILE.parquet with path, label and embedding")],
-    cache: Cache = None,
-    allow_outside: AllowOutside = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    max_unreadable_fraction: MaxUnreadable = None,
+    common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
     """Write the embeddings of images to a parquet file."""
@@ -180,11 +152,7 @@ def embed(
         run,
         data,
         out=out,
-        cache=cache,
-        allow_outside=allow_outside,
-        device=device,
-        precision=precision,
-        max_unreadable_fraction=max_unreadable_fraction,
+        **common,
         **reading,
     )
 
