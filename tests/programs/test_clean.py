@@ -80,6 +80,11 @@ def test_a_threshold_out_of_range_is_refused(home: Path, name: str, value: float
         twofold.clean(None, home / "data", cache=home / "cache", **{name: value})
 
 
+def test_embeddings_are_not_left_out_silently_where_pixels_alone_are_compared(home: Path) -> None:
+    with pytest.raises(TwofoldError, match=r"embeddings is 'h\.parquet', but without a run"):
+        twofold.clean(None, home / "data", embeddings="h.parquet", cache=home / "cache")
+
+
 def test_the_command_takes_a_run_or_pixels() -> None:
     assert run_and_data(("run", "data"), False) == ("run", "data")
     assert run_and_data(("data",), True) == (None, "data")

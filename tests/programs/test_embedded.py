@@ -68,3 +68,31 @@ def test_a_file_that_is_no_embeddings_is_refused(home: Path, tmp_path: Path) -> 
             open_embedded(
                 home / "run", str(home / "data"), cache=home / "cache", embeddings=tmp_path / f"{name}.parquet"
             )
+
+
+@pytest.mark.parametrize("program", ["pick", "search", "explore", "predict", "embed", "clean"])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"path_colum": "x"}, "'path_colum'.*path_column"),
+        ({"allow_outside": "yes"}, "allow_outside is 'yes'.*True or False"),
+        ({"max_unreadable_fraction": 2}, r"max_unreadable_fraction is 2\.0.*a fraction in \[0, 1\)"),
+        ({"cache": 3}, "cache is 3.*a path"),
+        ({"precision": "fp33"}, "precision.*fp33"),
+        ({"encoder": "resnet10"}, "encoder is 'resnet10'.*an nn.Module"),
+    ],
+)
+def test_a_keyword_that_cannot_be_is_refused_by_every_program_before_any_work(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, given: dict[str, object], words: str
+) -> None:
+    monkeypatch.setattr(embedded, "load", None)
+    own = {"search": {"query": home / "data" / "bars" / "000.png"}}
+    with pytest.raises(TwofoldError, match=words):
+        getattr(twofold, program)(
+            home / "run",
+            home / "data",
+            out=tmp_path / "x.parquet",
+            **own.get(program, {}),
+            **{"cache": home / "cache", **given},
+        )
+    assert not (tmp_path / "x.parquet").exists()

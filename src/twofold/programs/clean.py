@@ -16,14 +16,12 @@ from twofold.curation import (
 from twofold.curation.duplicates import COPY
 from twofold.data import AnyData, ImageSet, as_given, load_images
 from twofold.data.cache import cache_folder
-from twofold.errors import enough_memory, require
+from twofold.errors import TwofoldError, enough_memory, require
 from twofold.files import write_json
-from twofold.models.own import EncoderSource, as_source
 from twofold.programs.embedded import LESS_MEMORY, open_embedded
-from twofold.programs.images import as_reading, as_unreadable_limit
-from twofold.recipes.data import DataRecipe, Reading
+from twofold.programs.opening import Opener, Opening, as_opener
+from twofold.recipes.data import DataRecipe
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path
-from twofold.recipes.recipe import HardwareRecipe
 from twofold.report.clean_page import write_clean_page
 
 _STORE_PX = 128  # of images that only pixels are compared of
@@ -47,14 +45,8 @@ def clean(
     embeddings: AnyPath | None = None,
     threshold: int | float = COPY,
     cosine: int | float = 0.98,
-    encoder: EncoderSource | None = None,
-    cache: AnyPath | None = None,
-    allow_outside: bool = False,
-    device: str = "auto",
-    precision: str = "auto",
-    max_unreadable_fraction: int | float | None = None,
     verbose: bool = True,
-    **reading: Unpack[Reading],
+    **opening: Unpack[Opening],
 ) -> Cleaning:
     """Look for what may be wrong with the images in `data`; write findings.csv, keep.csv and clean.html to a folder.
 
@@ -63,38 +55,26 @@ def clean(
     `cosine` that of embeddings from which they are alike, both in [0.5, 1]. The rest is as in `embed`.
     """
     run, folder = as_optional_path("run", run), as_optional_path("out", out)
-    cache, embeddings = as_optional_path("cache", cache), as_optional_path("embeddings", embeddings)
-    allow_outside, verbose = as_kind("allow_outside", allow_outside, bool), as_kind("verbose", verbose, bool)
     threshold, cosine = as_kind("threshold", threshold, float), as_kind("cosine", cosine, float)
+    verbose = as_kind("verbose", verbose, bool)
     for name, value in (("threshold", threshold), ("cosine", cosine)):
         require(0.5 <= value <= 1, name, value, "in [0.5, 1]")
-    limit, how, source = as_unreadable_limit(max_unreadable_fraction), as_reading(reading), as_source(encoder)
-    given = as_given(data, cache=cache, allow_outside=allow_outside)
-    place = cache_folder(cache)
+    if run is None and embeddings is not None:
+        raise TwofoldError(
+            f"embeddings is '{embeddings}', but without a run pixels alone are compared. Leave --embeddings out, or "
+            "give a run."
+        )
+    how = as_opener(opening)
+    cache = cache_folder(how.cache)
     with enough_memory("cleaning", LESS_MEMORY):
         if run is None:
-            limits = {} if limit is None else {"max_unreadable_fraction": limit}
-            recipe = replace(DataRecipe(), **how, **limits)  # type: ignore[arg-type]
-            images = load_images(
-                given, recipe=recipe, store_px=_STORE_PX, cache=cache, show_progress=True, allow_outside=allow_outside
-            )
-            key = images.fingerprint
-            thumbs = kept_thumbs(images, place)
+            images = _without_encoder(data, how)
+            key, thumbs = images.fingerprint, kept_thumbs(images, cache)
             cleaning = clean_pixels(thumbs, images.paths, images.labels, images.splits, threshold=threshold)
         else:
-            opened = open_embedded(
-                run,
-                given,
-                embeddings=embeddings,
-                encoder=source,
-                cache=cache,
-                allow_outside=allow_outside,
-                hardware=HardwareRecipe(device=device, precision=precision),
-                limit=limit,
-                reading=how,
-            )
+            opened = open_embedded(run, data, embeddings=embeddings, **opening)
             images, key = opened.images, str(opened.embedded.key)
-            thumbs = kept_thumbs(images, place)
+            thumbs = kept_thumbs(images, cache)
             cleaning = clean_embedded(thumbs, opened.embedded, threshold=threshold, cosine=cosine)
     question = {"command": "clean", "of": key, "threshold": threshold, "cosine": cosine}
     home = folder or (run / "clean" if run is not None and run.is_dir() else Path("clean"))
@@ -102,6 +82,18 @@ def clean(
     _write(cleaning, images, target)
     _tell(cleaning, target)
     return cleaning
+
+
+def _without_encoder(data: AnyData, how: Opener) -> ImageSet:
+    limit = {} if how.limit is None else {"max_unreadable_fraction": how.limit}
+    return load_images(
+        as_given(data, cache=how.cache, allow_outside=how.allow_outside),
+        recipe=replace(DataRecipe(), **how.reading, **limit),  # type: ignore[arg-type]
+        store_px=_STORE_PX,
+        cache=how.cache,
+        show_progress=True,
+        allow_outside=how.allow_outside,
+    )
 
 
 def _write(cleaning: Cleaning, images: ImageSet, folder: Path) -> None:

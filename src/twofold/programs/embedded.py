@@ -4,17 +4,17 @@ import json
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Unpack
 
 from twofold.console import say
 from twofold.curation import Embedded, kept_embeddings
-from twofold.data import ImageSet, Source
+from twofold.data import AnyData, ImageSet, as_given
 from twofold.data.cache import cache_folder
 from twofold.errors import enough_memory
 from twofold.evaluation import embed_images, read_embeddings
-from twofold.models.own import EncoderSource
 from twofold.programs.images import open_pictures
-from twofold.recipes.data import Reading
-from twofold.recipes.recipe import HardwareRecipe
+from twofold.programs.opening import Opening, as_opener
+from twofold.recipes.kinds import AnyPath, as_optional_path
 from twofold.runs.encoder_file import Loaded, load
 from twofold.runs.run_directory import Run
 
@@ -30,29 +30,21 @@ class Opened:
     embedded: Embedded
 
 
-def open_embedded(
-    run: Path,
-    data: str | Source,
-    *,
-    embeddings: Path | None = None,
-    encoder: EncoderSource | None = None,
-    cache: Path | None = None,
-    allow_outside: bool = False,
-    hardware: HardwareRecipe | None = None,
-    limit: float | None = None,
-    reading: Reading | None = None,
-) -> Opened:
+def open_embedded(run: Path, data: AnyData, *, embeddings: AnyPath | None = None, **opening: Unpack[Opening]) -> Opened:
     """Open `data` as the encoder of `run` takes it, and embed it.
 
     Embeddings are kept in the cache under what they are made of (`content_key`), so a second program starts at once;
     `embeddings` names a file of `twofold embed` to read them from instead. Raises TwofoldError where that file is of
-    another encoder or of other images.
+    another encoder or of other images, and, before any work, for a keyword that cannot be.
     """
-    loaded = load(run, hardware=hardware or HardwareRecipe(), encoder=encoder)
+    how, embeddings = as_opener(opening), as_optional_path("embeddings", embeddings)
+    given = as_given(data, cache=how.cache, allow_outside=how.allow_outside)
+    loaded = load(run, hardware=how.hardware, encoder=how.encoder)
     own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
-    images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, limit=limit, reading=reading)
-    key = content_key(loaded, images)
-    place = cache_folder(cache)
+    images = open_pictures(
+        loaded, given, how.cache, own=own, allow_outside=how.allow_outside, limit=how.limit, reading=how.reading
+    )
+    key, cache = content_key(loaded, images), cache_folder(how.cache)
     if embeddings is not None:
         h = read_embeddings(embeddings, images.paths, encoder=encoder_digest(loaded))
         key = blake2b(f"{key} from {blake2b(h.tobytes()).hexdigest()}".encode(), digest_size=16).hexdigest()
@@ -60,14 +52,14 @@ def open_embedded(
     else:
         with loaded.hardware.arithmetic(), enough_memory("embedding", LESS_MEMORY):
             h = kept_embeddings(
-                place,
+                cache,
                 key,
                 len(images),
                 lambda rows: embed_images(
                     loaded.encoder, images, rows, views=loaded.recipe.views, hardware=loaded.hardware
                 ),
             )
-    embedded = Embedded(h=h, paths=images.paths, labels=images.labels, splits=images.splits, key=key, cache=place)
+    embedded = Embedded(h=h, paths=images.paths, labels=images.labels, splits=images.splits, key=key, cache=cache)
     return Opened(loaded=loaded, images=images, embedded=embedded)
 
 

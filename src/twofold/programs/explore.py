@@ -11,14 +11,11 @@ from twofold.console import obeys_verbose, say
 from twofold.curation import nearest_others, result_folder
 from twofold.curation.clusters import find_clusters
 from twofold.curation.layout import NEIGHBOURS, lay_out
-from twofold.data import AnyData, as_given
+from twofold.data import AnyData
 from twofold.errors import TwofoldError, enough_memory
-from twofold.models.own import EncoderSource, as_source
 from twofold.programs.embedded import LESS_MEMORY, open_embedded
-from twofold.programs.images import as_reading, as_unreadable_limit
-from twofold.recipes.data import Reading
+from twofold.programs.opening import Opening
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path, as_several
-from twofold.recipes.recipe import HardwareRecipe
 from twofold.report.map_page import write_map_page
 
 _MOST = 50_000
@@ -35,14 +32,8 @@ def explore(
     columns: AnyPath | Sequence[AnyPath] = (),
     out: AnyPath | None = None,
     embeddings: AnyPath | None = None,
-    encoder: EncoderSource | None = None,
-    cache: AnyPath | None = None,
-    allow_outside: bool = False,
-    device: str = "auto",
-    precision: str = "auto",
-    max_unreadable_fraction: int | float | None = None,
     verbose: bool = True,
-    **reading: Unpack[Reading],
+    **opening: Unpack[Opening],
 ) -> Path:
     """Write RUN/explore/explore.html, a map of all images up to 50,000 (of more, a random sample); return its path.
 
@@ -50,21 +41,9 @@ def explore(
     `columns`, which have a column path: predictions.csv and findings.csv, say. The rest is as in `embed`.
     Raises TwofoldError where `out` holds anything else, and for a table without paths.
     """
-    run, out, cache = as_path("run", run), as_optional_path("out", out), as_optional_path("cache", cache)
-    embeddings, verbose = as_optional_path("embeddings", embeddings), as_kind("verbose", verbose, bool)
-    allow_outside = as_kind("allow_outside", allow_outside, bool)
+    run, out, verbose = as_path("run", run), as_optional_path("out", out), as_kind("verbose", verbose, bool)
     tables = as_several("columns", columns, Path)
-    opened = open_embedded(
-        run,
-        as_given(data, cache=cache, allow_outside=allow_outside),
-        embeddings=embeddings,
-        encoder=as_source(encoder),
-        cache=cache,
-        allow_outside=allow_outside,
-        hardware=HardwareRecipe(device=device, precision=precision),
-        limit=as_unreadable_limit(max_unreadable_fraction),
-        reading=as_reading(reading),
-    )
+    opened = open_embedded(run, data, embeddings=embeddings, **opening)
     embedded, images = opened.embedded, opened.images
     extra = {name: values for table in tables for name, values in _columns(table, embedded.paths).items()}
     rows = np.sort(np.random.default_rng(0).permutation(len(embedded))[:_MOST])

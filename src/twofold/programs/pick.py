@@ -7,15 +7,12 @@ from twofold.console import obeys_verbose, say
 from twofold.curation import Picks, Worth, pick_images, read_labels, result_folder
 from twofold.curation import simulate as simulate_picks
 from twofold.curation.picking import METHODS
-from twofold.data import AnyData, as_given
+from twofold.data import AnyData
 from twofold.errors import enough_memory, require, require_choice
 from twofold.files import write_json
-from twofold.models.own import EncoderSource, as_source
 from twofold.programs.embedded import LESS_MEMORY, open_embedded
-from twofold.programs.images import as_reading, as_unreadable_limit
-from twofold.recipes.data import Reading
+from twofold.programs.opening import Opening
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
-from twofold.recipes.recipe import HardwareRecipe
 from twofold.report.label_page import write_label_page
 
 
@@ -31,14 +28,8 @@ def pick(
     out: AnyPath | None = None,
     embeddings: AnyPath | None = None,
     seed: int = 0,
-    encoder: EncoderSource | None = None,
-    cache: AnyPath | None = None,
-    allow_outside: bool = False,
-    device: str = "auto",
-    precision: str = "auto",
-    max_unreadable_fraction: int | float | None = None,
     verbose: bool = True,
-    **reading: Unpack[Reading],
+    **opening: Unpack[Opening],
 ) -> Picks | list[Worth]:
     """Pick `count` images of `data` to label; write pick.csv and label.html to a folder (default: RUN/pick).
 
@@ -47,27 +38,11 @@ def pick(
     The rest is as in `embed`. Raises TwofoldError for what cannot be picked or measured.
     """
     run, folder, file = as_path("run", run), as_optional_path("out", out), as_optional_path("labels", labels)
-    cache, embeddings = as_optional_path("cache", cache), as_optional_path("embeddings", embeddings)
-    allow_outside, verbose = as_kind("allow_outside", allow_outside, bool), as_kind("verbose", verbose, bool)
-    count, seed, simulate = (
-        as_kind("count", count, int),
-        as_kind("seed", seed, int),
-        as_kind("simulate", simulate, bool),
-    )
+    count, seed = as_kind("count", count, int), as_kind("seed", seed, int)
+    simulate, verbose = as_kind("simulate", simulate, bool), as_kind("verbose", verbose, bool)
     require(count >= 1, "count", count, "at least 1")
     require_choice("method", method, METHODS)
-    limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
-    opened = open_embedded(
-        run,
-        as_given(data, cache=cache, allow_outside=allow_outside),
-        embeddings=embeddings,
-        encoder=as_source(encoder),
-        cache=cache,
-        allow_outside=allow_outside,
-        hardware=HardwareRecipe(device=device, precision=precision),
-        limit=limit,
-        reading=how,
-    )
+    opened = open_embedded(run, data, embeddings=embeddings, **opening)
     known = read_labels(file, opened.embedded.paths, "--labels") if file is not None else []
     question = {
         "command": "pick",

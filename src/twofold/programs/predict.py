@@ -1,7 +1,6 @@
 """Labels for the images that have none, from the labels of a few."""
 
 import math
-from functools import partial
 from pathlib import Path
 from typing import Unpack
 
@@ -19,14 +18,11 @@ from twofold.curation import (
     result_folder,
 )
 from twofold.curation.answers import LABEL, UNLIKE, UNSURE
-from twofold.data import AnyData, as_given
+from twofold.data import AnyData
 from twofold.errors import TwofoldError, require
-from twofold.models.own import EncoderSource, as_source
 from twofold.programs.embedded import Opened, encoder_digest, open_embedded
-from twofold.programs.images import as_reading, as_unreadable_limit
-from twofold.recipes.data import Reading
+from twofold.programs.opening import Opening
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
-from twofold.recipes.recipe import HardwareRecipe
 from twofold.report.predict_page import write_predict_page
 
 
@@ -40,14 +36,8 @@ def predict(
     abstain: int | float = 0.05,
     novelty: int | float = 0.01,
     out: AnyPath | None = None,
-    encoder: EncoderSource | None = None,
-    cache: AnyPath | None = None,
-    allow_outside: bool = False,
-    device: str = "auto",
-    precision: str = "auto",
-    max_unreadable_fraction: int | float | None = None,
     verbose: bool = True,
-    **reading: Unpack[Reading],
+    **opening: Unpack[Opening],
 ) -> Answers:
     """Label every image of `data`: RUN/predictions holds predictions.csv and .parquet, classifier.safetensors, a page.
 
@@ -57,29 +47,18 @@ def predict(
     share `novelty` is called "unlike anything labelled". `data` is as in `pretrain`, `encoder` as in `load`.
     Raises TwofoldError where labels are missing, of one class, or one a class, and where `out` holds anything else.
     """
-    run, cache, out = as_path("run", run), as_optional_path("cache", cache), as_optional_path("out", out)
+    run, out, verbose = as_path("run", run), as_optional_path("out", out), as_kind("verbose", verbose, bool)
     labels, classifier = as_optional_path("labels", labels), as_optional_path("classifier", classifier)
-    allow_outside, verbose = as_kind("allow_outside", allow_outside, bool), as_kind("verbose", verbose, bool)
     abstain, novelty = as_kind("abstain", abstain, float), as_kind("novelty", novelty, float)
     for name, value in (("abstain", abstain), ("novelty", novelty)):
         require(0 < value < 1, name, value, "a fraction between 0 and 1")
     require(labels is None or classifier is None, "classifier", str(classifier), "left out where labels are given")
-    open_images = partial(
-        open_embedded,
-        run,
-        encoder=as_source(encoder),
-        cache=cache,
-        allow_outside=allow_outside,
-        hardware=HardwareRecipe(device=device, precision=precision),
-        limit=as_unreadable_limit(max_unreadable_fraction),
-        reading=as_reading(reading),
-    )
-    opened = open_images(as_given(data, cache=cache, allow_outside=allow_outside))
+    opened = open_embedded(run, data, **opening)
     digest, embedded, rows = encoder_digest(opened.loaded), opened.embedded, None
     if classifier is not None:
         model = load_classifier(classifier, encoder=digest)
     elif labels is not None and labels.is_dir():
-        folder_of_labels = open_images(str(labels)).embedded
+        folder_of_labels = open_embedded(run, labels, **opening).embedded
         model = _fit(folder_of_labels, folder_of_labels.labels, str(labels))[0]
     else:
         known = _own_labels(embedded) if labels is None else read_labels(labels, embedded.paths, "--labels")

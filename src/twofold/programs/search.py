@@ -10,14 +10,11 @@ from jaxtyping import Float32, Int64
 
 from twofold.console import obeys_verbose, say
 from twofold.curation import nearest_rows, result_folder, write_csv
-from twofold.data import AnyData, as_given
+from twofold.data import AnyData
 from twofold.errors import TwofoldError, enough_memory, require
-from twofold.models.own import EncoderSource, as_source
 from twofold.programs.embedded import LESS_MEMORY, open_embedded
-from twofold.programs.images import as_reading, as_unreadable_limit
-from twofold.recipes.data import Reading
+from twofold.programs.opening import Opening
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
-from twofold.recipes.recipe import HardwareRecipe
 from twofold.report.search_page import write_search_page
 
 _SHOWN = 5  # results of each query that are printed
@@ -60,14 +57,8 @@ def search(
     top: int = 20,
     out: AnyPath | None = None,
     embeddings: AnyPath | None = None,
-    encoder: EncoderSource | None = None,
-    cache: AnyPath | None = None,
-    allow_outside: bool = False,
-    device: str = "auto",
-    precision: str = "auto",
-    max_unreadable_fraction: int | float | None = None,
     verbose: bool = True,
-    **reading: Unpack[Reading],
+    **opening: Unpack[Opening],
 ) -> Hits:
     """The `top` images of `data` most like each image in `query` (a file or a folder), by the cosine of h, exactly.
 
@@ -75,23 +66,10 @@ def search(
     where `query` is no image and holds none.
     """
     run, asked, folder = as_path("run", run), as_path("query", query), as_optional_path("out", out)
-    cache, embeddings = as_optional_path("cache", cache), as_optional_path("embeddings", embeddings)
-    allow_outside, verbose = as_kind("allow_outside", allow_outside, bool), as_kind("verbose", verbose, bool)
-    top = as_kind("top", top, int)
+    top, verbose = as_kind("top", top, int), as_kind("verbose", verbose, bool)
     require(top >= 1, "top", top, "at least 1")
-    limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
     files = _query_files(asked)
-    opened = open_embedded(
-        run,
-        as_given(data, cache=cache, allow_outside=allow_outside),
-        embeddings=embeddings,
-        encoder=as_source(encoder),
-        cache=cache,
-        allow_outside=allow_outside,
-        hardware=HardwareRecipe(device=device, precision=precision),
-        limit=limit,
-        reading=how,
-    )
+    opened = open_embedded(run, data, embeddings=embeddings, **opening)
     with enough_memory("searching", LESS_MEMORY):
         h = opened.loaded.embed(files)
         near = nearest_rows(h, opened.embedded.h, top)
