@@ -2,10 +2,11 @@
 
 import pytest
 
-from twofold.distributed.process import RENDEZVOUS, is_first_process, must_start
+from twofold.distributed import open_world
+from twofold.distributed.process import RENDEZVOUS, is_first_process, must_start, require_meeting
 from twofold.errors import TwofoldError
 
-NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", RENDEZVOUS)
+NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", RENDEZVOUS)
 
 
 @pytest.fixture(autouse=True)
@@ -72,3 +73,31 @@ def test_an_environment_without_sense_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("WORLD_SIZE", "two")
     with pytest.raises(TwofoldError, match="WORLD_SIZE=two, but it must be a whole number"):
         is_first_process()
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"RANK": "0"}, "but not MASTER_ADDR, MASTER_PORT"),
+        ({"MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}, "but not RANK"),
+        ({RENDEZVOUS: "file:///x"}, "but not RANK"),
+        ({"RANK": "2", RENDEZVOUS: "file:///x"}, "RANK=2 and WORLD_SIZE=2, but ranks go from 0 to 1"),
+        ({"RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "none"}, "MASTER_PORT=none, but it must be a whole"),
+    ],
+)
+def test_a_group_that_cannot_meet_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], words: str
+) -> None:
+    for name, value in {"WORLD_SIZE": "2", **environment}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TwofoldError, match=words), open_world("cpu"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "environment", [{"MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}, {RENDEZVOUS: "file:///x"}]
+)
+def test_a_whole_environment_is_taken(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    for name, value in {"WORLD_SIZE": "2", "RANK": "1", **environment}.items():
+        monkeypatch.setenv(name, value)
+    require_meeting()

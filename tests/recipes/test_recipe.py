@@ -100,6 +100,8 @@ def test_settings_change_by_name_and_epochs_replace_minutes() -> None:
         ({"epochs": 3.0, "minutes": 2.0}, ["epochs is 3.0 and minutes is 2.0"]),
         ({"epochs": -1.0}, ["epochs", "-1.0"]),
         ({"minutes": float("nan")}, ["minutes", "nan"]),
+        ({"epochs": 1e308}, ["epochs", "1e+308", "at most 1e9", "--epochs"]),
+        ({"monitor_share": 1e-320}, ["monitor_share", "[1e-9, 1]", "--monitor-share"]),
         ({"encoder": "resnet81"}, ["resnet81", "did you mean 'resnet18'"]),
         ({"stem": "smal"}, ["smal", "did you mean 'small'"]),
         ({"width": 9.0}, ["width", "9.0"]),

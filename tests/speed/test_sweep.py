@@ -213,6 +213,12 @@ def test_where_nothing_fits_one_line_says_so(data: Path, tmp_path: Path, tried: 
     assert [size for _, size in seen] == [8, 8, 8]
 
 
+def test_a_reason_that_is_a_sentence_ends_once(data: Path, tmp_path: Path, tried: Any) -> None:
+    tried(lambda name, size: OTHERS[1])
+    with pytest.raises(TwofoldError, match=r"too small\. Change --size-px\. Choose another --encoder\.$"):
+        bench(data, out=tmp_path / "bench.json", seconds=60.0, cache=tmp_path, **TINY)
+
+
 def test_a_fault_of_another_kind_is_not_hidden(data: Path, tmp_path: Path, tried: Any) -> None:
     tried(lambda name, size: KeyError("a fault"))
     with pytest.raises(KeyError):

@@ -55,6 +55,23 @@ def must_start(processes: int) -> bool:
     return False
 
 
+def require_meeting() -> None:
+    """Raises TwofoldError where the environment speaks of a group, but not of this process or of where all meet."""
+    size, needed = group_size(), ["RANK"] if RENDEZVOUS in os.environ else ["RANK", "MASTER_ADDR", "MASTER_PORT"]
+    missing = [name for name in needed if not os.environ.get(name)]
+    if missing:
+        raise TwofoldError(
+            f"the environment says WORLD_SIZE={size}, but not {', '.join(missing)}, without which the processes "
+            "do not find each other. Start them by --processes or torchrun, or unset WORLD_SIZE."
+        )
+    _number("MASTER_PORT", 0)
+    if group_rank() >= size:
+        raise TwofoldError(
+            f"the environment says RANK={group_rank()} and WORLD_SIZE={size}, but ranks go from 0 to {size - 1}. Set "
+            "them right, or start the processes by --processes or torchrun."
+        )
+
+
 def stop_with_launcher() -> None:
     """Where our own launcher started this process: save and stop, as on SIGTERM, once the launcher is gone.
 

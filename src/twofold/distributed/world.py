@@ -23,7 +23,14 @@ from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from twofold.distributed.outcome import Outcome, attempt
-from twofold.distributed.process import RENDEZVOUS, group_rank, group_size, local_rank, local_size
+from twofold.distributed.process import (
+    RENDEZVOUS,
+    group_rank,
+    group_size,
+    local_rank,
+    local_size,
+    require_meeting,
+)
 from twofold.distributed.rendezvous import agree_on_name
 from twofold.distributed.shared_memory import Mailbox, can_share, new_mailbox, open_mailbox
 from twofold.errors import TwofoldError
@@ -209,8 +216,8 @@ def open_world(device: str) -> Iterator[World]:
 
     device: the recipe's ("auto", "cpu", "cuda", ...). A group that the caller made (torch.distributed is initialized)
     is used and left alone. A launcher sets RANK and WORLD_SIZE: gloo on the CPU, NCCL on GPUs, one GPU a process.
-    Raises TwofoldError for one numbered GPU with several processes, for less GPUs than processes, and for a group that
-    cannot send what lies on the device.
+    Raises TwofoldError for one numbered GPU with several processes, for less GPUs than processes, for a group that
+    cannot send what lies on the device, and where the environment does not say how the processes meet.
 
     >>> with open_world("cpu") as world:
     ...     print(world.rank, world.size)
@@ -221,6 +228,8 @@ def open_world(device: str) -> Iterator[World]:
     if size == 1 or not distributed.is_available():
         yield World()
         return
+    if not given:
+        require_meeting()
     own = _own_device(device, given=given)
     if given:
         _require_backend(own)

@@ -123,7 +123,7 @@ class ScheduleRecipe:
             )
         for name in ("epochs", "minutes"):
             value = getattr(self, name)
-            require(value is None or (value > 0 and math.isfinite(value)), name, value, "above 0 and finite")
+            require(value is None or 0 < value <= 1e9, name, value, "above 0 and at most 1e9")
         require(0 <= self.seed < 2**32, "seed", self.seed, "in [0, 2^32)")
 
     @property
@@ -142,7 +142,7 @@ class MonitorRecipe:
     def __post_init__(self) -> None:
         check_kinds(self)
         require(self.checkpoint_minutes >= 0, "checkpoint_minutes", self.checkpoint_minutes, "at least 0")
-        require(0.0 < self.monitor_share <= 1.0, "monitor_share", self.monitor_share, "in (0, 1]")
+        require(1e-9 <= self.monitor_share <= 1.0, "monitor_share", self.monitor_share, "in [1e-9, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -199,4 +199,5 @@ def _or_failure(recipe: Recipe, work: Callable[[], T]) -> T | Failure:
 def _nothing_worked(failed: Sequence[Failure]) -> str:
     one = failed[0]
     fix = "Give --chunk 32, or a smaller --size-px" if one.out_of_memory else "Choose another --encoder"
-    return f"none of {len(failed)} trials worked: {one.name} with batch {one.batch_size}: {one.reason}. {fix}."
+    reason = one.reason.rstrip(".")
+    return f"none of {len(failed)} trials worked: {one.name} with batch {one.batch_size}: {reason}. {fix}."
