@@ -17,7 +17,7 @@ from PIL import Image
 
 from data.image_files import profile
 from pictures import write_pictures
-from twofold.data import ImageSet, Rules, decode, load_images, store
+from twofold.data import ImageSet, Record, Rules, decode, load_images, store
 from twofold.data.cache import BUILDING, cache_folder
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
@@ -38,6 +38,35 @@ def stores(folder: Path) -> list[str]:
 
 def everything(images: ImageSet) -> np.ndarray:
     return images.read(np.arange(len(images))).images.numpy()
+
+
+class Lazy:
+    """A source of one's own, whose images are read from their files when their pixels are asked for."""
+
+    name, findings = "lazy", ()
+
+    def __init__(self, paths: list[Path]) -> None:
+        self.records = [Record(path=path.name) for path in paths]
+        self.images = [Image.open(path) for path in paths]
+
+    def stamp(self) -> str:
+        return "one"
+
+    def open(self, index: int) -> Image.Image:
+        return self.images[index]
+
+    read = open
+
+
+def test_images_that_are_not_loaded_yet_are_read_or_set_aside(folder: Path, tmp_path: Path) -> None:
+    paths = sorted((folder / "bars").glob("*.png"))
+    paths[3].write_bytes(paths[3].read_bytes()[:-200])
+    images = load_images(
+        Lazy(paths), recipe=DataRecipe(max_unreadable_fraction=0.5), store_px=None, cache=tmp_path / "cache"
+    )
+    assert images.paths == [path.name for path in paths if path != paths[3]]
+    assert [one.path for one in images.quarantine] == [paths[3].name]
+    assert "truncated" in images.quarantine[0].reason
 
 
 @pytest.fixture

@@ -54,9 +54,9 @@ def test_labels_are_classes_by_name(tmp_path: Path, labels: list[Any], classes: 
     assert opened(Pairs(IMAGES, labels, classes), tmp_path, test_fraction=0.0).classes == expected
 
 
-def test_none_and_minus_one_are_no_label(tmp_path: Path) -> None:
-    found = opened(Pairs(IMAGES, [0, None, 1, -1, 0, 1]), tmp_path, test_fraction=0.0)
-    assert found.labels == ["0", None, "1", None, "0", "1"]
+def test_none_nan_and_minus_one_are_no_label(tmp_path: Path) -> None:
+    found = opened(Pairs(IMAGES, [0, None, 1, -1, float("nan"), 1]), tmp_path, test_fraction=0.0)
+    assert found.labels == ["0", None, "1", None, None, "1"]
 
 
 def test_a_subset_keeps_the_names_of_its_classes(tmp_path: Path) -> None:
@@ -68,6 +68,8 @@ def test_labels_that_name_no_class_are_said_and_not_used(tmp_path: Path) -> None
     found = opened(Pairs(IMAGES, [{"boxes": []}] * 6), tmp_path)
     assert found.labels == [None] * 6
     assert any("of the type dict, which names no class" in text for text in found.stated)
+    found = opened(Pairs(IMAGES, [float("inf"), 1.5, 0, 0, 0, 0]), tmp_path)
+    assert any("of the type float, which names no class" in text for text in found.stated)
 
 
 def test_a_batch_as_a_tensor_data_set(tmp_path: Path) -> None:
