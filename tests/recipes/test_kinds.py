@@ -16,14 +16,21 @@ from pictures import write_pictures
 from small_recipe import SMALL
 from twofold.errors import TwofoldError
 from twofold.evaluation import evaluate_encoder, transfer_settings
-from twofold.programs import study
+from twofold.programs import embedded, study
 from twofold.programs.bench import bench
+from twofold.programs.clean import clean
 from twofold.programs.embed import embed
 from twofold.programs.evaluate import evaluate
+from twofold.programs.explore import explore
 from twofold.programs.launch import launch
+from twofold.programs.opening import Opening
+from twofold.programs.pick import pick
+from twofold.programs.predict import predict
 from twofold.programs.pretrain import pretrain
 from twofold.programs.report import write_report
+from twofold.programs.search import search
 from twofold.programs.transfer import transfer
+from twofold.recipes.data import Reading
 from twofold.recipes.kinds import as_data, as_kind, as_path, as_several
 from twofold.recipes.recipe import HardwareRecipe, Op, Recipe, ScheduleRecipe, setting_owners
 from twofold.runs.encoder_file import Loaded, load_head
@@ -228,9 +235,58 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
             "allow_outside": NO_BOOL,
         },
     ),
-    embed: (
-        {"run": "x", "data": "y", "out": "z.parquet"},
-        {"run": NO_PATH, "data": NO_PATH, "out": NO_PATH, "cache": NO_CACHE, "allow_outside": NO_BOOL},
+    embed: ({"run": "x", "data": "y", "out": "z.parquet"}, {"run": NO_PATH, "data": NO_PATH, "out": NO_PATH}),
+    clean: (
+        {"run": "x", "data": "y", "out": "z"},
+        {
+            "run": [one for one in NO_PATH if one is not None],
+            "data": NO_PATH,
+            "out": NO_CACHE,
+            "embeddings": NO_CACHE,
+            "threshold": NO_NUMBER,
+            "cosine": NO_NUMBER,
+        },
+    ),
+    pick: (
+        {"run": "x", "data": "y"},
+        {
+            "run": NO_PATH,
+            "data": NO_PATH,
+            "count": NO_WHOLE_NUMBER,
+            "labels": NO_CACHE,
+            "method": NO_TEXT,
+            "simulate": NO_BOOL,
+            "out": NO_CACHE,
+            "embeddings": NO_CACHE,
+            "seed": NO_WHOLE_NUMBER,
+        },
+    ),
+    search: (
+        {"run": "x", "data": "y", "query": __file__},
+        {
+            "run": NO_PATH,
+            "data": NO_PATH,
+            "query": NO_PATH,
+            "top": NO_WHOLE_NUMBER,
+            "out": NO_CACHE,
+            "embeddings": NO_CACHE,
+        },
+    ),
+    predict: (
+        {"run": "x", "data": "y", "labels": "z.csv"},
+        {
+            "run": NO_PATH,
+            "data": NO_PATH,
+            "labels": NO_CACHE,
+            "classifier": NO_CACHE,
+            "abstain": NO_NUMBER,
+            "novelty": NO_NUMBER,
+            "out": NO_CACHE,
+        },
+    ),
+    explore: (
+        {"run": "x", "data": "y"},
+        {"run": NO_PATH, "data": NO_PATH, "columns": [3, [3], [None]], "out": NO_CACHE, "embeddings": NO_CACHE},
     ),
     write_report: ({"run": "x"}, {"run": NO_PATH}),
     launch: (
@@ -278,16 +334,28 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
     ),
     Loaded.embed_iter: ({"self": None, "images": []}, {"batch_size": NO_WHOLE_NUMBER}),
 }
-for program in (pretrain, bench, evaluate, transfer, embed, write_report, study.study):
+PUT_TO_USE = (embed, clean, pick, search, predict, explore)
+for program in (pretrain, bench, evaluate, transfer, write_report, study.study, *PUT_TO_USE):
     ARGUMENTS[program][1]["verbose"] = NO_BOOL
 ARGUMENTS[pretrain][1].update(encoder=NO_OBJECT, optimizer=NO_OBJECT)
-for measuring in (evaluate, transfer, embed):
+for measuring in (evaluate, transfer, *PUT_TO_USE):
     chosen = {"device": NO_TEXT, "precision": NO_TEXT, "max_unreadable_fraction": NO_OPTIONAL, "encoder": NO_OBJECT}
     ARGUMENTS[measuring][1].update(chosen)
+for using in PUT_TO_USE:
+    ARGUMENTS[using][1].update(cache=NO_CACHE, allow_outside=NO_BOOL)
 CASES = [(program, name) for program, (_, wrong) in ARGUMENTS.items() for name in wrong]
 SAID = {"path": "run", "protocols": "protocol"}  # by another name
 
 
+@pytest.fixture
+def bare_opening(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As outside of the tests, here too."""
+    bare = inspect.unwrap(embedded.open_embedded)
+    for program in PUT_TO_USE:
+        monkeypatch.setitem(inspect.unwrap(program).__globals__, "open_embedded", bare)
+
+
+@pytest.mark.usefixtures("bare_opening")
 @pytest.mark.parametrize(("program", "name"), CASES, ids=[f"{p.__qualname__}-{name}" for p, name in CASES])
 def test_an_argument_of_another_type_is_one_clear_sentence(program: Callable[..., Any], name: str) -> None:
     """It comes first, before anything is looked for: there is no run 'x'."""
@@ -299,10 +367,11 @@ def test_an_argument_of_another_type_is_one_clear_sentence(program: Callable[...
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("program", [pretrain, launch, bench, evaluate, transfer, embed, study.study])
+@pytest.mark.parametrize("program", [pretrain, launch, bench, evaluate, transfer, study.study, *PUT_TO_USE])
 def test_every_argument_of_the_programs_is_in_that_table(program: Callable[..., Any]) -> None:
     names = [n for n, one in inspect.signature(program).parameters.items() if one.kind is not one.VAR_KEYWORD]
-    assert {*names} == {*ARGUMENTS[program][1]}
+    shared = get_type_hints(Opening).keys() - get_type_hints(Reading) if program in PUT_TO_USE else set()
+    assert {*names} | shared == {*ARGUMENTS[program][1]}
 
 
 @pytest.mark.parametrize("settings", [{"batch_size": "32"}, {"device": 3}, {"crop_area": 0.2}, {"compile": 1}])

@@ -38,7 +38,7 @@ def pick(
     The rest is as in `embed`. Raises TwofoldError for what cannot be picked or measured.
     """
     run, folder, file = as_path("run", run), as_optional_path("out", out), as_optional_path("labels", labels)
-    count, seed = as_kind("count", count, int), as_kind("seed", seed, int)
+    count, seed, method = as_kind("count", count, int), as_kind("seed", seed, int), as_kind("method", method, str)
     simulate, verbose = as_kind("simulate", simulate, bool), as_kind("verbose", verbose, bool)
     require(count >= 1, "count", count, "at least 1")
     require_choice("method", method, METHODS)
