@@ -19,9 +19,11 @@ from twofold.evaluation import evaluate_encoder, transfer_settings
 from twofold.programs import embedded, study
 from twofold.programs.bench import bench
 from twofold.programs.clean import clean
+from twofold.programs.doctor import doctor
 from twofold.programs.embed import embed
 from twofold.programs.evaluate import evaluate
 from twofold.programs.explore import explore
+from twofold.programs.export import export
 from twofold.programs.launch import launch
 from twofold.programs.opening import Opening
 from twofold.programs.pick import pick
@@ -288,6 +290,24 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
         {"run": "x", "data": "y"},
         {"run": NO_PATH, "data": NO_PATH, "columns": [3, [3], [None]], "out": NO_CACHE, "embeddings": NO_CACHE},
     ),
+    doctor: (
+        {"data": "y"},
+        {"data": NO_PATH, "recipe": NO_PATH, "cache": NO_CACHE, "allow_outside": NO_BOOL},
+    ),
+    export: (
+        {"run": "x", "to": "onnx"},
+        {
+            "run": NO_PATH,
+            "to": NO_TEXT,
+            "data": NO_CACHE,
+            "classifier": NO_CACHE,
+            "out": NO_CACHE,
+            "encoder": NO_OBJECT,
+            "cache": NO_CACHE,
+            "allow_outside": NO_BOOL,
+            "max_unreadable_fraction": NO_OPTIONAL,
+        },
+    ),
     write_report: ({"run": "x"}, {"run": NO_PATH}),
     launch: (
         {"data": "/x", "engine": "slurm", "out": "/y/z", "recipe": "cifar10-laptop"},
@@ -335,7 +355,8 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
     Loaded.embed_iter: ({"self": None, "images": []}, {"batch_size": NO_WHOLE_NUMBER}),
 }
 PUT_TO_USE = (embed, clean, pick, search, predict, explore)
-for program in (pretrain, bench, evaluate, transfer, write_report, study.study, *PUT_TO_USE):
+PROGRAMS = (pretrain, launch, bench, doctor, evaluate, transfer, study.study, export, write_report, *PUT_TO_USE)
+for program in (one for one in PROGRAMS if one is not launch):
     ARGUMENTS[program][1]["verbose"] = NO_BOOL
 ARGUMENTS[pretrain][1].update(encoder=NO_OBJECT, optimizer=NO_OBJECT)
 for measuring in (evaluate, transfer, *PUT_TO_USE):
@@ -367,7 +388,7 @@ def test_an_argument_of_another_type_is_one_clear_sentence(program: Callable[...
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("program", [pretrain, launch, bench, evaluate, transfer, study.study, *PUT_TO_USE])
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_every_argument_of_the_programs_is_in_that_table(program: Callable[..., Any]) -> None:
     names = [n for n, one in inspect.signature(program).parameters.items() if one.kind is not one.VAR_KEYWORD]
     shared = get_type_hints(Opening).keys() - get_type_hints(Reading) if program in PUT_TO_USE else set()
