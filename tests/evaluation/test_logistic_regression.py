@@ -107,3 +107,13 @@ def test_a_probe_says_whether_it_converged(monkeypatch):
     assert fit_linear(x, y, 5, 1e-2).converged
     monkeypatch.setattr(logistic_regression, "ITERATIONS", 3)
     assert not fit_linear(x, y, 5, 1e-2).converged
+
+
+def test_an_unscaled_probe_gives_features_as_they_are_the_same_logits():
+    draw = np.random.default_rng(0)
+    h = (5 + 3 * draw.normal(size=(200, 6))).astype(np.float32)
+    h[:, 2] = 7.0  # a constant feature
+    scaling = fit_scaling(h)
+    probe = LinearProbe(draw.normal(size=(6, 4)).astype(np.float32), draw.normal(size=4).astype(np.float32))
+    np.testing.assert_allclose(probe.unscaled(scaling).logits(h), probe.logits(scaling(h)), atol=1e-4)
+    assert np.abs(probe.logits(h) - probe.logits(scaling(h))).max() > 1  # the fault: the scaling forgotten

@@ -114,13 +114,11 @@ def fit_classifier(h: Float32[np.ndarray, "n d"], ids: Integer[np.ndarray, " n"]
     say(f"  fitting a classifier to {len(h):,} labels of {len(classes)} classes")
     l2, logits, start = choose_decay(h, ids, FEW_L2_GRID if counts.min() >= FOLDS else (FEW_SHOT_L2,))
     scaling = fit_scaling(h)
-    probe = fit_linear(scaling(h), ids, len(classes), l2, start)
-    weight = probe.weight.astype(np.float64) / scaling.std[:, None]
-    bias = probe.bias - scaling.mean @ weight
+    probe = fit_linear(scaling(h), ids, len(classes), l2, start).unscaled(scaling)
     return Classifier(
         classes=classes,
-        weight=weight.astype(np.float32),
-        bias=bias.astype(np.float32),
+        weight=probe.weight,
+        bias=probe.bias,
         labelled_h=np.ascontiguousarray(h),
         held_out_logits=logits,
         ids=ids.astype(np.int64),

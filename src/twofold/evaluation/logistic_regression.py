@@ -61,6 +61,12 @@ class LinearProbe:
         """The likeliest class of each row."""
         return self.logits(x).argmax(1).astype(np.int64)
 
+    def unscaled(self, scaling: Scaling) -> "LinearProbe":
+        """The probe that gives features as they are the logits that this one gives scaled ones: W / std, b - mean W."""
+        weight = self.weight.astype(np.float64) / scaling.std[:, None]
+        bias = self.bias - scaling.mean @ weight
+        return LinearProbe(weight.astype(np.float32), bias.astype(np.float32), self.converged)
+
 
 def fit_linear(
     x: Float32[np.ndarray, "n d"],
