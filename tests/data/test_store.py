@@ -61,12 +61,13 @@ class Lazy:
 def test_images_that_are_not_loaded_yet_are_read_or_set_aside(folder: Path, tmp_path: Path) -> None:
     paths = sorted((folder / "bars").glob("*.png"))
     paths[3].write_bytes(paths[3].read_bytes()[:-200])
-    images = load_images(
-        Lazy(paths), recipe=DataRecipe(max_unreadable_fraction=0.5), store_px=None, cache=tmp_path / "cache"
-    )
+    lazy = Lazy(paths)
+    images = load_images(lazy, recipe=DataRecipe(max_unreadable_fraction=0.5), store_px=None, cache=tmp_path / "cache")
     assert images.paths == [path.name for path in paths if path != paths[3]]
     assert [one.path for one in images.quarantine] == [paths[3].name]
     assert "truncated" in images.quarantine[0].reason
+    for image in lazy.images:
+        image.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +29,7 @@ from twofold.data.formats import (
 )
 from twofold.data.parallel import cores
 from twofold.data.quiet import quiet
+from twofold.data.record import Source
 from twofold.data.samples import Range, Samples, Seen, eight_bits, own_range, require_range
 from twofold.data.tiff import open_tiff
 from twofold.data.traits import Traits
@@ -117,6 +118,17 @@ def open_image(content: bytes | File | Image.Image | Samples) -> Image.Image | S
     if isinstance(opened, Samples):
         return opened
     return deep_samples(opened, content if isinstance(content, bytes) else None) or opened
+
+
+@contextmanager
+def opened(source: Source, index: int) -> Iterator[Image.Image | Samples]:
+    """An image of a source with its header read; its file is closed at the end, an image of the user's own is not.
+
+    Raises what `open_image` raises.
+    """
+    content = source.open(index)
+    with nullcontext(content) if isinstance(content, Image.Image) else content as file:
+        yield open_image(file)
 
 
 def _open(file: File) -> Image.Image | Samples:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median_low
 
-from twofold.data.decode import is_grey, open_image, reason_of
+from twofold.data.decode import is_grey, opened, reason_of
 from twofold.data.quiet import quiet
 from twofold.data.record import SPLITS, Source
 from twofold.data.samples import Samples
@@ -89,8 +89,7 @@ def _headers(source: Source, indices: Sequence[int]) -> tuple[list[_Header], lis
     headers, reasons = [], []
     for index in indices:
         try:
-            with quiet(), source.open(index) as file:
-                image = open_image(file)
+            with quiet(), opened(source, index) as image:
                 bits = image.bits if isinstance(image, Samples) else 1 if image.mode == "1" else 8
                 headers.append(_Header(image.size, is_grey(image), image.format or "memory", bits))
         except Exception as error:  # as in decode

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from twofold.data.decode import MEMORY, as_unreadable, open_image
+from twofold.data.decode import MEMORY, as_unreadable, open_image, opened
 from twofold.data.formats import UnreadableError
 from twofold.data.record import Source, digest
 from twofold.data.samples import PERCENTILES, Range, Samples, is_missing, spread
@@ -67,8 +67,8 @@ def measure_range(source: Source) -> Range | None:
 
 def _values(source: Source, index: int) -> Float[np.ndarray, "m c"] | None:
     """The colours of some pixels of an image of more than 8 bits, without missing ones; None for all other images."""
-    with as_unreadable(), source.open(index) as file:
-        if not _is_measured(open_image(file)):
+    with as_unreadable(), opened(source, index) as image:
+        if not _is_measured(image):
             return None
     with as_unreadable():
         samples = open_image(source.read(index))
@@ -79,7 +79,7 @@ def _values(source: Source, index: int) -> Float[np.ndarray, "m c"] | None:
         return colours[~missing].astype(np.float64)
 
 
-def _is_measured(opened: object) -> bool:
-    if not isinstance(opened, Samples) or not opened.is_deep:
+def _is_measured(image: object) -> bool:
+    if not isinstance(image, Samples) or not image.is_deep:
         return False
-    return opened.colours == 1 or "icc_profile" not in opened.info or opened.limits is None
+    return image.colours == 1 or "icc_profile" not in image.info or image.limits is None

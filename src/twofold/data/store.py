@@ -133,9 +133,9 @@ class _Outcome:
 def _decode_at(source: Source, rules: Rules, index: int) -> _Outcome:
     try:
         content = source.read(index)
+        name = _content_digest(content)
     except Exception as error:  # see _digest_at
         return _Outcome(_failure_digest(error), reason=reason_of(error))
-    name = _content_digest(content)
     try:
         decoded = decode(content, rules)
     except RangeNeededError:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Callable, Sequence
+from math import isnan
 from threading import Lock
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,6 +16,7 @@ from twofold.data.findings import Finding
 from twofold.data.formats import UnreadableError
 from twofold.data.parallel import in_order
 from twofold.data.record import Record, digest
+from twofold.data.sources.names import label_of
 from twofold.errors import TwofoldError
 
 _READ_TWICE = 3  # images that tell whether a data set changes them at random
@@ -115,7 +117,7 @@ def class_names(data: Any) -> Sequence[str] | None:
 
 
 def name_label(names: Sequence[str] | None) -> Callable[[Any], str | None]:
-    """A function from a label as data sets have them to the name of its class; None for no label (also -1).
+    """A function from a label as data sets have them to the name of its class; None: no label, as -1 and nan are.
 
     It raises TypeError for what names no class.
     """
@@ -123,9 +125,11 @@ def name_label(names: Sequence[str] | None) -> Callable[[Any], str | None]:
     def named(label: Any) -> str | None:
         if hasattr(label, "__array__") and np.asarray(label).size == 1:
             label = np.asarray(label).item()
-        if label is None or isinstance(label, str):
-            return label or None
-        if not isinstance(label, int | float) or label != int(label):
+        if label is None or isinstance(label, str | bytes):
+            return label_of(label)
+        if isinstance(label, float) and isnan(label):
+            return None
+        if not isinstance(label, int | float) or label % 1 != 0:
             raise TypeError(type(label).__name__)
         number = int(label)
         if number == -1:
