@@ -15,7 +15,7 @@ import numpy as np
 
 from twofold.data import load_images
 from twofold.evaluation import build_network, embed_images, fit_network, make_schedule, measured_rows, top1
-from twofold.evaluation.fine_tuning import TRAINING_SETTINGS
+from twofold.evaluation.schedules import TRAINING_SETTINGS
 from twofold.hardware.allocator import keep_freed_memory
 from twofold.hardware.device import resolve_hardware
 from twofold.recipes.recipe import HardwareRecipe, Recipe

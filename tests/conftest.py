@@ -13,7 +13,7 @@ LONGEST = (
     "evaluation/test_evaluate.py",
     "test_pretend_cuda.py",
     "evaluation/test_kill_evaluation.py",
-    "evaluation/test_fine_tuning_network.py",
+    "evaluation/test_networks.py",
     "training/test_compile.py",
     "distributed/test_failing.py",
     "training/test_loop.py",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from twofold.evaluation.fine_tuning import Schedule
+from twofold.evaluation.schedules import Schedule
 from twofold.recipes.recipe import OptimRecipe, ViewsRecipe
 
 SIDE = 8

@@ -2,7 +2,6 @@
 
 import pytest
 
-from twofold.evaluation.fine_tuning import TRAINING_SETTINGS
 from twofold.evaluation.protocols import (
     PROTOCOLS,
     TRAINED,
@@ -14,6 +13,7 @@ from twofold.evaluation.protocols import (
     way_name,
     with_labels,
 )
+from twofold.evaluation.schedules import TRAINING_SETTINGS
 
 
 def test_budgets_have_names():

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from twofold.evaluation.fine_tuning import LEAST_STEPS, MOST_TO_CHOOSE_ON, TRAINING_SETTINGS
+from twofold.evaluation.fine_tuning import MOST_TO_CHOOSE_ON
 from twofold.evaluation.labels import FOLDS, LEAST_SELECTION, is_large
 from twofold.evaluation.logistic_regression import ITERATIONS
 from twofold.evaluation.probes import FEW_SHOT_L2
@@ -17,6 +17,7 @@ from twofold.evaluation.protocols import (
     protocol_name,
     with_labels,
 )
+from twofold.evaluation.schedules import LEAST_STEPS, TRAINING_SETTINGS
 from twofold.evaluation.scope import Scope
 from twofold.evaluation.scores import Difference
 from twofold.recipes.recipe import DataRecipe

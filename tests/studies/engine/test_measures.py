@@ -13,7 +13,8 @@ from pictures import write_pictures
 from tiny_study import TINY
 from twofold.data import ImageSet, load_images
 from twofold.distributed import World
-from twofold.evaluation.fine_tuning import Schedule, fit_network
+from twofold.evaluation.networks import fit_network
+from twofold.evaluation.schedules import Schedule
 from twofold.hardware.device import resolve_hardware
 from twofold.recipes.recipe import OptimRecipe, Recipe
 from twofold.runs.encoder_file import load, load_head

@@ -7,7 +7,7 @@ import torch
 
 from twofold.data import ImageBatch
 from twofold.distributed import World
-from twofold.evaluation.fine_tuning import TRAINING_SETTINGS, make_schedule
+from twofold.evaluation.schedules import TRAINING_SETTINGS, make_schedule
 from twofold.hardware.device import Hardware
 from twofold.recipes.recipe import Recipe
 from twofold.speed.step_time import MOST_BATCHES, measure_step_s

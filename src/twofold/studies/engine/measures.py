@@ -12,9 +12,9 @@ from torch import nn
 
 from twofold.data import ImageSet
 from twofold.evaluation import build_network, embed_images, fit_network, fit_probes, fit_scaling, make_schedule, top1
-from twofold.evaluation.fine_tuning import TRAINING_SETTINGS
 from twofold.evaluation.labels import stratified_folds
 from twofold.evaluation.probes import FEW_L2_GRID
+from twofold.evaluation.schedules import TRAINING_SETTINGS
 from twofold.hardware.device import Hardware
 from twofold.recipes.recipe import Recipe
 from twofold.runs.encoder_file import Loaded, build_untrained, load, load_head

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twofold.evaluation.fine_tuning import TRAINING_SETTINGS
+from twofold.evaluation.schedules import TRAINING_SETTINGS
 from twofold.studies.engine.cell import Cell, with_seeds
 from twofold.studies.engine.claim import Claim, Comparison
 from twofold.studies.engine.found import Found

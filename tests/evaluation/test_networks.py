@@ -11,9 +11,9 @@ from torch import nn
 from networks import DIM, VIEWS, Tiny, recording, same, schedule, state
 from twofold.data import rows_of_step
 from twofold.errors import DivergedError, TwofoldError
-from twofold.evaluation import features, fine_tuning
+from twofold.evaluation import features, networks
 from twofold.evaluation.features import embed_images, frozen
-from twofold.evaluation.fine_tuning import build_network, fit_network
+from twofold.evaluation.networks import build_network, fit_network
 from twofold.recipes.recipe import Op
 from twofold.views import one_view, sample_rows
 
@@ -123,7 +123,7 @@ def test_training_mode_spares_what_is_frozen(build, is_frozen):
 
 
 def test_an_encoder_left_in_train_mode_is_caught(separable, build, fit, monkeypatch):
-    monkeypatch.setattr(fine_tuning.Network, "train", nn.Module.train)  # the fault
+    monkeypatch.setattr(networks.Network, "train", nn.Module.train)  # the fault
     net = build(Tiny(), frozen=True)
     with pytest.raises(RuntimeError, match=r"norm\.\w+' changed"), frozen(net.encoder):
         fit(net, separable, steps=1)
@@ -169,7 +169,7 @@ def test_a_huge_rate_is_an_error_that_names_it(separable, build, fit):
 
 def test_views_are_by_crop_and_flip_alone(separable, build, fit, monkeypatch):
     seen = []
-    monkeypatch.setattr(fine_tuning, "sample_rows", recording(fine_tuning.sample_rows, seen))
+    monkeypatch.setattr(networks, "sample_rows", recording(networks.sample_rows, seen))
     distorted = (Op(name="jitter", prob=0.8, range=(0.8, 0.8, 0.8, 0.2)), Op(name="blur", prob=0.5, range=(0.1, 2.0)))
     views = dataclasses.replace(VIEWS, crop_area=(0.3, 0.9), flip_prob=0.25)
     for given in (views, dataclasses.replace(views, ops=distorted)):
@@ -198,7 +198,7 @@ def test_views_do_not_follow_a_recipe_for_pairs(separable, build, fit, batch_siz
 
 def test_no_op_at_all_is_not_crop_and_flip(separable, build, machine, monkeypatch):
     seen = []
-    monkeypatch.setattr(fine_tuning, "sample_rows", recording(fine_tuning.sample_rows, seen))
+    monkeypatch.setattr(networks, "sample_rows", recording(networks.sample_rows, seen))
     rows = separable.rows("train")
     targets, one = _targets(separable, rows), schedule(steps=1)
     net = build(Tiny())
