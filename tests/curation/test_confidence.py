@@ -8,7 +8,7 @@ import pytest
 
 from twofold.curation.answers import UNLIKE, Answers, answer
 from twofold.curation.classifier import Classifier, fit_classifier
-from twofold.curation.confidence import answer_threshold, fit_temperature, p_values, reliability, set_threshold, softmax
+from twofold.curation.confidence import answer_threshold, p_values, set_threshold
 
 NAMES = ["a", "b", "c"]
 CENTRES = np.random.default_rng(7).normal(size=(3, 6)) * 1.2
@@ -88,22 +88,6 @@ def test_the_expected_accuracy_holds_the_true_one() -> None:
     _, low, high, count = answers.expected["all"]
     assert count == 150
     assert low <= (answers.ranked[:, 0] == truth).mean() <= high
-
-
-def test_temperature_undoes_what_was_done_to_the_logits() -> None:
-    draw = np.random.default_rng(0)
-    logits = draw.normal(size=(4000, 3)) * 2
-    y = np.array([draw.choice(3, p=p) for p in softmax(logits)])
-    assert fit_temperature(5 * logits, y) == pytest.approx(5, rel=0.1)
-    calibrated = softmax(5 * logits, fit_temperature(5 * logits, y))
-    for expected, got, _ in reliability(calibrated.max(1), calibrated.argmax(1) == y):
-        assert got == pytest.approx(expected, abs=0.06)
-
-
-def test_few_images_that_are_all_right_do_not_make_it_certain() -> None:
-    y = np.arange(6) % 2
-    p = softmax(9.0 * np.eye(2)[y], fit_temperature(9.0 * np.eye(2)[y], y))
-    assert 0.7 < p.max() < 0.95
 
 
 def test_p_values_count() -> None:

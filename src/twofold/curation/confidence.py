@@ -1,4 +1,4 @@
-"""How far an answer can be trusted: calibrated probabilities and conformal claims, from images held out while fitting.
+"""How far an answer can be trusted: conformal claims, from images held out while fitting.
 
 Legend: n held-out images, m new ones, c classes.
 """
@@ -7,34 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Integer
-from scipy.optimize import minimize_scalar
-
-_TEMPERATURES = (0.05, 20.0)
-
-
-def softmax(logits: Float[np.ndarray, "n c"], temperature: float = 1.0) -> Float64[np.ndarray, "n c"]:
-    """exp(logit / T) / sum of them, in each row."""
-    scaled = logits.astype(np.float64) / temperature
-    odds = np.exp(scaled - scaled.max(1, keepdims=True))
-    return odds / odds.sum(1, keepdims=True)
-
-
-def fit_temperature(logits: Float[np.ndarray, "n c"], y: Integer[np.ndarray, " n"]) -> float:
-    """The T in [0.05, 20] with the lowest cross-entropy of softmax(logits / T) on held-out images (Guo et al. 2017).
-
-    The target is (n + 1) / (n + c) for the true class and 1 / (n + c) for the others, as in Platt's scaling: few images
-    that are all right do not make the classifier certain.
-    """
-    n, c = logits.shape
-    target = np.full((n, c), 1 / (n + c))
-    target[np.arange(n), y] = (n + 1) / (n + c)
-
-    def loss(log_temperature: float) -> float:
-        p = softmax(logits, float(np.exp(log_temperature)))
-        return float(-(target * np.log(np.maximum(p, 1e-300))).sum(1).mean())
-
-    low, high = np.log(_TEMPERATURES)
-    return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
 
 
 def p_values(scores: Float[np.ndarray, " m"], held_out: Float[np.ndarray, " n"]) -> Float64[np.ndarray, " m"]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, Integer
 
-from twofold.curation.confidence import softmax
 from twofold.evaluation import fit_linear, fit_scaling
 from twofold.evaluation.labels import FOLDS, stratified_folds
+from twofold.evaluation.temperature import softmax
 
 _L2 = 1e-3
 _ITERATIONS = 100

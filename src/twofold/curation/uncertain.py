@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, Integer
 
-from twofold.curation.confidence import softmax
 from twofold.evaluation import fit_linear, fit_scaling
+from twofold.evaluation.temperature import softmax
 
 _L2 = 1e-2
 _ITERATIONS = 200
