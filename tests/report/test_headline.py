@@ -184,6 +184,15 @@ def test_a_collapsed_run_says_so(run: Path) -> None:
     assert "collapsed" in str(headline.warning(read_run(run)))
 
 
+def test_a_run_that_learnt_little_says_so(run: Path) -> None:
+    with (run / "metrics.jsonl").open("a") as file:
+        row = {"step": 60, "epoch": 3.0, "z_std": 0.8, "h_effective_rank": 9.0}
+        file.write(json.dumps({**row, "loss_share": 0.995, "z_rank_share": 0.04}) + "\n")
+    text = str(headline.warning(read_run(run)))
+    assert "The loss is 99.5% of its value by chance" in text
+    assert "Z uses 4.0% of its dimensions" in text
+
+
 def test_a_gpu_is_named(run: Path) -> None:
     write_record(run, hardware={"device": "cuda:1", "precision": "bf16", "name": "Gizmo 9", "cpu": "Abacus"})
     assert "on a GPU (Gizmo 9, bf16)" in headline.lead(read_run(run))

@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from twofold.training.health import alignment, collapse_warning, effective_rank, health, spread, uniformity
+from twofold.training.health import (
+    alignment,
+    collapse_warning,
+    health,
+    learning_warnings,
+    spread,
+    uniformity,
+)
+from twofold.training.spectrum import effective_rank
 
 
 def gaussian(n: int, d: int, seed: int = 0) -> torch.Tensor:
@@ -49,7 +57,7 @@ def test_measures_do_not_depend_on_the_length_of_z() -> None:
     z_a, z_b, h = gaussian(40, 8), gaussian(40, 8, 1), gaussian(80, 16, 2)
     small, large = health(h, z_a, z_b), health(h * 7, z_a * 7, z_b * 7)
     for name, value in small.items():
-        if name != "z_effective_rank":
+        if name not in ("z_effective_rank", "z_rank_share"):
             assert large[name] == pytest.approx(value, rel=1e-4)
 
 
@@ -58,3 +66,32 @@ def test_the_warning_comes_on_collapse_only() -> None:
     dead = health(torch.ones(64, 8), torch.ones(32, 8), torch.ones(32, 8))
     assert collapse_warning(alive) is None
     assert "collapsed" in str(collapse_warning(dead))
+
+
+@pytest.mark.parametrize(
+    ("name", "fine", "bad", "figure"),
+    [
+        ("loss", {"loss_share": 0.989}, {"loss_share": 0.991}, "99.1%"),
+        ("pairs", {"pair_accuracy": 0.051, "pair_chance": 0.01}, {"pair_accuracy": 0.049, "pair_chance": 0.01}, "4.9%"),
+        ("rank", {"z_rank_share": 0.051}, {"z_rank_share": 0.049}, "4.9%"),
+    ],
+)
+def test_each_sign_of_little_learning_has_its_bound(
+    name: str, fine: dict[str, float], bad: dict[str, float], figure: str
+) -> None:
+    assert learning_warnings(fine) == {}
+    (found,) = learning_warnings(bad).items()
+    assert found[0] == name
+    assert figure in found[1]
+
+
+def test_among_few_candidates_half_the_way_to_all_is_enough() -> None:
+    """Five times chance would be above 1."""
+    assert "pairs" in learning_warnings({"pair_accuracy": 0.62, "pair_chance": 1 / 4})
+    assert learning_warnings({"pair_accuracy": 0.63, "pair_chance": 1 / 4}) == {}
+
+
+def test_the_rank_of_z_is_a_share_of_what_so_many_rows_can_have() -> None:
+    few, many = (health(gaussian(8, 4), gaussian(n, 64), gaussian(n, 64, 1)) for n in (4, 2000))
+    assert few["z_rank_share"] == pytest.approx(few["z_effective_rank"] / 7)
+    assert many["z_rank_share"] == pytest.approx(many["z_effective_rank"] / 64)

@@ -111,3 +111,29 @@ def test_both_losses_are_over_images_of_all_classes(tmp_path: Path) -> None:
     assert {images.labels[place] for place in places} == set(CLASSES)
     expected = nt_xent_loop(z_a[places], z_b[places], temperature=SMALL.loss.temperature)
     assert measures["seen_loss"] == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_little_learning_is_told_once_and_not_at_the_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Same(nn.Module):
+        """z of every view in one direction, to within a little: no positive pair can be recognised."""
+
+        def forward(self, h: torch.Tensor) -> torch.Tensor:
+            noise = torch.randn(h.shape, generator=torch.Generator().manual_seed(0))
+            return torch.cat([torch.ones(len(h), 1), 0.2 * noise], dim=1)
+
+    images = load_images(
+        write_pictures(tmp_path / "data"), recipe=SMALL.data, store_px=SMALL.stored_px, cache=tmp_path / "cache"
+    )
+    hardware = resolve_hardware(SMALL.hardware)
+    state = build_state(SMALL, hardware, peak=0.1, world=World())
+    state.model.head = Same()
+    rows: list[dict[str, float]] = []
+    look = build_look(rows.append, SMALL.with_settings(temperature=10.0), hardware, images, [], warn_from=3)
+    counts = []
+    for step in (0, 2, 3, 4):
+        state.step = step
+        look(state)
+        counts.append(" ".join(capsys.readouterr().out.split()).count("of its value by chance"))
+    assert counts == [0, 0, 1, 0]
+    assert rows[-1]["loss_share"] == pytest.approx(1.0, abs=0.01)
+    assert rows[-1]["pair_chance"] == 1 / len(images.rows("train"))

@@ -60,3 +60,11 @@ def contrast_chance(batch_size: int) -> float:
     Unlike in the loss, views of the same side are no candidates (`twofold.losses.contrast_accuracy`).
     """
     return 1 / batch_size
+
+
+def learnt_accuracy(candidates: float) -> float:
+    """The contrastive accuracy from which on something is learnt: five times chance, with B = `candidates`.
+
+    min(5 / B, (1 + 1 / B) / 2): among fewer than nine candidates, half the way from chance to 1.
+    """
+    return min(5 / candidates, (1 + 1 / candidates) / 2)

@@ -22,7 +22,7 @@ from twofold.report.wording import (
     loss_unit,
     percent,
 )
-from twofold.training.health import collapse_warning
+from twofold.training.health import collapse_warning, learning_warnings
 
 WATCHED = 512  # images, at most, that `training.monitoring` measures on
 BASELINES = {encoder: protocols.encoder_name(encoder) for encoder in ("untrained", "pixels")}
@@ -101,19 +101,21 @@ def main_figure(rows: list[Measurement]) -> str:
 
 
 def warning(run: RunContent) -> str | None:
-    """A sentence where the run stopped early on, diverged or collapsed."""
+    """What went wrong: the run stopped early on, diverged, collapsed or learnt little. None where all is well."""
     if run.training and run.training[-1]["loss"] is None:
         return "The loss is not a number at the last step: the run diverged. A lower --base-lr usually cures it."
     trained = run.health and run.health[-1]["step"] > 0  # fresh weights may look collapsed
-    measures = {key: run.health[-1].get(key) for key in ("z_std", "h_effective_rank")} if trained else {}
-    if measures and None not in measures.values():
-        collapse = collapse_warning({key: float(value) for key, value in measures.items() if value is not None})
-        if collapse:
-            return collapse[0].upper() + collapse[1:]
+    measures = {key: float(value) for key, value in run.health[-1].items() if value is not None} if trained else {}
+    if {"z_std", "h_effective_rank"} <= measures.keys() and (collapse := collapse_warning(measures)):
+        return _sentence(collapse)
     steps, done = run.record.get("steps") or 0, _steps_done(run)
     if 0 < done < steps:
         return f"This run is not finished: {done:,} of {steps:,} steps are recorded so far."
-    return None
+    return " ".join(map(_sentence, learning_warnings(measures).values())) or None
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def key_figures(run: RunContent) -> list[KeyFigure]:

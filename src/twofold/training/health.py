@@ -1,17 +1,22 @@
-"""Is the representation alive? Four label-free measures of embeddings, and what a collapse looks like in them.
+"""Is the representation alive, and is anything learnt? Label-free measures of embeddings, and what to warn of.
 
 All raise NotFiniteError for embeddings that are not finite.
 """
+
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from twofold.models.finite import require_finite
+from twofold.recipes.loss import learnt_accuracy
+from twofold.training.spectrum import effective_rank, exact_rows
 
 COLLAPSED_STD = 0.1
 COLLAPSED_RANK = 1.5
+_NEAR_CHANCE = 0.99  # of the loss when all similarities are equal
+_LOW_RANK = 0.05  # of the rank that z can have
 
 
 def spread(z: Float[Tensor, "n d"]) -> float:
@@ -21,20 +26,6 @@ def spread(z: Float[Tensor, "n d"]) -> float:
     """
     unit = _unit(z)
     return float(unit.std(dim=0, correction=0).mean() * z.shape[1] ** 0.5)
-
-
-def effective_rank(h: Float[Tensor, "n d"]) -> float:
-    """exp of the entropy of the normalised singular values of the centred rows: 1 to min(n, d).
-
-    p_k = s_k / sum(s); rank = exp(-sum p_k log p_k). Rows that all coincide have rank 1.
-    Source: Roy and Vetterli, EUSIPCO 2007; used as RankMe for representations (arXiv 2210.02885, without centring).
-    """
-    h = _exact(h)
-    singular = torch.linalg.svdvals(h - h.mean(dim=0))
-    if float(singular.sum()) <= 1e-9 * max(1.0, float(h.norm())):
-        return 1.0
-    share = singular / singular.sum()
-    return float(torch.exp(torch.special.entr(share).sum()))
 
 
 def alignment(z_a: Float[Tensor, "n d"], z_b: Float[Tensor, "n d"]) -> float:
@@ -55,13 +46,18 @@ def uniformity(z: Float[Tensor, "n d"]) -> float:
 
 
 def health(h: Float[Tensor, "m d"], z_a: Float[Tensor, "n p"], z_b: Float[Tensor, "n p"]) -> dict[str, float]:
-    """The four measures under the names that metrics.jsonl uses. `h` holds both views' rows, m = 2n."""
+    """The measures under the names that metrics.jsonl uses. `h` holds both views' rows, m = 2n.
+
+    z_rank_share = z_effective_rank / min(p, 2n - 1), the highest rank that centred rows can have.
+    """
     z_a, z_b = z_a.cpu(), z_b.cpu()
     z = torch.cat([z_a, z_b])
+    rank = effective_rank(z)
     return {
         "z_std": spread(z),
         "h_effective_rank": effective_rank(h),
-        "z_effective_rank": effective_rank(z),
+        "z_effective_rank": rank,
+        "z_rank_share": rank / max(1, min(z.shape[1], len(z) - 1)),
         "alignment": alignment(z_a, z_b),
         "uniformity": uniformity(z),
     }
@@ -78,12 +74,32 @@ def collapse_warning(measures: dict[str, float]) -> str | None:
     )
 
 
+def learning_warnings(measures: Mapping[str, float]) -> dict[str, str]:
+    """Name -> a sentence for each sign that little is learnt, of those measures that are there; {} where all is well.
+
+    "loss": `loss_share`, the loss over its value when all similarities are equal, is 0.99 or more. "pairs":
+    `pair_accuracy` is below `learnt_accuracy(1 / pair_chance)`. "rank": `z_rank_share`, the effective rank of z over
+    the highest that it can have, is below 0.05.
+    """
+    found: dict[str, str] = {}
+    if (share := measures.get("loss_share")) is not None and share >= _NEAR_CHANCE:
+        found["loss"] = (
+            f"the loss is {share:.1%} of its value by chance (learning: below {_NEAR_CHANCE:.0%}). Another --base-lr, "
+            "weaker views or a lower --temperature may help."
+        )
+    accuracy, chance = measures.get("pair_accuracy"), measures.get("pair_chance")
+    if accuracy is not None and chance and accuracy < (needed := learnt_accuracy(1 / chance)):
+        found["pairs"] = (
+            f"{accuracy:.1%} of positive pairs are recognised, by chance {chance:.1%} (learning: {needed:.1%}). "
+            "A lower --base-lr, weaker views or more epochs may help."
+        )
+    if (rank := measures.get("z_rank_share")) is not None and rank < _LOW_RANK:
+        found["rank"] = (
+            f"z uses {rank:.1%} of its dimensions, by effective rank (usual: above {_LOW_RANK:.0%}): most of z is "
+            "redundant. A larger batch, stronger views or a lower --temperature may help."
+        )
+    return found
+
+
 def _unit(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    return functional.normalize(_exact(z), dim=1)
-
-
-def _exact(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """In float64, on the CPU: Apple's GPU has none."""
-    rows = rows.cpu()
-    require_finite(rows)
-    return rows.double()
+    return functional.normalize(exact_rows(z), dim=1)

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -53,6 +54,7 @@ from twofold.training.stop_signals import stop_signals
 from twofold.views import require_policy
 
 _METRIC_ROWS = 400
+_PATIENCE = 0.1  # of the steps, before a run that learns little is told so
 _FAILED = 2**16  # beyond every signal
 
 
@@ -138,7 +140,9 @@ def train(setup: RunSetup, plan: Plan, state: TrainState, window: Window) -> Non
     share = setup.share(plan.chunk)
     schedule, log_every = recipe.schedule, max(1, plan.steps // _METRIC_ROWS)
     look_every = max(1, math.ceil(plan.steps * recipe.monitor.monitor_share))
-    look = world.only_first(build_look, log, recipe, hardware, images, setup.monitors) or _look_at_nothing
+    patience = max(1, plan.warmup_steps, math.ceil(_PATIENCE * plan.steps))
+    watching = partial(build_look, log, recipe, hardware, images, setup.monitors, warn_from=patience)
+    look = world.only_first(watching) or _look_at_nothing
     if state.step == 0:
         world.from_first(_look, look, run, state)
     loader = setup.loader(share, first_step=state.step, last_step=plan.steps)

@@ -13,9 +13,10 @@ from twofold.data import ImageBatch, ImageSet
 from twofold.data.held_out import held_out_rows
 from twofold.hardware.device import Hardware
 from twofold.losses import build_loss, contrast_accuracy
+from twofold.recipes.loss import contrast_chance
 from twofold.recipes.recipe import Recipe
 from twofold.runs.metrics_log import Row
-from twofold.training.health import collapse_warning, health
+from twofold.training.health import collapse_warning, health, learning_warnings
 from twofold.training.step import TrainState, make_views
 from twofold.views import Draw, build_policy, sample_views
 
@@ -26,9 +27,17 @@ _STEP = 2**40  # its views are drawn as those of a step that no run reaches
 
 
 def build_look(
-    log: Callable[[Row], None], recipe: Recipe, hardware: Hardware, images: ImageSet, monitors: Sequence[Monitor]
+    log: Callable[[Row], None],
+    recipe: Recipe,
+    hardware: Hardware,
+    images: ImageSet,
+    monitors: Sequence[Monitor],
+    *,
+    warn_from: int = 1,
 ) -> Callable[[TrainState], dict[str, float]]:
-    """A function of the state that measures, logs and warns on collapse.
+    """A function of the state that measures, logs, and warns of a collapse and of a run that learns little.
+
+    Each sign that little is learnt is told once, and from the step `warn_from` on: before it, it is no sign.
 
     The same images and views every time, so that the lines are comparable; weights and buffers stay as they are. The
     loss on held-out images has as many negatives as the one on images of train beside it (`seen_loss`).
@@ -40,6 +49,7 @@ def build_look(
     policy, seed = build_policy(recipe.views), recipe.schedule.seed
     draws = sample_views(policy, len(rows), seed=seed, step=_STEP)
     loss = build_loss(recipe.loss)
+    told: set[str] = set()
 
     def look(state: TrainState) -> dict[str, float]:
         # a compiler would begin anew for every size of batch, and save less than that takes
@@ -67,12 +77,20 @@ def build_look(
                 measures[name] = float(loss(a[places], b[places], (0, n)))
         warning = collapse_warning(measures) if state.step else None
         measures["pair_accuracy"] = float(contrast_accuracy(z_a, z_b, normalize=recipe.loss.normalize))
+        measures["pair_chance"] = contrast_chance(len(rows))
+        if chance := recipe.loss.chance(len(rows)):
+            measures["loss_share"] = float(loss(z_a, z_b, (0, len(rows)))) / chance
         for monitor in monitors:
             measures |= monitor(model.encoder, state.step)
         model.train()
         log({"step": state.step, "epoch": epochs_of(state.step, recipe, images), **measures})
         if warning:
             warn(f"at step {state.step:,} {warning}")
+        elif state.step >= warn_from:
+            for name, sentence in learning_warnings(measures).items():
+                if name not in told:
+                    told.add(name)
+                    warn(f"at step {state.step:,} {sentence}")
         return measures
 
     return look
