@@ -22,6 +22,7 @@ from twofold.programs.embed import embed
 from twofold.programs.evaluate import evaluate
 from twofold.programs.pretrain import pretrain
 from twofold.programs.transfer import transfer
+from twofold.runs.encoder_file import build_untrained, load, save_encoder
 
 RECIPE = SMALL.with_settings(z_dim=16)
 KNN: dict[str, Any] = {"protocol": ["knn"], "shots": [1], "seeds": 1, "few_seeds": 1}
@@ -144,6 +145,40 @@ def test_label_efficiency_in_one_command(home: Home, command: Command) -> None:
     assert all(one.low is None or one.low < 0 < one.high for one in same if one.high is not None)
 
 
+def figures(run: Path, encoder: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    rows = [row for row in read(run / "evaluation.json") if row["encoder"] == encoder]
+    return {
+        (row["protocol"], row["labels"], row["metric"]): (row["mean"], row["low"], row["high"], row["seeds"])
+        for row in rows
+    }
+
+
+def test_the_encoder_as_it_came_and_others_are_measured_on_the_same_draws(home: Home, command: Command) -> None:
+    run, own, seeds = home.copy("from-weights"), home.run / "encoder.safetensors", "--shots 1 --seeds 1 --few-seeds 2"
+    shutil.copy(own, run / "initial.safetensors")  # as if training had changed nothing
+    shutil.copy(own, home.folder / "elsewhere.safetensors")
+    code, said = command(f"evaluate {run} --data {{data}} {seeds} --beside {{folder}}/elsewhere.safetensors")
+    assert code is None
+    assert "the encoder as it came under the linear probe" in " ".join(said.split())
+    mine = figures(run, "trained")
+    assert len(mine) >= 8
+    assert figures(run, "initial") == figures(run, "elsewhere") == mine
+    page = (run / "report.html").read_text()
+    assert "from the encoder as it came" in page
+    assert "Encoder as it came" in page
+    pairs = {(one["encoder"], one["against_encoder"]) for one in read(run / "evaluation_details.json")["differences"]}
+    assert {("trained", "initial"), ("trained", "elsewhere")} <= pairs
+
+
+def test_another_encoder_that_came_has_other_figures(home: Home) -> None:
+    """Were the trained encoder measured twice, the test above could not tell."""
+    run = home.copy("from-others")
+    save_encoder(run / "initial.safetensors", build_untrained(RECIPE, 7, load(run).hardware), RECIPE)
+    evaluate(run, data=home.data, cache=home.cache, verbose=False, **KNN)
+    assert figures(run, "initial").keys() == figures(run, "trained").keys()
+    assert figures(run, "initial") != figures(run, "trained")
+
+
 def test_transfer_in_one_command(home: Home, command: Command) -> None:
     run = home.copy("transferred")
     code, said = command(
@@ -203,6 +238,7 @@ def test_transfer_in_one_command(home: Home, command: Command) -> None:
         ("transfer {run} --to {data} --beside {data}", ["is not a run"]),
         ("transfer {run} --to {data} --beside {grey}", ["takes 1 channels, but that of the run takes 3"]),
         ("transfer {run} --to {data} --beside {run} {run}", ["beside is", "no other encoder"]),
+        ("evaluate {run} --data {data} --beside {grey}", ["takes 1 channels, but that of the run takes 3"]),
         ("transfer {run} --to {data} --beside torchvision:resnet18", ["torchvision:resnet18=FILE"]),
         ("transfer {run} --to {data} --beside torchvision:resnet18={folder}/no.pth", ["no.pth", "cannot be read"]),
         ("transfer {grey} --to {more}", ["are in colour (3 channels)", "channels 1"]),

@@ -10,7 +10,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from twofold import __version__
-from twofold.cli.arguments import COMMON, AllowOutside, Cache, CommonFlags, Data, Run
+from twofold.cli.arguments import COMMON, AllowOutside, Beside, BesidePx, Cache, CommonFlags, Data, Run
 from twofold.cli.curation import clean, explore, export, pick, predict, search
 from twofold.cli.failures import told
 from twofold.cli.parsing import parse
@@ -39,6 +39,8 @@ def evaluate(
     finetune_epochs: Annotated[
         float | None, arg(help="passes over the labelled images when a network is trained (default: 60 or 30)")
     ] = None,
+    beside: Beside = (),
+    beside_px: BesidePx = None,
     common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
@@ -55,6 +57,8 @@ def evaluate(
         few_seeds=few_seeds,
         finetune_from=finetune_from,
         finetune_epochs=finetune_epochs,
+        beside=beside,
+        beside_px=beside_px,
         **common,
         **reading,
     )
@@ -68,15 +72,8 @@ def transfer(
         tuple[str, ...], arg(help="linear, knn, sgd, finetune, supervised (from scratch; always beside finetune)")
     ] = ("linear", "finetune"),
     seeds: Annotated[int, arg(help="seeds of every row")] = 3,
-    beside: Annotated[
-        tuple[str, ...],
-        arg(
-            help="encoders to compare with: another RUN, an encoder.safetensors, torchvision:NAME=FILE, timm:NAME=FILE"
-        ),
-    ] = (),
-    beside_px: Annotated[
-        int | None, arg(help="view size of torchvision: and timm: encoders (default: the run's)")
-    ] = None,
+    beside: Beside = (),
+    beside_px: BesidePx = None,
     finetune_epochs: Annotated[
         float | None, arg(help="passes over the labelled images when a network is trained (default: 60 or 30)")
     ] = None,

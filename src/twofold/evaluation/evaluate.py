@@ -82,6 +82,7 @@ def evaluate_encoder(
     data: DataRecipe,
     hardware: Hardware,
     head: nn.Sequential | None = None,
+    others: Sequence[Subject] = (),
     protocols: str | Sequence[str] = ("knn", "linear"),
     seeds: int = 5,
     few_seeds: int = 20,
@@ -98,8 +99,9 @@ def evaluate_encoder(
     the untrained weights; with `shots` labels per class, `few_seeds` vary the labelled subset, on the untrained weights
     of seed % seeds, and figures on the same weights are averaged before the interval is taken. With `fractions` of
     the labels, and for every network that is trained, there are `seeds` subsets. With the `head`, the linear probe is
-    also fitted on its layers. `keep` is a folder for what has been measured so far: the same call after an
-    interruption goes on there and ends in the same rows; the caller has the stores forget it.
+    also fitted on its layers. `others` are measured on the same draws, without baselines. `keep` is a folder for what
+    has been measured so far: the same call after an interruption goes on there and ends in the same rows; the caller
+    has the stores forget it.
     Raises TwofoldError for data that cannot be measured on and for embeddings that are not finite.
     """
     settings = Settings(
@@ -117,8 +119,7 @@ def evaluate_encoder(
     scope = find_scope(images, settings, data)
     for line in scope.notes:
         say(line)
-    store = open_store(subject, scope, keep)
-    return summarize(scope, predict(subject, scope, store, say=say), data, stores=(store,))
+    return _measure(subject, others, scope, data=data, keep=keep, say=say)
 
 
 def transfer_settings(protocols: str | Sequence[str], seeds: int, epochs: float | None) -> Settings:
@@ -154,10 +155,18 @@ def evaluate_target(
     scope = find_scope(images, settings, data)
     for line in scope.notes:
         say(f"  {line}")
-    own = tuple(protocol for protocol in settings.protocols if protocol != "supervised")  # a baseline of all encoders
+    return _measure(subject, others, scope, data=data, keep=keep, say=say)
+
+
+def _measure(
+    subject: Subject, others: Sequence[Subject], scope: Scope, *, data: DataRecipe, keep: Path | None, say: Say
+) -> Evaluation:
+    """`subject` with its baselines, and `others` by the same protocols, from their h and without baselines."""
+    named = dict.fromkeys("linear" if name == "layers" else name for name in scope.settings.protocols)
+    own = tuple(name for name in named if name != "supervised")  # which is a baseline of all encoders
     parts = [(subject, scope)]
     if own:
-        alone = replace(scope, settings=replace(settings, protocols=own, baselines=False))
+        alone = replace(scope, settings=replace(scope.settings, protocols=own, start="h", baselines=False))
         parts += [(other, alone) for other in others]
     predictions, stores = list[Predictions](), list[PredictionStore]()
     for one, part in parts:

@@ -11,6 +11,8 @@ PROTOCOLS = {  # in the order of the tables
     "knn": "k-NN",
 }
 ENCODERS = {"trained": "trained encoder", "untrained": "untrained encoder", "pixels": "raw pixels"}
+INITIAL = "initial"  # the encoder that pretraining began from, where it began from weights
+_NAMES = {**ENCODERS, INITIAL: "encoder as it came"}
 METRICS = {
     "top1": "top-1 accuracy",
     "mean_per_class": "mean accuracy per class",
@@ -34,8 +36,8 @@ def protocol_name(protocol: str) -> str:
 
 def encoder_name(encoder: str) -> str:
     """As part of a sentence: "the trained encoder", "raw pixels", "layer 1 of the head", or the name of another."""
-    name = ENCODERS.get(encoder) or layer_name(encoder) or encoder
-    return f"the {name}" if encoder in ("trained", "untrained") else name
+    name = _NAMES.get(encoder) or layer_name(encoder) or encoder
+    return f"the {name}" if encoder in ("trained", "untrained", INITIAL) else name
 
 
 def layer_name(encoder: str) -> str | None:
@@ -75,5 +77,5 @@ def with_labels(labels: int | float | str) -> str:
 
 def capital(text: str) -> str:
     """With a large letter where a word of ours begins the text: h, k-NN and names of runs stay as they are."""
-    ours = ("the ", "layer ", *PROTOCOLS.values(), *ENCODERS.values())
+    ours = ("the ", "layer ", *PROTOCOLS.values(), *_NAMES.values())
     return text[0].upper() + text[1:] if text.startswith(ours) and not text.startswith(PROTOCOLS["knn"]) else text

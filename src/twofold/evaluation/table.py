@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from twofold.evaluation.labels import Labels
-from twofold.evaluation.protocols import ENCODERS, PROTOCOLS, labels_name, way_name
+from twofold.evaluation.protocols import ENCODERS, INITIAL, PROTOCOLS, encoder_name, labels_name, way_name
 from twofold.evaluation.scores import Row
 from twofold.evaluation.sentences import INTERVALS
 
@@ -83,11 +83,12 @@ def text_curve(rows: Sequence[Row], per_class: Mapping[str, float]) -> list[str]
 
 
 def _lines(rows: Sequence[Row]) -> list[tuple[str, str, dict[str, Row]]]:
-    """(protocol, metric, cells by encoder) of one budget; a layer of the head is a line of its own."""
+    """(protocol, metric, cells by encoder) of one budget; other encoders and layers are lines of their own."""
     by_name: dict[str, dict[str, dict[str, Row]]] = {}
     for row in rows:
         inner = row.encoder not in ENCODERS
-        name = f"{PROTOCOLS[row.protocol]} on {row.encoder}" if inner else PROTOCOLS[row.protocol]
+        shown = encoder_name(INITIAL) if row.encoder == INITIAL else row.encoder
+        name = f"{PROTOCOLS[row.protocol]} on {shown}" if inner else PROTOCOLS[row.protocol]
         by_name.setdefault(name, {}).setdefault(row.metric, {})["trained" if inner else row.encoder] = row
     lines = []
     for name, metrics in by_name.items():

@@ -14,10 +14,11 @@ from twofold.evaluation import (
     evaluate_encoder,
     write_predictions,
 )
+from twofold.evaluation.protocols import INITIAL
 from twofold.files import make_folder, write_json
 from twofold.models.own import EncoderSource, as_source
 from twofold.programs.images import as_reading, as_unreadable_limit, open_pictures
-from twofold.programs.measurement import LESS_MEMORY, as_asked, forget, show
+from twofold.programs.measurement import LESS_MEMORY, as_asked, as_places, as_subject, forget, load_others, show
 from twofold.programs.objects import notes_on
 from twofold.recipes.data import Reading
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path, as_several
@@ -25,6 +26,7 @@ from twofold.recipes.recipe import HardwareRecipe
 from twofold.report import build_report
 from twofold.runs.encoder_file import Loaded, build_untrained, load, load_head
 from twofold.runs.evaluation_folder import PREDICTIONS, keep_evaluation
+from twofold.runs.foreign_encoders import Beside
 from twofold.runs.run_directory import Run, writing_alone
 from twofold.versions import versions
 
@@ -46,6 +48,8 @@ def evaluate(
     few_seeds: int = 20,
     finetune_from: str = "h",
     finetune_epochs: int | float | None = None,
+    beside: AnyPath | Sequence[AnyPath] = (),
+    beside_px: int | None = None,
     encoder: EncoderSource | None = None,
     cache: AnyPath | None = None,
     allow_outside: bool = False,
@@ -62,6 +66,8 @@ def evaluate(
     `protocol` holds knn, linear, layers (the linear probe on the head's layers too), sgd (the paper's linear probe),
     finetune and supervised (from scratch); with all labels, a `label_fraction` of them and `shots` per class; beside
     the same encoder untrained and raw pixels; mean and 95 % interval. The test split is looked at once.
+    A run that began from weights (`init`) is measured beside the encoder as it came, and any run beside the encoders
+    `beside`: other runs, exported encoders, or `torchvision:NAME=FILE` and `timm:NAME=FILE` at `beside_px`.
     The same call after an interruption continues. `data` is as in `pretrain`. `encoder` is as in `load`: the class of
     a run trained on a module of your own. The untrained encoder then is a new one of that class, or, of a module, that
     module as it is given.
@@ -74,13 +80,17 @@ def evaluate(
     verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
     hardware = HardwareRecipe(device=device, precision=precision)
     limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
+    places, beside_px = as_places("beside", beside), as_kind("beside_px", beside_px, int | None)
     record = Run(as_path("run", run))
     source = as_given(data, cache=cache, allow_outside=allow_outside)
     begun = record.read_recipe()
     make_folder(record.folder, "RUN")
     loaded = load(record.folder, hardware=hardware, encoder=encoder)
+    others = [*_initial(record, hardware, encoder), *load_others(places, loaded, size_px=beside_px)]
     own = begun["data"]["fingerprint"]
-    images = open_pictures(loaded, source, cache, own=own, allow_outside=allow_outside, limit=limit, reading=how)
+    images = open_pictures(
+        loaded, source, cache, own=own, beside=others, allow_outside=allow_outside, limit=limit, reading=how
+    )
     same = images.fingerprint == own
     seen = [*([] if same else [_SEEN]), *notes_on(encoder)]
     for sentence in seen:
@@ -99,6 +109,7 @@ def evaluate(
             data=loaded.recipe.data,
             hardware=loaded.hardware,
             head=load_head(record.folder, hardware=hardware, encoder=encoder) if needs_head else None,
+            others=[as_subject(other, loaded) for other in others],
             protocols=asked.protocols,
             seeds=asked.seeds,
             few_seeds=few_seeds,
@@ -121,6 +132,14 @@ def evaluate(
     show(evaluation)
     say(f"Report: {path}")
     return evaluation
+
+
+def _initial(record: Run, hardware: HardwareRecipe, encoder: EncoderSource | None) -> list[Beside]:
+    """The encoder as it came, where the run began from weights."""
+    if not record.initial.exists():
+        return []
+    came = load(record.initial, hardware=hardware, encoder=encoder)
+    return [Beside(name=INITIAL, encoder=came.encoder, views=came.recipe.views)]
 
 
 def _keep(images: ImageSet, evaluation: Evaluation, record: Run) -> None:

@@ -1,10 +1,17 @@
-"""What the programs that measure have in common: what they are asked for, and how they show what they found."""
+"""What the programs that measure have in common: what they are asked for, what they measure beside the run's encoder,
+and how they show the figures."""
 
+import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from twofold.console import console, say
-from twofold.evaluation import Evaluation, difference_sentence, majority_sentence, results_table, text_curve
-from twofold.recipes.kinds import as_kind, as_several
+from twofold.errors import require
+from twofold.evaluation import Evaluation, Subject, difference_sentence, majority_sentence, results_table, text_curve
+from twofold.evaluation.protocols import ENCODERS, INITIAL, layer_name
+from twofold.recipes.kinds import as_data, as_kind, as_several
+from twofold.runs.foreign_encoders import Beside, load_beside
+from twofold.runs.loaded import Loaded
 
 LESS_MEMORY = (
     "Close other programs, compute with --device cpu, or leave finetune and supervised, which take most, out of "
@@ -27,6 +34,26 @@ def as_asked(protocol: object, seeds: object, epochs: object) -> Asked:
         as_kind("seeds", seeds, int),
         as_kind("finetune_epochs", epochs, float | None),
     )
+
+
+def as_places(name: str, values: object) -> list[str]:
+    """Paths or names, one or several. Raises TwofoldError for anything else."""
+    return [as_data(one, name) for one in as_several(name, values, os.PathLike)]
+
+
+def load_others(places: Sequence[str], like: Loaded, *, size_px: int | None = None) -> list[Beside]:
+    """The encoders to measure beside that of a run. Raises TwofoldError where two would have one name in the table."""
+    others = [load_beside(place, like, size_px=size_px) for place in places]
+    taken = [*(other.name for other in others), *ENCODERS, INITIAL]
+    for other in others:
+        rule = "a name that no other encoder of the table has, and no layer of a head (z, head-1)"
+        require(taken.count(other.name) == 1 and layer_name(other.name) is None, "beside", other.name, rule)
+    return others
+
+
+def as_subject(other: Beside, loaded: Loaded) -> Subject:
+    """What an evaluation measures of it, on the hardware of the run's encoder."""
+    return Subject(name=other.name, encoder=other.encoder, untrained=None, views=other.views, hardware=loaded.hardware)
 
 
 def show(evaluation: Evaluation) -> None:

@@ -1,6 +1,5 @@
 """A run measured on other data sets."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
@@ -14,18 +13,16 @@ from twofold.evaluation import (
     evaluate_target,
     transfer_settings,
 )
-from twofold.evaluation.protocols import layer_name
 from twofold.files import make_folder, write_json
 from twofold.models.own import EncoderSource, as_source
 from twofold.programs.images import as_reading, as_unreadable_limit, open_pictures
-from twofold.programs.measurement import LESS_MEMORY, as_asked, forget, show
+from twofold.programs.measurement import LESS_MEMORY, as_asked, as_places, as_subject, forget, load_others, show
 from twofold.programs.objects import notes_on
 from twofold.recipes.data import Reading
-from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path, as_several
+from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path, as_several
 from twofold.recipes.recipe import HardwareRecipe
 from twofold.report import build_report
 from twofold.runs.encoder_file import Loaded, build_untrained, load
-from twofold.runs.foreign_encoders import Beside, load_beside
 from twofold.runs.run_directory import Run, writing_alone
 from twofold.versions import versions
 
@@ -63,7 +60,7 @@ def transfer(
     beside_px, cache = as_kind("beside_px", beside_px, int | None), as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
     verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
-    encoders = _places("beside", beside)
+    encoders = as_places("beside", beside)
     hardware = HardwareRecipe(device=device, precision=precision)
     limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
     record = Run(as_path("run", run))
@@ -71,8 +68,7 @@ def transfer(
     record.read_recipe()
     make_folder(record.folder, "RUN")
     loaded = load(record.folder, hardware=hardware, encoder=encoder)
-    others = [load_beside(one, loaded, size_px=beside_px) for one in encoders]
-    _require_names([other.name for other in others])
+    others = load_others(encoders, loaded, size_px=beside_px)
     for sentence in notes_on(encoder):
         say(f"  {sentence}")
     found: dict[str, Evaluation] = {}
@@ -89,7 +85,7 @@ def transfer(
             say(f"\n{name}: {len(images):,} images")
             found[name] = evaluate_target(
                 _subject(loaded),
-                [_other(other, loaded) for other in others],
+                [as_subject(other, loaded) for other in others],
                 images,
                 settings,
                 data=loaded.recipe.data,
@@ -117,10 +113,6 @@ def _sources(to: object, cache: Path | None, allow_outside: bool) -> dict[str, s
     return dict(zip(names, given, strict=True))
 
 
-def _places(name: str, values: object) -> list[str]:
-    return [as_data(one, name) for one in as_several(name, values, os.PathLike)]
-
-
 def _subject(loaded: Loaded) -> Subject:
     return Subject(
         encoder=loaded.encoder,
@@ -128,17 +120,6 @@ def _subject(loaded: Loaded) -> Subject:
         views=loaded.recipe.views,
         hardware=loaded.hardware,
     )
-
-
-def _other(other: Beside, loaded: Loaded) -> Subject:
-    return Subject(name=other.name, encoder=other.encoder, untrained=None, views=other.views, hardware=loaded.hardware)
-
-
-def _require_names(names: Sequence[str]) -> None:
-    taken = [*names, "trained", "untrained", "pixels"]
-    for name in names:
-        rule = "a name that no other encoder of the table has, and no layer of a head (z, head-1)"
-        require(taken.count(name) == 1 and layer_name(name) is None, "beside", name, rule)
 
 
 def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:

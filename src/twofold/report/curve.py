@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from twofold.evaluation.labels import Labels
-from twofold.evaluation.protocols import METRICS, labels_name, way_name
+from twofold.evaluation.protocols import INITIAL, METRICS, labels_name, way_name
 from twofold.report.content import Details, Measurement
 from twofold.report.figure import Axis, Figure, FigureTable, Series, round_ticks
 from twofold.report.labels import main_metric, mean_labels_per_class
@@ -13,7 +13,7 @@ from twofold.report.wording import decimal, in_per_cent, with_interval
 
 NEAR = 0.045  # of the axis: marks closer than this share a text
 COMPARED = [("finetune", "trained"), ("linear", "trained"), ("knn", "trained"), ("supervised", "untrained")]
-BASELINES = ("untrained", "pixels")  # under the linear probe, or under k-NN where no probe was fitted
+BASELINES = (INITIAL, "untrained", "pixels")  # under the linear probe, or under k-NN where no probe was fitted
 
 
 def label_curve(rows: list[Measurement], details: Details | None) -> Figure | None:

@@ -25,7 +25,7 @@ from twofold.report.wording import (
 from twofold.training.health import collapse_warning, learning_warnings
 
 WATCHED = 512  # images, at most, that `training.monitoring` measures on
-BASELINES = {encoder: protocols.encoder_name(encoder) for encoder in ("untrained", "pixels")}
+BASELINES = {encoder: protocols.encoder_name(encoder) for encoder in (protocols.INITIAL, "untrained", "pixels")}
 
 
 @dataclass(frozen=True, kw_only=True)

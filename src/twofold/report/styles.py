@@ -17,6 +17,8 @@ STYLES = {  # (protocol, encoder), in the order of the legends
     ("linear", "trained"): Style("accent", "solid", "circle"),
     ("knn", "trained"): Style("category-4", "longdash", "circle-open"),
     ("supervised", "untrained"): Style("category-5", "dashdot", "triangle-up"),
+    ("linear", "initial"): Style("category-1", "dot", "triangle-up"),
+    ("knn", "initial"): Style("category-1", "longdashdot", "triangle-up-open"),
     ("linear", "untrained"): Style("baseline", "dash", "square"),
     ("knn", "untrained"): Style("baseline", "longdash", "square-open"),
     ("linear", "pixels"): Style("muted", "dot", "diamond"),

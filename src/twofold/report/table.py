@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from twofold.evaluation.labels import Labels
-from twofold.evaluation.protocols import ENCODERS, METRICS, PROTOCOLS, capital, labels_name, layer_name
+from twofold.evaluation.protocols import (
+    ENCODERS,
+    METRICS,
+    PROTOCOLS,
+    capital,
+    encoder_name,
+    labels_name,
+    layer_name,
+)
 from twofold.report.content import Details, Measurement
 from twofold.report.labels import ASIDE, accuracies, main_metric, many_first
 from twofold.report.wording import data_name, interval, percent
@@ -97,7 +105,7 @@ def _columns_of(rows: list[Measurement]) -> list[str]:
 
 
 def _column_names(rows: list[Measurement]) -> list[str]:
-    return [capital(ENCODERS.get(name, name)) for name in _columns_of(rows)]
+    return [capital(encoder_name(name).removeprefix("the ")) for name in _columns_of(rows)]
 
 
 def _without_layers(rows: Iterable[Measurement]) -> list[Measurement]:
