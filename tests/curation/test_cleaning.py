@@ -1,5 +1,7 @@
 """Odd images, leaks, and the tables of everything that was found."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,18 @@ def test_the_tables_hold_every_finding_and_keep_one_of_each_group() -> None:
     keep = found.keep_table()
     assert [path for path, word in zip(keep["path"], keep["keep"], strict=True) if word == "no"] == ["3.png", "5.png"]
     assert found.rethreshold(1.0).copies.threshold == 1.0
+
+
+def test_unlikely_labels_of_a_weak_encoder_are_no_suspects(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    labels = [("x", "y")[i % 2] for i in range(60)]
+    h = draw.normal(size=(60, 6)).astype(np.float32)
+    embedded = Embedded(h=h, paths=[str(i) for i in range(60)], labels=labels, splits=["train"] * 60)
+    found = clean_embedded(scene_thumbs(60), embedded)
+    kinds = {(flaw.kind, flaw.code) for flaw in found.flaws}
+    assert ("unlikely label", "TF086") in kinds
+    assert not {kind for kind, _ in kinds} & {"label"}
+    assert found.to_csv(tmp_path / "findings.csv").read_text().count("TF086") == found.counts()["unlikely label"]
 
 
 def test_embeddings_add_what_only_they_show() -> None:

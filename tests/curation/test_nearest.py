@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from twofold.curation import nearest, nearest_others, nearest_rows
 from twofold.errors import NotFiniteError
@@ -33,6 +34,15 @@ def test_rows_of_a_bank_are_found_for_other_queries() -> None:
 @pytest.mark.parametrize(("n", "k", "expected"), [(0, 3, (0, 0)), (1, 3, (1, 0)), (2, 3, (2, 1))])
 def test_there_are_never_more_neighbours_than_others(n: int, k: int, expected: tuple[int, int]) -> None:
     assert nearest_others(H[:n], k).rows.shape == expected
+
+
+@pytest.mark.parametrize("n", [12, 640, 645, 655])
+def test_the_largest_numbers_are_those_of_topk(n: int) -> None:
+    x = torch.from_numpy(np.random.default_rng(n).normal(size=(30, n)).astype(np.float32))
+    numbers, columns = nearest.largest(x, 7)
+    expected = torch.topk(x, 7, dim=1)
+    assert torch.equal(numbers, expected.values)
+    assert torch.equal(columns, expected.indices)
 
 
 def test_numbers_that_are_not_finite_are_refused() -> None:

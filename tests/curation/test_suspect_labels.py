@@ -34,6 +34,45 @@ def test_planted_labels_come_first() -> None:
     assert (np.diff(found.margin) >= 0).all()
 
 
+def test_a_weak_classifier_ranks_labels_and_judges_none() -> None:
+    """With embeddings that tell classes apart badly, half of the labels would be called suspect."""
+    weak = (np.eye(4)[TRUTH] + DRAW.normal(size=(400, 4))).astype(np.float32)
+    p = out_of_fold_probabilities(weak, GIVEN, 4)
+    assert is_suspect(p, GIVEN).mean() > 0.2
+    found = find_suspect_labels(weak, GIVEN)
+    assert not found.judged
+    assert found.accuracy == pytest.approx((p.argmax(1) == GIVEN).mean())
+    assert len(found.rows) <= 100
+    assert found.rows.tolist() == found.ranking[: len(found.rows)].tolist()
+    assert "ranked, not judged" in found.sentence()
+
+
+def test_a_verdict_needs_more_than_guessing_the_most_frequent_class() -> None:
+    """90 % are right by guessing: as right is no reason to judge labels."""
+    rare = (np.arange(400) % 10 == 0).astype(np.int64)
+    found = find_suspect_labels(DRAW.normal(size=(400, 3)).astype(np.float32), rare)
+    assert found.accuracy > 0.8
+    assert found.most_frequent == pytest.approx(0.9)
+    assert not found.judged
+    assert find_suspect_labels(H, GIVEN).judged
+
+
+def test_ours_are_at_least_as_precise_as_those_of_cleanlab_on_the_same_probabilities() -> None:
+    filters, rank = pytest.importorskip("cleanlab.filter"), pytest.importorskip("cleanlab.rank")
+    p = out_of_fold_probabilities(H, GIVEN, 4)
+    found, theirs = find_suspect_labels(H, GIVEN), filters.find_label_issues(GIVEN, p, n_jobs=1)
+    assert precision(found.rows) >= precision(np.flatnonzero(theirs))
+    for count in (10, 20, 40):
+        first = np.argsort(rank.get_label_quality_scores(GIVEN, p), kind="stable")[:count]
+        assert precision(found.ranking[:count]) >= precision(first) - 1 / count, "up to one image"
+
+
+def test_the_next_labels_to_look_at_are_not_among_the_suspects() -> None:
+    found = find_suspect_labels(H, GIVEN)
+    assert not np.isin(found.borderline(10), found.rows).any()
+    assert len(found.borderline(10)) == 10
+
+
 def test_probabilities_that_saw_the_label_would_hide_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The folds matter: nearest to itself, every label looks right."""
     wide = np.concatenate([H, np.eye(400, dtype=np.float32) * 10], axis=1)

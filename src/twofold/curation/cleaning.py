@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -12,6 +13,7 @@ from twofold.curation.embedded import Embedded
 from twofold.curation.leaks import LeakEffect, effect_of_leaks, leaked_rows
 from twofold.curation.odd_images import OffTopic, find_blank, find_cut_off, find_off_topic
 from twofold.curation.suspect_labels import SuspectLabels, find_suspect_labels
+from twofold.curation.tables import write_csv
 
 DROPPED = ("copy", "blank", "cut off")  # kinds that keep.csv leaves out
 
@@ -20,7 +22,7 @@ DROPPED = ("copy", "blank", "cut off")  # kinds that keep.csv leaves out
 class Flaw:
     """One finding about one image."""
 
-    kind: str  # copy, leak, alike, blank, cut off, off topic or label
+    kind: str  # copy, leak, alike, blank, cut off, off topic, label or unlikely label
     code: str
     row: int
     other: int | None = None  # the image that it is like
@@ -69,10 +71,11 @@ class Cleaning:
                 for row in self.off_topic.rows.tolist()
             ]
         if self.suspects is not None:
-            found = zip(self.suspects.rows, self.suspects.suggested, self.suspects.margin, strict=True)
+            kind, code = ("label", "TF084") if self.suspects.judged else ("unlikely label", "TF086")
+            doubts = zip(self.suspects.rows, self.suspects.suggested, self.suspects.margin, strict=True)
             flaws += [
-                Flaw(kind="label", code="TF084", row=int(row), score=float(margin), suggestion=self.classes[name])
-                for row, name, margin in found
+                Flaw(kind=kind, code=code, row=int(row), score=float(margin), suggestion=self.classes[name])
+                for row, name, margin in doubts
             ]
         if self.alike is not None:
             known = {tuple(pair) for pair in self._copied_pairs()}
@@ -94,6 +97,10 @@ class Cleaning:
         for flaw in self.flaws:
             rows.setdefault(flaw.kind, set()).add(flaw.row)
         return {kind: len(some) for kind, some in rows.items()}
+
+    def to_csv(self, path: Path | str) -> Path:
+        """Write the findings. Raises TwofoldError as `write_csv` does."""
+        return write_csv(Path(path), self.findings_table())
 
     def findings_table(self) -> dict[str, list[object]]:
         """The columns of findings.csv."""

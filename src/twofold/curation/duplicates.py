@@ -17,7 +17,7 @@ from twofold.errors import require
 
 COPY = 0.95  # likeness from which two images count as copies: docs/clean.md has what it finds
 _FLOOR = 0.5  # pairs below are not kept
-_CANDIDATES = 20  # nearest images whose pixels are compared
+_CANDIDATES = 10  # nearest images whose pixels are compared
 _OUTLINE = 0.8  # cosine of outlines below which pixels are not compared
 _PAIRS = 2  # pairs compared for each image on average, at most
 
@@ -71,8 +71,8 @@ def find_copies(
 ) -> Duplicates:
     """Images whose pixels are alike (`likeness`): re-saved, resized, mirrored and slightly cropped ones.
 
-    Compared are the twenty nearest by outline (also mirrored, and of the inner part), and by the embeddings' `near`
-    where there are any; at most two pairs an image, those of the nearest outlines.
+    Compared are the ten nearest by outline (also of the inner part), and by the embeddings' `near` where there are any;
+    at most two pairs an image, those of the nearest outlines.
     Raises TwofoldError for a threshold outside [0.5, 1].
     """
     require(_FLOOR <= threshold <= 1, "threshold", threshold, f"in [{_FLOOR}, 1]")
@@ -81,12 +81,12 @@ def find_copies(
 
 
 def find_alike(near: Neighbours, paths: Sequence[str], *, threshold: float = 0.98) -> Duplicates:
-    """Images whose embeddings have a cosine from the threshold on, among each one's nearest.
+    """Images whose embeddings have a cosine from the threshold on, among each one's ten nearest.
 
     What an encoder takes for the same: also series of one scene. Raises TwofoldError for a threshold outside [0.5, 1].
     """
     require(_FLOOR <= threshold <= 1, "threshold", threshold, f"in [{_FLOOR}, 1]")
-    pairs, cosines = _once(near)
+    pairs, cosines = _once(near.first(_CANDIDATES))
     return _of_pairs(pairs, cosines, threshold, paths)
 
 
@@ -97,21 +97,23 @@ def _of_pairs(pairs: np.ndarray, alike: np.ndarray, threshold: float, paths: Seq
 
 
 def _candidates(thumbs: UInt8[np.ndarray, "n s s 3"], near: Neighbours | None) -> Int64[np.ndarray, "p 2"]:
-    plain = outline(thumbs)
-    queries = [outline(thumbs, mirrored=m, inner=i) for i in (False, True) for m in (False, True)]
-    found = [nearest_others(plain, _CANDIDATES)]
-    found += [nearest_rows(query, plain, _CANDIDATES) for query in queries[1:]]
-    if near is not None:
-        found.append(near.first(_CANDIDATES))
-    pairs = np.unique(np.concatenate([_once(one)[0] for one in found]), axis=0)
-    first, second = pairs.T
-    whole = _unit(plain)
-    cosine = np.full(len(pairs), -1.0)
-    for query in map(_unit, queries):
-        for a, b in ((first, second), (second, first)):
-            np.maximum(cosine, (query[a] * whole[b]).sum(1), out=cosine)
+    whole, inner = _unit(outline(thumbs)), _unit(outline(thumbs, inner=True))
+    lists = [nearest_others(whole, _CANDIDATES), nearest_rows(inner, whole, _CANDIDATES)]
+    lists += [near.first(_CANDIDATES)] if near is not None else []
+    cosines, rows = (np.concatenate([getattr(one, name) for one in lists], 1) for name in ("cosines", "rows"))
+    pairs, _ = _once(Neighbours(cosines, rows))
+    cosine = np.concatenate([_cosine(whole, inner, part) for part in np.array_split(pairs, len(pairs) // 2**16 + 1)])
     likest = np.argsort(-cosine, kind="stable")[: _PAIRS * len(thumbs)]
-    return pairs[likest[cosine[likest] >= _OUTLINE]]
+    return pairs[np.sort(likest[cosine[likest] >= _OUTLINE])]
+
+
+def _cosine(
+    whole: Float32[np.ndarray, "n d"], inner: Float32[np.ndarray, "n d"], pairs: Int64[np.ndarray, "p 2"]
+) -> Float32[np.ndarray, " p"]:
+    """Of two outlines, each of which may be that of the inner part."""
+    a, b = pairs.T
+    found = [(x[i] * whole[j]).sum(1) for x, i, j in ((whole, a, b), (inner, a, b), (inner, b, a))]
+    return np.max(found, axis=0)
 
 
 def _unit(x: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
@@ -119,10 +121,12 @@ def _unit(x: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
 
 
 def _once(near: Neighbours) -> tuple[Int64[np.ndarray, "p 2"], Float32[np.ndarray, " p"]]:
-    """Every pair of different rows once, the lower row first."""
+    """Every pair of different rows once, the lower row first, in order."""
     m, k = near.rows.shape
-    own = np.repeat(np.arange(m), k)
-    both = np.sort(np.stack([own, np.asarray(near.rows).ravel()], 1), axis=1)
-    _, first = np.unique(both, axis=0, return_index=True)
-    first = first[both[first, 0] != both[first, 1]]
-    return both[first].astype(np.int64), np.asarray(near.cosines).ravel()[first]
+    own, other = np.repeat(np.arange(m), k), np.asarray(near.rows).ravel()
+    n = max(m, int(other.max(initial=0)) + 1)
+    low, high = np.minimum(own, other), np.maximum(own, other)
+    names, first = np.unique(low * n + high, return_index=True)
+    pairs = np.stack([names // n, names % n], 1)
+    different = pairs[:, 0] != pairs[:, 1]
+    return pairs[different], np.asarray(near.cosines).ravel()[first][different]

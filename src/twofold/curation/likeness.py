@@ -5,40 +5,43 @@ A perceptual comparison in two steps. `outline` is a rough vector to find candid
 """
 
 from functools import cache
+from itertools import product
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, normalize
 
 from twofold.console import with_progress
 
-_ALL = ((1.0, 1), (0.95, 5), (0.9, 5), (0.85, 5))  # (side of crops, places along each side)
-_FEW = ((1.0, 1), (0.92, 3))  # for a first look
+Crops = tuple[tuple[float, int], ...]  # (side of crops as a share, places along each side)
+
+_ALL: Crops = ((1.0, 1), (0.95, 5), (0.9, 5), (0.85, 5))
+_FEW: Crops = ((1.0, 1), (0.92, 3))  # for a first look
 _WORTH_ALL = 0.6  # at the first look
 _SMALL = 16  # px at which details are compared
 _BLUR = 5  # px of the average that is taken away: what is left are details
 _AT_ONCE = 64  # pairs
-Crops = tuple[tuple[float, int], ...]
+_PLACES = 8  # along each side of an outline
+_INNER = 0.93  # of the sides
 
 
-def outline(
-    thumbs: UInt8[np.ndarray, "n s s 3"], *, mirrored: bool = False, inner: bool = False
-) -> Float32[np.ndarray, "n 192"]:
-    """The colours at 8 x 8 places, less their mean: near for copies, also for many other images.
+def outline(thumbs: UInt8[np.ndarray, "n s s 3"], *, inner: bool = False) -> Float32[np.ndarray, "n 192"]:
+    """The colours at 8 x 8 places, less their mean, as a mirror leaves them: near for copies, also for other images.
 
-    Of the mirrored image, or of the inner 0.93 of its sides, where that is asked for: a copy may be one of these.
+    That is the mean of the image and its mirror image, and the size of what they differ by, of the left half alone.
+    Of the inner 0.93 of its sides where that is asked for: a copy may be a crop.
     """
-    parts = []
-    for start in range(0, max(len(thumbs), 1), 4096):
+    half = _PLACES // 2
+    parts = [torch.zeros(0, 3 * _PLACES * _PLACES)]
+    for start in range(0, len(thumbs), 4096):
         x = _channels_first(thumbs[start : start + 4096])
-        x = x.flip(-1) if mirrored else x
-        side = x.shape[-1]
-        share = 0.93 if inner else 1.0
-        cut = _average(side, (1 - share) / 2, share, 8)
-        x = (cut @ x @ cut.T).flatten(1)
-        parts.append(x - x.mean(1, keepdim=True))
+        share = _INNER if inner else 1.0
+        cut = _average(x.shape[-1], (1 - share) / 2, share, _PLACES)
+        x = cut @ x @ cut.T
+        x = x - x.mean((1, 2, 3), keepdim=True)
+        left, right = x[..., :half], x.flip(-1)[..., :half]
+        parts.append(torch.cat([left + right, (left - right).abs()], -1).flatten(1))
     return torch.cat(parts).numpy()
 
 
@@ -60,41 +63,50 @@ def likeness(thumbs: UInt8[np.ndarray, "n s s 3"], pairs: Int64[np.ndarray, "p 2
 
 
 def _best(thumbs: UInt8[np.ndarray, "n s s 3"], pairs: Int64[np.ndarray, "p 2"], crops: Crops) -> np.ndarray:
-    a, b = (_channels_first(thumbs[pairs[:, side]]) for side in (0, 1))
-    turned = a.flip(-1), b.flip(-1)
-    tried = ((a, b), (a, turned[1]), (b, a), (b, turned[0]))
-    return torch.stack([_in_crops(whole, other, crops) for whole, other in tried]).amax(0).numpy()
+    """The whole of either image against the crops of the other, and of its mirror image."""
+    rows, places = np.unique(pairs, return_inverse=True)
+    details = _details(thumbs[rows], crops)
+    whole = details[:, :, 0]
+    mirrored = whole.unflatten(-1, (_SMALL, _SMALL)).flip(-1).flatten(-2)
+    targets = torch.stack([whole, mirrored], -1)  # (m, 3, t t, 2)
+    a, b = torch.from_numpy(places.reshape(-1, 2)).T
+    return torch.maximum(_fit(details[a], targets[b]), _fit(details[b], targets[a])).numpy()
 
 
-def _in_crops(whole: Float32[Tensor, "p 3 s s"], other: Float32[Tensor, "p 3 s s"], crops: Crops) -> Tensor:
-    """The best correlation of `whole` with a crop of `other`."""
-    target = _details(_crops(whole, _ALL[:1]))
-    return (_details(_crops(other, crops)) * target).sum(-1).amax(1)
+def _fit(details: Float32[Tensor, "p 3 k d"], targets: Float32[Tensor, "p 3 d 2"]) -> Float32[Tensor, " p"]:
+    return (details @ targets).sum(1).amax((1, 2))
 
 
-def _crops(x: Float32[Tensor, "p 3 s s"], crops: Crops) -> Float32[Tensor, "p m 3 t t"]:
-    """Each crop at 16 px: two small matrix products, A X B^T."""
-    parts = []
-    for scale, places in crops:
-        windows = _windows(x.shape[-1], scale, places)
-        rows = torch.matmul(windows.flatten(0, 1), x)  # (p, 3, k t, s)
-        both = torch.matmul(rows, windows.flatten(0, 1).T)  # (p, 3, k t, k t)
-        cut = both.unflatten(2, (places, _SMALL)).unflatten(4, (places, _SMALL))
-        parts.append(cut.permute(0, 2, 4, 1, 3, 5).flatten(1, 2))
-    return torch.cat(parts, 1)
-
-
-def _details(x: Float32[Tensor, "p m 3 t t"]) -> Float32[Tensor, "p m d"]:
-    flat = x.flatten(0, 1)
-    flat = flat - avg_pool2d(flat, _BLUR, 1, _BLUR // 2, count_include_pad=False)
-    return normalize(flat.flatten(1), dim=1, eps=1.0).reshape(*x.shape[:2], -1)
+def _details(thumbs: UInt8[np.ndarray, "m s s 3"], crops: Crops) -> Float32[Tensor, "m 3 k d"]:
+    """Each crop at 16 px less its blur, as a vector over channels and pixels of length 1, or shorter where faint."""
+    x = _channels_first(thumbs)
+    details = (x.flatten(2) @ _crop_details(x.shape[-1], crops)).unflatten(-1, (-1, _SMALL * _SMALL))
+    return details / details.square().sum((1, 3), keepdim=True).sqrt().clamp(min=1.0)
 
 
 @cache
-def _windows(side: int, scale: float, places: int) -> Float32[Tensor, "k t s"]:
-    """Matrices that cut a crop of the share `scale` out of a side, at each place, and shrink it to 16 px."""
-    starts = np.linspace(0, 1 - scale, places).tolist()
-    return torch.stack([_average(side, first, scale) for first in starts])
+def _crop_details(side: int, crops: Crops) -> Float32[Tensor, "s2 kd"]:
+    """The linear map from an image's pixels to the details of its crops: A x B^T - (P A) x (P B)^T, P the blur."""
+    blur = _blur()
+    parts = []
+    for share, places in crops:
+        for a, b in product(_windows(side, share, places), repeat=2):
+            parts += [torch.kron(a, b) - torch.kron(blur @ a, blur @ b)]
+    return torch.cat(parts).T.contiguous()
+
+
+@cache
+def _windows(side: int, share: float, places: int) -> Float32[Tensor, "k t s"]:
+    """Matrices that cut a crop of the share out of a side, at each place, and shrink it to 16 px."""
+    starts = np.linspace(0, 1 - share, places).tolist()
+    return torch.stack([_average(side, first, share) for first in starts])
+
+
+def _blur() -> Float32[Tensor, "t t"]:
+    """Row i: the mean of the pixels within 2 px of i."""
+    places = torch.arange(_SMALL)
+    near = ((places[:, None] - places).abs() <= _BLUR // 2).float()
+    return near / near.sum(1, keepdim=True)
 
 
 def _average(side: int, first: float, share: float, parts: int = _SMALL) -> Float32[Tensor, "t s"]:
@@ -108,4 +120,4 @@ def _average(side: int, first: float, share: float, parts: int = _SMALL) -> Floa
 
 
 def _channels_first(thumbs: UInt8[np.ndarray, "n s s 3"]) -> Float32[Tensor, "n 3 s s"]:
-    return torch.from_numpy(np.ascontiguousarray(thumbs)).permute(0, 3, 1, 2).float()
+    return torch.from_numpy(np.ascontiguousarray(thumbs)).permute(0, 3, 1, 2).float().contiguous()

@@ -12,7 +12,8 @@ from jaxtyping import Float32, Int64
 from twofold.console import with_progress
 from twofold.evaluation.nearest_neighbours import BLOCK, unit
 
-_CELLS = 2**27  # cosines held at a time: 512 MiB
+_CELLS = 2**26  # cosines held at a time: 256 MiB
+_GROUP = 16  # columns of which at first only the largest number counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ class Neighbours:
 def nearest_others(h: Float32[np.ndarray, "n d"], k: int) -> Neighbours:
     """The k nearest other rows of each row (n - 1 where there are fewer).
 
-    Time is n² d, memory n (d + 3 k) numbers and 512 MiB. Raises NotFiniteError for numbers that are not finite.
+    Time is n² d, memory n (d + 3 k) numbers and 256 MiB. Raises NotFiniteError for numbers that are not finite.
     """
     return _nearest(h, h, min(k, max(len(h) - 1, 0)), but_self=True)
 
@@ -51,5 +52,21 @@ def _nearest(queries: np.ndarray, bank: np.ndarray, k: int, *, but_self: bool) -
         if but_self:
             own = torch.arange(len(tile))
             tile[own, own + start] = -torch.inf
-        cosines[start : start + block], rows[start : start + block] = torch.topk(tile, k, dim=1)
+        cosines[start : start + block], rows[start : start + block] = largest(tile, k)
     return Neighbours(cosines.clamp_(-1, 1).numpy(), rows.numpy())
+
+
+def largest(x: Float32[torch.Tensor, "m n"], k: int) -> tuple[Float32[torch.Tensor, "m k"], Int64[torch.Tensor, "m k"]]:
+    """The k largest numbers of each row, the largest first, and their columns: torch.topk in half the time.
+
+    They lie in the k groups of 16 columns with the largest maxima, or among the few columns that are left over.
+    """
+    m, n = x.shape
+    width = n // _GROUP  # group j holds the columns j, j + width, ...
+    if width <= 4 * k:
+        return torch.topk(x, k, dim=1)
+    groups = x[:, : _GROUP * width].view(m, _GROUP, width).amax(1).topk(k, dim=1, sorted=False).indices
+    inside = (groups[:, None] + width * torch.arange(_GROUP)[:, None]).flatten(1)
+    columns = torch.cat([inside, torch.arange(_GROUP * width, n).expand(m, -1)], 1)
+    numbers, places = x.gather(1, columns).topk(k, dim=1)
+    return numbers, columns.gather(1, places)

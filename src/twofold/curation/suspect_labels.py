@@ -1,5 +1,7 @@
 """Labels that may be wrong, by confident learning (Northcutt et al. 2021) on probabilities that no label judged itself.
 
+A classifier that is often wrong itself contradicts many labels that are right. Then labels are ranked, not judged.
+
 Legend: n labelled images, c classes; p (n, c) probabilities, y their labels.
 """
 
@@ -14,6 +16,9 @@ from twofold.evaluation.temperature import softmax
 
 _L2 = 1e-3
 _ITERATIONS = 100
+LEAST_ACCURACY = 0.8  # of the classifier, from which on labels are judged
+_MOST_OF_GUESSES = 0.5  # of the mistakes that always guessing the most frequent class makes
+_RANKED = 100  # labels that are shown where none is judged
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -24,6 +29,34 @@ class SuspectLabels:
     suggested: Int64[np.ndarray, " k"]  # the likeliest class
     margin: Float32[np.ndarray, " k"]  # p of the label less the highest p of another class, in [-1, 1]; lowest first
     ranking: Int64[np.ndarray, " n"]  # every labelled image, the least likely label first
+    accuracy: float  # of the classifier on the folds left out, in [0, 1]
+    most_frequent: float  # share of the most frequent class, in [0, 1]
+
+    @property
+    def judged(self) -> bool:
+        """Whether `rows` is a verdict: accuracy >= 0.8, and at most half the mistakes of guessing one class.
+
+        Otherwise `rows` are the (up to) 100 least likely labels, to be looked at.
+        """
+        return _is_good(self.accuracy, self.most_frequent)
+
+    def sentence(self) -> str:
+        """For people."""
+        how_good = (
+            f"a classifier of the embeddings gets {self.accuracy:.1%} of the labels of other folds (always guessing "
+            f"the most frequent class: {self.most_frequent:.1%})"
+        )
+        if self.judged:
+            return f"Labels were judged by the others: {how_good}."
+        return (
+            f"Labels were ranked, not judged: {how_good}, so it is often wrong where a label is right. At least "
+            f"{LEAST_ACCURACY:.0%} and half as many mistakes as by guessing are needed for a verdict. Shown are the "
+            f"{len(self.rows):,} least likely labels. Train longer for more."
+        )
+
+    def borderline(self, count: int = 20) -> Int64[np.ndarray, " k"]:
+        """The first `count` rows of `ranking` that are not in `rows`: the next that one would look at."""
+        return self.ranking[~np.isin(self.ranking, self.rows)][:count]
 
 
 def find_suspect_labels(
@@ -36,16 +69,24 @@ def find_suspect_labels(
     names, y = np.unique(class_ids[rows], return_inverse=True)
     if len(names) < 2:
         none = np.zeros(0, np.int64)
-        return SuspectLabels(rows=none, suggested=none, margin=np.zeros(0, np.float32), ranking=none)
+        return SuspectLabels(
+            rows=none, suggested=none, margin=np.zeros(0, np.float32), ranking=none, accuracy=0.0, most_frequent=1.0
+        )
     p = out_of_fold_probabilities(h[rows], y, len(names), seed=seed)
     margin = label_margin(p, y)
-    wrong = np.flatnonzero(is_suspect(p, y))
+    accuracy, most_frequent = float((p.argmax(1) == y).mean()), float(np.bincount(y).max() / len(y))
+    suspect = is_suspect(p, y) if _is_good(accuracy, most_frequent) else margin < 0
+    wrong = np.flatnonzero(suspect)
     wrong = wrong[np.argsort(margin[wrong], kind="stable")]
+    if not _is_good(accuracy, most_frequent):
+        wrong = wrong[:_RANKED]
     return SuspectLabels(
         rows=rows[wrong],
         suggested=names[p[wrong].argmax(1)].astype(np.int64),
         margin=margin[wrong],
         ranking=rows[np.argsort(margin, kind="stable")],
+        accuracy=accuracy,
+        most_frequent=most_frequent,
     )
 
 
@@ -81,3 +122,7 @@ def is_suspect(p: Float64[np.ndarray, "n c"], y: Integer[np.ndarray, " n"]) -> B
     thresholds = np.array([p[y == k, k].mean() if (y == k).any() else np.inf for k in range(p.shape[1])])
     confident = np.where(p >= thresholds - 1e-12, p, -1)
     return (confident.max(1) >= 0) & (confident.argmax(1) != y)
+
+
+def _is_good(accuracy: float, most_frequent: float) -> bool:
+    return accuracy >= LEAST_ACCURACY and 1 - accuracy <= _MOST_OF_GUESSES * (1 - most_frequent)

@@ -37,4 +37,10 @@ CURATION_CHECKS = {
         "The embeddings of some images are nearly equal, as in series of one scene.",
         "Nothing, or keep one of each series.",
     ),
+    "TF086": (
+        "info",
+        "Labels that are unlikely, not judged",
+        "A classifier that did not see the label of an image prefers another class, but is often wrong itself.",
+        "Look at the first ones in clean.html; train longer for a verdict.",
+    ),
 }

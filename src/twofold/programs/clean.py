@@ -32,6 +32,7 @@ _KINDS = {  # in the order in which they are told
     "cut off": "look cut off",
     "off topic": "far from all others",
     "label": "suspect labels",
+    "unlikely label": "labels that are unlikely (ranked, not judged)",
     "alike": "near another image for the encoder",
 }
 
@@ -97,12 +98,17 @@ def _without_encoder(data: AnyData, how: Opener) -> ImageSet:
 
 
 def _write(cleaning: Cleaning, images: ImageSet, folder: Path) -> None:
-    write_csv(folder / "findings.csv", cleaning.findings_table())
+    cleaning.to_csv(folder / "findings.csv")
     write_csv(folder / "keep.csv", cleaning.keep_table())
-    effect = cleaning.leak_effect
+    effect, suspects = cleaning.leak_effect, cleaning.suspects
     write_json(
         folder / "clean.json",
-        {"images": len(images), "counts": cleaning.counts(), "leaks": effect and effect.sentence()},
+        {
+            "images": len(images),
+            "counts": cleaning.counts(),
+            "leaks": effect and effect.sentence(),
+            "labels": suspects and suspects.sentence(),
+        },
     )
     write_clean_page(cleaning, images, folder / "clean.html")
 
@@ -114,6 +120,8 @@ def _tell(cleaning: Cleaning, folder: Path) -> None:
             say(f"  {counts[kind]:,} {words}")
     if cleaning.leak_effect is not None:
         say(f"  {cleaning.leak_effect.sentence()}")
+    if cleaning.suspects is not None and len(cleaning.suspects.ranking):
+        say(f"  {cleaning.suspects.sentence()}")
     if not counts:
         say("  nothing was found")
     say(f"Written: {folder / 'clean.html'}, findings.csv and keep.csv beside it. No image was changed.")

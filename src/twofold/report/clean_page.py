@@ -22,6 +22,7 @@ _OF_A_SECTION = 48
 _SECTIONS = (
     ("leak", "Test images with a copy in train", "Their accuracy may show memory. Remove one of the two."),
     ("label", "Suspect labels", "The label of each, and what its neighbours suggest. The most doubtful come first."),
+    ("unlikely label", "Labels to look at", "The least likely come first."),
     ("off topic", "Far from all others", "The farthest come first. They may not belong here, or be rare and valuable."),
     ("blank", "Blank images", "One colour throughout."),
     ("cut off", "Images that look cut off", "The lower part is the even grey of a file that ends early."),
@@ -81,11 +82,13 @@ def _sections(cleaning: Cleaning, gallery: Gallery) -> Iterable[dict[str, object
         flaws = [flaw for flaw in cleaning.flaws if flaw.kind == kind]
         if flaws:
             shown = [gallery.show(flaw.row, _note(cleaning, flaw)) for flaw in flaws[:_OF_A_SECTION]]
+            if kind in ("label", "unlikely label") and cleaning.suspects is not None:
+                text = f"{text} {cleaning.suspects.sentence()}"
             yield {"title": title, "text": text, "images": shown, "total": len(flaws)}
 
 
 def _note(cleaning: Cleaning, flaw: Flaw) -> str:
-    if flaw.kind == "label":
+    if flaw.kind in ("label", "unlikely label"):
         return f"label {cleaning.labels[flaw.row]}, rather {flaw.suggestion}"
     if flaw.kind == "alike" and flaw.other is not None:
         return f"near {cleaning.paths[flaw.other]} ({flaw.score:.3f})"
