@@ -21,12 +21,12 @@ from twofold.programs.pretrain import pretrain
 from twofold.programs.transfer import transfer
 
 KNN: dict[str, Any] = {"protocol": ["knn"], "shots": [1], "seeds": 1, "few_seeds": 2}
-LABELLED, UNLABELLED = 8, 54
+LABELLED, UNLABELLED = 8, 144
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """bars/ and discs/ of 8 images, 54 more in unlabelled/, and a photograph of a phone."""
+    """A tenth of 160 images in bars/ and discs/, the others in unlabelled/, and a photograph of a phone."""
     from PIL import Image
 
     home = tmp_path_factory.mktemp("partly") / "data"
@@ -91,7 +91,7 @@ def test_the_survey_is_printed_by_every_command(
             folder, recipe=str(run / "recipe.json"), out=tmp_path / "b.json", seconds=1, cache=cache
         ),
     }
-    labels = f"labels: 2 classes, bars ({LABELLED}), discs ({LABELLED}); {UNLABELLED} of 70 images have none"
+    labels = f"labels: 2 classes, bars ({LABELLED}), discs ({LABELLED}); {UNLABELLED} of 160 images have none"
     for name, call in calls.items():
         call()
         out = " ".join(capsys.readouterr().out.split())
@@ -106,7 +106,7 @@ def test_the_run_and_the_report_keep_it(run: Path) -> None:
     assert kept["splits"] == {"train": 2 * LABELLED + UNLABELLED - 4, "test": 4}
     assert {"TF001", "TF007", "TF010"} <= {finding["code"] for finding in kept["findings"]}
     report = (run / "report.html").read_text()
-    assert f"labels: 2 classes, bars ({LABELLED}), discs ({LABELLED}); {UNLABELLED} of 70 images have none" in report
+    assert f"labels: 2 classes, bars ({LABELLED}), discs ({LABELLED}); {UNLABELLED} of 160 images have none" in report
 
 
 def test_few_labels_are_watched_while_training(run: Path) -> None:
