@@ -1,18 +1,23 @@
 """Made-up image files of every format, depth, layout, profile and damage, and what each of them shows.
 
-A case makes a file and says which pixels are due, worked out from the numbers that were written and not by a reader, or
-which reason is given that there are none. Images are some 12 x 16 pixels.
+A case makes a file and says which pixels are due, to within one level, worked out from the numbers that were written
+(of a JPEG, from what torchvision reads), or which reason is given that there are none. Images are some 12 x 16 pixels.
 """
 
+import struct
+import warnings
+import zlib
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
+from torchvision.io import decode_image
 
-from data.image_files import assembled, dng, png, profile, saved, tiff
+from data.image_files import assembled, dng, ink_profile, png, profile, saved, tiff
 
 H, W = 12, 16
 HEIC = b64decode(
@@ -27,8 +32,31 @@ HEIC = b64decode(
     "nYqCbbpTTWIUxXhbgefzaDSwAspRTt1I+DdHNCOjGEYx+w=="
 )  # four fields of one colour each, 16 x 24 pixels
 FIELDS = np.repeat(np.repeat([[(200, 40, 40), (40, 200, 40)], [(40, 40, 200), (220, 220, 60)]], 8, 0), 12, 1)
+AVIF = b64decode(
+    "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAAAAAAAOcGl0bQ"
+    "AAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAETAAAAKQAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEAAGF2MDFDb2xvcgAAAABqaXBycAAA"
+    "AEtpcGNvAAAAFGlzcGUAAAAAAAAAGAAAABAAAAAQcGl4aQAAAAADCAgIAAAADGF2MUOBIAAAAAAAE2NvbHJuY2x4AAEADQAGgAAAABdpcG1hAAAAAA"
+    "AAAAEAAQQBAoMEAAAAMW1kYXQSAAoIOBDv/KAhoNIyG0QAAP6tzZNDbWGiH5ZmswWailrQsmPuHjW1Ng=="
+)  # as FIELDS; below are luma and chroma of each field as FFmpeg reads them
+FIELDS_YCC = np.array([[(88, -27, 80), (134, -54, -67)], [(58, 80, -14), (202, -80, 13)]]).repeat(8, 0).repeat(12, 1)
 P3 = np.array([[0.51512, 0.29198, 0.1571], [0.24120, 0.69225, 0.06657], [-0.00105, 0.04189, 0.78407]])  # to XYZ, D50
+INKS = np.array([[100, 0, 0], [-20, -20, -20], [-20, 20, 0], [-10, 0, 20], [-50, 0, 0]])  # L*a*b*: paper, then each ink
 SRGB = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
+CURVES: dict[str, tuple[bytes, Callable[[np.ndarray], np.ndarray]]] = {
+    "a table": (
+        b"curv" + struct.pack(">4xI4095H", 4095, *np.rint(np.linspace(0, 1, 4095) ** 1.8 * 65535).astype(int).tolist()),
+        lambda x: x**1.8,
+    ),
+    "a power": (b"para" + struct.pack(">4xHxxi", 0, 157286), lambda x: x**2.4),
+    "sRGB's formula": (
+        b"para" + struct.pack(">4xHxx5i", 3, 157286, 62119, 3417, 5072, 2651),
+        lambda x: np.where(x < 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4),
+    ),
+    "a formula with an offset": (
+        b"para" + struct.pack(">4xHxx4i", 2, 131072, 52429, 6554, 6554),
+        lambda x: (0.8 * x + 0.1) ** 2 + 0.1,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +68,6 @@ class Case:
     truth: Callable[[], np.ndarray] | None = None
     reason: str = ""
     notes: str = ""  # of traits.NOTES, sorted, but for the range
-    within: int = 1  # levels
     rules: dict[str, Any] = field(default_factory=dict)
 
 
@@ -76,10 +103,34 @@ def mask() -> np.ndarray:
     return np.clip((np.mgrid[:H, :W][1] - 6) * 100, 0, 255).astype(np.uint8)[:, :, None]
 
 
-def through(columns: np.ndarray, gamma: float) -> np.ndarray:
-    """The colours of `colour()`, in a space of these XYZ and this gamma, in sRGB."""
-    linear = np.clip((colour() / 255) ** gamma @ columns.T @ np.linalg.inv(SRGB).T, 0, 1)
-    return np.rint(255 * _encoded(linear))
+def through(columns: np.ndarray, curve: float | Callable[[np.ndarray], np.ndarray], levels: Any = None) -> np.ndarray:
+    """Colours (of `colour()`) in a space of these XYZ and this gamma or curve, in sRGB."""
+    shares = (colour() if levels is None else levels) / 255
+    linear = curve(shares) if callable(curve) else shares**curve
+    return np.rint(255 * _encoded(np.clip(linear @ columns.T @ np.linalg.inv(SRGB).T, 0, 1)))
+
+
+def of_lab(lab: np.ndarray) -> np.ndarray:
+    """L*a*b* (D50) in sRGB."""
+    y = (lab[:, :, 0] + 16) / 116
+    roots = np.stack([y + lab[:, :, 1] / 500, y, y - lab[:, :, 2] / 200], axis=2)
+    xyz = np.where(roots > 6 / 29, roots**3, 3 * (6 / 29) ** 2 * (roots - 4 / 29)) * [0.9642, 1.0, 0.8249]
+    return np.rint(255 * _encoded(np.clip(xyz @ np.linalg.inv(SRGB).T, 0, 1)))
+
+
+def of_ycc(values: np.ndarray) -> np.ndarray:
+    """Luma and chroma (BT.601, 0..255) as red, green, blue."""
+    y, blue, red = np.moveaxis(values, 2, 0)
+    r, b = y + 1.402 * red, y + 1.772 * blue
+    return np.clip(np.rint(np.stack([r, (y - 0.299 * r - 0.114 * b) / 0.587, b], axis=2)), 0, 255)
+
+
+def by_torchvision(content: bytes) -> np.ndarray:
+    """A JPEG's pixels (H, W, 3), read without Pillow, profiles not honoured."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The image decoding", DeprecationWarning)
+        pixels = decode_image(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+    return pixels.permute(1, 2, 0).numpy()
 
 
 def _encoded(linear: np.ndarray) -> np.ndarray:
@@ -152,12 +203,17 @@ def other_modes() -> list[Case]:
     y = np.where(lightness > 6 / 29, lightness**3, 3 * (6 / 29) ** 2 * (lightness - 4 / 29))
     return [
         *cases,
+        Case("AVIF", lambda: AVIF, lambda: of_ycc(FIELDS_YCC)),
+        Case(
+            "AVIF grey",
+            lambda: saved(Image.fromarray(grey()[:, :, 0]), "AVIF", quality=100),
+            lambda: grey().repeat(3, axis=2),
+        ),
         Case(
             "JPEG CMYK",
             lambda: saved(Image.fromarray(ink, "CMYK"), "JPEG", quality=100),
             lambda: inked,
             notes="cmyk",
-            within=6,
         ),
         Case("TIFF CMYK", lambda: saved(Image.fromarray(ink, "CMYK"), "TIFF"), lambda: inked, notes="cmyk"),
         Case(
@@ -427,6 +483,8 @@ def profiles() -> list[Case]:
     wide, plain = profile(b"RGB ", 2.2, P3), profile(b"GRAY", 1.0)
     picture = Image.fromarray(colour())
     linear = lambda: np.rint(255 * _encoded(grey() / 255)).repeat(3, 2)  # noqa: E731
+    wide_jpeg = saved(picture, "JPEG", quality=100, subsampling=0, icc_profile=wide)
+    inks = Image.fromarray(np.concatenate([colour(), grey()], axis=2), "CMYK")
     clear = Image.fromarray(np.concatenate([colour(), mask()], axis=2))
     kinds = {"PNG": {}, "TIFF": {}, "WEBP": {"lossless": True}, "JPEG2000": {"irreversible": False}}
     return [
@@ -442,10 +500,18 @@ def profiles() -> list[Case]:
         ),
         Case(
             "JPEG with a wide profile",
-            lambda: saved(picture, "JPEG", quality=100, subsampling=0, icc_profile=wide),
-            lambda: through(P3, 2.2),
+            lambda: wide_jpeg,
+            lambda: through(P3, 2.2, by_torchvision(wide_jpeg)),
             notes="profile",
-            within=5,
+        ),
+        *(
+            Case(
+                f"{kind} of inks with a profile",
+                lambda k=kind, o=options: saved(inks, k, icc_profile=ink_profile(INKS), **o),
+                lambda: of_lab(INKS[0] + np.asarray(inks) / 255 @ INKS[1:]),
+                notes="profile",
+            )
+            for kind, options in {"TIFF": {}, "JPEG": {"quality": 100, "subsampling": 0}}.items()
         ),
         Case(
             "PNG, transparent, with a wide profile",
@@ -459,13 +525,41 @@ def profiles() -> list[Case]:
             lambda: np.rint(255 * _encoded(palette_truth() / 255)),
             notes="profile",
         ),
+        *(
+            Case(
+                f"{kind} of 16 bits with a linear profile",
+                lambda w=write: w(profile(b"RGB ", 1.0, SRGB)),
+                lambda: np.rint(255 * _encoded(numbers("u2", 3, 65535) / 65535)),
+                notes="profile",
+                rules={"range": (0.0, 100.0)},
+            )
+            for kind, write in {"TIFF": deep_tiff, "PNG": deep_png}.items()
+        ),
+        *(
+            Case(
+                f"TIFF of 16 bits in wide colours, its curve {name}",
+                lambda c=curve: deep_tiff(profile(b"RGB ", c, P3)),
+                lambda f=formula: through(P3, f, numbers("u2", 3, 65535) / 257),
+                notes="profile",
+            )
+            for name, (curve, formula) in CURVES.items()
+        ),
         Case(
-            "PNG of 16 bits with a profile",
-            lambda: saved_deep_profile(),
-            lambda: np.rint(255 * _encoded(numbers("u2", 3, 65535) / 65535)),
-            notes="profile",
-            within=9,
-            rules={"range": (0.0, 100.0)},
+            "TIFF of 16 bits, transparent, with a linear profile",
+            lambda: tiff(
+                np.concatenate([numbers("u2", 3, 65535), mask().astype(np.uint16) * 257], axis=2),
+                photometric=2,
+                extra=(2,),
+                tags={34675: (7, profile(b"RGB ", 1.0, SRGB))},
+            ),
+            lambda: on_white(np.rint(255 * _encoded(numbers("u2", 3, 65535) / 65535)), mask()),
+            notes="profile transparent",
+        ),
+        Case(
+            "TIFF, grey of 16 bits with a profile",
+            lambda: tiff(numbers("u2", 1, 65535), tags={34675: (7, plain)}),
+            lambda: shown(numbers("u2", 1, 65535), 0, 65535),
+            notes="profile unused",
         ),
         Case(
             "grey with a profile",
@@ -488,9 +582,12 @@ def profiles() -> list[Case]:
     ]
 
 
-def saved_deep_profile() -> bytes:
-    """A profile in a TIFF, whose numbers of 16 bits are linear."""
-    return tiff(numbers("u2", 3, 65535), photometric=2, tags={34675: (7, profile(b"RGB ", 1.0, SRGB))})
+def deep_tiff(profile: bytes) -> bytes:
+    return tiff(numbers("u2", 3, 65535), photometric=2, tags={34675: (7, profile)})
+
+
+def deep_png(profile: bytes, values: np.ndarray | None = None) -> bytes:
+    return png(numbers("u2", 3, 65535) if values is None else values, (b"iCCP", b"test\0\0" + zlib.compress(profile)))
 
 
 def orientations() -> list[Case]:
@@ -529,12 +626,11 @@ def damage() -> list[Case]:
     floats = numbers("f4", 1, 2)
     holes = floats.copy()
     holes[3, 4], holes[5, 6] = np.nan, np.inf
-    y, x = np.mgrid[:64, :64]
-    square = lambda: np.stack([3 * x, 3 * y, x + y], axis=2)  # noqa: E731
     cut = {"quality": 95, "subsampling": 0}
+    whole = lambda: by_torchvision(cut_jpeg(**cut))  # noqa: E731
     return [
-        Case("JPEG without its end marker", lambda: cut_jpeg(-2, **cut), square, within=8),
-        Case("JPEG, all", lambda: cut_jpeg(**cut), square, within=8),
+        Case("JPEG without its end marker", lambda: cut_jpeg(-2, **cut), whole),
+        Case("JPEG, all", lambda: cut_jpeg(**cut), whole),
         Case("JPEG, half of it", lambda: cut_jpeg(-450, **cut), None, notes="truncated"),
         Case(
             "JPEG, half of it, left out", lambda: cut_jpeg(-450, **cut), reason="truncated", rules={"truncated": "skip"}

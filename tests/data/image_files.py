@@ -133,23 +133,48 @@ def _packed(piece: np.ndarray, order: str, bits: int | None, predictor: int) -> 
     return piece.astype(piece.dtype.newbyteorder(order)).tobytes()
 
 
-def profile(space: bytes, gamma: float, columns: np.ndarray | None = None) -> bytes:
-    """A colour profile with one gamma: of grey, or of red, green and blue, whose XYZ (D50) are the columns."""
-    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
-    name = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(12 + 67)
-    tags = {b"desc": name + bytes(-len(name) % 4), b"wtpt": _xyz([0.9642, 1.0, 0.8249])}
+def profile(space: bytes, gamma: float | bytes, columns: np.ndarray | None = None) -> bytes:
+    """A colour profile of one gamma or curve: of grey, or of red, green and blue, whose XYZ (D50) are the columns."""
+    curve = gamma if isinstance(gamma, bytes) else b"curv" + bytes(4) + struct.pack(">IHxx", 1, round(gamma * 256))
+    tags = {b"desc": _named(), b"wtpt": _xyz([0.9642, 1.0, 0.8249])}
     if columns is None:
         tags[b"kTRC"] = curve
     else:
         for letter, column in zip((b"r", b"g", b"b"), columns.T, strict=True):
             tags[letter + b"XYZ"], tags[letter + b"TRC"] = _xyz(column), curve
+    return _profile(b"mntr", space, b"XYZ ", tags)
+
+
+def ink_profile(lab: np.ndarray) -> bytes:
+    """A CMYK profile of the colour lab[0] + inks @ lab[1:] (L*a*b*; 5 x 3).
+
+    It is a table of the 16 corners; as it is affine, every way to interpolate gives the same.
+    """
+    axis = np.arange(2)
+    corners = np.stack(np.meshgrid(axis, axis, axis, axis, indexing="ij"), axis=-1).reshape(16, 4)
+    colours = lab[0] + corners @ lab[1:]
+    levels = np.rint(colours * [652.8, 256, 256] + [0, 32768, 32768]).astype(">u2")
+    matrix = struct.pack(">9i", *(np.eye(3, dtype=int) * 65536).ravel().tolist())
+    lut = b"mft2" + bytes(4) + bytes([4, 3, 2, 0]) + matrix
+    ramp = struct.pack(">HH", 0, 65535)
+    lut += struct.pack(">HH", 2, 2) + 4 * ramp + levels.tobytes() + 3 * ramp
+    white = _xyz([0.9642, 1.0, 0.8249])
+    return _profile(b"prtr", b"CMYK", b"Lab ", {b"desc": _named(), b"wtpt": white, b"A2B0": lut})
+
+
+def _named() -> bytes:
+    name = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(12 + 67)
+    return name + bytes(-len(name) % 4)
+
+
+def _profile(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
     place = 128 + 4 + 12 * len(tags)
     table, content = struct.pack(">I", len(tags)), b""
     for tag, data in tags.items():
         table += struct.pack(">4sII", tag, place + len(content), len(data))
-        content += data
+        content += data + bytes(-len(data) % 4)
     size = place + len(content)
-    header = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, b"mntr", space, b"XYZ ")
+    header = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, kind, space, connection)
     header += bytes(12) + b"acsp" + bytes(28) + struct.pack(">iii", 63190, 65536, 54061)
     return header.ljust(128, b"\0") + table + content
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from twofold.data.budget import Budget
 from twofold.data.colour import conversion
 from twofold.data.deep import deep_samples
+from twofold.data.exact_profile import EXACT_BYTES, ExactProfile, exact_profile
 from twofold.data.flatten import GAP, bytes_needed, bytes_to_flatten, flatten
 from twofold.data.formats import (
     FORMATS,
@@ -212,18 +213,19 @@ def _finish(image: Image.Image, rules: Rules, target: tuple[int, int], form: str
 
 def _decode_samples(samples: Samples, rules: Rules) -> Decoded:
     target = stored_size(samples.size, rules.short_px)
-    with MEMORY.take(samples.held_bytes + bytes_to_flatten(samples.size, target, samples.strip_bytes)):
+    profile, exact, profile_notes = _profile_of(samples)
+    strip_bytes = samples.strip_bytes + (0 if exact is None else EXACT_BYTES)
+    with MEMORY.take(samples.held_bytes + bytes_to_flatten(samples.size, target, strip_bytes)):
         transparent, seen = samples.is_transparent(), Seen()
-        keeps_profile = samples.limits is not None and (samples.colours == 3 or not samples.is_deep)
-        profile = samples.info.get("icc_profile") if keeps_profile else None
-        range_, notes = _range_of(samples, rules, has_profile=profile is not None)
+        range_, notes = _range_of(samples, rules, has_profile=profile is not None or exact is not None)
+        notes += profile_notes
         colours = "RGB" if samples.colours == 3 or len(range_) > 2 else "L"
         like = Image.new({"L": "LA", "RGB": "RGBA"}[colours] if transparent else colours, (1, 1))
         like.info = {"icc_profile": profile} if profile else {}
         change = conversion(like, _mode(rules))
 
         def part(top: int, bottom: int) -> Image.Image:
-            shown = eight_bits(samples, top, bottom, range_, transparent, seen)
+            shown = eight_bits(samples, top, bottom, range_, transparent, seen, exact)
             return shown if change.before is None else change.before(shown)
 
         flat = flatten(part, samples.size, target)
@@ -234,6 +236,17 @@ def _decode_samples(samples: Samples, rules: Rules) -> Decoded:
     are_left_out = samples.further_bands > transparent
     notes += [*change.notes, *(["bands"] if are_left_out else []), *(["missing values"] if seen.missing else [])]
     return _kept(flat, samples.orientation, samples.format, samples.bits, samples.colours == 1, notes)
+
+
+def _profile_of(samples: Samples) -> tuple[bytes | None, ExactProfile | None, list[str]]:
+    """The profile for LittleCMS, or the one for numbers of more than 8 bits; and what is noted."""
+    profile = samples.info.get("icc_profile")
+    if not profile or not samples.is_deep:
+        return profile or None, None, []
+    if samples.limits is None or samples.colours == 1:
+        return None, None, ["profile unused"]
+    exact = exact_profile(profile)
+    return (profile, None, []) if exact is None else (None, exact, ["profile"])
 
 
 def _range_of(samples: Samples, rules: Rules, *, has_profile: bool) -> tuple[Range, list[str]]:

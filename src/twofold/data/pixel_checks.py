@@ -57,4 +57,11 @@ PIXEL_CHECKS = {  # code -> severity, title, meaning, fix
         "high end white. The range is kept in the run and applied again to all images that its encoder sees.",
         "Choose another range with --range, or how it is found with --range-from.",
     ),
+    "TF069": (
+        "info",
+        "Profiles of deep grey images",
+        "Some grey or floating-point images of more than 8 bits hold a colour profile. Their numbers are scaled by one "
+        "range for all images, so the profile is not applied.",
+        "Convert the images to sRGB of 8 bits, if they are photographs and not measurements.",
+    ),
 }

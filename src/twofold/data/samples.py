@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Num, UInt8
 from PIL import Image
 
+from twofold.data.exact_profile import ExactProfile
 from twofold.data.formats import UnreadableError
 
 Range = tuple[float, ...]  # low, high; or such a pair for each of red, green and blue
@@ -132,8 +133,16 @@ class Seen:
             )
 
 
-def eight_bits(samples: Samples, top: int, bottom: int, range_: Range, transparent: bool, seen: Seen) -> Image.Image:
-    """Some rows as an image of mode L or RGB, with transparency LA or RGBA."""
+def eight_bits(
+    samples: Samples,
+    top: int,
+    bottom: int,
+    range_: Range,
+    transparent: bool,
+    seen: Seen,
+    profile: ExactProfile | None = None,
+) -> Image.Image:
+    """Some rows as an image of mode L or RGB, with transparency LA or RGBA; with a `profile`, in sRGB."""
     values = samples.read(top, bottom)
     colours = values[:, :, : samples.colours]
     if samples.is_deep:
@@ -143,7 +152,7 @@ def eight_bits(samples: Samples, top: int, bottom: int, range_: Range, transpare
             colours = _divided(colours, values[:, :, samples.colours], samples.limits)
         if len(range_) > 2 and colours.shape[2] == 1:
             colours, missing = colours.repeat(3, axis=2), missing.repeat(3, axis=2)
-        shown = scale(colours, range_)
+        shown = scale(colours, range_) if profile is None else profile.levels(colours, *range_)
         shown[missing] = 0
     else:
         shown = (

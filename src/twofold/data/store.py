@@ -30,9 +30,9 @@ from twofold.data.traits import PixelFacts, Traits
 from twofold.errors import TwofoldError
 from twofold.files import sync_file, write_atomically
 
-FORMAT = 2  # of the files, and of the rules by which images are decoded; older stores are decoded anew
+FORMAT = 3  # of the files, and of the rules by which images are decoded; older stores are decoded anew
 _FIRST = 1  # in the names, so that plain images have the names, and runs the fingerprints, that they always had
-_AS_EVER = {"turned", "transparent", "constant", "cmyk"}  # notes of traits that never changed a pixel
+_AS_EVER = {"turned", "transparent", "constant", "cmyk", "profile unused"}  # notes of traits that never changed a pixel
 
 
 @dataclass(frozen=True)
