@@ -24,7 +24,9 @@ def build(flat, views, machine, tmp_path):
 def test_the_arrays_fit_together(separable, build):
     found = build(separable)
     assert str(found["split"]) == "test"
-    assert found["thumbs"].shape == (30, 8, 8, 3)
+    assert [int(found[name]) for name in ("searched", "images", "split_images")] == [90, 90, 30]
+    count = len(found["paths"])
+    assert found["thumbs"].shape == (count, 8, 8, 3)
     assert found["thumbs"].dtype == np.uint8
     assert found["xy"].shape == (30, 2)
     assert found["xy"].dtype == np.float32
@@ -32,19 +34,45 @@ def test_the_arrays_fit_together(separable, build):
     assert found["queries"].shape == (12,)
     assert found["neighbours"].shape == (12, 8)
     rows = [separable.paths.index(path) for path in found["paths"]]
-    assert sorted(rows) == separable.rows("test").tolist()
+    assert sorted(rows[:30]) == separable.rows("test").tolist()
+    assert set(range(30, count)) <= set(found["neighbours"].ravel().tolist())  # none is there for nothing
     assert found["labels"].tolist() == [separable.labels[row] for row in rows]
     np.testing.assert_array_equal(found["thumbs"][..., 0], separable.read(np.array(rows)).images[:, 0])
 
 
-def test_neighbours_are_the_nearest_by_cosine_without_the_query(separable, build, flat, views, machine):
-    found = build(separable)
-    rows = np.array([separable.paths.index(path) for path in found["paths"]])
-    h = embed_images(flat, separable, rows, views=views, hardware=machine).astype(np.float64)
+def cosines(images, flat, views, machine):
+    h = embed_images(flat, images, np.arange(len(images)), views=views, hardware=machine).astype(np.float64)
     h /= np.linalg.norm(h, axis=1, keepdims=True)
+    return h @ h.T
+
+
+@pytest.mark.parametrize("limit", [12, 1500])
+def test_neighbours_are_the_nearest_of_all_images_without_the_query(separable, build, flat, views, machine, limit):
+    found, likeness = build(separable, limit=limit), cosines(separable, flat, views, machine)
+    rows = [separable.paths.index(path) for path in found["paths"]]
     for query, nearest in zip(found["queries"], found["neighbours"], strict=True):
-        order = [int(row) for row in np.argsort(-(h @ h[query]), kind="stable") if row != query]
-        assert nearest.tolist() == order[:8]
+        order = [int(row) for row in np.argsort(-likeness[rows[query]], kind="stable") if row != rows[query]]
+        assert [rows[place] for place in nearest] == order[:8]
+
+
+@pytest.mark.parametrize("most", [0, 20, 40])
+def test_of_more_images_than_are_embedded_neighbours_come_from_a_sample(
+    separable, build, flat, views, machine, most, monkeypatch
+):
+    embedded = []
+
+    def spy(encoder, images, rows, **given):
+        embedded.extend(rows.tolist())
+        return embed_images(encoder, images, rows, **given)
+
+    monkeypatch.setattr("twofold.evaluation.gallery.embed_images", spy)
+    found, likeness = build(separable, limit=20, most=most), cosines(separable, flat, views, machine)
+    rows = [separable.paths.index(path) for path in found["paths"]]
+    assert int(found["searched"]) == len(set(embedded)) == max(20, most)
+    assert set(rows) <= set(embedded)
+    for query, nearest in zip(found["queries"], found["neighbours"], strict=True):
+        order = sorted(set(embedded) - {rows[query]}, key=lambda row: -likeness[rows[query], row])
+        assert [rows[place] for place in nearest] == order[:8]
 
 
 def test_a_copy_of_the_query_stays_among_its_neighbours(make_images, build):
@@ -56,12 +84,12 @@ def test_a_copy_of_the_query_stays_among_its_neighbours(make_images, build):
 def test_the_map_keeps_classes_together(separable, build):
     found = build(separable)
     away = np.linalg.norm(found["xy"][:, None] - found["xy"][None], axis=-1) + 1e9 * np.eye(30)
-    assert (found["labels"][away.argmin(1)] == found["labels"]).mean() > 0.9
+    assert (found["labels"][away.argmin(1)] == found["labels"][:30]).mean() > 0.9
 
 
 def test_a_sample_of_at_most_the_limit_is_the_same_each_time(separable, build):
     first, second = build(separable, limit=14), build(separable, limit=14)
-    assert len(first["paths"]) == 14
+    assert len(first["xy"]) == 14
     assert all((first[name] == second[name]).all() for name in first)
 
 

@@ -1,4 +1,4 @@
-"""The processes meet on the recipe's device, wherever it is said."""
+"""The processes meet on the recipe's device, wherever it is said; what comes after training stays small beside it."""
 
 import json
 from collections.abc import Iterator
@@ -10,8 +10,10 @@ import pytest
 
 from twofold.distributed import World
 from twofold.errors import TwofoldError
+from twofold.programs.images import most_searched
 from twofold.programs.pretrain import pretrain
 from twofold.recipes.recipe import Recipe
+from twofold.runs.run_directory import Run
 
 
 class OpenedError(Exception):
@@ -58,3 +60,12 @@ def test_a_recipe_that_cannot_be_read_is_refused_after_the_processes_have_met(tm
         saved.write_text(text)
     with pytest.raises(TwofoldError):
         pretrain(tmp_path, out=tmp_path / "run", recipe=str(saved))
+
+
+@pytest.mark.parametrize(("steps", "size", "most"), [(1, 8, 0), (100, 256, 1600), (10_000, 4096, 50_000)])
+def test_as_many_images_are_searched_for_neighbours_as_training_pays_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, size: int, most: int
+) -> None:
+    record = {"plan": {"steps": steps}, "recipe": {"schedule": {"batch_size": size}}}
+    monkeypatch.setattr(Run, "read_recipe", lambda _: record)
+    assert most_searched(Run(tmp_path)) == most

@@ -100,6 +100,9 @@ def write_gallery(run: Path, *, labelled: bool = True, neighbours: int = 8) -> N
         queries=np.arange(12),
         neighbours=(np.arange(12)[:, None] + np.arange(1, 1 + neighbours)) % 20,
         split=np.array("test"),
+        searched=np.array(30),
+        images=np.array(30),
+        split_images=np.array(25),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 import pytest
 
 from report.conftest import HOSTILE, ROWS, row, write_gallery, write_record
@@ -266,9 +267,9 @@ def test_neighbours_are_framed_by_label(run: Path) -> None:
 @pytest.mark.parametrize(
     ("count", "words"),
     [
-        (8, "the eight whose embeddings are most like its own, nearest first. The line below"),
-        (3, "the three whose embeddings are most like its own, nearest first. The line below"),
-        (1, "the one whose embedding is most like its own. The line below"),
+        (8, "the eight whose embeddings are most like its own, of all 30 images, nearest first. The line below"),
+        (3, "the three whose embeddings are most like its own, of all 30 images, nearest first. The line below"),
+        (1, "the one whose embedding is most like its own, of all 30 images. The line below"),
     ],
 )
 def test_as_many_neighbours_are_announced_as_there_are(run: Path, count: int, words: str) -> None:
@@ -276,6 +277,36 @@ def test_as_many_neighbours_are_announced_as_there_are(run: Path, count: int, wo
     page = Page(build_report(run))
     assert words in page.text
     assert len(page.having("figure", "thumb")) == 12 * (1 + count)
+
+
+def change_gallery(run: Path, **changes: int | None) -> str:
+    with np.load(run / "gallery.npz") as arrays:
+        kept = {**arrays, **{name: np.array(value) for name, value in changes.items() if value is not None}}
+    np.savez(run / "gallery.npz", **{name: kept[name] for name in kept if changes.get(name, 0) is not None})
+    return Page(build_report(run)).text
+
+
+def test_the_page_says_which_images_lie_on_the_map_and_were_searched(run: Path) -> None:
+    assert "one of 20 images of the test split, drawn by chance from its 25;" in Page(build_report(run)).text
+    text = change_gallery(run, searched=50_000, images=1_281_167, split_images=20)
+    assert "most like its own, of 50,000 images, drawn by chance from 1,281,167, nearest first." in text
+    assert "one of the 20 images of the test split;" in text
+
+
+def test_a_gallery_of_an_earlier_version_speaks_of_its_own_images(run: Path) -> None:
+    text = change_gallery(run, searched=None, images=None, split_images=None)
+    assert "of the 20 images on the map" in text
+    assert "drawn by chance" not in text
+
+
+def test_the_map_holds_no_neighbour_that_lies_outside_of_its_sample(run: Path) -> None:
+    with np.load(run / "gallery.npz") as arrays:
+        kept = dict(arrays)
+    kept["xy"] = kept["xy"][:15]
+    np.savez(run / "gallery.npz", **kept)
+    page = Page(build_report(run))
+    assert len(page.island("gallery")["paths"]) == 15
+    assert len(page.having("figure", "thumb")) == 12 * 9
 
 
 def test_a_single_picture_has_no_neighbours(run: Path) -> None:

@@ -35,6 +35,9 @@ def test_classes_beyond_ten_are_called_other() -> None:
         queries=np.arange(0),
         neighbours=np.zeros((0, 8), dtype=int),
         split="train",
+        searched=300,
+        images=300,
+        split_images=300,
     )
     names = [line.name for line in embedding_map(gallery).series]
     assert len(names) == 11

@@ -21,21 +21,36 @@ NEIGHBOURS = 8
 MISTAKES = 24
 PAIRS = 12
 THUMB_PX = 64
+MOST_SEARCHED = 50_000
 _THUMBS_AT_ONCE = 256
 _SEED = 0
 
 
 def build_gallery(
-    encoder: nn.Module, images: ImageSet, *, views: ViewsRecipe, hardware: Hardware, out: Path, limit: int = 1500
+    encoder: nn.Module,
+    images: ImageSet,
+    *,
+    views: ViewsRecipe,
+    hardware: Hardware,
+    out: Path,
+    limit: int = 1500,
+    most: int = MOST_SEARCHED,
 ) -> None:
     """Write `out` (npz): thumbs, paths, labels, xy (t-SNE of h), queries, neighbours (cosine on h) and the split.
 
-    A seeded sample of at most `limit` test images, or of train where there is no test split. Raises NotFiniteError
-    for embeddings that are not finite.
+    The map shows a seeded sample of at most `limit` test images, or of train where there is no test split; queries are
+    some of these. Their neighbours are the nearest of all images of all splits; where these are more than `most`, of
+    the sample and as many others, by chance, as make `most`. `searched`, `images` and `split_images` count what was
+    searched, the data set and the split. Thumbs, paths and labels are of the sample and, after it, of the neighbours
+    outside of it. Raises NotFiniteError for embeddings that are not finite.
     """
-    split, rows = _sample(images, limit)
-    h = embed_images(encoder, images, rows, views=views, hardware=hardware)
-    queries = np.sort(np.random.default_rng(_SEED).permutation(len(rows))[:QUERIES])
+    split, shown = _sample(images, limit)
+    searched = _searched(len(images), shown, most)
+    h = embed_images(encoder, images, searched, views=views, hardware=hardware)
+    queries = np.sort(np.random.default_rng(_SEED).permutation(len(shown))[:QUERIES])
+    nearest = searched[_nearest(h, np.searchsorted(searched, shown[queries]))]
+    rows = np.concatenate([shown, np.setdiff1d(nearest, shown)])
+    place = {int(row): number for number, row in enumerate(rows)}
     side_px = min(THUMB_PX, views.embedding_px)
     stream = io.BytesIO()
     np.savez_compressed(
@@ -43,10 +58,13 @@ def build_gallery(
         thumbs=build_thumbs(images, rows, side_px=side_px, crop_fraction=views.eval_crop_fraction),
         paths=np.array([images.paths[row] for row in rows], dtype=np.str_),
         labels=np.array([images.labels[row] or "" for row in rows], dtype=np.str_),
-        xy=_map(h),
+        xy=_map(h[np.searchsorted(searched, shown)]),
         queries=queries,
-        neighbours=_nearest(h, queries),
+        neighbours=np.array([place[int(row)] for row in nearest.ravel()], np.int64).reshape(nearest.shape),
         split=np.array(split),
+        searched=np.array(len(searched)),
+        images=np.array(len(images)),
+        split_images=np.array(len(images.rows(split))),
     )
     write_atomically(Path(out), stream.getvalue())
 
@@ -146,6 +164,14 @@ def _sample(images: ImageSet, limit: int) -> tuple[str, Integer[np.ndarray, " m"
     split = "test" if len(images.rows("test")) else "train"
     rows = images.rows(split)
     return split, np.sort(np.random.default_rng(_SEED).permutation(rows)[:limit])
+
+
+def _searched(count: int, shown: Integer[np.ndarray, " m"], most: int) -> Integer[np.ndarray, " n"]:
+    """The rows among which neighbours are looked for, in their order: all `count`, or those shown and others."""
+    others = np.setdiff1d(np.arange(count), shown)
+    if count > most:
+        others = np.random.default_rng(_SEED).permutation(others)[: max(most - len(shown), 0)]
+    return np.sort(np.concatenate([shown, others]))
 
 
 def _map(h: Float32[np.ndarray, "m d"]) -> Float32[np.ndarray, "m 2"]:

@@ -17,7 +17,7 @@ from twofold.evaluation import (
 from twofold.evaluation.protocols import INITIAL
 from twofold.files import make_folder, write_json
 from twofold.models.own import EncoderSource, as_source
-from twofold.programs.images import as_reading, as_unreadable_limit, open_pictures
+from twofold.programs.images import as_reading, as_unreadable_limit, most_searched, open_pictures
 from twofold.programs.measurement import LESS_MEMORY, as_asked, as_places, as_subject, forget, load_others, show
 from twofold.programs.objects import notes_on
 from twofold.recipes.data import Reading
@@ -159,7 +159,8 @@ def _keep(images: ImageSet, evaluation: Evaluation, record: Run) -> None:
 def _pictures(loaded: Loaded, images: ImageSet, evaluation: Evaluation, record: Run) -> None:
     """The report's images: neighbours and map, confident mistakes, neighbours across classes."""
     views, answers = loaded.recipe.views, evaluation.answers
-    build_gallery(loaded.encoder, images, views=views, hardware=loaded.hardware, out=record.gallery)
+    most = most_searched(record)
+    build_gallery(loaded.encoder, images, views=views, hardware=loaded.hardware, out=record.gallery, most=most)
     build_evaluation_images(
         images,
         answers.rows,

@@ -9,10 +9,12 @@ from twofold.console import say
 from twofold.data import Finding, ImageSet, Source, load_images, require_channels
 from twofold.data.survey import said_of_finding
 from twofold.errors import TwofoldError, require, unknown_name
+from twofold.evaluation.gallery import MOST_SEARCHED
 from twofold.recipes.data import Reading
 from twofold.recipes.kinds import as_kind
 from twofold.runs.encoder_file import Loaded
 from twofold.runs.foreign_encoders import Beside
+from twofold.runs.run_directory import Run
 
 
 def open_pictures(
@@ -63,3 +65,13 @@ def as_unreadable_limit(value: object) -> float | None:
     limit: float | None = as_kind(name, value, float | None)
     require(limit is None or 0 <= limit < 1, name, limit, "a fraction in [0, 1)")
     return limit
+
+
+def most_searched(run: Run) -> int:
+    """How many images may be embedded to find neighbours for the report: about a hundredth of what training cost.
+
+    A step costs six times as much an image as an embedding: two views, forward and backward.
+    """
+    record = run.read_recipe()
+    seen = record["plan"]["steps"] * record["recipe"]["schedule"]["batch_size"]
+    return int(min(MOST_SEARCHED, seen // 16))

@@ -11,7 +11,7 @@ from twofold.errors import TwofoldError, enough_memory, require
 from twofold.evaluation import build_gallery, build_knn_monitor
 from twofold.models.own import EncoderSource
 from twofold.optim.own import BuildOptimizer
-from twofold.programs.images import open_pictures
+from twofold.programs.images import most_searched, open_pictures
 from twofold.programs.objects import as_objects, names
 from twofold.programs.recipe import resolve_recipe
 from twofold.programs.report import write_report
@@ -125,6 +125,7 @@ def gallery_and_report(
         images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, quiet=True)
         views, used = loaded.recipe.views, loaded.hardware
         with used.arithmetic(), enough_memory("the report's images", _LESS_MEMORY):
-            build_gallery(loaded.encoder, images, views=views, hardware=used, out=record.gallery)
+            most = most_searched(record)
+            build_gallery(loaded.encoder, images, views=views, hardware=used, out=record.gallery, most=most)
     say(f"Encoder: {record.encoder}")
     write_report(run)

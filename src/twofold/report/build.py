@@ -150,8 +150,12 @@ def _context(run: RunContent) -> dict[str, Any]:
         "confused": confusion.most_confused(run.details) if run.details else [],
         "classes_shown": charts.MOST_CLASSES,
         "classifier": classifier_name(*(run.details.main if run.details else ("linear", "all"))),
+        "searched": searched_words(run.gallery) if run.gallery else "",
+        "mapped": mapped_words(run.gallery) if run.gallery else "",
         "neighbours": _neighbours(run.gallery) if run.gallery and run.gallery.neighbours.size else [],
-        "sprite": build_sprite(run.gallery.thumbs) if run.gallery and len(run.gallery.thumbs) else None,
+        "sprite": build_sprite(run.gallery.thumbs[: len(run.gallery.xy)])
+        if run.gallery and len(run.gallery.xy)
+        else None,
         "settings": grouped_settings(run.record["recipe"]),
         "facts": headline.shown_facts(run),
         "quarantine_shown": QUARANTINE_SHOWN,
@@ -206,6 +210,25 @@ def _figures(run: RunContent) -> dict[str, Figure]:
     for name, _, keys, factor, _ in MEASURES:
         figures[name] = charts.health_curve(run.health, keys, factor=factor)
     return {name: figure for name, figure in figures.items() if figure}
+
+
+def searched_words(gallery: Gallery) -> str:
+    """Among which images neighbours were looked for, such as "of all 14,000 images"."""
+    if not gallery.searched:
+        return f"of the {len(gallery.xy):,} images on the map"
+    if gallery.searched == gallery.images:
+        return f"of all {gallery.images:,} images"
+    return f"of {gallery.searched:,} images, drawn by chance from {gallery.images:,}"
+
+
+def mapped_words(gallery: Gallery) -> str:
+    """Which images lie on the map, such as "1,500 images of the test split, drawn by chance from its 2,000"."""
+    of = "of the test split" if gallery.split == "test" else "of the data set"
+    if not gallery.split_images:
+        return f"{len(gallery.xy):,} images {of}"
+    if len(gallery.xy) == gallery.split_images:
+        return f"the {gallery.split_images:,} images {of}"
+    return f"{len(gallery.xy):,} images {of}, drawn by chance from its {gallery.split_images:,}"
 
 
 def _neighbours(gallery: Gallery) -> list[list[Picture]]:

@@ -76,15 +76,18 @@ class Details:
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """A sample of images with their place on the map and the nearest neighbours of some: gallery.npz."""
+    """A sample of s images with their place on the map, and m - s others, neighbours of some: gallery.npz."""
 
     thumbs: UInt8[np.ndarray, "m t t 3"]
     paths: list[str]
     labels: list[str]  # "" where unknown
-    xy: Float[np.ndarray, "m 2"]
+    xy: Float[np.ndarray, "s 2"]
     queries: Int[np.ndarray, " q"]
     neighbours: Int[np.ndarray, "q k"]
     split: str
+    searched: int  # images among which the neighbours are the nearest; 0 where an earlier version did not count
+    images: int  # of the data set
+    split_images: int  # of the split
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ WIDTH_PX, HEIGHT_PX = 1036, 700
 
 def embedding_map(gallery: Gallery) -> Figure:
     """The gallery's places, a series a label; each dot carries the number of its image."""
-    shown = [label for label, _ in Counter(filter(None, gallery.labels)).most_common(CATEGORIES)]
+    shown = [label for label, _ in Counter(filter(None, gallery.labels[: len(gallery.xy)])).most_common(CATEGORIES)]
     colours = {label: f"category-{place}" for place, label in enumerate(sorted(shown))}
     groups: dict[str, list[int]] = {label: [] for label in [*colours, ""]}
-    for row, label in enumerate(gallery.labels):
+    for row, label in enumerate(gallery.labels[: len(gallery.xy)]):
         groups[label if label in colours else ""].append(row)
     series, notes = [], []
     for name, rows in groups.items():
@@ -32,7 +32,7 @@ def embedding_map(gallery: Gallery) -> Figure:
     middle = (low + high) / 2
     table = [
         (path, label, *rounded(place))
-        for path, label, place in zip(gallery.paths, gallery.labels, gallery.xy, strict=True)
+        for place, path, label in zip(gallery.xy, gallery.paths, gallery.labels, strict=False)
     ]
     return Figure(
         x=Axis(low=float(middle[0]) - reach, high=float(middle[0]) + reach),
@@ -45,7 +45,7 @@ def embedding_map(gallery: Gallery) -> Figure:
         has_legend=len(series) > 1,
         width=WIDTH_PX,
         height=HEIGHT_PX,
-        gist=f"{len(gallery.paths):,} images" + (f", labels {', '.join(colours)}" if colours else ""),
+        gist=f"{len(gallery.xy):,} images" + (f", labels {', '.join(colours)}" if colours else ""),
     )
 
 

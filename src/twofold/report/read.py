@@ -27,6 +27,7 @@ from twofold.runs.evaluation_folder import kept_evaluations
 from twofold.runs.run_directory import Run
 
 T = TypeVar("T")
+_COUNTS = ("searched", "images", "split_images")
 ACCURACIES = ("top1", "mean_per_class")
 
 
@@ -185,6 +186,7 @@ def _transfer_details(values: Any) -> dict[str, Any]:
 
 
 def _gallery(arrays: Any) -> Gallery:
+    """Earlier versions wrote no counts, and looked for neighbours among the images of the map alone."""
     return Gallery(
         thumbs=arrays["thumbs"],
         paths=[str(shown) for shown in arrays["paths"]],
@@ -193,6 +195,7 @@ def _gallery(arrays: Any) -> Gallery:
         queries=arrays["queries"],
         neighbours=arrays["neighbours"],
         split=str(arrays["split"]),
+        **{name: int(arrays[name]) if name in arrays else 0 for name in _COUNTS},
     )
 
 
