@@ -95,6 +95,15 @@ def search(
     /,
     query: Annotated[Path, arg(help="an image, or a folder of images")],
     top: Annotated[int, arg(help="images to find for each query")] = 20,
+    index: Annotated[
+        Path | None,
+        arg(
+            help="folder of an index, which is made, reused and extended; used above 50,000 images, or where given",
+            metavar="PATH",
+            help_behavior_hint="(default: RUN/search-index)",
+        ),
+    ] = None,
+    exact: Annotated[bool, arg(help="compare every image, also above 50,000")] = False,
     out: Annotated[
         Path | None,
         arg(help="folder for the results", metavar="PATH", help_behavior_hint="(default: RUN/search, or search here)"),
@@ -103,7 +112,7 @@ def search(
     common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
-    """Find the images most like a query, by the cosine of embeddings, exactly."""
+    """Find the images most like a query, by the cosine of embeddings."""
     from twofold.programs.search import search
 
     search(
@@ -111,6 +120,8 @@ def search(
         data,
         query=query,
         top=top,
+        index=index,
+        exact=exact,
         out=out,
         embeddings=embeddings,
         **common,
