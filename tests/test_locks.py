@@ -104,7 +104,7 @@ def test_without_locks_a_study_is_one_clear_error(tmp_path: Path) -> None:
 def test_without_locks_pictures_are_decoded(tmp_path: Path) -> None:
     data, cache = write_pictures(tmp_path / "data", per_class=2), tmp_path / "cache"
     assert len(load_images(data, recipe=DataRecipe(), store_px=None, cache=cache)) == 6
-    assert not list((cache / "stores").glob(f"{BUILDING}*"))
+    assert list((cache / "decoded").glob("*/*.npz"))
 
 
 @pytest.mark.usefixtures("no_locks")

@@ -143,8 +143,8 @@ def main(home: Path) -> None:
     ):
         sys.argv = ["twofold", *command.split(), "--cache", cache]
         cli.main()
-    for store in (home / "cache" / "stores").iterdir():  # those that are damaged are made anew
-        (store / "store.json").write_text("{", encoding="utf-8")
+    for kept in (*(home / "cache" / "decoded").glob("*/*.npz"), *(home / "cache" / "openings").iterdir()):
+        kept.write_text("{", encoding="utf-8")  # those that are damaged are made anew
     sys.argv = ["twofold", *f"embed {run} {data} --out {home / 'again.parquet'}".split(), "--cache", cache]
     cli.main()
     found = twofold.load(run).embed([home / name for name in names])

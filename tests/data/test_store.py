@@ -2,11 +2,9 @@
 
 import builtins
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,9 @@ from PIL import Image
 
 from data.image_files import profile
 from pictures import write_pictures
-from twofold.data import ImageSet, Record, Rules, decode, load_images, store
-from twofold.data.cache import BUILDING, cache_folder
+from twofold.data import ImageSet, Record, Rules, decode, load_images, pool, store
+from twofold.data.cache import cache_folder
+from twofold.data.sources.folder import FolderSource
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
 
@@ -32,8 +31,17 @@ def load(folder: Path, store_px: int | None = None, **settings: Any) -> ImageSet
     return load_images(folder, recipe=DataRecipe(**settings), store_px=store_px, cache=folder.parent / "cache")
 
 
-def stores(folder: Path) -> list[str]:
-    return sorted(path.name for path in (folder.parent / "cache" / "stores").iterdir())
+def segments(folder: Path) -> list[Path]:
+    """The files of pixels, of all rules."""
+    return sorted((folder.parent / "cache" / "decoded").glob("*/*.pixels"))
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each image that is decoded."""
+    calls: list[int] = []
+    monkeypatch.setattr(pool, "decode", lambda *given: calls.append(1) or decode(*given))
+    return calls
 
 
 def everything(images: ImageSet) -> np.ndarray:
@@ -75,7 +83,7 @@ def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(store, "decode", refuse)
+    monkeypatch.setattr(pool, "decode", refuse)
 
 
 def test_rows_are_the_decoded_files(folder: Path) -> None:
@@ -90,7 +98,7 @@ def test_the_second_time_nothing_is_decoded_or_read(
 ) -> None:
     first = load(folder)
     request.getfixturevalue("no_decoding")
-    monkeypatch.setattr(store, "_digest_at", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(pool, "_keep", lambda *_: pytest.fail("read again"))
     second = load(folder)
     assert np.array_equal(everything(first), everything(second))
     assert (first.paths, first.fingerprint) == (second.paths, second.fingerprint)
@@ -134,10 +142,9 @@ def test_other_labels_in_a_manifest_reuse_the_pixels(folder: Path, request: pyte
     assert (first.classes, second.classes) == (["a", "b", "c"], ["x", "y", "z"])
     assert np.array_equal(everything(first), everything(second))
     assert first.fingerprint == second.fingerprint
-    assert len(stores(folder)) == 1
 
 
-def test_one_changed_byte_gives_a_new_store(folder: Path) -> None:
+def test_one_changed_byte_gives_another_fingerprint(folder: Path, decoded: list[int]) -> None:
     first = load(folder)
     path = folder / "discs" / "003.png"
     stat, content = path.stat(), bytearray(path.read_bytes())
@@ -145,21 +152,52 @@ def test_one_changed_byte_gives_a_new_store(folder: Path) -> None:
     path.write_bytes(content)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert load(folder).fingerprint != first.fingerprint
-    assert len(stores(folder)) == 2
+    assert len(decoded) == 27 + 1
 
 
-def test_settings_have_stores_of_their_own(folder: Path) -> None:
+def test_rules_have_images_of_their_own(folder: Path, decoded: list[int]) -> None:
     shapes = {everything(load(folder, px, channels=channels)).shape[1:] for px in (None, 16) for channels in (1, 3)}
     assert shapes == {(1, 24, 24), (3, 24, 24), (1, 16, 16), (3, 16, 16)}
-    assert len(stores(folder)) == 4
+    assert len(decoded) == 4 * 27
+    assert len(segments(folder)) == 4
 
 
-def test_a_renamed_picture_is_another_store(folder: Path) -> None:
-    first = load(folder)
+def test_one_image_added_removed_or_renamed_costs_one(
+    folder: Path, decoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither are the others read again."""
+    first = load(folder, 24)
+    read, opened = FolderSource.read, list[int]()
+    monkeypatch.setattr(FolderSource, "read", lambda self, index: opened.append(index) or read(self, index))
+    Image.new("RGB", (24, 24), (1, 2, 3)).save(folder / "discs" / "new.png")
+    added = load(folder, 24)
+    assert (len(added), len(decoded), len(opened)) == (28, 28, 1)
+    (folder / "bars" / "001.png").unlink()
+    removed = load(folder, 24)
+    assert (len(removed), len(decoded), len(opened)) == (27, 28, 1)
     (folder / "discs" / "003.png").rename(folder / "discs" / "x.png")
-    second = load(folder)
-    assert second.fingerprint != first.fingerprint
-    assert "discs/x.png" in second.paths
+    renamed = load(folder, 24)
+    assert (len(renamed), len(decoded), len(opened)) == (27, 28, 2)
+    assert len({one.fingerprint for one in (first, added, removed, renamed)}) == 4
+    for path, image in zip(renamed.paths, everything(renamed), strict=True):
+        assert np.array_equal(image.transpose(1, 2, 0), decode((folder / path).read_bytes(), Rules(channels=3)).pixels)
+
+
+def test_data_sets_share_their_images(folder: Path, tmp_path: Path, decoded: list[int]) -> None:
+    load(folder)
+    shutil.copytree(folder / "bars", tmp_path / "part")
+    images = load_images(tmp_path / "part", recipe=DataRecipe(), store_px=None, cache=folder.parent / "cache")
+    assert (len(images), len(decoded)) == (9, 27)
+
+
+def test_copies_are_decoded_and_kept_once(folder: Path, decoded: list[int]) -> None:
+    for number in range(20):
+        shutil.copy(folder / "bars" / "000.png", folder / "bars" / f"copy{number}.png")
+    images = load(folder)
+    assert (len(images), len(decoded)) == (47, 27)
+    (file,) = segments(folder)
+    assert file.stat().st_size == 27 * 24 * 24 * 3
+    assert len(np.unique(everything(images), axis=0)) == 27
 
 
 def test_mixed_sizes_lie_at_the_top_left(tmp_path: Path) -> None:
@@ -190,95 +228,37 @@ def test_a_batch_may_be_written_to_without_touching_the_store(folder: Path) -> N
     assert np.array_equal(everything(images), before)
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from twofold.data import load_images, store
-from twofold.recipes.recipe import DataRecipe
-
-decode, decoded = store.decode, []
-def dying(*given, **settings):
-    decoded.append(1)
-    if len(decoded) == 20:
-        os.kill(os.getpid(), 9)
-    return decode(*given, **settings)
-
-if sys.argv[2] == "kill":
-    store.decode = dying
-cache = Path(sys.argv[1]).parent / "cache"
-print(load_images(sys.argv[1], recipe=DataRecipe(), store_px=None, cache=cache).fingerprint)
-"""
-
-
-def start(folder: Path, what: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(folder), what], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def test_a_killed_build_is_ignored_and_cleaned(folder: Path) -> None:
-    process = start(folder, "kill")
-    process.communicate()
-    assert process.returncode == -9
-    assert [name.startswith(BUILDING) for name in stores(folder)] == [True]
-    images = load(folder)
-    assert len(images) == 27
-    assert not any(name.startswith(BUILDING) for name in stores(folder))
-
-
-def test_two_processes_at_once_end_well(folder: Path) -> None:
-    processes = [start(folder, "build") for _ in range(2)]
-    results = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], results
-    assert results[0][0] == results[1][0] == f"{load(folder).fingerprint}\n"
-    assert len(stores(folder)) == 1
-
-
-def test_a_build_that_is_overtaken_takes_the_other_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish, other = store.publish, list[ImageSet]()
-
-    def overtaken(temporary: Path, final: Path) -> None:
-        monkeypatch.setattr(store, "publish", publish)
-        other.append(load(folder))
-        assert final.is_dir()
-        publish(temporary, final)
-
-    monkeypatch.setattr(store, "publish", overtaken)
-    assert load(folder).fingerprint == other[0].fingerprint
-    assert len(stores(folder)) == 1
-
-
-def test_a_build_in_progress_is_left_alone(folder: Path) -> None:
-    running = folder.parent / "cache" / "stores" / f"{BUILDING}running"
-    running.mkdir(parents=True)
-    with (running / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        load(folder)
-        assert running.is_dir()
-    load(folder, 16)
-    assert not running.exists()
-
-
 @pytest.mark.usefixtures("no_decoding")
-def test_a_failed_build_leaves_nothing(folder: Path) -> None:
+def test_a_failed_build_leaves_no_image(folder: Path) -> None:
     with pytest.raises(AssertionError, match="decoded again"):
         load(folder)
-    assert stores(folder) == []
+    assert segments(folder) == []
 
 
-@pytest.mark.parametrize("name", ["pixels.bin", "sizes.npy", "records.npy", "store.json"])
-def test_a_damaged_store_is_built_again(folder: Path, name: str) -> None:
+@pytest.mark.parametrize("end", [".pixels", ".npz"])
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_damaged_segment_is_decoded_again(folder: Path, end: str, is_gone: bool, decoded: list[int]) -> None:
     before = everything(load(folder))
-    (home,) = (folder.parent / "cache" / "stores").iterdir()
-    (home / name).write_bytes((home / name).read_bytes()[:-7])
+    (file,) = (folder.parent / "cache" / "decoded").glob(f"*/*{end}")
+    file.write_bytes(file.read_bytes()[:-7])
+    if is_gone:
+        file.unlink()
+    (folder / "bars" / "000.png").touch()  # so that the index is asked
+    assert np.array_equal(everything(load(folder)), before)
+    assert len(decoded) == (27 if is_gone or end == ".npz" else 1) + 27, "only what is gone"
     assert np.array_equal(everything(load(folder)), before)
 
 
-def test_a_damaged_index_costs_a_hash_only(folder: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 damaged", b"{"])
+@pytest.mark.parametrize("kept", ["openings", "files"])
+def test_a_damaged_opening_costs_a_hash_at_most(
+    folder: Path, request: pytest.FixtureRequest, content: bytes, kept: str
+) -> None:
     first = load(folder)
     request.getfixturevalue("no_decoding")
-    for stamp in (folder.parent / "cache" / "stamps").iterdir():
-        stamp.write_text("")
+    for path in (folder.parent / "cache" / kept).iterdir():
+        path.write_bytes(content)
+    (folder / "bars" / "000.png").touch()
     assert load(folder).fingerprint == first.fingerprint
 
 
@@ -292,7 +272,7 @@ def test_a_cache_that_cannot_be_written_is_named(folder: Path) -> None:
 def test_the_variable_chooses_the_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWOFOLD_CACHE", str(folder.parent / "chosen"))
     load_images(folder, recipe=DataRecipe(), store_px=None)
-    assert (folder.parent / "chosen" / "stores").is_dir()
+    assert (folder.parent / "chosen" / "decoded").is_dir()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the place of Linux")
@@ -349,17 +329,17 @@ def test_a_cache_that_may_only_be_read_and_lacks_the_store_is_named(
         load(folder)
 
 
-@pytest.mark.parametrize("name", ["pixels.bin", "sizes.npy", "store.json"])
+@pytest.mark.parametrize("pattern", ["decoded/*/*.pixels", "openings/*.npz"])
 def test_a_store_that_cannot_be_read_is_named_and_stays(
-    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path, pattern: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another user's, or on a disk that fails: it may be whole."""
     load(folder)
-    (home,) = (folder.parent / "cache" / "stores").iterdir()
+    (home,) = (folder.parent / "cache").glob(pattern)
     opening = builtins.open
 
     def fail(path: Any, *given: Any, **options: Any) -> Any:
-        if str(path) == str(home / name):
+        if str(path) == str(home):
             raise OSError(errno.EIO, "Input/output error", str(path))
         return opening(path, *given, **options)
 
@@ -367,27 +347,7 @@ def test_a_store_that_cannot_be_read_is_named_and_stays(
     monkeypatch.setattr("io.open", fail)
     with pytest.raises(TwofoldError, match=r"Input/output error.*--cache"):
         load(folder)
-    assert (home / name).stat().st_size > 0
-
-
-def test_a_store_that_another_process_has_just_mended_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = everything(load(folder))
-    (home,) = (folder.parent / "cache" / "stores").iterdir()
-    whole = folder.parent / "whole"
-    shutil.copytree(home, whole)
-    (home / "pixels.bin").write_bytes(b"")
-    rename, found = Path.rename, list[int]()
-
-    def mended_first(self: Path, target: Path) -> Path:
-        if self == home and not found:
-            shutil.rmtree(home)
-            shutil.copytree(whole, home)
-            found.append((home / "pixels.bin").stat().st_ino)
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", mended_first)
-    assert np.array_equal(everything(load(folder)), before)
-    assert (home / "pixels.bin").stat().st_ino == found[0]
+    assert home.stat().st_size > 0
 
 
 def test_plain_images_have_the_name_that_the_first_version_gave_them(folder: Path) -> None:
@@ -400,20 +360,18 @@ def test_plain_images_have_the_name_that_the_first_version_gave_them(folder: Pat
     assert images.fingerprint == store.digest([name, images.splits])
 
 
-def test_a_store_of_an_earlier_version_is_decoded_anew_under_its_name(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_store_of_an_earlier_version_is_not_read(
+    folder: Path, decoded: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "FORMAT", 1)
-    old = load(folder)
-    monkeypatch.undo()
-    decoded: list[int] = []
-    real = store.decode
-    monkeypatch.setattr(store, "decode", lambda *given: decoded.append(1) or real(*given))
+    """What it holds is decoded anew; the fingerprint stays."""
+    with monkeypatch.context() as earlier:
+        for module in (pool, store):
+            earlier.setattr(module, "FORMAT", pool.FORMAT - 1)
+        old = load(folder)
     new = load(folder)
-    assert len(decoded) == len(new)
-    assert new.fingerprint == old.fingerprint
-    assert load(folder).fingerprint == old.fingerprint
-    assert len(decoded) == len(new), "once"
+    assert len(decoded) == 2 * len(new)
+    assert load(folder).fingerprint == new.fingerprint == old.fingerprint
+    assert len(decoded) == 2 * len(new), "once"
 
 
 def test_an_image_that_later_rules_show_otherwise_gives_another_fingerprint(

@@ -42,13 +42,13 @@ def test_all_is_printed_and_returned(folder: Path, tmp_path: Path, capsys: pytes
 
 def test_what_decoding_needs_is_near_to_what_it_takes(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "data", per_class=20, side=64)
-    wide = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 160, 3), np.uint8))
     for number in range(20):
+        wide = Image.fromarray(np.random.default_rng(number).integers(0, 256, (64, 160, 3), np.uint8))
         wide.save(folder / "bars" / f"wide{number}.png")
     recipe = DataRecipe()
     told, seconds = decoding_cost(open_source(folder), Rules.of(recipe, 32))
     load_images(folder, recipe=recipe, store_px=32, cache=tmp_path / "cache")
-    (store,) = (tmp_path / "cache" / "stores").glob("*/pixels.bin")
+    (store,) = (tmp_path / "cache" / "decoded").glob("*/*.pixels")
     assert told == pytest.approx(store.stat().st_size, rel=0.2)
     assert 0 < seconds < 60
 

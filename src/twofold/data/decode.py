@@ -40,7 +40,7 @@ from twofold.recipes.recipe import DataRecipe
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit; above it a header is taken to lie
 MEMORY = Budget(max(2**30, 2**26 * cores()))  # bytes that all threads decode in: a photograph takes 20 to 200 MB
-_LONG_SIDES = 4  # the long side is at most so many short sides of the store
+LONG_SIDES = 4  # the long side is at most so many short sides of the store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ def stored_size(size: tuple[int, int], short_px: int | None) -> tuple[int, int]:
     """(width, height) after shrinking to a short side of `short_px` and a long side of 4 short_px at most."""
     if short_px is None:
         return size
-    scale = min(1.0, short_px / min(size), _LONG_SIDES * short_px / max(size))
+    scale = min(1.0, short_px / min(size), LONG_SIDES * short_px / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 

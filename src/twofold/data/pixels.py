@@ -1,5 +1,6 @@
-"""The packed pixels of a store: one file, mapped into memory."""
+"""The packed pixels of a store: files, mapped into memory."""
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int32, Int64, UInt8
 from torch import Tensor
 
 _WORTH_SHARING = 2**24  # bytes that one thread copies in about as long as others need to begin
@@ -40,16 +41,36 @@ class ImageBatch:
 
 
 class Pixels:
-    """Images (c, height, width), one after the other in a file of bytes."""
+    """Images (c, height, width) in files of bytes."""
 
-    def __init__(self, path: Path, sizes: Int64[np.ndarray, "n 2"], channels: int) -> None:
+    def __init__(
+        self,
+        files: Path | Sequence[Path],
+        sizes: Int64[np.ndarray, "n 2"],
+        channels: int,
+        *,
+        file: Int32[np.ndarray, " n"] | None = None,
+        starts: Int64[np.ndarray, " n"] | None = None,
+    ) -> None:
+        """`file` and `starts`: in which of the files each image lies and at which byte; None: one after the other.
+
+        Raises OSError where a file cannot be opened, ValueError where one is too short.
+        """
         self.sizes = sizes
         self.channels = channels
-        self._flat = np.memmap(path, np.uint8, mode="r") if len(sizes) else np.zeros(0, np.uint8)
-        self._ends = np.cumsum(sizes.prod(axis=1) * channels)
-        self._grid: UInt8[np.ndarray, "n c H W"] | None = None
-        if len(sizes) and (sizes == sizes[0]).all():
-            self._grid = self._flat.reshape(len(sizes), channels, *sizes[0])
+        lengths = sizes.prod(axis=1) * channels
+        self._starts = np.cumsum(lengths) - lengths if starts is None else starts
+        self._file = np.zeros(len(sizes), np.int32) if file is None else file
+        paths = [files] if isinstance(files, Path) else files
+        self._flat = [np.memmap(path, np.uint8, mode="r") for path in paths] if len(sizes) else []
+        held = np.array([len(flat) for flat in self._flat], np.int64)
+        if (self._starts + lengths > held[self._file]).any():
+            raise ValueError("a file of pixels is too short")
+        self._grid: UInt8[np.ndarray, "m c H W"] | None = None  # of one size in one file: `_places` there
+        if len(self._flat) == 1 and (sizes == sizes[0]).all() and (self._starts % lengths[0] == 0).all():
+            count = len(self._flat[0]) // int(lengths[0])
+            self._grid = self._flat[0][: count * int(lengths[0])].reshape(count, channels, *sizes[0])
+            self._places = self._starts // lengths[0]
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -64,7 +85,7 @@ class Pixels:
         """
         sizes = self.sizes[rows]
         if not pinned and self._grid is not None:
-            images = np.asarray(self._grid[rows])  # fancy indexing: the one copy
+            images = np.asarray(self._grid[self._places[rows]])  # fancy indexing: the one copy
             return ImageBatch(torch.from_numpy(images), torch.from_numpy(sizes))
         extent = sizes.max(axis=0, initial=0) if self._grid is None else self.sizes[0]
         shape = (len(rows), self.channels, *extent.tolist())
@@ -88,7 +109,7 @@ class Pixels:
         clear: bool,
     ) -> None:
         if self._grid is not None:  # "wrap" writes straight to its place, and `sizes` has refused what is too large
-            np.take(self._grid, rows[part], axis=0, out=canvases[part], mode="wrap")
+            np.take(self._grid, self._places[rows[part]], axis=0, out=canvases[part], mode="wrap")
             return
         in_strips = clear and prod(canvases.shape[1:]) > _CLEARED_WHOLE
         if clear and not in_strips:
@@ -101,8 +122,9 @@ class Pixels:
 
     def _picture(self, row: int) -> UInt8[np.ndarray, "c H W"]:
         height, width = self.sizes[row].tolist()
-        end = self._ends[row]
-        return self._flat[end - self.channels * height * width : end].reshape(self.channels, height, width)
+        start = self._starts[row]
+        flat = self._flat[self._file[row]]
+        return flat[start : start + self.channels * height * width].reshape(self.channels, height, width)
 
 
 def page_locked(shape: tuple[int, ...]) -> UInt8[Tensor, "n c H W"]:

@@ -61,9 +61,29 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Stamped(Protocol):
+    """A source each of whose images is a file, so that one that has not changed need not be read again."""
+
+    def file_stamps(self) -> Iterable[str]:
+        """For each image a text that changes whenever its file may have changed, with the file's place."""
+        ...
+
+
 def digest(parts: Iterable[object]) -> str:
     """SHA-256 (hex) over numbers, strings, None and lists of them; order counts."""
     return hashlib.sha256(json.dumps(list(parts), separators=(",", ":")).encode()).hexdigest()
+
+
+def digest_of_texts(texts: Iterable[str]) -> str:
+    """`digest` of plain texts without characters that JSON escapes, in bounded memory."""
+    state = hashlib.sha256()
+    before = "["
+    for text in texts:
+        state.update(f'{before}"{text}"'.encode())
+        before = ","
+    state.update(b"]" if before == "," else b"[]")
+    return state.hexdigest()
 
 
 def file_stamp(stat: os.stat_result) -> tuple[int, int, int]:

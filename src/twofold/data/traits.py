@@ -1,7 +1,7 @@
 """What images turned out to be, and what was decided to show them in 8 bits: of one image, and counted over a set."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,14 +45,15 @@ class PixelFacts:
     notes: dict[str, int] = field(default_factory=dict)  # of NOTES -> images
 
     @classmethod
-    def count(cls, traits: Sequence[Traits]) -> "PixelFacts":
-        """The counts over some images."""
-        return cls(
-            formats=dict(Counter(one.format for one in traits)),
-            bits=dict(Counter(str(one.bits) for one in traits)),
-            grey=sum(one.is_grey for one in traits),
-            notes=dict(Counter(note for one in traits for note in one.notes)),
-        )
+    def count(cls, images: Mapping[Traits, int]) -> "PixelFacts":
+        """The counts over some images, given how many of them have each traits."""
+        formats, bits, notes = Counter[str](), Counter[str](), Counter[str]()
+        for traits, count in images.items():
+            formats[traits.format] += count
+            bits[str(traits.bits)] += count
+            notes.update(dict.fromkeys(traits.notes, count))
+        grey = sum(count for traits, count in images.items() if traits.is_grey)
+        return cls(formats=dict(formats), bits=dict(bits), grey=grey, notes=dict(notes))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "PixelFacts":

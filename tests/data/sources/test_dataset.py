@@ -82,10 +82,10 @@ def test_a_batch_as_a_tensor_data_set(tmp_path: Path) -> None:
 def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
     """Also where the objects are others: after a restart the store is found, and nothing is decoded again."""
     first = opened(Pairs(IMAGES), tmp_path)
-    stores = sorted((tmp_path / "stores").iterdir())
+    segments = sorted((tmp_path / "decoded").rglob("*.pixels"))
     assert opened(Pairs([image.copy() for image in IMAGES]), tmp_path).fingerprint == first.fingerprint
     assert opened(Pairs([Image.fromarray(image) for image in IMAGES]), tmp_path).fingerprint == first.fingerprint
-    assert sorted((tmp_path / "stores").iterdir()) == stores
+    assert sorted((tmp_path / "decoded").rglob("*.pixels")) == segments
     changed = [image.copy() for image in IMAGES]
     changed[5][0, 0, 0] ^= 1
     assert opened(Pairs(changed), tmp_path).fingerprint != first.fingerprint

@@ -135,7 +135,7 @@ def test_parquet_reads_each_row_group_once_to_look_and_once_to_decode(
         return read(file, group, **settings)
 
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", count)
-    images = load_images(tmp_path / "data.parquet", recipe=DataRecipe(), store_px=None, cache=tmp_path / "cache")
+    images = load_images(tmp_path / "data.parquet", recipe=DataRecipe(), store_px=64, cache=tmp_path / "cache")
     assert images.read(np.arange(200)).images[:, 0, 0, 0].tolist() == list(range(200))
     assert sorted(groups) == [group for group in range(67) for _ in range(2)]
 

@@ -1,6 +1,7 @@
 """A folder of images, at any depth: sub-folders may be splits and classes."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,6 +34,11 @@ class FolderSource:
     def stamp(self) -> str:
         """Over the place, and each file's path, size and times as they were when the folder was opened."""
         return digest(["folder", str(self._root.resolve()), self._files, self._stamps])
+
+    def file_stamps(self) -> Iterator[str]:
+        """Each file's path, size and times."""
+        root = self._root.resolve()
+        return (f"{root}/{path} {stamp}" for path, stamp in zip(self._files, self._stamps, strict=True))
 
     def open(self, index: int) -> BinaryIO:
         """The file of a record, open for reading."""

@@ -1,7 +1,7 @@
 """A table of text: one image a line, with columns for path, label, split and group."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,6 +46,10 @@ class TableSource:
         files = zip(self.records, self._files, strict=True)
         lines = [(r.path, r.label, r.split, stamp_path(Path(file))) for r, file in files]
         return digest(["manifest", str(self._root.resolve()), lines])
+
+    def file_stamps(self) -> Iterator[str]:
+        """Each file's path, size and times."""
+        return (f"{file} {stamp_path(Path(file))}" for file in self._files)
 
     def open(self, index: int) -> BinaryIO:
         """The file of a record, open for reading."""
