@@ -29,6 +29,15 @@ class Tiny(nn.Module):
         return torch.relu(self.norm(self.conv(x))).flatten(1)
 
 
+class TinyRows(Tiny):
+    """h = the means over the rows of pixels: few numbers, on which probes are fitted at once."""
+
+    dim = 4 * SIDE
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.norm(self.conv(x))).mean(3).flatten(1)
+
+
 def state(module: nn.Module) -> dict[str, torch.Tensor]:
     """A copy of every parameter and buffer."""
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}

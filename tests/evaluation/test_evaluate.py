@@ -428,7 +428,7 @@ def test_images_without_a_label_are_not_fitted_on_and_that_is_said(separable, me
         labels[row] = None
     details = measure(_relabelled(separable, labels), **LEAST).details
     assert (details["train"], details["test"]) == (54, 30)
-    assert "6 train images without a label are not fitted on" in details["stated"]
+    assert "6 train images have no label to learn from" in details["stated"]
 
 
 def _cut(make_images, labels):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from networks import VIEWS, Tiny, same, state
+from networks import VIEWS, TinyRows, same, state
 from twofold.evaluation import self_trainer
 from twofold.evaluation.features import embed_images
 from twofold.evaluation.labels import given_places, measured_rows
@@ -14,20 +14,11 @@ from twofold.evaluation.logistic_regression import fit_scaling
 from twofold.evaluation.self_trainer import WAYS, SelfTrainer, kappa
 
 
-class Rows(Tiny):
-    """h = the means of rows of pixels: few numbers, on which probes are fitted at once."""
-
-    dim = 32
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.relu(self.norm(self.conv(x))).mean(3).flatten(1)
-
-
 @pytest.fixture
 def build(machine):
     def make(images, steps=8, **options):
         rows = measured_rows(images)
-        encoder = Rows(100).eval()
+        encoder = TinyRows(100).eval()
         h = embed_images(encoder, images, rows.train, views=VIEWS, hardware=machine)
         return SelfTrainer(
             encoder=encoder,

@@ -28,7 +28,8 @@ def evaluate(
         tuple[str, ...],
         arg(
             help="knn, linear (L-BFGS on frozen h), layers (the same on the head's layers too), sgd (linear on "
-            "augmented views), finetune, supervised (from scratch)"
+            "augmented views), finetune, self-train (also on train images whose labels are not given), supervised "
+            "(from scratch)"
         ),
     ] = ("knn", "linear"),
     label_fraction: Annotated[tuple[float, ...], arg(help="shares of the labels: 0.01 0.1 1")] = (),
@@ -39,6 +40,9 @@ def evaluate(
     finetune_epochs: Annotated[
         float | None, arg(help="passes over the labelled images when a network is trained (default: 60 or 30)")
     ] = None,
+    self_train_steps: Annotated[
+        int, arg(help="length of self-training, each step on 64 images with labels and 256 without")
+    ] = 3000,
     beside: Beside = (),
     beside_px: BesidePx = None,
     common: OmitArgPrefixes[CommonFlags] = COMMON,
@@ -57,6 +61,7 @@ def evaluate(
         few_seeds=few_seeds,
         finetune_from=finetune_from,
         finetune_epochs=finetune_epochs,
+        self_train_steps=self_train_steps,
         beside=beside,
         beside_px=beside_px,
         **common,

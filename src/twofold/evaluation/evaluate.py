@@ -35,6 +35,7 @@ from twofold.evaluation.scores import (
     per_class,
     score,
 )
+from twofold.evaluation.self_trainer import STEPS
 from twofold.evaluation.sentences import majority_sentence, protocol_sentences, result_sentences
 from twofold.recipes.kinds import as_kind, as_several
 from twofold.recipes.recipe import DataRecipe, ViewsRecipe
@@ -90,10 +91,11 @@ def evaluate_encoder(
     fractions: float | Sequence[float] = (),
     start: str = "h",
     epochs: float | None = None,
+    self_train_steps: int = STEPS,
     keep: Path | None = None,
     say: Say = _silent,
 ) -> Evaluation:
-    """Measure by `protocols` (knn, linear, layers, sgd, finetune, supervised) with all labels and with few.
+    """Measure by `protocols` (knn, linear, layers, sgd, finetune, self-train, supervised), with all labels and few.
 
     `untrained(seed)` gives the same encoder with fresh weights. With all labels, `seeds` vary the selection split and
     the untrained weights; with `shots` labels per class, `few_seeds` vary the labelled subset, on the untrained weights
@@ -112,6 +114,7 @@ def evaluate_encoder(
         fractions=as_several("label_fraction", fractions, float),
         start=start,
         epochs=epochs,
+        self_train_steps=as_kind("self_train_steps", self_train_steps, int),
     )
     subject = Subject(encoder=encoder, untrained=untrained, views=views, hardware=hardware, head=head)
     if start != "h":
@@ -126,7 +129,7 @@ def transfer_settings(protocols: str | Sequence[str], seeds: int, epochs: float 
     """All labels, and L2 among the paper's 45 values (appendix B.8; reference 5.3). The head's layers are left out."""
     names = as_several("protocol", protocols, str)
     for protocol in names:
-        require_choice("protocol", protocol, tuple(PROTOCOLS))
+        require_choice("protocol", protocol, tuple(name for name in PROTOCOLS if name != "self-train"))
     return Settings(
         protocols=names,
         seeds=tuple(range(as_kind("seeds", seeds, int))),
@@ -172,7 +175,8 @@ def _measure(
     for one, part in parts:
         stores.append(open_store(one, part, keep))
         predictions += predict(one, part, stores[-1], say=say)
-    pairs = [((name, "trained"), (name, other.name)) for other in others for name in ("linear", "finetune")]
+    compared = ("linear", "finetune", "self-train")
+    pairs = [((name, "trained"), (name, other.name)) for other in others for name in compared]
     return summarize(scope, predictions, data, pairs=[*PAIRS, *pairs], stores=tuple(stores))
 
 

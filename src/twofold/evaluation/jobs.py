@@ -19,6 +19,10 @@ from twofold.evaluation.predictions import Predictions, PredictionStore
 from twofold.evaluation.probes import FEW_L2_GRID, predict_by_linear_probe
 from twofold.evaluation.protocols import PROTOCOLS, with_labels
 from twofold.evaluation.scope import Scope
+from twofold.evaluation.self_trainer import TRIAL, trainings_to_choose
+from twofold.evaluation.self_training import LABELLED, UNLABELLED
+from twofold.evaluation.self_training_protocol import NAME as SELF_TRAINING
+from twofold.evaluation.self_training_protocol import SelfTrainingProtocol
 
 Draw = tuple[int, Labels]  # seed, budget
 _TRIALS = 3
@@ -65,6 +69,9 @@ def plan_jobs(subject: Subject, scope: Scope, store: PredictionStore) -> list[Jo
     speed = measure_speed(subject, scope)
     jobs = list(_probe_jobs(subject, scope, speed))
     for protocol in scope.settings.trained:
+        if protocol == SELF_TRAINING:
+            jobs += _self_training_jobs(subject, scope, store, speed)
+            continue
         network = NetworkProtocol(
             protocol=protocol,
             subject=subject,
@@ -237,6 +244,41 @@ def _network_jobs(network: NetworkProtocol, scope: Scope, store: PredictionStore
                 seconds=once + (choosing if seed == scope.settings.seeds[0] else 0.0),
                 predict=partial(_train, network, labels, seed, store),
             )
+
+
+def _self_training_jobs(subject: Subject, scope: Scope, store: PredictionStore, speed: Speed) -> Iterator[Job]:
+    cache = FeatureCache(subject, scope.images, scope.rows)
+    protocol = SelfTrainingProtocol(
+        subject=subject,
+        images=scope.images,
+        rows=scope.rows,
+        features=partial(cache.get, subject.name),
+        steps=scope.settings.self_train_steps,
+    )
+    embedding_s = speed.embedding_s(len(scope.rows.train) + len(scope.rows.test))
+    for labels in scope.network_budgets:
+        trainings = trainings_to_choose(label_count(scope.rows, labels), len(scope.rows.classes))
+        once = _self_training_s(protocol.steps, speed) if trainings else 0.0
+        for seed in scope.settings.seeds:
+            choosing = trainings * once / TRIAL if seed == scope.settings.seeds[0] else 0.0
+            yield Job(
+                name=f"{SELF_TRAINING}/{labels}/{seed}",
+                title=f"{PROTOCOLS[SELF_TRAINING]} {with_labels(labels)}, seed {seed}",
+                seconds=once + choosing + embedding_s + speed.embedding_s(len(scope.rows.test)),
+                predict=partial(_self_train, protocol, labels, seed, store),
+            )
+            embedding_s = 0.0  # for all of them, by the first
+
+
+def _self_training_s(steps: int, speed: Speed) -> float:
+    """The student's steps, and the teacher's answers."""
+    return speed.training_s(steps, LABELLED + UNLABELLED, frozen=False) + speed.training_s(
+        steps, UNLABELLED, frozen=True
+    )
+
+
+def _self_train(protocol: SelfTrainingProtocol, labels: Labels, seed: int, store: PredictionStore) -> list[Predictions]:
+    return [protocol.predict(labels, seed, store)]
 
 
 def _training_s(network: NetworkProtocol, labels: int, speed: Speed) -> float:

@@ -62,7 +62,7 @@ def measured_rows(images: ImageSet) -> MeasuredRows:
     if unused := len(images.rows("validation")):
         notes.append(f"the {unused:,} images of the validation split are not used")
     if unlabelled := len(images.rows("train")) - len(images.labelled_rows("train")):
-        notes.append(f"{unlabelled:,} train images without a label are not fitted on")
+        notes.append(f"{unlabelled:,} train images have no label to learn from")
     classes = _shared_classes(images, train, test[known], notes)
     train, asked = (_of_classes(images, rows, classes) for rows in (train, test[known]))
     groups, test_groups = _groups(images, train), _groups(images, asked)

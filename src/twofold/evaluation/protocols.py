@@ -2,11 +2,12 @@
 
 import re
 
-TRAINED = ("finetune", "supervised", "sgd")  # protocols that train a network
+TRAINED = ("finetune", "self-train", "supervised", "sgd")  # protocols that train a network
 PROTOCOLS = {  # in the order of the tables
     "linear": "linear probe",
     "sgd": "linear probe by SGD",
     "finetune": "fine-tuning",
+    "self-train": "self-training",
     "supervised": "supervised from scratch",
     "knn": "k-NN",
 }
@@ -25,7 +26,11 @@ METRICS = {
     "sensitivity_99": "sensitivity at 99 % specificity",
     "ece": "expected calibration error",
 }
-IMPLIED = {"finetune": "trained", "supervised": "untrained"}  # the encoder that a protocol starts from
+IMPLIED = {
+    "finetune": "trained",
+    "self-train": "trained",
+    "supervised": "untrained",
+}  # the encoder that a protocol starts from
 
 
 def protocol_name(protocol: str) -> str:

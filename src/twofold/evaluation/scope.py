@@ -17,6 +17,7 @@ from twofold.evaluation.labels import Fold, Labels, MeasuredRows, few_budgets, m
 from twofold.evaluation.predictions import PredictionStore
 from twofold.evaluation.probes import L2_GRID
 from twofold.evaluation.protocols import PROTOCOLS, TRAINED
+from twofold.evaluation.self_trainer import STEPS
 from twofold.recipes.recipe import DataRecipe
 
 PROTOCOL_NAMES = (*PROTOCOLS, "layers")  # layers: the linear probe on the layers of the head too
@@ -41,6 +42,7 @@ class Settings:
     `seeds`: draws with all labels, with a fraction of them, and of every network that is trained; `few_seeds`: draws
     of k-NN and linear probe with some `shots` per class. `fractions` holds 1 where networks are to be trained on all
     labels too. `start`: the layer that fine-tuning starts from. `epochs` replaces the paper's 60 and 30.
+    `self_train_steps`: the length of self-training.
     """
 
     protocols: tuple[str, ...] = ("knn", "linear")
@@ -50,6 +52,7 @@ class Settings:
     fractions: tuple[float, ...] = ()
     start: str = "h"
     epochs: float | None = None
+    self_train_steps: int = STEPS
     grid: tuple[float, ...] = L2_GRID
     baselines: bool = True  # measure the untrained encoder and raw pixels
 
@@ -59,6 +62,7 @@ class Settings:
             require_choice("protocol", protocol, PROTOCOL_NAMES)
         for name, count in (("seeds", len(self.seeds)), ("few_seeds", len(self.few_seeds))):
             require(count >= 1, name, count, "at least 1")
+        require(self.self_train_steps >= 1, "self_train_steps", self.self_train_steps, "at least 1")
         for count in self.shots:
             require(count >= 1, "shots", count, "at least 1")
         for fraction in self.fractions:

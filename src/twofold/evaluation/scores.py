@@ -24,6 +24,8 @@ PAIRS: tuple[tuple[Way, Way], ...] = (
     (("finetune", "trained"), ("supervised", "untrained")),
     (("linear", "trained"), ("supervised", "untrained")),
     (("finetune", "trained"), ("linear", "trained")),
+    (("self-train", "trained"), ("linear", "trained")),
+    (("self-train", "trained"), ("finetune", "trained")),
     (("sgd", "trained"), ("linear", "trained")),
 )
 
@@ -120,7 +122,7 @@ class Row:
     encoder on its line of the table, by their paired differences.
     """
 
-    protocol: str  # knn | linear | sgd | finetune | supervised
+    protocol: str  # knn | linear | sgd | finetune | self-train | supervised
     encoder: str  # trained | untrained | pixels, or a layer of the head: head-1, ..., z
     labels: Labels
     metric: str  # top1 | top5 | mean_per_class | ece | and where classes are unequal those of `imbalance`

@@ -219,6 +219,16 @@ class SelfTrainer:
         return None if self.groups is None else self.groups[own]
 
 
+def trainings_to_choose(labels: int, classes: int) -> int:
+    """How many short trainings `SelfTrainer.choose` takes with so many labels, equally many a class."""
+    if labels < 2 * classes:
+        return 0
+    if labels < FOLDS * classes:
+        return 2
+    folds = min(FOLDS, -(-LEAST_LEFT_OUT * FOLDS // labels))
+    return folds if folds > 1 else len(WAYS)
+
+
 def kappa(first: Int64[np.ndarray, " n"], second: Int64[np.ndarray, " n"], classes: int) -> float:
     """Cohen's kappa, at most 1: (agreement - chance) / (1 - chance); 0 where both give one class to all.
 

@@ -20,6 +20,8 @@ from twofold.evaluation.protocols import (
 from twofold.evaluation.schedules import LEAST_STEPS, TRAINING_SETTINGS
 from twofold.evaluation.scope import Scope
 from twofold.evaluation.scores import Difference
+from twofold.evaluation.self_trainer import TRIAL
+from twofold.evaluation.self_training import LABELLED, UNLABELLED
 from twofold.recipes.recipe import DataRecipe
 
 INTERVALS = (
@@ -72,7 +74,10 @@ def protocol_sentences(data: DataRecipe, scope: Scope) -> list[str]:
         )
     if "linear" in settings.probes:
         sentences += _linear_sentences(data, scope)
-    sentences += [_network_sentence(protocol, settings.epochs) for protocol in settings.trained]
+    networks = [protocol for protocol in settings.trained if protocol != "self-train"]
+    sentences += [_network_sentence(protocol, settings.epochs) for protocol in networks]
+    if "self-train" in settings.trained:
+        sentences += _self_training_sentences(scope)
     if settings.trained:
         sentences += _choice_sentences(scope)
     sentences.append(f"intervals are at 95 %: {INTERVALS}")
@@ -121,8 +126,22 @@ def _network_sentence(protocol: str, epochs: float | None) -> str:
     )
 
 
+def _self_training_sentences(scope: Scope) -> list[str]:
+    name, unlabelled = PROTOCOLS["self-train"], len(scope.images.rows("train"))
+    return [
+        f"{name}: the whole trained network, begun as the linear probe, learns the given labels and, on hard views of "
+        f"the {unlabelled:,} images of train without their labels, what an averaged teacher is sure of on easy views; "
+        f"{scope.settings.self_train_steps:,} steps of {LABELLED} labelled and {UNLABELLED} unlabelled images; none of "
+        "test is among them",
+        f"{name}: rate, threshold and whether to train at all are chosen on labels of seed 0 left out, a fifth at a "
+        f"time, by trainings {TRIAL} times shorter; with under {FOLDS} labels of a class by whether two networks "
+        "on halves of the labels agree more than their probes do; with one it is the probe",
+    ]
+
+
 def _choice_sentences(scope: Scope) -> list[str]:
-    chosen = [name for name in scope.settings.trained if len(TRAINING_SETTINGS[name].rates) > 1]
+    networks = [name for name in scope.settings.trained if name != "self-train"]
+    chosen = [name for name in networks if len(TRAINING_SETTINGS[name].rates) > 1]
     rates = "; ".join(
         f"{PROTOCOLS[name]} {', '.join(f'{rate:g}' for rate in sorted(TRAINING_SETTINGS[name].rates))}"
         for name in chosen

@@ -10,6 +10,7 @@ from twofold.evaluation.scores import Row
 from twofold.evaluation.sentences import INTERVALS
 
 LETTERS = {  # (protocol, encoder) -> letter; the first of those that fall on one place is shown
+    ("self-train", "trained"): "T",
     ("finetune", "trained"): "F",
     ("linear", "trained"): "L",
     ("supervised", "untrained"): "S",

@@ -48,6 +48,7 @@ def evaluate(
     few_seeds: int = 20,
     finetune_from: str = "h",
     finetune_epochs: int | float | None = None,
+    self_train_steps: int = 3000,
     beside: AnyPath | Sequence[AnyPath] = (),
     beside_px: int | None = None,
     encoder: EncoderSource | None = None,
@@ -64,7 +65,8 @@ def evaluate(
     The figures and what was predicted for every test image (predictions.parquet) stay in RUN/evaluations/<data>-<key>.
 
     `protocol` holds knn, linear, layers (the linear probe on the head's layers too), sgd (the paper's linear probe),
-    finetune and supervised (from scratch); with all labels, a `label_fraction` of them and `shots` per class; beside
+    finetune, self-train (also on the images of train whose labels are not given, for `self_train_steps` steps) and
+    supervised (from scratch); with all labels, a `label_fraction` of them and `shots` per class; beside
     the same encoder untrained and raw pixels; mean and 95 % interval. The test split is looked at once.
     A run that began from weights (`init`) is measured beside the encoder as it came, and any run beside the encoders
     `beside`: other runs, exported encoders, or `torchvision:NAME=FILE` and `timm:NAME=FILE` at `beside_px`.
@@ -75,6 +77,7 @@ def evaluate(
     asked = as_asked(protocol, seeds, finetune_epochs)
     shots, fractions = as_several("shots", shots, int), as_several("label_fraction", label_fraction, float)
     few_seeds, finetune_from = as_kind("few_seeds", few_seeds, int), as_kind("finetune_from", finetune_from, str)
+    self_train_steps = as_kind("self_train_steps", self_train_steps, int)
     cache = as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
     verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
@@ -117,6 +120,7 @@ def evaluate(
             fractions=fractions,
             start=finetune_from,
             epochs=asked.epochs,
+            self_train_steps=self_train_steps,
             keep=record.evaluation_partial,
             say=say,
         )

@@ -12,7 +12,13 @@ from twofold.report.styles import STYLES, Style
 from twofold.report.wording import decimal, in_per_cent, with_interval
 
 NEAR = 0.045  # of the axis: marks closer than this share a text
-COMPARED = [("finetune", "trained"), ("linear", "trained"), ("knn", "trained"), ("supervised", "untrained")]
+COMPARED = [
+    ("self-train", "trained"),
+    ("finetune", "trained"),
+    ("linear", "trained"),
+    ("knn", "trained"),
+    ("supervised", "untrained"),
+]
 BASELINES = (INITIAL, "untrained", "pixels")  # under the linear probe, or under k-NN where no probe was fitted
 
 

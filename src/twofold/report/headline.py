@@ -75,6 +75,7 @@ def verdict(run: RunContent) -> str | None:
         "knn": "k-NN on its embeddings",
         "sgd": "a linear probe by SGD on its embeddings",
         "finetune": "the encoder after fine-tuning",
+        "self-train": "the encoder after self-training",
     }.get(best.protocol, f"{best.protocol} of the encoder")
     metric = "top-1 accuracy" if best.metric == "top1" else METRICS.get(best.metric, best.metric)
     right = f"reaches {percent(best.mean)} % {metric}{on_test}"

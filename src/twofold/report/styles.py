@@ -13,6 +13,7 @@ class Style:
 
 
 STYLES = {  # (protocol, encoder), in the order of the legends
+    ("self-train", "trained"): Style("category-6", "solid", "star-open"),
     ("finetune", "trained"): Style("category-3", "solid", "star"),
     ("linear", "trained"): Style("accent", "solid", "circle"),
     ("knn", "trained"): Style("category-4", "longdash", "circle-open"),
