@@ -6,6 +6,7 @@ which findings are due; or it says which error. Images are 4 x 4 pixels.
 
 import io
 import json
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -103,6 +104,14 @@ SPLITS = (
             ("TrainImages", "TestImages"),
             ("train1", "test1"),
             ("train2017", "test2017"),
+            ("train_val", "test"),
+            ("Trainingsdaten", "Testdaten"),
+            ("entraînement", "test"),
+            (unicodedata.normalize("NFD", "entraînement"), "Test"),
+            ("entrenamiento", "prueba"),
+            ("Treino", "Teste"),
+            ("01_train", "02_test"),
+            ("train-clean", "test-noisy"),
             ("images/train", "images/test"),
             ("archive/train", "archive/test"),
             ("archive/Data Set v2/train", "archive/Data Set v2/test"),
@@ -114,7 +123,7 @@ SPLITS = (
     ]
     + [
         folder(f"validation {name}", *classes("train"), *classes(name, "validation"), *classes("test", "test"))
-        for name in ("val", "valid", "validation", "dev", "eval", "Val_Set", "val2017")
+        for name in ("val", "valid", "validation", "dev", "eval", "Val_Set", "val2017", "Validierung", "validación")
     ]
     + [
         folder("train and val alone", *classes("train"), *classes("val", "test"), codes="TF002"),
@@ -239,6 +248,7 @@ STRAYS = [
     folder(
         "a recycle bin", *classes(""), beside={"#recycle/x.png": png(8), "$RECYCLE.BIN/y.png": png(9)}, codes="TF012"
     ),
+    folder("a link to itself", *classes(""), links={"cat/round": "cat/round", "loop.txt": "loop.txt"}, codes="TF011"),
     folder("a link to the folder above", *classes(""), links={"cat/up": "", "loop": "cat"}, codes="TF013"),
     folder(
         "a phone",
@@ -271,6 +281,12 @@ STRAYS = [
         ("red fox", 2, "red fox", "train"),
         ("red_fox", 2, "red_fox", "train"),
         codes="TF008",
+    ),
+    folder("numbers with and without zeros", ("1", 2, "1", "train"), ("01", 2, "01", "train"), codes="TF008"),
+    folder(
+        "accents composed in two ways",
+        *((f"train/{name}", 2, name, "train") for name in ("école", "lycée")),
+        *((unicodedata.normalize("NFD", f"test/{name}"), 2, name, "test") for name in ("école", "lycée")),
     ),
     folder(
         "a class that test lacks",
@@ -354,9 +370,15 @@ def relabelled(*labels: str | None) -> Truth:
 
 
 HALF = relabelled("cat", "dog", "cat", None)
-NO_LABELS = ("", "nan", "NaN", "None", "NULL", "N/A", "-1")
+NO_LABELS = ("", "nan", "NaN", "None", "NULL", "N/A", "#N/A", "-1", "unlabelled", "No label")
 
-THREE_SPLITS = (("train", "val", "test"), ("Training", "Validation", "Testing"), ("TRAIN", "dev", "TEST"))
+THREE_SPLITS = (
+    ("train", "val", "test"),
+    ("Training", "Validation", "Testing"),
+    ("TRAIN", "dev", "TEST"),
+    ("Training", "PublicVal", "PrivateTest"),
+    ("entrenamiento", "validación", "prueba"),
+)
 
 TABLES = [
     table("commas", lines(","), PLAIN_TRUTH),
@@ -386,6 +408,23 @@ TABLES = [
             {"a.png": ("cat", "train", None), "b.png": ("dog", "train", None), "sub/c.png": ("cat", "validation", None),
              "sub/d.png": ("dog", "test", None)}, codes="TF015")
       for train, val, test in THREE_SPLITS),
+    table("unlabelled as a split", "path,label,split\na.png,cat,train\nb.png,dog,train\nsub/c.png,,unlabeled\n",
+          {"a.png": ("cat", "train", None), "b.png": ("dog", "train", None), "sub/c.png": (None, "train", None)},
+          codes="TF007 TF018"),
+    table("a set that is no split",
+          "path,label,set\na.png,cat,duplo\nb.png,dog,lego\nsub/c.png,cat,lego\nsub/d.png,dog,\n", PLAIN_TRUTH,
+          codes="TF025"),
+    table("is_train", "path,label,is_train\na.png,cat,1\nb.png,dog,1\nsub/c.png,cat,0\nsub/d.png,dog,0\n",
+          PLAIN_TRUTH, codes="TF025"),
+    table("labels with signs that nobody sees",
+          "path,label\na.png,cat\u00a0\nb.png,\u200bdog\nsub/c.png, cat\nsub/d.png,dog\n", PLAIN_TRUTH),
+    table("labels of two lines", 'path,label\na.png,"big\ncat"\nb.png,dog\nsub/c.png,big cat\nsub/d.png,dog\n',
+          relabelled("big cat", "dog", "big cat", "dog")),
+    table("labels with accents composed in two ways",
+          "path,label\na.png,e\u0301\nb.png,dog\nsub/c.png,\u00e9\nsub/d.png,dog\n",
+          relabelled("\u00e9", "dog", "\u00e9", "dog")),
+    table("numbers with zeros and without", "path,label\na.png,01\nb.png,1\nsub/c.png,01\nsub/d.png,1\n",
+          relabelled("01", "1", "01", "1"), codes="TF008"),
     table("a split that is none", "path,label,split\na.png,cat,train\nb.png,dog,later\n",
           error="line 3 .*column 'split',.*'later'"),
     table("folds of numbers", "path,label,fold\na.png,cat,0\nb.png,dog,1\nsub/c.png,cat,2\nsub/d.png,dog,0\n",
@@ -408,6 +447,18 @@ TABLES = [
     table("a path of another machine", "path,label\nC:\\Users\\me\\sub\\c.png,cat\nb.png,dog\n",
           {"C:\\Users\\me\\sub\\c.png": ("cat", "train", None), "b.png": ("dog", "train", None)},
           codes="TF018 TF022"),
+    table("a path of another machine's root", "path,label\n/home/me/pets/sub/c.png,cat\n/b.png,dog\n",
+          {"/home/me/pets/sub/c.png": ("cat", "train", None), "/b.png": ("dog", "train", None)}, codes="TF018 TF022"),
+    table("paths in capitals", lines(",").replace("sub/c.png", "SUB/C.PNG"),
+          {path.replace("sub/c.png", "SUB/C.PNG"): truth for path, truth in PLAIN_TRUTH.items()}, codes="TF022"),
+    table("paths with accents composed otherwise", "path,label\n\u00e9.png,cat\nb.png,dog\n",
+          {"\u00e9.png": ("cat", "train", None), "b.png": ("dog", "train", None)}, codes="TF018 TF022",
+          files=["e\u0301.png", "b.png"]),
+    table("ids that lost their zeros", "id,label\n1,cat\n2.0,dog\n",
+          {"1": ("cat", "train", None), "2.0": ("dog", "train", None)}, codes="TF018 TF022",
+          files=["0001.png", "0002.png"]),
+    table("a name that differs by case from two", "path,label\nX.png,cat\nb.png,dog\n",
+          {"b.png": ("dog", "train", None)}, codes="TF021 TF040", files=["x.PNG", "sub/x.png", "b.png"]),
     table("without extensions", "path,label\na,cat\nb,dog\nsub/c,cat\nsub/d,dog\n",
           {path.removesuffix(".png"): truth for path, truth in PLAIN_TRUTH.items()}, codes="TF022"),
     table("ids", "image_id,label\na,cat\nb,dog\nc,cat\nd,dog\n",

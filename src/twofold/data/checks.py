@@ -1,12 +1,15 @@
 """What can be seen in the records alone: names of classes, classes that cannot be measured, groups, broken files."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
 from twofold.data.findings import Finding
 from twofold.data.record import Record
 from twofold.data.store import Quarantined
+
+_NUMBER = re.compile(r"^0*(\d+)(\.0*)?$")
 
 
 def check_records(
@@ -23,10 +26,11 @@ def check_records(
 
 
 def _similar_names(records: Sequence[Record]) -> list[Finding]:
-    """Classes whose names are the same without case, blanks, hyphens and underscores."""
+    """Classes whose names are the same without case, blanks, hyphens, underscores and the zeros of a number."""
     alike: dict[str, list[str]] = {}
     for label in sorted({record.label for record in records if record.label is not None}):
-        alike.setdefault(re.sub(r"[\s_-]+", "", label).casefold(), []).append(label)
+        plain = re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", label)).casefold()
+        alike.setdefault(_NUMBER.sub(r"\1", plain), []).append(label)
     pairs = [" and ".join(f"'{name}'" for name in names) for names in alike.values() if len(names) > 1]
     return [Finding("TF008", f"classes that differ by case or blanks alone: {_few(pairs)}")] if pairs else []
 

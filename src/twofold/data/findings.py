@@ -93,13 +93,14 @@ CHECKS = {
     "TF008": Check(
         "warning",
         "Class names that differ by case or blanks alone",
-        "Two classes have names such as 'Cat' and 'cat '. They count as two classes.",
+        "Two classes have names such as 'Cat' and 'cat ', or 1 and 01. They count as two classes.",
         "Rename one of them, if they mean the same.",
     ),
     "TF009": Check(
         "info",
         "A word that is read as no label",
-        "An empty cell, nan, None, NULL, N/A and -1 mean that an image has no label, in tables and as folder names.",
+        "An empty cell, nan, None, NULL, N/A, unlabelled and -1 mean that an image has no label, in tables and as "
+        "names of folders.",
         "If it is the name of a class, rename the class, for example to 'no-defect'.",
     ),
     "TF010": Check(
@@ -194,8 +195,8 @@ CHECKS = {
     "TF025": Check(
         "warning",
         "A column of splits that names none",
-        "The column that should name splits holds numbers. Which of them is the test split cannot be told, so it is "
-        "not used.",
+        "The column that should name splits holds numbers or other words, or is called is_train and the like. Which "
+        "images are the test split cannot be told, so it is not used.",
         "Write train, validation and test into the column.",
     ),
     "TF026": Check(

@@ -9,7 +9,8 @@ from twofold.errors import TwofoldError, unknown_name
 PATH = "path filepath file_path image_path img_path filename file_name image_name image_file file image img image_id"
 IDS = "id_code uuid id name"
 LABEL = "label labels class target class_name label_name category fine_label"
-SPLIT = "split fold set subset partition"
+SPLIT = "split fold set subset partition usage phase"
+_MAYBE_SPLIT = "is_train is_training istrain train_test is_test is_testing is_val is_valid is_validation"
 GROUP = "group groups group_id"
 _MAYBE_GROUP = (
     "patient patient_id subject subject_id slide slide_id site site_id burst burst_id plant plant_id case_id "
@@ -56,6 +57,13 @@ def unused_groups(header: Sequence[str]) -> list[Finding]:
     """A finding on a column by which images may belong together, where no column of groups is used."""
     maybe = next((column for column in header if column.strip().lower() in _MAYBE_GROUP.split()), None)
     return [Finding("TF024", f"the column '{maybe}' may be a group, and is not used")] if maybe else []
+
+
+def unused_splits(header: Sequence[str], name: str) -> list[Finding]:
+    """A finding on a column that may say which images are train and test, where no column of splits is used."""
+    maybe = next((column for column in header if column.strip().lower() in _MAYBE_SPLIT.split()), None)
+    text = f"the column '{maybe}' of '{name}' may say which images are train and which are test, and is not used"
+    return [Finding("TF025", text)] if maybe else []
 
 
 def one_hot(rows: Sequence[dict[str, str]], used: Sequence[str | None]) -> tuple[list[str], int]:

@@ -13,6 +13,7 @@ from twofold.data.sources.names import (
     beside_split,
     is_no_label,
     is_unlabelled_folder,
+    label_of,
     split_hinted,
     split_named,
 )
@@ -201,7 +202,7 @@ def _unwrap_each(inside: Sequence[Folders | None], rest: list[Folders | None], s
 def _labels(rest: Sequence[Folders | None]) -> tuple[list[str | None], list[Finding]]:
     names = [one[0] if one else None for one in rest]
     none = sorted({name for name in names if name and is_no_label(name)})
-    labels = [None if not name or is_no_label(name) or is_unlabelled_folder(name) else name for name in names]
+    labels = [label_of(name or "") for name in names]
     classes = sorted({label for label in labels if label})
     if len(classes) < 2:
         return [None] * len(labels), []

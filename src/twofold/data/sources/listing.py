@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,18 +86,28 @@ def _sort_in(
         listing.hidden[shown(name)] += 1
     elif name.startswith("."):
         listing.hidden["hidden files and folders"] += 1
-    elif entry.is_dir():
+    elif _is(entry, entry.is_dir):
         (linked if entry.is_symlink() else real).append((entry.path, f"{prefix}{name}/"))
     elif (end := extension_of(name)) not in extensions():
         listing.others[end] += 1
         if end in TABLES:
             listing.tables.append(shown(prefix + name))
-    elif entry.is_file():
+    elif _is(entry, entry.is_file):
         listing.files.append((prefix + name, file_stamp(entry.stat())))
     elif entry.is_symlink():
         listing.files.append((prefix + name, None))  # to nowhere or to a pipe: reading it fails, with a reason
     else:
         listing.others[NO_FILE] += 1
+
+
+def _is(entry: os.DirEntry[str], kind: Callable[[], bool]) -> bool:
+    """Whether an entry is a folder or a file; a link that leads to itself is neither."""
+    try:
+        return kind()
+    except OSError:
+        if entry.is_symlink():
+            return False
+        raise
 
 
 def extension_of(name: str) -> str:

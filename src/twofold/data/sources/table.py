@@ -8,8 +8,20 @@ from typing import BinaryIO
 from twofold.data.findings import Finding
 from twofold.data.record import Record, digest, stamp_path
 from twofold.data.sources.cells import Table, read_table
-from twofold.data.sources.columns import GROUP, IDS, LABEL, PATH, SPLIT, Columns, is_one, one_hot, pick, unused_groups
-from twofold.data.sources.names import is_no_label, label_of, resolve_split
+from twofold.data.sources.columns import (
+    GROUP,
+    IDS,
+    LABEL,
+    PATH,
+    SPLIT,
+    Columns,
+    is_one,
+    one_hot,
+    pick,
+    unused_groups,
+    unused_splits,
+)
+from twofold.data.sources.names import is_no_label, label_of, names_a_split, resolve_split
 from twofold.data.sources.places import Places
 from twofold.data.sources.reach import Reach, open_regular, read_regular
 from twofold.errors import TwofoldError
@@ -117,7 +129,8 @@ def _labels(table: Table, used: dict[str, str | None], name: str, findings: list
     """From the column of labels, else from one-hot columns."""
     column = used["label"]
     if column is not None:
-        words = sorted({row[column].strip() for row in table.rows if row[column].strip() and is_no_label(row[column])})
+        cells = {row[column].strip() for row in table.rows}
+        words = sorted(cell for cell in cells if cell and label_of(cell) is None)
         if words:
             count = sum(row[column].strip() in words for row in table.rows)
             said = ", ".join(f"'{word}'" for word in words)
@@ -145,11 +158,12 @@ def whole_numbers(labels: list[str | None]) -> list[str | None]:
 
 def _splits(table: Table, column: str | None, chosen: Columns, name: str, findings: list[Finding]) -> list[str | None]:
     if column is None:
+        findings += unused_splits(table.header, name)
         return [None] * len(table.rows)
     cells = [row[column].strip() for row in table.rows]
     told = [cell for cell in cells if not is_no_label(cell)]
-    if chosen.split is None and told and all(cell.replace(".", "").isdigit() for cell in told):
-        text = f"the column '{column}' of '{name}' holds numbers ({_few(sorted(set(told)))}), which name no split"
+    if chosen.split is None and told and not any(map(names_a_split, told)):
+        text = f"the column '{column}' of '{name}' holds {_few(sorted(set(told)))}, which name no split"
         findings.append(Finding("TF025", text))
         return [None] * len(cells)
     return [
