@@ -1,6 +1,7 @@
 """twofold predict as a person meets it: labels from a table, a folder or the data; a classifier used again."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import twofold
 from pictures import write_pictures
 from small_recipe import SMALL
 from twofold.errors import TwofoldError
+from twofold.evaluation.self_trainer import WAYS, SelfTrainer
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +98,51 @@ def test_what_is_wrong_is_named(home: Path, tmp_path: Path) -> None:
     with pytest.raises(TwofoldError, match="left out where labels are given"):
         ask(home, tmp_path / "out", labels=strange, classifier=strange)
     assert not (tmp_path / "out").exists()
+
+
+def test_self_training_writes_the_encoder_that_its_classifier_belongs_to(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = SelfTrainer.choose
+    monkeypatch.setattr(SelfTrainer, "choose", lambda *parts, **how: replace(real(*parts, **how), how=WAYS[0]))
+    asked = {"labels": home / "labels.csv", "self_train": True, "self_train_steps": 4}
+    first = ask(home, tmp_path / "first", verbose=True, **asked)
+    assert "images of train, none of test" in capsys.readouterr().out
+    encoder = tmp_path / "first" / "encoder.safetensors"
+    again = twofold.predict(
+        encoder,
+        home / "data",
+        classifier=tmp_path / "first" / "classifier.safetensors",
+        out=tmp_path / "second",
+        cache=home / "cache",
+        device="cpu",
+        verbose=False,
+    )
+    free = [row for row, given in enumerate(first.given) if given is None]
+    np.testing.assert_allclose(again.probabilities[free], first.probabilities[free], atol=1e-5)
+    with pytest.raises(TwofoldError, match="was fitted on another encoder"):
+        ask(home, tmp_path / "third", classifier=tmp_path / "first" / "classifier.safetensors")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "note.txt").write_text("mine")
+    monkeypatch.setattr(SelfTrainer, "choose", None)  # refused before any training
+    with pytest.raises(TwofoldError, match="nothing of yours is overwritten"):
+        ask(home, tmp_path / "mine", **asked)
+
+
+def test_self_training_that_is_no_better_gives_the_classifier_without_it(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = SelfTrainer.choose
+    monkeypatch.setattr(SelfTrainer, "choose", lambda *parts, **how: replace(real(*parts, **how), how=None))
+    asked = {"labels": home / "labels.csv", "self_train": True, "self_train_steps": 4}
+    trained = ask(home, tmp_path / "a", verbose=True, **asked)
+    assert "the classifier without it is taken" in capsys.readouterr().out
+    assert not (tmp_path / "a" / "encoder.safetensors").exists()
+    np.testing.assert_array_equal(
+        trained.probabilities, ask(home, tmp_path / "b", labels=home / "labels.csv").probabilities
+    )
+
+
+def test_self_training_needs_labels_of_the_images_themselves(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(TwofoldError, match="it learns from labels of the images themselves"):
+        ask(home, tmp_path / "out", labels=home / "data", self_train=True)

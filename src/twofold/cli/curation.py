@@ -139,6 +139,10 @@ def predict(
     classifier: Annotated[
         Path | None, arg(help="classifier.safetensors of an earlier call, in place of labels")
     ] = None,
+    self_train: Annotated[
+        bool, arg(help="also learn from the images of train that have no label: minutes or more, which are said first")
+    ] = False,
+    self_train_steps: Annotated[int, arg(help="length of self-training")] = 3000,
     abstain: Annotated[float, arg(help="share of the given labels that may be wrong; the rest is unsure")] = 0.05,
     novelty: Annotated[float, arg(help="share of ordinary images that may be called unlike anything labelled")] = 0.01,
     out: Annotated[Path | None, arg(help="folder to write to (default: RUN/predictions)")] = None,
@@ -153,6 +157,8 @@ def predict(
         data,
         labels=labels,
         classifier=classifier,
+        self_train=self_train,
+        self_train_steps=self_train_steps,
         abstain=abstain,
         novelty=novelty,
         out=out,

@@ -27,6 +27,7 @@ from twofold.views.policy import build_single_policy
 LABELLED, UNLABELLED = 64, 256  # images a step
 WEIGHT_DECAY = 5e-4
 EASY_AREA = (0.6, 1.0)  # of the image, that a crop which the teacher answers for covers
+_WARMUP = 20  # the first twentieth of the steps: a probe of small features has large weights, and large gradients
 _AVERAGED = 20  # the teacher is the mean of about the last twentieth of the steps
 
 
@@ -57,7 +58,7 @@ def fit_by_self_training(
     A step minimises `loss_of_step` over 64 labelled and 256 unlabelled images (all, where there are fewer), answers
     aligned to the class `shares` (None: as they are). Easy views are large crops and flips, hard ones those of
     pretraining, the labelled ones by crop and flip as in fine-tuning. SGD with Nesterov momentum 0.9, weight decay
-    5e-4, cosine to 0. The order of the images and their views are functions of (seed, step). Raises DivergedError where
+    5e-4, a short warm-up, cosine to 0. The order of the images and their views are functions of (seed, step). Raises DivergedError where
     the loss is not finite.
     """
     teacher = copy.deepcopy(network).eval().requires_grad_(False)
@@ -94,7 +95,7 @@ def fit_by_self_training(
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             for group in optimizer.param_groups:
-                group["lr"] = lr_at(step, steps=steps, warmup_steps=0, peak=how.rate)
+                group["lr"] = lr_at(step, steps=steps, warmup_steps=steps // _WARMUP, peak=how.rate)
             optimizer.step()
             follow(teacher, network, _AVERAGED / max(steps, _AVERAGED))
             bad |= ~loss.detach().isfinite()

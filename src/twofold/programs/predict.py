@@ -1,6 +1,8 @@
 """Labels for the images that have none, from the labels of a few."""
 
 import math
+from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Unpack
 
@@ -18,12 +20,14 @@ from twofold.curation import (
     result_folder,
 )
 from twofold.curation.answers import LABEL, UNLIKE, UNSURE
+from twofold.curation.self_trained import fit_self_trained
 from twofold.data import AnyData
-from twofold.errors import TwofoldError, require
-from twofold.programs.embedded import Opened, encoder_digest, open_embedded
+from twofold.errors import TwofoldError, enough_memory, require
+from twofold.programs.embedded import LESS_MEMORY, Opened, content_key, encoder_digest, open_embedded
 from twofold.programs.opening import Opening
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
 from twofold.report.predict_page import write_predict_page
+from twofold.runs.encoder_file import save_encoder
 
 
 @obeys_verbose
@@ -33,6 +37,8 @@ def predict(
     *,
     labels: AnyPath | None = None,
     classifier: AnyPath | None = None,
+    self_train: bool = False,
+    self_train_steps: int = 3000,
     abstain: int | float = 0.05,
     novelty: int | float = 0.01,
     out: AnyPath | None = None,
@@ -45,31 +51,55 @@ def predict(
     the labels of `data`'s train split. `classifier` is a classifier.safetensors in their place. Of the images that get
     the decision "label" at most a share `abstain` is expected to be wrong; of images like the labelled ones at most a
     share `novelty` is called "unlike anything labelled". `data` is as in `pretrain`, `encoder` as in `load`.
+    With `self_train` a copy of the encoder learns from the labels and, for `self_train_steps` steps, from the images of
+    train that have none; it is written as encoder.safetensors, to which the classifier then belongs. Where labels that
+    were left out say that this is no better, it is not done.
     Raises TwofoldError where labels are missing, of one class, or one a class, and where `out` holds anything else.
     """
     run, out, verbose = as_path("run", run), as_optional_path("out", out), as_kind("verbose", verbose, bool)
     labels, classifier = as_optional_path("labels", labels), as_optional_path("classifier", classifier)
     abstain, novelty = as_kind("abstain", abstain, float), as_kind("novelty", novelty, float)
+    self_train, steps = as_kind("self_train", self_train, bool), as_kind("self_train_steps", self_train_steps, int)
+    require(steps >= 1, "self_train_steps", steps, "at least 1")
     for name, value in (("abstain", abstain), ("novelty", novelty)):
         require(0 < value < 1, name, value, "a fraction between 0 and 1")
     require(labels is None or classifier is None, "classifier", str(classifier), "left out where labels are given")
+    if self_train and (classifier is not None or (labels is not None and labels.is_dir())):
+        raise TwofoldError(
+            f"--self-train is given with '{classifier or labels}', but it learns from labels of the images themselves. "
+            "Give a table of labels, or leave it out."
+        )
+    home, promise = _home(run, out), {"abstain": abstain, "novelty": novelty}
     opened = open_embedded(run, data, **opening)
-    digest, embedded, rows = encoder_digest(opened.loaded), opened.embedded, None
+    digest, embedded, rows, tuned = encoder_digest(opened.loaded), opened.embedded, None, None
     if classifier is not None:
         model = load_classifier(classifier, encoder=digest)
     elif labels is not None and labels.is_dir():
         folder_of_labels = open_embedded(run, labels, **opening).embedded
-        model = _fit(folder_of_labels, folder_of_labels.labels, str(labels))[0]
+        model = _fit(folder_of_labels, folder_of_labels.labels, str(labels))
     else:
         known = _own_labels(embedded) if labels is None else read_labels(labels, embedded.paths, "--labels")
-        model, rows = _fit(embedded, known, opened.images.name if labels is None else str(labels))
+        name = opened.images.name if labels is None else str(labels)
+        rows, ids, classes = _given(known, name)
+        if self_train:  # a folder that is taken is said before the work
+            learnt = {"labels": _digest(rows, ids, classes), "self_train_steps": steps}
+            folder = result_folder(home, {"images": embedded.key, **learnt, **promise}, given=out is not None)
+        tuned = _self_trained(opened, rows, ids, classes, steps) if self_train else None
+        if tuned is None:
+            model = fit_classifier(np.ascontiguousarray(embedded.h[rows]), ids, classes)
+        else:
+            opened, model = tuned
+            digest, embedded = encoder_digest(opened.loaded), opened.embedded
     answers = answer(
         np.asarray(embedded.h), embedded.paths, model, labelled_rows=rows, most_wrong=abstain, most_flagged=novelty
     )
-    question = {"images": embedded.key, "classifier": model.key, "abstain": abstain, "novelty": novelty}
-    home = out or (run if run.is_dir() else run.parent) / "predictions"
-    folder = result_folder(home, question, given=out is not None)
+    if not self_train:
+        question = {"images": embedded.key, "classifier": model.key, **promise}
+        folder = result_folder(home, question, given=out is not None)
     _write(answers, opened, folder, digest)
+    if tuned is not None:
+        save_encoder(folder / "encoder.safetensors", opened.loaded.encoder, opened.loaded.recipe)
+        say(f"  the classifier belongs to {folder / 'encoder.safetensors'}, to be given in the place of a run")
     for line in said_of_answers(answers):
         say(line)
     say(f"{folder / 'predictions.csv'}, predictions.parquet, classifier.safetensors, predictions.html")
@@ -109,14 +139,53 @@ def _own_labels(embedded: Embedded) -> list[str | None]:
     return [label if split == "train" else None for label, split in zip(embedded.labels, embedded.splits, strict=True)]
 
 
-def _fit(embedded: Embedded, labels: list[str | None], name: str) -> tuple[Classifier, np.ndarray]:
+def _home(run: Path, out: Path | None) -> Path:
+    return out or (run if run.is_dir() else run.parent) / "predictions"
+
+
+def _digest(rows: np.ndarray, ids: np.ndarray, classes: list[str]) -> str:
+    parts = [rows.tobytes(), ids.tobytes(), "\n".join(classes).encode()]
+    return blake2b(b"".join(parts), digest_size=16).hexdigest()
+
+
+def _fit(embedded: Embedded, labels: list[str | None], name: str) -> Classifier:
+    rows, ids, classes = _given(labels, name)
+    return fit_classifier(np.ascontiguousarray(embedded.h[rows]), ids, classes)
+
+
+def _self_trained(
+    opened: Opened, rows: np.ndarray, ids: np.ndarray, classes: list[str], steps: int
+) -> tuple[Opened, Classifier] | None:
+    """What was opened with the encoder that learnt from all images, and its classifier; None: the probe does better."""
+    loaded = opened.loaded
+    with loaded.hardware.arithmetic(), enough_memory("self-training", LESS_MEMORY):
+        trained = fit_self_trained(
+            loaded.encoder,
+            opened.images,
+            np.asarray(opened.embedded.h),
+            rows,
+            ids,
+            classes,
+            views=loaded.recipe.views,
+            hardware=loaded.hardware,
+            steps=steps,
+        )
+    if trained is None:
+        say("  self-training is no better on labels that were left out: the classifier without it is taken")
+        return None
+    tuned = replace(loaded, encoder=trained.encoder)
+    embedded = replace(opened.embedded, h=trained.h, key=content_key(tuned, opened.images))
+    return Opened(loaded=tuned, images=opened.images, embedded=embedded), trained.classifier
+
+
+def _given(labels: list[str | None], name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """The rows that have a label, the numbers of their classes, and the classes."""
     rows = np.array([row for row, label in enumerate(labels) if label is not None], np.int64)
     classes = sorted({label for label in labels if label is not None})
     if not classes:
         raise TwofoldError(f"'{name}' gives no image a label. Give a file or a folder with labels as --labels.")
     places = {label: place for place, label in enumerate(classes)}
-    ids = np.array([places[str(labels[row])] for row in rows], np.int64)
-    return fit_classifier(np.ascontiguousarray(embedded.h[rows]), ids, classes), rows
+    return rows, np.array([places[str(labels[row])] for row in rows], np.int64), classes
 
 
 def _write(answers: Answers, opened: Opened, folder: Path, encoder: str) -> None:
