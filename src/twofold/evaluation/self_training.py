@@ -58,8 +58,8 @@ def fit_by_self_training(
     A step minimises `loss_of_step` over 64 labelled and 256 unlabelled images (all, where there are fewer), answers
     aligned to the class `shares` (None: as they are). Easy views are large crops and flips, hard ones those of
     pretraining, the labelled ones by crop and flip as in fine-tuning. SGD with Nesterov momentum 0.9, weight decay
-    5e-4, a short warm-up, cosine to 0. The order of the images and their views are functions of (seed, step). Raises DivergedError where
-    the loss is not finite.
+    5e-4, a short warm-up, cosine to 0. The order of the images and their views are functions of (seed, step). Raises
+    DivergedError where the loss is not finite.
     """
     teacher = copy.deepcopy(network).eval().requires_grad_(False)
     network.train()
