@@ -25,7 +25,8 @@ def test_labels_and_a_test_split_come_from_the_folders(tmp_path: Path) -> None:
     assert [images.classes[i] for i in images.class_ids] == [path.split("/")[0] for path in images.paths]
     test = images.rows("test")
     assert np.bincount(images.class_ids[test]).tolist() == [4, 4, 4]
-    assert images.stated == ["no test split: 20 % (12 images) cut off as test by seed 0"]
+    said = "no test split: 20 % (12 images) cut off as test by seed 0"
+    assert images.stated == [f"{said}; evaluation cross-validates (under 1,000 labelled images)"]
 
 
 def test_splits_part_all_rows(tmp_path: Path) -> None:
@@ -119,8 +120,8 @@ def test_a_cut_divides_no_group_and_without_groups_is_what_it_was(tmp_path: Path
         groups.setdefault(group, set()).add(split)
     assert all(len(splits) == 1 for splits in groups.values())
     assert "TF030" in [finding.code for finding in grouped.findings]
-    assert any(text.endswith("cut off as test by seed 0, in whole groups") for text in grouped.stated)
-    assert any(text.endswith("cut off as test by seed 0") for text in plain.stated)
+    assert any("cut off as test by seed 0, in whole groups; evaluation" in text for text in grouped.stated)
+    assert any("cut off as test by seed 0; evaluation" in text for text in plain.stated)
 
 
 def test_unreadable_files_are_set_aside_with_a_reason(tmp_path: Path) -> None:

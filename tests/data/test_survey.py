@@ -27,7 +27,8 @@ def test_plain_folders_in_words(tmp_path: Path) -> None:
         f"{folder}: 30 images (30 x .png), PNG, 24 px, 8 bits, colour",
         "  labels: 3 classes, bars (10), checks (10), discs (10)",
         "  splits: train 24, test 6 (test was cut off train)",
-        "  no test split: 20 % (6 images) cut off as test by seed 0 [TF001]",
+        "  no test split: 20 % (6 images) cut off as test by seed 0; evaluation cross-validates (under "
+        "1,000 labelled images) [TF001]",
     ]
 
 

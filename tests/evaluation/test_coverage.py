@@ -130,6 +130,86 @@ def test_the_mean_over_unequal_classes_is_held_too(worlds):
     assert 0.92 < np.mean([low <= truth <= high for _, low, high in intervals]) < 0.99
 
 
+SEEDS, FOLDS = 5, 5
+IN_FOLDS = {  # classes, labelled images, labels a class (None: all of four folds)
+    "all labels, 2 classes": (2, 60, None),
+    "all labels, 10 classes": (10, 150, None),
+    "few labels, 2 classes": (2, 100, 10),
+    "few labels, 10 classes": (10, 150, 5),
+}
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What was right in a repeated cross-validation, seeds x images, with either encoder, and in which folds."""
+
+    first: np.ndarray
+    second: np.ndarray
+    folds: np.ndarray
+    taken: float
+
+
+def _folded(classes: int, images: int, labels: int | None) -> list[Folded]:
+    draw = np.random.default_rng(images + classes)
+    means = draw.normal(size=(classes, DIMENSIONS)) * (0.8 if classes == 2 else 1.4)
+    worlds = []
+    for _ in range(WORLDS):
+        y = np.sort(np.concatenate([np.repeat(np.arange(classes), 7), draw.choice(classes, images - 7 * classes)]))
+        own = y[:, None] == np.arange(classes)  # (images, classes)
+        place = np.arange(images) - (np.cumsum(own.sum(0)) - own.sum(0))[y]
+        x = [means[y] + draw.normal(size=(images, DIMENSIONS)) for _encoder in range(2)]
+        hits, folds = np.zeros((2, SEEDS, images)), np.zeros((SEEDS, images), int)
+        for seed in range(SEEDS):
+            folds[seed] = place[np.lexsort((draw.random(images), y)).argsort()] % FOLDS
+            for fold in range(FOLDS):
+                given = own * (folds[seed] != fold)[:, None]
+                if labels is not None:
+                    lots = np.where(given, draw.random(images)[:, None], 2.0)
+                    given = given * (lots.argsort(0).argsort(0) < labels)
+                asked = folds[seed] == fold
+                for encoder in range(2):
+                    centres = given.T @ x[encoder] / given.sum(0)[:, None]
+                    scores = x[encoder][asked] @ centres.T - (centres**2).sum(1) / 2
+                    hits[encoder, seed, asked] = scores.argmax(1) == y[asked]
+        taken = 1 - 1 / FOLDS if labels is None else labels * classes / images
+        worlds.append(Folded(hits[0], hits[1], folds, taken))
+    return worlds
+
+
+@pytest.fixture(scope="module")
+def folded() -> dict[str, list[Folded]]:
+    return {name: _folded(*setting) for name, setting in IN_FOLDS.items()}
+
+
+def test_cross_validation_holds_the_truth_and_seldom_finds_a_winner_where_there_is_none(folded):
+    def interval(hits: np.ndarray, world: Folded) -> Estimate:
+        return estimate(hits, range(SEEDS), drawn=True, taken=world.taken, folds=world.folds)
+
+    rates = {
+        name: _rates(
+            own, lambda w: interval(w.first, w).share(), lambda w: interval(w.first - w.second, w).difference()
+        )
+        for name, own in folded.items()
+    }
+    assert min(covered for covered, _ in rates.values()) > 0.93, rates
+    assert 0.93 < np.mean([covered for covered, _ in rates.values()]) < 0.98, rates
+    assert max(false for _, false in rates.values()) < 0.075, rates  # of 250: two standard errors above 5 %
+    assert np.mean([false for _, false in rates.values()]) < 0.06, rates
+
+
+def test_folds_taken_for_independent_measurements_find_winners(folded):
+    """Student's interval over 25 folds, as it is often given: folds of all seeds test on the same images."""
+
+    def interval(hits: np.ndarray, world: Folded):
+        means = [hits[seed][world.folds[seed] == fold].mean() for seed in range(SEEDS) for fold in range(FOLDS)]
+        return mean_interval(means)
+
+    for name, own in folded.items():
+        covered, false = _rates(own, lambda w: interval(w.first, w), lambda w: interval(w.first - w.second, w))
+        assert covered < 0.8, name
+        assert false > 0.2, name
+
+
 def test_groups_of_like_test_images_are_held_only_where_they_are_known():
     """Groups of ten images that are right or wrong together: 0.7 of the groups are right."""
     draw = np.random.default_rng(0)

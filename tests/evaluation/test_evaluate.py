@@ -469,7 +469,8 @@ def test_nothing_but_single_pictures_is_refused(make_images):
         measured_rows(_cut(make_images, ["lone", "odd"]))
 
 
-def test_no_test_split_is_refused(separable, measure):
+def test_no_test_split_is_refused(separable, measure, monkeypatch):
+    monkeypatch.setattr("twofold.evaluation.labels.FEW_LABELLED", 90)  # fewer would be cross-validated
     with pytest.raises(TwofoldError, match="folder test/") as caught:
         measure(dataclasses.replace(separable, splits=["train"] * 90))
     assert "--" not in str(caught.value)

@@ -34,7 +34,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
     """Both programs, calm and killed, in one process that imports everything once."""
     home = tmp_path_factory.mktemp("killed")
     data = write_pictures(home / "data", per_class=10, splits=("train", "test"))
-    more = write_pictures(home / "more", per_class=10)  # without a test split
+    more = write_pictures(home / "more", per_class=10, splits=("train", "validation"))  # without a test split
     pretrain(data, out=home / "run", recipe=SMALL, cache=home / "cache")
     evaluate: dict[str, Any] = {
         "data": str(data),

@@ -10,7 +10,8 @@ from sklearn.metrics import (
 )
 
 from twofold.evaluation import confusion, mean_per_class, top1
-from twofold.evaluation.scores import calibration_error, per_class
+from twofold.evaluation.predictions import per_class
+from twofold.evaluation.scores import calibration_error
 
 TRUTH = np.array([0, 0, 0, 0, 0, 1, 1, 2, 2, 2])
 GUESS = np.array([0, 0, 0, 1, 1, 1, 0, 0, 1, 1])  # class 2 is never predicted

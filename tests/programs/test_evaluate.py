@@ -30,7 +30,7 @@ KNN: dict[str, Any] = {"protocol": ["knn"], "shots": [1], "seeds": 1, "few_seeds
 
 @dataclass(frozen=True)
 class Home:
-    """data/ (two splits), more/ (no test split), cache/, and two runs on data/: in colour, and with one channel."""
+    """data/ (two splits), more/ (train, validation), cache/, and two runs on data/: in colour, and with one channel."""
 
     folder: Path
     data: Path
@@ -47,7 +47,7 @@ class Home:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     folder = tmp_path_factory.mktemp("measured")
     data = write_pictures(folder / "data", per_class=8, splits=("train", "test"))
-    more = write_pictures(folder / "more", per_class=10)
+    more = write_pictures(folder / "more", per_class=10, splits=("train", "validation"))
     cache, run, grey = (folder / name for name in ("cache", "run", "grey"))
     pretrain(data, out=run, recipe=RECIPE, cache=cache)
     pretrain(data, out=grey, recipe=RECIPE.with_settings(channels=1), cache=cache)
@@ -185,7 +185,7 @@ def test_transfer_in_one_command(home: Home, command: Command) -> None:
         f"transfer {run} --to {{more}} {{data}} --seeds 1 --finetune-epochs 1 --beside {{run}}/encoder.safetensors"
     )
     assert code is None
-    assert "no test split: 20 % (6 images) cut off as test by seed 0" in said
+    assert "no labelled test split: the 30 labelled validation images are the test" in said
 
     rows = read(run / "transfer.json")
     require_rows(rows, extra=("data",))
@@ -202,14 +202,14 @@ def test_transfer_in_one_command(home: Home, command: Command) -> None:
     details = read(run / "transfer_details.json")
     assert list(details) == ["targets", "differences", "stated", "seconds", "versions"]
     found = [(one["data"], one["train"], one["test"], one["classes"], one["split"]) for one in details["targets"]]
-    assert found == [(str(home.more), 24, 6, 3, "by seed"), (str(home.data), 24, 24, 3, "own")]
+    assert found == [(str(home.more), 30, 30, 3, "validation"), (str(home.data), 24, 24, 3, "own")]
     assert all(one["test_also_in_train"] == 0 for one in details["targets"])
     assert {one["data"] for one in details["differences"]} == {str(home.more), str(home.data)}
     assert ("linear", "encoder") in {
         (one["against_protocol"], one["against_encoder"]) for one in details["differences"]
     }
     assert details["stated"]
-    assert not any(sentence.startswith("no test split") for sentence in details["stated"]), "not true of both"
+    assert not any(sentence.startswith("no labelled test split") for sentence in details["stated"]), "not true of both"
     assert "transfer" in sections(run)
 
 
@@ -350,16 +350,23 @@ def test_a_label_of_one_split_alone_is_named(home: Home, command: Command, tmp_p
 def test_a_class_of_one_picture_is_left_out_of_data_without_a_test_split(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = Path(shutil.copytree(home.more, tmp_path / "lone"))
+    data = write_pictures(tmp_path / "lone", per_class=10)
     (data / "lonely").mkdir()
     shutil.copy(home.data / "test" / "bars" / "001.png", data / "lonely")
     run = home.copy("lone")
     evaluate(run, data=data, cache=home.cache, **KNN)
-    sentence = "the class 'lonely' has 1 image, too few for both train and test: left out"
-    assert sentence in capsys.readouterr().out
+    sentence = "the class 'lonely' has 1 image, too few to both fit and test on: left out"
+    said = capsys.readouterr().out
+    assert sentence in said
+    assert "Accuracy by cross-validation, %" in said
     details = read(run / "evaluation_details.json")
     assert details["classes"] == ["bars", "checks", "discs"]
     assert sentence in details["stated"]
+    assert "in cross-validation on the 30 labelled images" in (run / "report.html").read_text()
+    (kept,) = (run / "evaluations").iterdir()
+    assert list(KeptPredictions(kept / "predictions.parquet").folds) == list(range(KNN["seeds"]))
+    same = compare(run, home.copy("lone again", run))
+    assert {(one.mean, one.over) for one in same} == {(0.0, "images and draws")}
 
 
 def test_a_class_of_one_picture_in_train_is_measured_and_said(

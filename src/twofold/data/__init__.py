@@ -1,5 +1,6 @@
 """Images in: sources of images, decoded once into a store, cut into splits, read in batches."""
 
+from twofold.data.assignment import FEW_LABELLED
 from twofold.data.decode import Decoded, Rules, decode
 from twofold.data.duplicates import Shared, count_shared
 from twofold.data.facts import Facts, look_at, require_channels
@@ -16,6 +17,7 @@ from twofold.data.store import Quarantined
 from twofold.data.traits import PixelFacts, Traits
 
 __all__ = [
+    "FEW_LABELLED",
     "AnyData",
     "Decoded",
     "Facts",

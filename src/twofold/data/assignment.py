@@ -10,6 +10,8 @@ from twofold.data.splits import cut_fraction, cut_groups
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
 
+FEW_LABELLED = 1_000  # fewer labelled images are cross-validated: a fifth of them tells little
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -44,7 +46,7 @@ def assign_splits(records: Sequence[Record], recipe: DataRecipe) -> Assignment:
     for place in cut:
         splits[train[place]] = "test"
     whole = ", in whole groups" if any(records[row].group for row in train) else ""
-    return Assignment(splits, "cut" if cut else None, [*findings, *_about_cut(len(cut), recipe, whole)])
+    return Assignment(splits, "cut" if cut else None, [*findings, *_about_cut(len(cut), len(train), recipe, whole)])
 
 
 def group_by(records: Sequence[Record], pattern: str | None) -> list[Record]:
@@ -77,13 +79,14 @@ def _cut(train: Sequence[Record], recipe: DataRecipe) -> list[int]:
     return cut_fraction(keys, recipe.test_fraction, recipe.data_seed, labels)[1].tolist()
 
 
-def _about_cut(count: int, recipe: DataRecipe, whole: str) -> list[Finding]:
+def _about_cut(count: int, labelled: int, recipe: DataRecipe, whole: str) -> list[Finding]:
     if count == 0:
         return [Finding("TF033", "no test split: none can be cut off, since each class has a single image or group")]
     share = f"{100 * recipe.test_fraction:g} %"
-    return [
-        Finding("TF001", f"no test split: {share} ({count:,} images) cut off as test by seed {recipe.data_seed}{whole}")
-    ]
+    text = f"no test split: {share} ({count:,} images) cut off as test by seed {recipe.data_seed}{whole}"
+    if labelled < FEW_LABELLED:
+        text += f"; evaluation cross-validates (under {FEW_LABELLED:,} labelled images)"
+    return [Finding("TF001", text)]
 
 
 def _about_labels(splits: Sequence[str], labelled: dict[str, list[int]]) -> list[Finding]:

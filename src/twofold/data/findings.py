@@ -48,7 +48,8 @@ CHECKS = {
         "info",
         "A test split was cut off",
         "The data have labels and no test split, so a share of the labelled training images, of each class, was set "
-        "apart by the data seed. Pretraining does not read them.",
+        "apart by the data seed. Pretraining does not read them. With fewer than 1,000 labelled images, evaluation "
+        "cross-validates on all of them instead, since a fifth of so few tells little.",
         "Nothing. For a test split of your own use a folder test/ or a column split; --test-fraction sets the share.",
     ),
     "TF002": Check(

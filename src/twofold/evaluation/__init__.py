@@ -7,6 +7,7 @@ from twofold.evaluation.evaluate import Answers, Evaluation, evaluate_encoder, e
 from twofold.evaluation.export import read_embeddings, require_place_for_embeddings, write_embeddings
 from twofold.evaluation.features import Hardware, Subject, embed_images, frozen, pixels
 from twofold.evaluation.gallery import build_evaluation_images, build_gallery
+from twofold.evaluation.imbalance import mean_per_class
 from twofold.evaluation.intervals import mean_interval
 from twofold.evaluation.labels import measured_rows, read_truth
 from twofold.evaluation.logistic_regression import LinearProbe, Scaling, fit_linear, fit_scaling
@@ -15,7 +16,7 @@ from twofold.evaluation.networks import build_network, fit_network
 from twofold.evaluation.prediction_file import KeptPredictions, write_predictions
 from twofold.evaluation.probes import LinearProbeResult, fit_few, fit_probes, linear_probe
 from twofold.evaluation.schedules import TRAINING_SETTINGS, make_schedule
-from twofold.evaluation.scores import Difference, Row, confusion, mean_per_class, top1
+from twofold.evaluation.scores import Difference, Row, confusion, top1
 from twofold.evaluation.sentences import difference_sentence, majority_sentence
 from twofold.evaluation.table import results_table, text_curve
 

@@ -4,8 +4,8 @@
 paired differences and their intervals of that. One data set, or another one that the encoder is transferred to.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from twofold.evaluation.features import Hardware, Subject, head_part
 from twofold.evaluation.intervals import wilson_interval
 from twofold.evaluation.jobs import plan_jobs, work_through
 from twofold.evaluation.labels import MeasuredRows, is_unequal, label_count, read_truth
-from twofold.evaluation.predictions import Predictions, PredictionStore
+from twofold.evaluation.predictions import Predictions, PredictionStore, per_class
 from twofold.evaluation.probes import FINE_L2_GRID
 from twofold.evaluation.protocols import ENCODERS, PROTOCOLS
 from twofold.evaluation.scope import Scope, Settings, find_scope, open_store
@@ -32,7 +32,6 @@ from twofold.evaluation.scores import (
     build_rows,
     compare,
     confusion,
-    per_class,
     score,
 )
 from twofold.evaluation.self_trainer import STEPS
@@ -68,10 +67,11 @@ class Evaluation:
     differences: list[Difference]
     answers: Answers
     stores: tuple[PredictionStore, ...] = ()
-    test_from: str = "own"  # where the test split comes from: "own", "validation" images, or "cut" off train by seed
+    test_from: str = "own"  # what is tested on: "own" split, "validation" images, "cut" off train by seed, or "folds"
     about_test: str = "the data's own test split"  # the same as a sentence
     predictions: tuple[Predictions, ...] = ()  # for every test image, by every protocol and draw
     groups: Int64[np.ndarray, " m"] | None = None  # of the test images
+    folds: Mapping[int, Int64[np.ndarray, " m"]] = field(default_factory=dict)  # by seed, where it is cross-validated
 
 
 def evaluate_encoder(
@@ -183,7 +183,10 @@ def _measure(
 def predict(subject: Subject, scope: Scope, store: PredictionStore, *, say: Say = _silent) -> list[Predictions]:
     """Everything that is to be predicted, with the labels of train alone; what the store holds is not repeated."""
     rows = scope.rows
-    say(f"Measuring on {len(rows.train):,} train and {len(rows.test):,} test images of '{scope.images.name}'")
+    on = (
+        f"{len(rows.train):,} train and {len(rows.test):,} test" if not scope.parts else f"{len(rows.train):,} labelled"
+    )
+    say(f"Measuring on {on} images of '{scope.images.name}'")
     return work_through(plan_jobs(subject, scope, store), store, say)
 
 
@@ -201,23 +204,27 @@ def summarize(
     sampling = Sampling(
         truth=truth,
         groups=scope.rows.test_groups,
-        taken={labels: label_count(scope.rows, labels) / len(scope.rows.train) for labels in scope.few},
+        taken=scope.taken,
         leading="mean_per_class" if is_unequal(scope.rows.train_ids) else "top1",
+        folds=scope.fold_numbers,
     )
     rows = build_rows(scores, scope.budgets, sampling)
     answers = Answers(rows=scope.rows.test, truth=truth, predictions=_main(predictions))
     differences = compare(scores, scope.budgets, sampling, pairs)
     details = _details(scope, data, predictions, answers, differences)
     about_test = [finding.text for finding in scope.images.findings if finding.code in ("TF001", "TF002")]
+    if scope.parts:
+        about_test = scope.notes[:1]
     evaluation = Evaluation(
         rows,
         details,
         differences,
         answers,
         stores,
-        scope.images.test_from or "own",
+        "folds" if scope.parts else scope.images.test_from or "own",
         predictions=tuple(predictions),
         groups=scope.rows.test_groups,
+        folds=scope.fold_numbers,
     )
     return replace(evaluation, about_test=about_test[0]) if about_test else evaluation
 
@@ -240,15 +247,17 @@ def _details(
     converged = [one.converged for one in predictions if one.protocol == "linear"]
     return {
         "data": scope.images.name,
-        "train": len(scope.rows.train),
-        "selection": len(scope.folds[settings.seeds[0]][0][1]),
+        "train": len(scope.fitted.train),
+        "selection": len(scope.selection[0][1]),
         "test": len(scope.rows.test),
+        "cross_validated": bool(scope.parts),
+        "taken": {str(labels): share for labels, share in scope.taken.items()},
         "test_also_in_train": scope.shared.test_also_in_train,
         "conflicting_labels": scope.shared.conflicting_labels,
         "classes": scope.rows.classes,
         "protocols": [*settings.probes, *settings.trained],
         "labels_per_class": {
-            str(labels): label_count(scope.rows, labels) / len(scope.rows.classes) for labels in scope.budgets
+            str(labels): label_count(scope.fitted, labels) / len(scope.rows.classes) for labels in scope.budgets
         },
         "main": {name: getattr(main, name) for name in ("protocol", "encoder", "labels")},
         "confusion": confusion(answers.truth, main.predicted, len(scope.rows.classes)).tolist(),
@@ -259,7 +268,7 @@ def _details(
         "l2_grid": list(settings.grid),
         **_chosen(predictions),
         "stated": [
-            *scope.images.stated,
+            *(finding.text for finding in scope.images.findings if not scope.parts or finding.code != "TF001"),
             *scope.notes,
             *protocol_sentences(data, scope),
             majority_sentence(majority),

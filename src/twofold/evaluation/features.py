@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Integer
+from jaxtyping import Float, Float32, Int64, Integer
 from torch import Tensor, nn
 
 from twofold.data import ImageSet
@@ -100,19 +100,21 @@ class FeatureCache:
         return self._held[key][encoder]
 
     def _make(self, source: str, weights: int | None) -> dict[str, Features]:
-        splits = (self.rows.train, self.rows.test)
         if source == "pixels":
             views = self.subject.views
-            return {source: Features(*(pixels(self.images, rows, views=views) for rows in splits))}
+            return {source: self._of_splits(lambda rows: pixels(self.images, rows, views=views))}
         if source == "untrained":
             assert weights is not None
             encoder = with_open_branches(self.subject.fresh(weights))
-            return {source: Features(*(self._embed(encoder, rows, source) for rows in splits))}
-        train, test = (self._embed(self.subject.encoder, rows, source) for rows in splits)
-        layers = [_through(self.subject.head, h) if self.subject.head else {} for h in (train, test)]
-        return {source: Features(train, test)} | {
-            name: Features(layers[0][name], layers[1][name]) for name in layers[0]
-        }
+            return {source: self._of_splits(lambda rows: self._embed(encoder, rows, source))}
+        h = self._of_splits(lambda rows: self._embed(self.subject.encoder, rows, source))
+        layers = [_through(self.subject.head, part) if self.subject.head else {} for part in (h.train, h.test)]
+        return {source: h} | {name: Features(layers[0][name], layers[1][name]) for name in layers[0]}
+
+    def _of_splits(self, make: Callable[[Int64[np.ndarray, " n"]], Float32[np.ndarray, "n d"]]) -> Features:
+        """Train and test; once where both are the same images, as in a cross-validation."""
+        train = make(self.rows.train)
+        return Features(train, train if self.rows.test is self.rows.train else make(self.rows.test))
 
     def _embed(self, encoder: nn.Module, rows: Integer[np.ndarray, " n"], name: str) -> Float32[np.ndarray, "n d"]:
         subject = self.subject

@@ -6,6 +6,8 @@ Legend: m test images. A score is what is said of the positive class: the higher
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Integer
 
+from twofold.evaluation.predictions import per_class
+
 SPECIFICITIES = (0.90, 0.95, 0.99)
 
 
@@ -21,6 +23,12 @@ def metrics_of_unequal(
         return {"macro_f1": macro_f1(truth, predicted)}
     rare, certain = int(counts.argmin()), confidence.astype(np.float64)
     return two_class_metrics(truth == rare, np.where(predicted == rare, certain, 1 - certain))
+
+
+def mean_per_class(truth: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"]) -> float:
+    """Mean over the classes that occur in `truth` of the share of their rows that are right (balanced accuracy)."""
+    shares = per_class(truth, predicted, int(truth.max()) + 1)
+    return float(shares[~np.isnan(shares)].mean())
 
 
 def macro_f1(truth: Integer[np.ndarray, " m"], predicted: Integer[np.ndarray, " m"]) -> float:

@@ -1,6 +1,6 @@
 """How sure a figure is: every interval that Twofold gives is computed here, each at 95 %.
 
-Legend: n draws (of labels, of seeds), m test images, c classes.
+Legend: n draws (of labels, of seeds), m test images, c classes, k folds of a cross-validation.
 """
 
 import math
@@ -59,6 +59,7 @@ def estimate(
     taken: float = 0.0,
     classes: Int64[np.ndarray, " m"] | None = None,
     groups: Int64[np.ndarray, " m"] | None = None,
+    folds: Int64[np.ndarray, "n m"] | None = None,
 ) -> Estimate:
     """The mean of `hits` (right or wrong, or a difference of two of these, draw by draw) and how sure it is.
 
@@ -68,7 +69,8 @@ def estimate(
     those on one set of untrained weights, are not independent: the u units are averaged first. Where the outcome is
     `drawn` and there is one unit, nothing tells its variance. The degrees of freedom are Satterthwaite's.
     With `classes`, of the test images, the mean is that of the classes' means. Images of one of the `groups` count as
-    one.
+    one. With `folds`, the fold of a cross-validation that each image was predicted in, draw by draw, var_draws is the
+    variance between the k fits of a draw (`_between_fits`).
     """
     m = hits.shape[1]
     weights = np.ones(m) if classes is None else _class_weights(classes)
@@ -81,7 +83,10 @@ def estimate(
     images = float((residuals**2).sum()) / m**2 * g / max(1, g - 1)
     means = _unit_means(by_draw, units)
     between = float(means.var(ddof=1)) if len(means) > 1 else 0.0
-    pool = float(by_draw.var(ddof=1)) if len(by_draw) > 1 else 0.0
+    if len(by_draw) < 2:
+        pool = 0.0
+    else:
+        pool = float(by_draw.var(ddof=1)) if folds is None else _between_fits(hits, weights, folds)
     draws = between / len(means) + (pool * taken / (1 - taken) if taken < 1 else 0.0)
     return Estimate(
         mean=float(means.mean()),
@@ -133,6 +138,25 @@ def _centres(shares: Float[np.ndarray, " m"], classes: Int64[np.ndarray, " m"] |
     counts = np.bincount(classes)
     own = np.bincount(classes, weights=shares) / np.maximum(counts, 1)
     return np.where(counts[classes] > 1, own[classes], mean)
+
+
+def _between_fits(
+    hits: Float[np.ndarray, "n m"], weights: Float[np.ndarray, " m"], folds: Int64[np.ndarray, "n m"]
+) -> float:
+    """The variance of a figure between fits on different labelled images, each counted on a fold of its own.
+
+    With r the mean over a fold of hits minus the image's mean over the draws, it is the variance of r among the folds
+    of a draw, less what single images add to that by chance: sum w² var_draws / (sum w)². Never below 0.
+    """
+    n = len(hits)
+    apart, chance = hits - hits.mean(0), hits.var(0, ddof=1)
+    found = []
+    for draw in range(n):
+        sums = np.bincount(folds[draw], weights=weights)
+        r = np.bincount(folds[draw], weights=weights * apart[draw])[sums > 0] / sums[sums > 0]
+        noise = np.bincount(folds[draw], weights=weights**2 * chance)[sums > 0] / sums[sums > 0] ** 2
+        found.append(float(r.var(ddof=1)) * n / (n - 1) - float(noise.mean()))
+    return max(0.0, float(np.mean(found)))
 
 
 def _unit_means(values: Float[np.ndarray, " n"], units: Sequence[Hashable]) -> Float[np.ndarray, " u"]:

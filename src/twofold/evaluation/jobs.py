@@ -10,21 +10,21 @@ from statistics import median
 import numpy as np
 
 from twofold.console import duration
-from twofold.evaluation.features import FeatureCache, Subject, embed_images, head_layers
+from twofold.evaluation.cross_validation import Part, out_of_fold
+from twofold.evaluation.features import FeatureCache, Features, Subject, embed_images, head_layers
 from twofold.evaluation.fine_tuning import MOST_TO_CHOOSE_ON, NetworkProtocol
-from twofold.evaluation.labels import FOLDS, Labels, label_count
+from twofold.evaluation.labels import FOLDS, Fold, Labels, MeasuredRows, label_count
 from twofold.evaluation.logistic_regression import fit_linear
 from twofold.evaluation.nearest_neighbours import predict_by_knn
 from twofold.evaluation.predictions import Predictions, PredictionStore
 from twofold.evaluation.probes import FEW_L2_GRID, predict_by_linear_probe
 from twofold.evaluation.protocols import PROTOCOLS, with_labels
-from twofold.evaluation.scope import Scope
+from twofold.evaluation.scope import Draw, Scope
 from twofold.evaluation.self_trainer import TRIAL, trainings_to_choose
 from twofold.evaluation.self_training import LABELLED, UNLABELLED
 from twofold.evaluation.self_training_protocol import NAME as SELF_TRAINING
 from twofold.evaluation.self_training_protocol import SelfTrainingProtocol
 
-Draw = tuple[int, Labels]  # seed, budget
 _TRIALS = 3
 _IMAGES, _PART = 128, 16  # that are tried, and in batches of how many
 _TRAINING = 3.0  # forward and backward pass together, in forward passes
@@ -155,7 +155,8 @@ def _sources(subject: Subject, scope: Scope) -> Iterator[tuple[str, int | None]]
 
 def _probe_jobs(subject: Subject, scope: Scope, speed: Speed) -> Iterator[Job]:
     cache = FeatureCache(subject, scope.images, scope.rows)
-    train, test = len(scope.rows.train), len(scope.rows.test)
+    train, test = len(scope.fitted.train), len(scope.rows.test)
+    folds = FOLDS if scope.parts else 1
     for encoder, weights in _sources(subject, scope) if scope.settings.probes else ():
         inner = encoder in head_layers(subject.head)
         source = encoder if weights is None else f"{encoder}, weights of seed {weights}"
@@ -163,25 +164,27 @@ def _probe_jobs(subject: Subject, scope: Scope, speed: Speed) -> Iterator[Job]:
         embedding_s = 0.0 if encoder == "pixels" or inner else speed.embedding_s(train + test)
         for protocol in scope.settings.probes:
             if protocol == "knn" and not inner:
-                draws = [*_whole(scope, weights, first=weights is None), *_few(scope, weights)]
+                draws = scope.draws(weights, scope.budgets)
+                if weights is None and not scope.parts:  # nothing is chosen: every seed would give the same
+                    draws = [draw for draw in draws if draw[1] != "all" or draw[0] == scope.settings.seeds[0]]
                 yield Job(
                     name=f"{encoder}/{weights}/knn",
                     title=f"{source}: {PROTOCOLS['knn']}",
                     seconds=embedding_s + len(draws) * train * test * dim / 2e10,
-                    predict=partial(_knn, cache, scope, encoder, weights, draws),
+                    predict=partial(_probe, cache, scope, encoder, weights, draws, protocol),
                 )
                 embedding_s = 0.0  # the first job of an encoder embeds for all
             elif protocol == "linear":
                 for labels in scope.budgets:
-                    draws = _whole(scope, weights) if labels == "all" else _few(scope, weights, labels)
+                    draws = scope.draws(weights, [labels])
                     if not draws:  # fewer draws of labels than sets of untrained weights
                         continue
-                    count = label_count(scope.rows, labels)
+                    count = label_count(scope.fitted, labels)
                     yield Job(
                         name=f"{encoder}/{weights}/linear/{labels}",
                         title=f"{source}: {PROTOCOLS['linear']} {with_labels(labels)}",
-                        seconds=embedding_s + speed.fits_s(count, dim, len(draws) * _fits(scope, labels)),
-                        predict=partial(_linear, cache, scope, encoder, weights, draws),
+                        seconds=embedding_s + speed.fits_s(count, dim, folds * len(draws) * _fits(scope, labels)),
+                        predict=partial(_probe, cache, scope, encoder, weights, draws, protocol),
                     )
                     embedding_s = 0.0
 
@@ -189,49 +192,37 @@ def _probe_jobs(subject: Subject, scope: Scope, speed: Speed) -> Iterator[Job]:
 def _fits(scope: Scope, labels: Labels) -> int:
     """How often a probe is fitted for one draw: along the path of L2 on every fold, then once more."""
     if labels == "all":
-        return len(scope.folds[scope.settings.seeds[0]]) * len(scope.settings.grid) + 1
+        return len(scope.selection) * len(scope.settings.grid) + 1
     if isinstance(labels, int) and labels < FOLDS:
         return 1
     return FOLDS * len(FEW_L2_GRID) + 1
 
 
-def _whole(scope: Scope, weights: int | None, first: bool = False) -> list[Draw]:
-    seeds = scope.settings.seeds[:1] if first else scope.settings.seeds
-    return [(seed, "all") for seed in (seeds if weights is None else (weights,))]
-
-
-def _few(scope: Scope, weights: int | None, only: Labels | None = None) -> list[Draw]:
-    """Draws with few labels; on untrained weights only those that fall to them: seed % sets of weights."""
-    sets = scope.settings.seeds
-    return [
-        (seed, labels)
-        for labels in scope.few
-        for place, seed in enumerate(scope.seeds(labels))
-        if only in (None, labels) and (weights is None or sets[place % len(sets)] == weights)
-    ]
-
-
-def _knn(cache: FeatureCache, scope: Scope, encoder: str, weights: int | None, draws: list[Draw]) -> list[Predictions]:
-    return predict_by_knn(cache.get(encoder, weights), scope.rows, draws, encoder=encoder, weights=weights)
-
-
-def _linear(
-    cache: FeatureCache, scope: Scope, encoder: str, weights: int | None, draws: list[Draw]
+def _probe(
+    cache: FeatureCache, scope: Scope, encoder: str, weights: int | None, draws: list[Draw], protocol: str
 ) -> list[Predictions]:
-    return predict_by_linear_probe(
-        cache.get(encoder, weights),
-        scope.rows,
-        draws,
-        encoder=encoder,
-        weights=weights,
-        folds=scope.folds,
-        grid=scope.settings.grid,
-    )
+    features = cache.get(encoder, weights)
+
+    def predict(h: Features, rows: MeasuredRows, own: list[Draw], folds: dict[int, list[Fold]]) -> list[Predictions]:
+        if protocol == "knn":
+            return predict_by_knn(h, rows, own, encoder=encoder, weights=weights)
+        grid = scope.settings.grid
+        return predict_by_linear_probe(h, rows, own, encoder=encoder, weights=weights, folds=folds, grid=grid)
+
+    def predict_part(part: Part, draw: Draw) -> Predictions:
+        return predict(part.of(features), part.rows, [draw], {draw[0]: part.folds})[0]
+
+    if not scope.parts:
+        return predict(features, scope.rows, draws, scope.folds)
+    return [out_of_fold(scope.parts[draw[0]], partial(predict_part, draw=draw)) for draw in draws]
 
 
 def _network_jobs(network: NetworkProtocol, scope: Scope, store: PredictionStore, speed: Speed) -> Iterator[Job]:
+    def on(part: Part) -> NetworkProtocol:
+        return replace(network, rows=part.rows)
+
     for labels in scope.network_budgets:
-        count = label_count(scope.rows, labels)
+        count, times = label_count(scope.fitted, labels), FOLDS if scope.parts else 1
         once = _training_s(network, count, speed) + speed.embedding_s(len(scope.rows.test))
         choosing = 0.0
         if len(network.settings.rates) > 1:
@@ -241,8 +232,8 @@ def _network_jobs(network: NetworkProtocol, scope: Scope, store: PredictionStore
             yield Job(
                 name=f"{network.protocol}/{network.start}/{labels}/{seed}",
                 title=f"{PROTOCOLS[network.protocol]} {with_labels(labels)}, seed {seed}",
-                seconds=once + (choosing if seed == scope.settings.seeds[0] else 0.0),
-                predict=partial(_train, network, labels, seed, store),
+                seconds=times * (once + (choosing if scope.parts or seed == scope.settings.seeds[0] else 0.0)),
+                predict=partial(_train, network, on, labels, seed, store, scope.parts.get(seed, [])),
             )
 
 
@@ -255,17 +246,22 @@ def _self_training_jobs(subject: Subject, scope: Scope, store: PredictionStore, 
         features=partial(cache.get, subject.name),
         steps=scope.settings.self_train_steps,
     )
+
+    def on(part: Part) -> SelfTrainingProtocol:
+        return replace(protocol, rows=part.rows, features=lambda: part.of(protocol.features()))
+
     embedding_s = speed.embedding_s(len(scope.rows.train) + len(scope.rows.test))
+    times = FOLDS if scope.parts else 1
     for labels in scope.network_budgets:
-        trainings = trainings_to_choose(label_count(scope.rows, labels), len(scope.rows.classes))
+        trainings = trainings_to_choose(label_count(scope.fitted, labels), len(scope.rows.classes))
         once = _self_training_s(protocol.steps, speed) if trainings else 0.0
         for seed in scope.settings.seeds:
-            choosing = trainings * once / TRIAL if seed == scope.settings.seeds[0] else 0.0
+            choosing = trainings * once / TRIAL if scope.parts or seed == scope.settings.seeds[0] else 0.0
             yield Job(
                 name=f"{SELF_TRAINING}/{labels}/{seed}",
                 title=f"{PROTOCOLS[SELF_TRAINING]} {with_labels(labels)}, seed {seed}",
-                seconds=once + choosing + embedding_s + speed.embedding_s(len(scope.rows.test)),
-                predict=partial(_self_train, protocol, labels, seed, store),
+                seconds=times * (once + choosing) + embedding_s + speed.embedding_s(len(scope.rows.test)),
+                predict=partial(_train, protocol, on, labels, seed, store, scope.parts.get(seed, [])),
             )
             embedding_s = 0.0  # for all of them, by the first
 
@@ -277,17 +273,28 @@ def _self_training_s(steps: int, speed: Speed) -> float:
     )
 
 
-def _self_train(protocol: SelfTrainingProtocol, labels: Labels, seed: int, store: PredictionStore) -> list[Predictions]:
-    return [protocol.predict(labels, seed, store)]
-
-
 def _training_s(network: NetworkProtocol, labels: int, speed: Speed) -> float:
     schedule = network.schedule(1.0, labels)
     return speed.training_s(schedule.steps, schedule.batch_size, frozen=network.protocol == "sgd")
 
 
-def _train(network: NetworkProtocol, labels: Labels, seed: int, store: PredictionStore) -> list[Predictions]:
-    return [network.predict(labels, seed, store)]
+def _train(
+    protocol: NetworkProtocol | SelfTrainingProtocol,
+    on: Callable[[Part], NetworkProtocol | SelfTrainingProtocol],
+    labels: Labels,
+    seed: int,
+    store: PredictionStore,
+    parts: Sequence[Part],
+) -> list[Predictions]:
+    """By the `protocol`; cross-validated, by what it is `on` each part, where it makes its choices anew."""
+    if not parts:
+        return [protocol.predict(labels, seed, store)]
+
+    def fit(part: Part) -> Predictions:
+        kept = store.within(f"{type(protocol).__name__} without {part.cut.tolist()}")
+        return kept.predictions(f"{labels}/{seed}", lambda: [on(part).predict(labels, seed, kept)])[0]
+
+    return [out_of_fold(parts, fit)]
 
 
 def _timed(job: Job) -> list[Predictions]:

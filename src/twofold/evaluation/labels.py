@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64, Integer
 
-from twofold.data import ImageSet, cut_fraction, label_fraction, shots_per_class
+from twofold.data import FEW_LABELLED, ImageSet, cut_fraction, label_fraction, shots_per_class
 from twofold.data.splits import cut_groups, permutation
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
@@ -67,6 +67,44 @@ def measured_rows(images: ImageSet) -> MeasuredRows:
     train, asked = (_of_classes(images, rows, classes) for rows in (train, test[known]))
     groups, test_groups = _groups(images, train), _groups(images, asked)
     return MeasuredRows(classes, train, _ids(images, train, classes), asked, notes, groups, test_groups)
+
+
+def is_cross_validated(images: ImageSet) -> bool:
+    """Whether no test split is the data's own and fewer than 1,000 images have a label."""
+    train, test = images.labelled_rows("train"), images.labelled_rows("test")
+    return (images.test_from == "cut" or len(test) == 0) and len(train) + len(test) < FEW_LABELLED
+
+
+def pooled_rows(images: ImageSet) -> MeasuredRows:
+    """All labelled images, as train and as test alike: for a cross-validation, which divides them.
+
+    Left out are images without a label, the validation split, and classes of a single image or a single group, of which
+    nothing would be left to fit on; `notes` name all of that. Raises TwofoldError for data without labels, and where
+    fewer than two classes are left.
+    """
+    _require_labels(images, images.labelled_rows("train"))
+    rows = np.union1d(images.labelled_rows("train"), images.labelled_rows("test"))
+    notes: list[str] = []
+    units: dict[str, set[str | int]] = {}
+    for row in rows.tolist():
+        units.setdefault(str(images.labels[row]), set()).add((images.groups[row] if images.groups else None) or row)
+    classes = sorted(name for name, own in units.items() if len(own) > 1)
+    kind = "group" if images.groups else "image"
+    if len(classes) < 2:
+        raise TwofoldError(
+            f"the data '{images.name}' have {len(classes)} class{'' if len(classes) == 1 else 'es'} of 2 {kind}s or "
+            "more, but evaluation needs 2, to fit and to test on each. Give more labelled images."
+        )
+    if single := sorted(units.keys() - classes):
+        have = f"has 1 {kind}" if len(single) == 1 else f"have 1 {kind} each"
+        notes.append(f"{_names(single)} {have}, too few to both fit and test on: left out")
+    if unused := len(images.rows("validation")):
+        notes.append(f"the {unused:,} images of the validation split are not used")
+    if unlabelled := len(images.rows("train")) - len(images.labelled_rows("train")):
+        notes.append(f"{unlabelled:,} train images without a label are not fitted on")
+    rows = _of_classes(images, rows, classes)
+    groups = _groups(images, rows)
+    return MeasuredRows(classes, rows, _ids(images, rows, classes), rows, notes, groups, groups)
 
 
 def read_truth(images: ImageSet, rows: MeasuredRows) -> Int64[np.ndarray, " m"]:

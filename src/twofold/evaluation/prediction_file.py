@@ -1,11 +1,12 @@
 """What was predicted for every test image, as a parquet file that stays: any table reader opens it.
 
-A row is one image under one way of measuring and one draw. Columns: path, label, split ("test"), group (a number, null
-where images have none), predicted, probability (given to `predicted`, in [0, 1]), protocol, encoder, labels ("all",
-"10" a class, "0.1" of all), seed, and weights (which set of an untrained encoder, else null).
+A row is one image under one way of measuring and one draw. Columns: path, label, split ("test"; of a cross-validation
+"fold 0" to "fold 4", in which it was predicted), group (a number, null where images have none), predicted, probability
+(given to `predicted`, in [0, 1]), protocol, encoder, labels ("all", "10" a class, "0.1" of all), seed, and weights
+(which set of an untrained encoder, else null).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from twofold.evaluation.scores import Score
 from twofold.files import write_atomically
 
 _IMAGES = b"images"  # how many, in the file's metadata
+_FOLD = "fold "  # and its number
 _WAY = ("protocol", "encoder", "labels", "seed", "weights")
 
 
@@ -31,20 +33,24 @@ def write_predictions(
     truth: Int64[np.ndarray, " m"],
     classes: Sequence[str],
     groups: Int64[np.ndarray, " m"] | None = None,
+    folds: Mapping[int, Int64[np.ndarray, " m"]] | None = None,
 ) -> None:
-    """Write `predictions` of the m test images in `paths`, whole or not at all; `truth` numbers the `classes`."""
+    """Write `predictions` of the m test images in `paths`, whole or not at all; `truth` numbers the `classes`.
+
+    `folds` has, by seed, the fold of a cross-validation that each image was predicted in.
+    """
     names = pa.array(list(classes), pa.string())
     m = len(paths)
     images = {
         "path": pa.array(list(paths), pa.string()),
         "label": pa.DictionaryArray.from_arrays(pa.array(truth.astype(np.int32)), names),
-        "split": _repeated("test", m),
         "group": pa.nulls(m, pa.int64()) if groups is None else pa.array(groups),
     }
     tables = [
         pa.table(
             {
                 **images,
+                "split": _splits(folds[one.seed]) if folds else _repeated("test", m),
                 "predicted": pa.DictionaryArray.from_arrays(pa.array(one.predicted.astype(np.int32)), names),
                 "probability": pa.array(one.confidence),
                 "protocol": _repeated(one.protocol, m),
@@ -66,7 +72,7 @@ class KeptPredictions:
     """The predictions of a file that `write_predictions` wrote.
 
     `paths`, `truth` (names of labels) and `groups` are of the m test images; `scores` has one score for each way of
-    measuring and draw. Raises TwofoldError where the file cannot be read.
+    measuring and draw, `folds` what `write_predictions` was given. Raises TwofoldError where the file cannot be read.
     """
 
     def __init__(self, file: Path) -> None:
@@ -77,6 +83,7 @@ class KeptPredictions:
             self.paths: list[str] = table["path"][:m].to_pylist()
             self.truth = np.array(table["label"][:m].to_pylist())
             groups = table["group"][:m].to_pylist()
+            splits = np.array(table["split"].to_pylist()).reshape(-1, m)
             predicted = np.array(table["predicted"].to_pylist()).reshape(-1, m)
         except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             raise TwofoldError(
@@ -86,6 +93,8 @@ class KeptPredictions:
         self.groups = None if None in groups else np.array(groups, dtype=np.int64)
         hits = predicted == self.truth
         self.scores = [_score(**way, hits=own) for way, own in zip(ways.to_pylist(), hits, strict=True)]
+        seeds = [score.seed for score in self.scores]
+        self.folds = {seed: _fold_numbers(own) for seed, own in zip(seeds, splits, strict=True) if own[0] != "test"}
 
 
 def _score(*, protocol: str, encoder: str, labels: str, seed: int, weights: int | None, hits: np.ndarray) -> Score:
@@ -103,6 +112,15 @@ def _score(*, protocol: str, encoder: str, labels: str, seed: int, weights: int 
 def as_labels(text: str) -> Labels:
     """ "all", "10" (a class) and "0.1" (of all) as they were before they were written."""
     return text if text == "all" else float(text) if "." in text or "e" in text else int(text)
+
+
+def _splits(folds: Int64[np.ndarray, " m"]) -> pa.DictionaryArray:
+    names = [f"{_FOLD}{number}" for number in range(int(folds.max()) + 1)]
+    return pa.DictionaryArray.from_arrays(pa.array(folds.astype(np.int32)), names)
+
+
+def _fold_numbers(splits: np.ndarray) -> Int64[np.ndarray, " m"]:
+    return np.array([int(name.removeprefix(_FOLD)) for name in splits.tolist()], np.int64)
 
 
 def _repeated(value: str, m: int) -> pa.DictionaryArray:

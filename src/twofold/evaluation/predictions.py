@@ -1,5 +1,6 @@
 """What was predicted for every test image, and where it is kept until an interrupted evaluation continues."""
 
+import copy
 import dataclasses
 import io
 import json
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float32, Float64, Int64, Integer
 
 from twofold.evaluation.labels import Labels
 from twofold.files import write_atomically
@@ -60,6 +61,15 @@ def softmax_confidence(logits: Float32[np.ndarray, "m k"]) -> Float32[np.ndarray
     return (1 / np.exp(shifted).sum(1)).astype(np.float32)
 
 
+def per_class(
+    truth: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"], classes: int
+) -> Float64[np.ndarray, " {classes}"]:
+    """Share of each class's rows that are right (its recall); nan for a class that `truth` does not hold."""
+    counts = np.bincount(truth, minlength=classes)
+    right = np.bincount(truth[truth == predicted], minlength=classes)
+    return np.divide(right, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
 class PredictionStore:
     """Predictions and choices by name, each made once for one `key`; without a folder nothing is kept.
 
@@ -69,6 +79,13 @@ class PredictionStore:
 
     def __init__(self, folder: Path | None, key: dict[str, Any]) -> None:
         self._folder = folder / _digest(key) if folder else None
+        self._within = ""
+
+    def within(self, part: str) -> "PredictionStore":
+        """The same store for names of a part, such as a fold: equal names of two parts are apart."""
+        other = copy.copy(self)
+        other._within = f"{self._within}{part}/"
+        return other
 
     def has(self, name: str) -> bool:
         """Whether predictions are kept under that name."""
@@ -106,7 +123,7 @@ class PredictionStore:
 
     def _path(self, name: str, kind: str) -> Path:
         assert self._folder is not None
-        return self._folder / f"{blake2b(name.encode(), digest_size=10).hexdigest()}.{kind}"
+        return self._folder / f"{blake2b((self._within + name).encode(), digest_size=10).hexdigest()}.{kind}"
 
 
 def _pack(predictions: list[Predictions]) -> bytes:

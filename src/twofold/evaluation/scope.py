@@ -7,19 +7,38 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Int64
 from torch import nn
 
 from twofold import __version__
-from twofold.data import ImageSet, Shared, count_shared
+from twofold.data import FEW_LABELLED, ImageSet, Shared, count_shared
 from twofold.errors import require, require_choice
+from twofold.evaluation.cross_validation import (
+    Part,
+    count_shared_by_parts,
+    divide,
+    fold_numbers,
+)
 from twofold.evaluation.features import Subject
-from twofold.evaluation.labels import Fold, Labels, MeasuredRows, few_budgets, measured_rows, selection_folds
+from twofold.evaluation.labels import (
+    Fold,
+    Labels,
+    MeasuredRows,
+    few_budgets,
+    is_cross_validated,
+    label_count,
+    measured_rows,
+    pooled_rows,
+    selection_folds,
+)
 from twofold.evaluation.predictions import PredictionStore
 from twofold.evaluation.probes import L2_GRID
 from twofold.evaluation.protocols import PROTOCOLS, TRAINED
 from twofold.evaluation.self_trainer import STEPS
 from twofold.recipes.recipe import DataRecipe
 
+Draw = tuple[int, Labels]  # seed, budget
 PROTOCOL_NAMES = (*PROTOCOLS, "layers")  # layers: the linear probe on the layers of the head too
 _KEYED_VIEWS = (  # in the key of what is kept; settings that came later play no part in central views, crop and flip
     "size_px",
@@ -92,7 +111,8 @@ class Settings:
 class Scope:
     """`Settings` on given images: which budgets these allow, and the folds that choices are made on.
 
-    `notes` are sentences on what was left out and on what the splits share.
+    `notes` are sentences on what was left out and on what the splits share. Where it is cross-validated, `parts` has
+    those of each seed, and `rows` has all labelled images, as train and as test.
     """
 
     settings: Settings
@@ -102,6 +122,7 @@ class Scope:
     folds: dict[int, list[Fold]] = field(repr=False)
     shared: Shared
     notes: list[str]
+    parts: dict[int, list[Part]] = field(default_factory=dict, repr=False)
 
     @property
     def budgets(self) -> list[Labels]:
@@ -115,12 +136,46 @@ class Scope:
         return [*self.few, *whole]
 
     def seeds(self, labels: Labels) -> Sequence[int]:
-        """The draws of k-NN and linear probe at a budget."""
-        return self.settings.few_seeds if isinstance(labels, int) else self.settings.seeds
+        """The draws of k-NN and linear probe at a budget; a cross-validation draws anew for every fold of a seed."""
+        return self.settings.few_seeds if isinstance(labels, int) and not self.parts else self.settings.seeds
+
+    def draws(self, weights: int | None, budgets: Sequence[Labels]) -> list[Draw]:
+        """Draws for probes; on untrained weights only those that fall to them: seed % sets of weights."""
+        sets = self.settings.seeds
+        return [
+            (seed, labels)
+            for labels in budgets
+            for place, seed in enumerate(self.seeds(labels))
+            if weights is None or sets[place % len(sets)] == weights
+        ]
+
+    @property
+    def fitted(self) -> MeasuredRows:
+        """The rows of train; where it is cross-validated those of the first part, as an example of their size."""
+        return self.parts[self.settings.seeds[0]][0].rows if self.parts else self.rows
+
+    @property
+    def selection(self) -> list[Fold]:
+        """The folds that the first seed's choices with all labels are made on."""
+        seed = self.settings.seeds[0]
+        return self.parts[seed][0].folds if self.parts else self.folds[seed]
+
+    @property
+    def taken(self) -> dict[Labels, float]:
+        """The share of the labelled images that a draw takes of those that it could, by budget; see `estimate`."""
+        budgets = self.budgets if self.parts else self.few
+        return {labels: label_count(self.fitted, labels) / len(self.rows.train) for labels in budgets}
+
+    @property
+    def fold_numbers(self) -> dict[int, Int64[np.ndarray, " n"]]:
+        """By seed, the fold in which each image was predicted; empty where it is not cross-validated."""
+        return {seed: fold_numbers(parts) for seed, parts in self.parts.items()}
 
 
 def find_scope(images: ImageSet, settings: Settings, data: DataRecipe) -> Scope:
     """Raises TwofoldError for data that cannot be measured on (`measured_rows`)."""
+    if is_cross_validated(images):
+        return _cross_validated(images, settings, data)
     rows = measured_rows(images)
     few, left_out = few_budgets(rows, settings.shots, settings.fractions)
     folds = {seed: selection_folds(images, rows, data, seed) for seed in settings.seeds}
@@ -133,6 +188,28 @@ def find_scope(images: ImageSet, settings: Settings, data: DataRecipe) -> Scope:
         folds=folds,
         shared=shared,
         notes=[*rows.notes, *left_out, *shared.sentences()],
+    )
+
+
+def _cross_validated(images: ImageSet, settings: Settings, data: DataRecipe) -> Scope:
+    rows = pooled_rows(images)
+    parts = {seed: divide(images, rows, data, seed) for seed in settings.seeds}
+    first = parts[settings.seeds[0]]
+    few, left_out = few_budgets(first[0].rows, settings.shots, settings.fractions)
+    shared = count_shared_by_parts(images, rows, first)
+    how = (
+        f"no test split and {len(rows.train):,} labelled images, under {FEW_LABELLED:,}: {len(first)}-fold "
+        f"cross-validation on all of them, {len(settings.seeds)} times; each is predicted by what was fitted without it"
+    )
+    return Scope(
+        settings=settings,
+        images=images,
+        rows=rows,
+        few=few,
+        folds={},
+        shared=shared,
+        notes=[how, *rows.notes, *left_out, *shared.sentences()],
+        parts=parts,
     )
 
 
@@ -156,6 +233,7 @@ def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
         "views": f"ViewsRecipe({', '.join(f'{name}={getattr(subject.views, name)!r}' for name in _KEYED_VIEWS)})",
         "settings": scope.settings,
         "folds": [[cut.tolist() for _, cut in folds] for folds in scope.folds.values()],
+        **({"parts": [fold.tolist() for fold in scope.fold_numbers.values()]} if scope.parts else {}),
         **({} if scope.rows.groups is None else {"groups": scope.rows.groups.tolist()}),
     }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int64, Integer
+from jaxtyping import Bool, Float, Int64, Integer
 
 from twofold.evaluation.imbalance import metrics_of_unequal
 from twofold.evaluation.intervals import Estimate, estimate
@@ -35,21 +35,6 @@ def top1(truth: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"])
     return float((truth == predicted).mean())
 
 
-def per_class(
-    truth: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"], classes: int
-) -> Float64[np.ndarray, " {classes}"]:
-    """Share of each class's rows that are right (its recall); nan for a class that `truth` does not hold."""
-    counts = np.bincount(truth, minlength=classes)
-    right = np.bincount(truth[truth == predicted], minlength=classes)
-    return np.divide(right, counts, out=np.full(len(counts), np.nan), where=counts > 0)
-
-
-def mean_per_class(truth: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"]) -> float:
-    """Mean over the classes that occur in `truth` of the share of their rows that are right (balanced accuracy)."""
-    shares = per_class(truth, predicted, int(truth.max()) + 1)
-    return float(shares[~np.isnan(shares)].mean())
-
-
 def calibration_error(confidence: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n"], bins: int = 15) -> float:
     """Expected calibration error, 0 (a confidence is the share that is right) to 1.
 
@@ -76,12 +61,18 @@ class Sampling:
 
     `truth` and `groups` are of the test images (no groups: each by itself), `taken` is the share of the labelled images
     that a draw of a budget takes, in [0, 1]. `leading`: the metric that comes first, and that differences are of.
+    `folds`: of a cross-validation, by seed, in which fold each image was predicted.
     """
 
     truth: Int64[np.ndarray, " m"]
     groups: Int64[np.ndarray, " m"] | None = None
     taken: Mapping[Labels, float] = field(default_factory=dict)
     leading: str = "top1"
+    folds: Mapping[int, Int64[np.ndarray, " m"]] = field(default_factory=dict)
+
+    def is_drawn(self, score: "Score") -> bool:
+        """Whether another draw would give another result: a cross-validation draws what is fitted on too."""
+        return score.is_drawn or bool(self.folds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,15 +213,16 @@ def difference(first: Sequence[Score], second: Sequence[Score], sampling: Sampli
     A single score that no draw would change is compared with every seed of the other.
     """
     ours, theirs = ({score.seed: score for score in scores} for scores in (first, second))
-    if len(ours) == 1 and not first[0].is_drawn:
+    if len(ours) == 1 and not sampling.is_drawn(first[0]):
         ours = dict.fromkeys(theirs, first[0])
-    elif len(theirs) == 1 and not second[0].is_drawn:
+    elif len(theirs) == 1 and not sampling.is_drawn(second[0]):
         theirs = dict.fromkeys(ours, second[0])
     pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
-    drawn = first[0].is_drawn or second[0].is_drawn
+    drawn = sampling.is_drawn(first[0]) or sampling.is_drawn(second[0])
     found = _estimate(
         [one.hits[HITS[metric]].astype(np.float64) - other.hits[HITS[metric]] for one, other in pairs],
         [max(one.unit, other.unit) for one, other in pairs],  # "weights" comes after "seed"
+        [one.seed for one, _ in pairs],
         metric,
         drawn,
         first[0].labels,
@@ -270,13 +262,14 @@ def _rows(scores: Sequence[Score], sampling: Sampling) -> list[Row]:
         low=None,
         high=None,
         seeds=len(set(units)),
-        over=OVER[first.is_drawn],
+        over=OVER[sampling.is_drawn(first)],
     )
     rows = []
     for metric, kind in sorted(HITS.items(), key=lambda one: one[0] != sampling.leading):
         if kind in first.hits:
             hits = [one.hits[kind] for one in scores]
-            found = _estimate(hits, units, metric, first.is_drawn, first.labels, sampling)
+            seeds = [one.seed for one in scores]
+            found = _estimate(hits, units, seeds, metric, sampling.is_drawn(first), first.labels, sampling)
             mean, low, high = found.share()
             rows.append(replace(row, metric=metric, mean=mean, low=low, high=high))
     means = {metric: float(np.mean([one.others[metric] for one in scores])) for metric in first.others}
@@ -286,6 +279,7 @@ def _rows(scores: Sequence[Score], sampling: Sampling) -> list[Row]:
 def _estimate(
     hits: Sequence[np.ndarray],
     units: Sequence[tuple[str, int]],
+    seeds: Sequence[int],
     metric: str,
     drawn: bool,
     labels: Labels,
@@ -298,6 +292,7 @@ def _estimate(
         taken=sampling.taken.get(labels, 0.0),
         classes=sampling.truth if metric == "mean_per_class" else None,
         groups=sampling.groups,
+        folds=np.stack([sampling.folds[seed] for seed in seeds]) if sampling.folds else None,
     )
 
 

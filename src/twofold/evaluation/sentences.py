@@ -28,6 +28,10 @@ INTERVALS = (
     "it covers other test images of this kind, with few labels other labelled images, of networks other seeds, of the "
     "untrained encoder other weights; not pretraining again"
 )
+IN_FOLDS = (
+    "it covers other images of this kind to fit and to test on, of networks other seeds, of the untrained encoder "
+    "other weights; not pretraining again"
+)
 _LOWER_IS_BETTER = {"ece"}
 
 
@@ -65,6 +69,8 @@ def protocol_sentences(data: DataRecipe, scope: Scope) -> list[str]:
     """What was fitted on what, what the intervals cover and what they do not."""
     settings = scope.settings
     sentences = ["all of the test split is counted, once, after all fitting"]
+    if scope.parts:
+        sentences = ["every labelled image is counted, once for each seed, after all fitting"]
     if settings.probes or "sgd" in settings.trained:
         sentences.append("probes: the encoder is frozen, in evaluation mode; a single changed bit would be an error")
     if "knn" in settings.probes:
@@ -80,15 +86,19 @@ def protocol_sentences(data: DataRecipe, scope: Scope) -> list[str]:
         sentences += _self_training_sentences(scope)
     if settings.trained:
         sentences += _choice_sentences(scope)
-    sentences.append(f"intervals are at 95 %: {INTERVALS}")
-    return [*sentences, *_draw_sentences(scope)]
+    covers = IN_FOLDS if scope.parts else INTERVALS
+    return [
+        *sentences,
+        f"intervals are at 95 %: {covers}",
+        *(_fold_sentences if scope.parts else _draw_sentences)(scope),
+    ]
 
 
 def _linear_sentences(data: DataRecipe, scope: Scope) -> list[str]:
     grid = scope.settings.grid
     how = (
         f"on {data.selection_fraction:.0%} of train"
-        if is_large(len(scope.rows.train), data)
+        if is_large(len(scope.fitted.train), data)
         else f"by {FOLDS}-fold cross-validation on train ({data.selection_fraction:.0%} of it are under "
         f"{LEAST_SELECTION} images)"
     )
@@ -154,6 +164,17 @@ def _choice_sentences(scope: Scope) -> list[str]:
             "it is the paper's"
         )
     return sentences
+
+
+def _fold_sentences(scope: Scope) -> list[str]:
+    settings = scope.settings
+    sentences = ["untrained encoder: fresh weights, no residual branch at zero, where it would be weaker"]
+    sentences = sentences if settings.probes and settings.baselines else []
+    return [
+        *sentences,
+        f"cross-validation: {len(settings.seeds)} seeds deal the images to folds anew and, with few labels, draw for "
+        "each fold which of the other images are labelled; all choices are made without the fold",
+    ]
 
 
 def _draw_sentences(scope: Scope) -> list[str]:

@@ -7,7 +7,7 @@ from rich.table import Table
 from twofold.evaluation.labels import Labels
 from twofold.evaluation.protocols import ENCODERS, INITIAL, PROTOCOLS, encoder_name, labels_name, way_name
 from twofold.evaluation.scores import Row
-from twofold.evaluation.sentences import INTERVALS
+from twofold.evaluation.sentences import IN_FOLDS, INTERVALS
 
 LETTERS = {  # (protocol, encoder) -> letter; the first of those that fall on one place is shown
     ("self-train", "trained"): "T",
@@ -33,14 +33,16 @@ _HEADINGS = {  # short, for a column
 }
 
 
-def results_table(rows: Sequence[Row], note: str | None = None) -> Table:
+def results_table(rows: Sequence[Row], note: str | None = None, *, cross_validated: bool = False) -> Table:
     """The rows as a table in percent, grouped by labels, the encoders side by side.
 
     Mean per class is shown where it differs from top-1, that is where the classes of the test split differ in size.
     The caption says what the intervals cover, then the `note`.
     """
-    table = Table(title="Accuracy on the test split, %", title_justify="left", caption_justify="left")
-    caption = [f"mean ± the longer half of the 95 % interval; {INTERVALS}"]
+    title = "Accuracy by cross-validation, %" if cross_validated else "Accuracy on the test split, %"
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    covers = IN_FOLDS if cross_validated else INTERVALS
+    caption = [f"mean ± the longer half of the 95 % interval; {covers}"]
     caption += [note] if note else []
     table.caption = "\n".join(caption)
     for heading in ("labels", "protocol", "metric"):

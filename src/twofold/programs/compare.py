@@ -80,7 +80,9 @@ def _on_common_images(
 
 
 def _same_images(one: KeptPredictions, other: KeptPredictions) -> bool:
-    return one.paths == other.paths and np.array_equal(one.truth, other.truth)
+    same = one.paths == other.paths and np.array_equal(one.truth, other.truth) and bool(one.folds) == bool(other.folds)
+    seeds = one.folds.keys() & other.folds.keys()
+    return same and all(np.array_equal(one.folds[seed], other.folds[seed]) for seed in seeds)
 
 
 def _differences(
@@ -89,7 +91,8 @@ def _differences(
     (folder, own), (_, theirs) = first, second
     ours, against = _by_way(own, name), _by_way(theirs, other)
     taken = _taken(folder)
-    sampling = Sampling(truth=np.unique(own.truth, return_inverse=True)[1], groups=own.groups, taken=taken)
+    truth = np.unique(own.truth, return_inverse=True)[1]
+    sampling = Sampling(truth=truth, groups=own.groups, taken=taken, folds=own.folds)
     return [difference(scores, against[way], sampling) for way, scores in ours.items() if way in against]
 
 
@@ -107,6 +110,8 @@ def _taken(folder: Path) -> dict[Labels, float]:
     file = folder / "evaluation_details.json"
     try:
         details = json.loads(file.read_text(encoding="utf-8"))
+        if "taken" in details:
+            return {as_labels(text): float(share) for text, share in details["taken"].items()}
         counts = {as_labels(text): count for text, count in details["labels_per_class"].items()}
         return {labels: round(count * len(details["classes"])) / details["train"] for labels, count in counts.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -157,6 +157,7 @@ def _keep(images: ImageSet, evaluation: Evaluation, record: Run) -> None:
             truth=evaluation.answers.truth,
             classes=evaluation.details["classes"],
             groups=evaluation.groups,
+            folds=evaluation.folds,
         )
 
 

@@ -26,7 +26,7 @@ from twofold.runs.encoder_file import Loaded, build_untrained, load
 from twofold.runs.run_directory import Run, writing_alone
 from twofold.versions import versions
 
-_SPLITS = {"own": "own", "validation": "validation", "cut": "by seed"}
+_SPLITS = {"own": "own", "validation": "validation", "cut": "by seed", "folds": "cross-validation"}
 
 
 @obeys_verbose

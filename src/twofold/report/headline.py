@@ -5,7 +5,7 @@ from typing import Any
 
 from twofold.evaluation import protocols
 from twofold.evaluation.protocols import METRICS, PROTOCOLS, with_labels
-from twofold.report.content import Measurement, RunContent
+from twofold.report.content import Details, Measurement, RunContent
 from twofold.report.labels import accuracies
 from twofold.report.table import find
 from twofold.report.wording import (
@@ -68,7 +68,7 @@ def verdict(run: RunContent) -> str | None:
     best = _main(run.measurements, "trained")
     if best is None:
         return None
-    on_test = f" on the {run.details.test:,} test images" if run.details and run.details.test else ""
+    on_test = f" {_on_test(run.details)}" if run.details and run.details.test else ""
     how = with_labels(best.labels)
     reader = {
         "linear": "a linear probe on its embeddings",
@@ -89,6 +89,12 @@ def verdict(run: RunContent) -> str | None:
     if majority is not None:
         against += f"; always predicting the most frequent class gets {percent(majority)} %"
     return f"{how[0].upper()}{how[1:]}, {reader} {right}{against}."
+
+
+def _on_test(details: Details) -> str:
+    if details.cross_validated:
+        return f"in cross-validation on the {details.test:,} labelled images"
+    return f"on the {details.test:,} test images"
 
 
 def main_figure(rows: list[Measurement]) -> str:

@@ -104,6 +104,7 @@ def _target_fact(target: Target) -> str:
         "own": "its own split",
         "validation": "its validation images as the test split",
         "by seed": "a test split cut off by seed",
+        "cross-validation": "each image tested on in turn, by cross-validation",
     }.get(target.split, target.split)
     also = f"; {target.test_also_in_train:,} of the test images are in train too" if target.test_also_in_train else ""
     return (
