@@ -270,6 +270,8 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
             "data": NO_PATH,
             "query": NO_PATH,
             "top": NO_WHOLE_NUMBER,
+            "index": NO_CACHE,
+            "exact": NO_BOOL,
             "out": NO_CACHE,
             "embeddings": NO_CACHE,
         },

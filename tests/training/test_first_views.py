@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,5 +27,5 @@ def test_nothing_is_compiled_for_a_sheet(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(start, "make_views", watch)
     hardware = Hardware(torch.device("cpu"), "fp32", compiled=True)
-    start._first_views(recipe, hardware, images)
+    start._first_views(recipe, hardware, images, np.arange(8))
     assert seen == [replace(hardware, compiled=False)]

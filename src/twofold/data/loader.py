@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int64
 
+from twofold.data.copies import Copies, apart
 from twofold.data.image_set import ImageSet
 from twofold.data.parallel import cores
 from twofold.data.pixels import ImageBatch
@@ -23,18 +24,20 @@ _AHEAD = 2  # batches read before they are asked for
 
 
 def rows_of_step(
-    rows: Int64[np.ndarray, " n"], batch_size: int, seed: int, step: int
+    rows: Int64[np.ndarray, " n"], batch_size: int, seed: int, step: int, copies: Copies | None = None
 ) -> Int64[np.ndarray, " {batch_size}"]:
     """The rows of a step (0, 1, ...): a slice of the permutation of (seed, epoch); an epoch's remainder is dropped.
 
-    epoch = step // (n // batch_size). Raises TwofoldError where n < batch_size.
+    epoch = step // (n // batch_size). With `copies` of the rows no batch holds two of one group (`apart`).
+    Raises TwofoldError where n < batch_size.
 
     >>> sorted(int(row) for step in (0, 1) for row in rows_of_step(np.arange(6), 3, seed=0, step=step))
     [0, 1, 2, 3, 4, 5]
     """
     _require_batch(len(rows), batch_size)
     epoch, place = divmod(step, len(rows) // batch_size)
-    return rows[_order(len(rows), seed, epoch)[place * batch_size : (place + 1) * batch_size]]
+    order = _order(len(rows), seed, epoch) if copies is None else _order_apart(copies, batch_size, seed, epoch)
+    return rows[order[place * batch_size : (place + 1) * batch_size]]
 
 
 class Loader:
@@ -52,11 +55,13 @@ class Loader:
         positions: Int64[np.ndarray, " m"] | None = None,
         pinned: bool = False,
         resident: ResidentImages | None = None,
+        copies: Copies | None = None,
     ) -> None:
-        """`positions`: the places in each batch to read; all of them for None. `resident`: the images of `rows` on a
-        device, where batches are then gathered, and nothing is read. `pinned`: for a CUDA device, whose
-        copies then wait for nothing (`ImageBatch.pinned`). There threads also share the images of a batch, one for
-        every two cores that this process has, eight at most; on a CPU, which needs its cores to compute, one reads.
+        """`positions`: the places in each batch to read; all of them for None. `copies`: those among `rows` that no
+        batch is to hold together. `resident`: the images of `rows` on a device, where batches are then gathered, and
+        nothing is read. `pinned`: for a CUDA device, whose copies then wait for nothing (`ImageBatch.pinned`). There
+        threads also share the images of a batch, one for every two cores that this process has, eight at most; on a
+        CPU, which needs its cores to compute, one reads.
 
         Raises TwofoldError where there are fewer rows than a batch holds.
         """
@@ -65,7 +70,7 @@ class Loader:
         self._image_set, self._rows = image_set, rows
         self._batch_size, self._seed = batch_size, seed
         self._steps = range(first_step, last_step)
-        self._pinned, self._resident = pinned, resident
+        self._pinned, self._resident, self._copies = pinned, resident, copies
         self._threads = _threads_to_read() if pinned else 1
         self._positions = slice(None) if positions is None else positions
 
@@ -101,7 +106,7 @@ class Loader:
         return self._image_set.read(rows, pinned=True, readers=readers) if self._pinned else self._image_set.read(rows)
 
     def _own(self, rows: Int64[np.ndarray, " n"], step: int) -> Int64[np.ndarray, " m"]:
-        return rows_of_step(rows, self._batch_size, self._seed, step)[self._positions]
+        return rows_of_step(rows, self._batch_size, self._seed, step, self._copies)[self._positions]
 
     def _wait(self, batch: Future[ImageBatch]) -> ImageBatch:
         start = time.perf_counter()
@@ -119,6 +124,13 @@ def _threads_to_read() -> int:
 @lru_cache(maxsize=2)
 def _order(count: int, seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
     order = permutation(count, seed, epoch)
+    order.setflags(write=False)
+    return order
+
+
+@lru_cache(maxsize=2)
+def _order_apart(copies: Copies, batch_size: int, seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
+    order = apart(copies, batch_size, seed, epoch)
     order.setflags(write=False)
     return order
 

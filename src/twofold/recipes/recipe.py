@@ -110,9 +110,18 @@ class ScheduleRecipe:
         ),
     ] = None
     seed: Annotated[int, Help("seed of weights, order and views")] = 0
+    duplicates: Annotated[
+        str,
+        Help(
+            "copies of one image: together (as they come), apart (copies with equal pixels are never in one batch, "
+            "where they would be negatives of each other) or a findings.csv of clean (its copies too)"
+        ),
+    ] = "together"
 
     def __post_init__(self) -> None:
         check_kinds(self)
+        is_known = self.duplicates in ("together", "apart") or self.duplicates.endswith(".csv")
+        require(is_known, "duplicates", self.duplicates, "together, apart or a findings.csv of 'twofold clean'")
         chunk = self.fixed_chunk
         require(chunk is None or chunk >= 2, "chunk", chunk, "auto or at least 2: batch norm needs several")
         require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2: NT-Xent needs negatives")

@@ -64,6 +64,7 @@ class PlainSettings(TypedDict, total=False):
     minutes: float | None
     chunk: int | Literal["auto"] | None
     seed: int
+    duplicates: str
     device: str
     precision: str
     compile: bool

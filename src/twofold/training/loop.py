@@ -12,6 +12,7 @@ import torch
 
 from twofold.console import console, say
 from twofold.data import ImageSet, Source
+from twofold.data.copies import known_copies
 from twofold.data.for_training import open_for_training, settled
 from twofold.distributed import Alone, open_world
 from twofold.errors import DivergedError, NotFiniteError, TwofoldError
@@ -107,6 +108,9 @@ def pretrain(
         say_counts(images)
         world.in_turn(require_enough, images, recipe.schedule.batch_size)
         world.in_turn(world.share, recipe.schedule.batch_size, recipe.schedule.fixed_chunk)
+        copies = world.from_first(known_copies, images, images.rows("train"), recipe.schedule.duplicates)
+        if copies:
+            world.in_turn(copies.require_batches, recipe.schedule.batch_size)
         watched = world.only_first(build_monitors, monitors, images, recipe, hardware) or []
         setup = RunSetup(
             run=run,
@@ -115,10 +119,11 @@ def pretrain(
             world=world,
             images=images,
             resident=world.in_turn(place_train, images, recipe, hardware),
+            copies=copies,
             monitors=watched,
         )
 
-        plan = resume_plan(run, begun, images) if begun else begin(setup)
+        plan = resume_plan(run, begun, images, copies) if begun else begin(setup)
         if profile:
             profile_first(setup, plan, steps=profile)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from twofold.data import ImageSet
+from twofold.data.copies import Copies
 from twofold.errors import TwofoldError
 from twofold.losses import loss_version
 from twofold.optim import peak_lr
@@ -27,6 +28,7 @@ class Plan:
     warmup_steps: int
     peak: float
     chunk: int | None = None
+    copies: str | None = None  # digest of the known copies that are kept apart
     derived: dict[str, str]
 
 
@@ -40,6 +42,7 @@ def make_plan(
     processes: int = 1,
     chunk: int | None = None,
     device: torch.device = _CPU,
+    copies: Copies | None = None,
 ) -> Plan:
     """Steps, warm-up and learning rate of a run on `images` images whose step takes `step_s` seconds.
 
@@ -66,6 +69,7 @@ def make_plan(
         warmup_steps=warmup,
         peak=peak,
         chunk=chunk,
+        copies=copies.digest if copies else None,
         derived={
             "steps": formula,
             "warm-up": f"{optim.warmup_fraction:g} x {steps:,} steps = {warmup:,}",
@@ -74,6 +78,7 @@ def make_plan(
             **_portions(recipe.loss, schedule.batch_size, chunk, processes, device),
             **_undivided(schedule, chunk),
             **_residence(images, resident_bytes, device),
+            **({"copies": copies.sentence()} if copies else {}),
         },
     )
 

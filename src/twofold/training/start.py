@@ -5,11 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+from jaxtyping import Int64
+
 from twofold.console import duration, say, show_settings
 from twofold.data import ImageSet, Loader, rows_of_step
+from twofold.data.copies import Copies
 from twofold.data.held_out import held_out_rows
 from twofold.data.resident import ResidentImages
 from twofold.distributed import Share, World
+from twofold.errors import TwofoldError
 from twofold.files import write_atomically, write_json
 from twofold.hardware.device import Hardware
 from twofold.recipes.recipe import Recipe
@@ -42,6 +47,7 @@ class RunSetup:
     world: World
     images: ImageSet
     resident: ResidentImages | None  # those of train, where they lie on the device
+    copies: Copies | None  # among those of train, to be kept apart
     monitors: Sequence[Monitor]  # of the first process; elsewhere empty
 
     def share(self, chunk: int | None) -> Share:
@@ -61,7 +67,13 @@ class RunSetup:
             positions=share.positions.numpy(),
             pinned=self.hardware.device.type == "cuda",
             resident=self.resident,
+            copies=self.copies,
         )
+
+    def first_rows(self) -> Int64[np.ndarray, " b"]:
+        """The rows of the first step's images, over all processes."""
+        schedule = self.recipe.schedule
+        return rows_of_step(self.images.rows("train"), schedule.batch_size, schedule.seed, 0, self.copies)
 
 
 def build_monitors(
@@ -71,18 +83,24 @@ def build_monitors(
     return [monitor for build in builders if (monitor := build(images, recipe, hardware))]
 
 
-def resume_plan(run: Run, record: dict[str, Any], images: ImageSet) -> Plan:
-    """The plan that a run was begun with. Raises TwofoldError where the images changed."""
+def resume_plan(run: Run, record: dict[str, Any], images: ImageSet, copies: Copies | None) -> Plan:
+    """The plan that a run was begun with. Raises TwofoldError where the images changed, or which of them are copies."""
     require_same_pictures(run, record, images.fingerprint)
-    return Plan(**record["plan"], derived=record["derived"])
+    plan = Plan(**record["plan"], derived=record["derived"])
+    if plan.copies != (copies.digest if copies else None):
+        raise TwofoldError(
+            f"the run in '{run.folder}' was begun with other copies than --duplicates gives now, and so with other "
+            "batches. Give the same findings.csv, or choose a new --out."
+        )
+    return plan
 
 
 def begin(setup: RunSetup) -> Plan:
     """Measure a step in all processes; in the first, print what was decided, write recipe.json and views.png."""
     recipe, hardware, world, images = setup.recipe, setup.hardware, setup.world, setup.images
-    rows, schedule = images.rows("train"), recipe.schedule
+    schedule = recipe.schedule
     own = setup.share(schedule.fixed_chunk)
-    batch = images.read(rows_of_step(rows, schedule.batch_size, schedule.seed, 0)[own.positions.numpy()])
+    batch = images.read(setup.first_rows()[own.positions.numpy()])
     chunk, seconds = schedule.fixed_chunk, _measured_s(schedule.minutes)
 
     def measured_s(share: Share) -> float:
@@ -107,13 +125,14 @@ def begin(setup: RunSetup) -> Plan:
         look_s = world.from_first(measure_look_s, recipe, hardware, images, setup.monitors)
     plan = make_plan(
         recipe,
-        images=len(rows),
+        images=len(images.rows("train")),
         resident_bytes=setup.resident.bytes if setup.resident else 0,
         step_s=step_s,
         look_s=look_s,
         processes=world.size,
         chunk=chunk,
         device=hardware.device,
+        copies=setup.copies,
     )
     world.from_first(_write_down, setup, plan, step_s, look_s)
     return plan
@@ -136,16 +155,16 @@ def _write_down(setup: RunSetup, plan: Plan, step_s: float, look_s: float) -> No
     time = f"{terms} = {duration(plan.steps * step_s + looks * look_s)}"
     show_settings("\nDerived", {**plan.derived, "expected time": time})
     say("")
-    write_atomically(run.views, _first_views(recipe, hardware, images))
+    write_atomically(run.views, _first_views(recipe, hardware, images, setup.first_rows()))
     write_quarantine(run, [{"path": q.path, "reason": q.reason} for q in images.quarantine])
     write_recipe(run, _record(recipe, plan, hardware, images, setup.world.size))
 
 
-def _first_views(recipe: Recipe, hardware: Hardware, images: ImageSet) -> bytes:
-    """The sheet of views of the first images of the first step."""
+def _first_views(recipe: Recipe, hardware: Hardware, images: ImageSet, rows: Int64[np.ndarray, " b"]) -> bytes:
+    """The sheet of views of the first images of the first step, whose rows are given."""
     seed, size = recipe.schedule.seed, recipe.schedule.batch_size
     shown = slice(0, SHEET_PAIRS)
-    batch = images.read(rows_of_step(images.rows("train"), size, seed, 0)[shown])
+    batch = images.read(rows[shown])
     draws = take_rows(sample_views(build_policy(recipe.views), size, seed=seed, step=0), shown)
     plain = replace(hardware, compiled=False)  # compiling for so few takes longer than it saves
     return view_sheet(make_views(batch, draws, recipe.views, plain))
@@ -190,6 +209,7 @@ def _record(recipe: Recipe, plan: Plan, hardware: Hardware, images: ImageSet, pr
             "warmup_steps": plan.warmup_steps,
             "peak": plan.peak,
             "chunk": plan.chunk,
+            "copies": plan.copies,
         },
         "derived": plan.derived,
         "data": {

@@ -21,6 +21,7 @@ _LATER = {  # settings that came after the first recorded studies
         *("range", "range_from", "truncated", "held_out_fraction"),
     ),
     "views": ("vertical_flip_prob", "rotate_degrees", "grayscale_prob", "jitter", "blur_prob"),
+    "schedule": ("duplicates",),
     "hardware": ("deterministic", "resident"),
 }
 
