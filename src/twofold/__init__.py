@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twofold.optim import lr_at as lr_at
     from twofold.optim import param_groups as param_groups
     from twofold.programs.bench import bench as bench
+    from twofold.programs.cache import list_cache as list_cache
     from twofold.programs.clean import clean as clean
     from twofold.programs.compare import compare as compare
     from twofold.programs.doctor import doctor as doctor
@@ -86,6 +87,7 @@ _HOMES = {
     "knn": "twofold.evaluation",
     "launch": "twofold.programs.launch",
     "linear_probe": "twofold.evaluation",
+    "list_cache": "twofold.programs.cache",
     "list_recipes": "twofold.programs.recipes",
     "list_studies": "twofold.programs.study",
     "load": "twofold.runs.encoder_file",

@@ -144,7 +144,7 @@ def test_too_little_space_is_told_before_the_first_image(tmp_path: Path, monkeyp
     monkeypatch.setattr("twofold.data.space.shutil.disk_usage", lambda _: usage)
     with monkeypatch.context() as patch:
         patch.setattr(pool, "decode", lambda *_: pytest.fail("decoded"))
-        with pytest.raises(TwofoldError, match=r"about 0.0 GB, but .* free.*--cache.*--store-px"):
+        with pytest.raises(TwofoldError, match=r"about 0.0 GB, but .* free.*--cache"):
             require_whole(data, cache)
     usage.free += 1  # type: ignore[attr-defined]
     require_whole(data, cache)

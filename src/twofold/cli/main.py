@@ -173,6 +173,20 @@ def doctor(
     doctor(data, recipe=recipe, cache=cache, allow_outside=allow_outside, **reading)
 
 
+def cache(
+    cache: Cache = None,
+    check: Annotated[
+        bool, arg(help="hold decoded images against their checksums; damaged ones are decoded again")
+    ] = False,
+    prune: Annotated[bool, arg(help="remove images of data not opened lately, and what earlier versions kept")] = False,
+    unused_days: Annotated[float, arg(help="days that data were not opened, for --prune")] = 30.0,
+) -> None:
+    """Show what is kept in the cache; check or prune it."""
+    from twofold.programs.cache import list_cache
+
+    list_cache(cache, check_images=check, prune_unused=prune, unused_days=unused_days)
+
+
 def report(run: Run, /) -> None:
     """Write RUN/report.html anew."""
     from twofold.programs.report import write_report
@@ -218,6 +232,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "clean": clean,
     "pick": pick,
     "search": search,
+    "cache": cache,
     "report": report,
     "compare": compare,
     "recipes": recipes,

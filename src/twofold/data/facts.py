@@ -45,7 +45,7 @@ def look_at(source: Source, sample: int = 1000) -> Facts:
             f"({records[indices[0]].path}: {reasons[0]}). Give a folder with whole images."
         )
     sides = [side for one in headers for side in one.size]
-    labels = {record.label for record in records}
+    labels, splits = {record.label for record in records}, {record.split for record in records}
     return Facts(
         count=len(records),
         channels=1 if all(one.is_grey for one in headers) else 3,
@@ -54,7 +54,7 @@ def look_at(source: Source, sample: int = 1000) -> Facts:
         max_px=max(sides),
         labelled=None not in labels and len(labels) >= 2,
         classes=len(labels - {None}),
-        splits=[split for split in SPLITS if any(record.split == split for record in records)],
+        splits=[split for split in SPLITS if split in splits],
         unreadable=len(reasons),
         formats=dict(Counter(one.format for one in headers).most_common()),
         bits=dict(sorted(Counter(one.bits for one in headers).items())),

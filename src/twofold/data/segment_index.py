@@ -54,6 +54,18 @@ class SegmentIndex:
         places = np.minimum(np.searchsorted(self._sorted, contents), len(self) - 1)
         return np.where(self._sorted[places] == contents, self._order[places], -1)
 
+    def row(self, place: int) -> Row:
+        """An image as it was added."""
+        return Row(
+            content=as_hex(self.contents[place : place + 1])[0],
+            start=int(self.starts[place]),
+            length=int(self.lengths[place]),
+            height=int(self.sizes[place, 0]),
+            width=int(self.sizes[place, 1]),
+            check=int(self.checks[place]),
+            kind=self.kinds[int(self.kind[place])],
+        )
+
     def holds(self, content: str) -> bool:
         """Whether an image with this content (hex) is there."""
         return bool(self.find(as_contents([content]))[0] >= 0)

@@ -37,8 +37,7 @@ def require_space(
     if needed > free:
         raise TwofoldError(
             f"the decoded images will take about {needed / 1e9:,.1f} GB, but '{folder}' has {free / 1e9:,.1f} GB free. "
-            "Choose another place by --cache, keep smaller images by --store-px, or free space ('twofold cache' shows "
-            "what is kept)."
+            "Choose another place by --cache, or free space: 'twofold cache' shows what is kept."
         )
 
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from twofold.data.assignment import Assignment, assign_splits, group_by
@@ -11,6 +10,7 @@ from twofold.data.checks import check_records
 from twofold.data.facts import Facts
 from twofold.data.findings import Finding
 from twofold.data.record import SPLITS, Record, Source
+from twofold.data.sources.listing import extension_of
 from twofold.data.store import Quarantined
 from twofold.data.traits import PixelFacts
 from twofold.recipes.recipe import DataRecipe
@@ -103,7 +103,7 @@ def survey_of(
     records = group_by([source.records[i] for i in all_], recipe.group_by)
     assigned = assign_splits(records, recipe)
     labels = Counter(record.label for record in records)
-    kinds = Counter(PurePosixPath(record.path).suffix.lower() for record in records)
+    kinds = Counter(extension_of(record.path.rpartition("/")[2]) for record in records)
     splits = Counter(assigned.splits)
     findings = [*source.findings, *assigned.findings]
     findings += check_records(records, assigned.splits, assigned.test_from, quarantine)

@@ -1,5 +1,6 @@
 """A folder of images, at any depth: sub-folders may be splits and classes."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import BinaryIO
 
 from twofold.data.findings import Finding
 from twofold.data.formats import extensions, extra_for
-from twofold.data.record import digest, shown
+from twofold.data.record import shown
 from twofold.data.sources.layout import read_layout
 from twofold.data.sources.listing import Listing, kind_of
 from twofold.data.sources.reach import open_regular, read_regular
@@ -33,12 +34,16 @@ class FolderSource:
 
     def stamp(self) -> str:
         """Over the place, and each file's path, size and times as they were when the folder was opened."""
-        return digest(["folder", str(self._root.resolve()), self._files, self._stamps])
+        state = hashlib.sha256(b"folder")
+        for text in self.file_stamps():
+            state.update(text.encode("utf-8", "surrogateescape") + b"\0")
+        return state.hexdigest()
 
     def file_stamps(self) -> Iterator[str]:
         """Each file's path, size and times."""
         root = self._root.resolve()
-        return (f"{root}/{path} {stamp}" for path, stamp in zip(self._files, self._stamps, strict=True))
+        stamps = ((stamp or b"").hex() for stamp in self._stamps)
+        return (f"{root}/{path} {stamp}" for path, stamp in zip(self._files, stamps, strict=True))
 
     def open(self, index: int) -> BinaryIO:
         """The file of a record, open for reading."""

@@ -54,7 +54,13 @@ def read_layout(paths: Sequence[str]) -> Layout:
     hold the same sub-folders; else they are classes. Below a split, again passing through what wraps all the rest, the
     first folder is the class. Where there are not two classes, nothing has a label. Images outside have no label.
     """
-    folders = [tuple(path.split("/")[:-1]) for path in paths]
+    of_folder: dict[str, Folders] = {}  # one tuple for all images of a folder
+    folders = [
+        of_folder[above]
+        if (above := path.rpartition("/")[0]) in of_folder
+        else of_folder.setdefault(above, _names_in(above))
+        for path in paths
+    ]
     wrapping = _wrapping(folders, _is_split)
     inside = [_below(wrapping, names) for names in folders]  # None: beside a folder that wraps the rest
     parts = _parts([names for names in inside if names is not None])
@@ -63,6 +69,10 @@ def read_layout(paths: Sequence[str]) -> Layout:
     findings = [*parts.findings, *said, *_strays(paths, inside, labels, parts)]
     pairs = zip(paths, labels, splits, strict=True)
     return Layout([Record(path=path, label=label, split=split) for path, label, split in pairs], findings)
+
+
+def _names_in(folder: str) -> Folders:
+    return tuple(folder.split("/")) if folder else ()
 
 
 @dataclass(frozen=True)
@@ -201,8 +211,10 @@ def _unwrap_each(inside: Sequence[Folders | None], rest: list[Folders | None], s
 
 def _labels(rest: Sequence[Folders | None]) -> tuple[list[str | None], list[Finding]]:
     names = [one[0] if one else None for one in rest]
-    none = sorted({name for name in names if name and is_no_label(name)})
-    labels = [label_of(name or "") for name in names]
+    different = {name for name in names if name}
+    none = sorted(name for name in different if is_no_label(name))
+    known = {name: label_of(name) for name in different}
+    labels = [known[name] if name else None for name in names]
     classes = sorted({label for label in labels if label})
     if len(classes) < 2:
         return [None] * len(labels), []

@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from struct import Struct
 
 from twofold.data.formats import extensions
 from twofold.data.record import file_stamp, shown
 from twofold.errors import TwofoldError
 
-FileStamp = tuple[int, int, int] | None
+FileStamp = bytes | None  # `file_stamp`, packed
+_STAMP = Struct("<qqq")
 NO_FILE = "pipe, socket or device"
 TABLES = frozenset({".csv", ".tsv", ".parquet", ".xlsx"})
 _SYSTEM = frozenset(  # what storage devices, desktops and archives put into people's folders
@@ -93,7 +95,7 @@ def _sort_in(
         if end in TABLES:
             listing.tables.append(shown(prefix + name))
     elif _is(entry, entry.is_file):
-        listing.files.append((prefix + name, file_stamp(entry.stat())))
+        listing.files.append((prefix + name, _STAMP.pack(*file_stamp(entry.stat()))))
     elif entry.is_symlink():
         listing.files.append((prefix + name, None))  # to nowhere or to a pipe: reading it fails, with a reason
     else:
