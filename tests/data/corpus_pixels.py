@@ -172,6 +172,12 @@ def whole_formats() -> list[Case]:
     return cases
 
 
+def frames(kind: str, **options: Any) -> bytes:
+    """Two frames, the first of which is `colour()`."""
+    other = Image.fromarray(colour()[::-1].copy())
+    return saved(Image.fromarray(colour()), kind, save_all=True, append_images=[other], **options)
+
+
 def palette() -> Image.Image:
     return Image.fromarray(colour()).quantize(200, dither=Image.Dither.NONE)
 
@@ -339,6 +345,7 @@ def tiff_layouts() -> list[Case]:
     infrared = np.concatenate([colour(), (colour()[:, :, :1] // 2 + 60)], axis=2)
     five = np.concatenate([infrared, grey()], axis=2)
     deep = {"range": (0.0, 4000.0)}
+    ramp = np.stack([np.arange(256), np.arange(256)[::-1], np.roll(np.arange(256), 90)])
     seen = on_white(colour(), mask())
     thumb = (
         {
@@ -461,6 +468,38 @@ def tiff_layouts() -> list[Case]:
             notes="bands",
             rules=deep,
         ),
+        Case("TIFF of two pages", lambda: assembled([page, page]), colour, notes="frames"),
+        Case("TIFF, a thumbnail last", lambda: assembled([page, thumb]), colour),
+        *(
+            Case(f"{kind} of two frames", lambda k=kind, o=options: frames(k, **o), colour, notes="frames")
+            for kind, options in {"PNG": {}, "WEBP": {"lossless": True}}.items()
+        ),
+        Case("GIF of two frames", lambda: frames("GIF"), notes="frames"),
+        Case("JPEG of two images, as of a phone", lambda: frames("MPO", quality=100)),
+        Case(
+            "TIFF of 16 bits of two pages",
+            lambda: saved(
+                Image.fromarray(one[:, :, 0]), "TIFF", save_all=True, append_images=[Image.fromarray(one[::-1, :, 0])]
+            ),
+            lambda: shown(one, 0, 4000),
+            notes="frames",
+            rules=deep,
+        ),
+        *(
+            Case(
+                f"TIFF, a palette of numbers to {top}",
+                lambda t=top: tiff(grey(), photometric=3, tags={320: (3, tuple((ramp * t // 255).ravel().tolist()))}),
+                lambda: ramp.T[grey()[:, :, 0]],
+            )
+            for top in (255, 65535)
+        ),
+        Case(
+            "PNG of 16 bits, half transparent everywhere",
+            lambda: png(np.concatenate([three * 16, np.full((H, W, 1), 32896, np.uint16)], axis=2)),
+            lambda: on_white(shown(three * 16, 0, 65535), np.full((H, W, 1), 128)),
+            notes="transparent",
+        ),
+        Case("TIFF of ICC Lab", lambda: tiff(colour(), photometric=9), reason="photometric interpretation 9"),
         Case("TIFF, a thumbnail first", lambda: assembled([thumb, page]), colour),
         Case(
             "TIFF, a number for none",

@@ -26,6 +26,7 @@ FILES = {
     "TF066": ("JPEG, half of it", "JPEG without its end marker"),
     "TF067": ("some that are no numbers", "TIFF <f4 of 1 bands"),
     "TF068": ("TIFF, 12 bits in 16", "TIFF grey"),
+    "TF071": ("TIFF of two pages", "TIFF, a thumbnail first"),
     "TF069": ("TIFF, grey of 16 bits with a profile", "TIFF of 16 bits with a linear profile"),
 }
 

@@ -32,7 +32,7 @@ from twofold.data.parallel import cores
 from twofold.data.quiet import quiet
 from twofold.data.record import Source
 from twofold.data.samples import Range, Samples, Seen, eight_bits, own_range, require_range
-from twofold.data.tiff import open_tiff
+from twofold.data.tiff import PAGES, open_tiff
 from twofold.data.traits import Traits
 from twofold.data.truncated import rows_there
 from twofold.errors import TwofoldError
@@ -40,6 +40,7 @@ from twofold.recipes.recipe import DataRecipe
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit; above it a header is taken to lie
 MEMORY = Budget(max(2**30, 2**26 * cores()))  # bytes that all threads decode in: a photograph takes 20 to 200 MB
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 LONG_SIDES = 4  # the long side is at most so many short sides of the store
 
 
@@ -183,10 +184,11 @@ def _decode_plain(image: Image.Image, content: bytes | None, rules: Rules) -> De
         draft = int(target[0] * GAP), int(target[1] * GAP)
         image.draft(None, draft)  # a JPEG can shrink as it decodes
     form, needed = _format_of(image), bytes_needed(image, size, target)
+    notes = ["frames"] if _has_frames(image) else []
     try:
         with MEMORY.take(needed):
             image.load()
-            return _finish(image, rules, target, form, [])
+            return _finish(image, rules, target, form, notes)
     except OSError:
         if content is None or form != "JPEG" or rules.truncated == "skip":
             raise
@@ -234,6 +236,7 @@ def _decode_samples(samples: Samples, rules: Rules) -> Decoded:
         seen.require_contrast()
         seen.require_inside(range_)
     are_left_out = samples.further_bands > transparent
+    notes += ["frames"] if _has_frames(samples) else []
     notes += [*change.notes, *(["bands"] if are_left_out else []), *(["missing values"] if seen.missing else [])]
     return _kept(flat, samples.orientation, samples.format, samples.bits, samples.colours == 1, notes)
 
@@ -291,6 +294,12 @@ def _is_constant(pixels: UInt8[np.ndarray, "H W c"]) -> bool:
     if pixels.item(0) != pixels.item(-pixels.shape[2]):  # the first and the last pixel: all that most images cost
         return False
     return bool((pixels[::16, ::16] == pixels[0, 0]).all() and (pixels == pixels[0, 0]).all())
+
+
+def _has_frames(image: Image.Image | Samples) -> bool:
+    """Whether there are frames or pages beyond the one that is read; a phone's second JPEG is none."""
+    animated = isinstance(image, Image.Image) and image.format in _ANIMATED and getattr(image, "is_animated", False)
+    return bool(animated or image.info.get(PAGES))
 
 
 def _format_of(image: Image.Image) -> str:

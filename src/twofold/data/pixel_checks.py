@@ -64,4 +64,11 @@ PIXEL_CHECKS = {  # code -> severity, title, meaning, fix
         "range for all images, so the profile is not applied.",
         "Convert the images to sRGB of 8 bits, if they are photographs and not measurements.",
     ),
+    "TF071": (
+        "info",
+        "Further frames or pages",
+        "Some files hold several frames or pages: an animation, a stack, channels one after the other. The first is "
+        "read.",
+        "Write the frames or pages that matter into files of their own.",
+    ),
 }

@@ -3,7 +3,7 @@
 One intensity range makes 8 bits of them: round(255 (v - low) / (high - low)), cut off at both ends.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
@@ -32,6 +32,7 @@ class Samples:
     read: Callable[[int, int], Num[np.ndarray, "h w b"]]
     limits: tuple[float, float] | None  # the smallest and largest number of the type, where that is a range to show
     alpha: Literal["straight", "premultiplied"] | None = None  # what the file says of the band after the colours
+    alpha_is_sure: bool = False  # the format has no other use for that band, as PNG
     further_bands: int = 0  # beyond the colours, as stored
     is_inverted: bool = False  # the smallest number is white
     missing: float | None = None  # the number that stands for none
@@ -53,21 +54,28 @@ class Samples:
         """The samples of some pixels, evenly spread, the same ones each time."""
         width, height = self.size
         step = max(1, int((width * height / _LOOKED_AT) ** 0.5))
-        strip = max(step, 2**20 // width // step * step)
-        parts = [self.read(top, min(top + strip, height))[::step, ::step].copy() for top in range(0, height, strip)]
-        pixels = np.concatenate(parts)
+        pixels = np.concatenate([strip[::step, ::step].copy() for strip in self._strips(step)])
         return pixels.reshape(-1, pixels.shape[2])
+
+    def _strips(self, step: int = 1) -> Iterator[Num[np.ndarray, "h w b"]]:
+        """All rows, about a million pixels at a time, a multiple of `step` rows."""
+        width, height = self.size
+        rows = max(step, 2**20 // width // step * step)
+        return (self.read(top, min(top + rows, height)) for top in range(0, height, rows))
 
     def is_transparent(self) -> bool:
         """Whether the file says that a band is transparency, and its values do too.
 
-        Transparency is mostly all or nothing, not zero everywhere, and premultiplied colours are never above it. Other
-        bands, such as near-infrared, are often marked as transparency in error.
+        In a TIFF other bands, such as near-infrared, are often marked as transparency in error. Transparency is mostly
+        all or nothing, not zero everywhere, and premultiplied colours are never above it.
         """
         if self.alpha is None or self.limits is None:
             return False
+        top = self.limits[1]
+        if self.alpha_is_sure:
+            return any((strip[:, :, self.colours] < top).any() for strip in self._strips())
         pixels = self.sample()
-        band, colours, top = pixels[:, self.colours], pixels[:, : self.colours], self.limits[1]
+        band, colours = pixels[:, self.colours], pixels[:, : self.colours]
         is_mask = np.mean((band == 0) | (band == top)) >= _OPAQUE_OR_NOT and band.any()
         return bool(is_mask and (self.alpha == "straight" or (colours <= band[:, None]).all()))
 

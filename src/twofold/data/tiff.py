@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Num, UInt8
-from PIL import Image
+from PIL import Image, ImagePalette, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from twofold.data.formats import File, UnreadableError, open_raw
@@ -21,7 +21,8 @@ from twofold.data.samples import Samples
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _FILL_ORDER, _STRIP_OFFSETS, _ORIENTATION, _BANDS, _STRIP_ROWS, _STRIP_COUNTS = 266, 273, 274, 277, 278, 279
 _PLANES, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 284, 317, 322, 323, 324, 325
-_SUB_IFDS, _EXTRA, _KIND, _ICC, _MISSING, _DNG = 330, 338, 339, 34675, 42113, 50706
+_PALETTE, _SUB_IFDS, _EXTRA, _KIND, _ICC, _MISSING, _DNG = 320, 330, 338, 339, 34675, 42113, 50706
+PAGES = "further pages"  # in an image's info: there are pages beyond the one that is read
 _GREY_OR_RGB = {0: 1, 1: 1, 2: 3}  # photometric interpretation -> bands
 _SENSOR = (32803, 34892)  # photometric interpretations of a camera's sensor
 _UNPACKED = (1, 5, 8, 32773, 32946, 34925, 50000)  # none, LZW, deflate, PackBits, LZMA, Zstandard
@@ -42,14 +43,27 @@ def open_tiff(file: File) -> Image.Image | Samples:
     pages = _pages(file)
     if _is_raw(file, pages[0]):
         return open_raw(file)
-    number, tags = next(((i, p) for i, p in enumerate(pages) if not _all(p, _SUBFILE, 0)[0] & 1), (0, pages[0]))
-    if _is_plain(tags):
-        file.seek(0)
-        image = Image.open(file, formats=("TIFF",))
-        if number:
-            image.seek(number)
-        return image
-    return _samples(file, tags)
+    number, tags = next(((i, p) for i, p in enumerate(pages) if not _is_small(p)), (0, pages[0]))
+    has_more = any(not _is_small(page) for page in pages[number + 1 :])
+    if not _is_plain(tags):
+        return _samples(file, tags, has_more)
+    file.seek(0)
+    try:
+        image: Any = Image.open(file, formats=("TIFF",))
+    except UnidentifiedImageError as error:
+        raise _not_read(tags) from error
+    if number:
+        image.seek(number)
+    if has_more:
+        image.info[PAGES] = True
+    if image.mode == "P" and max(_all(tags, _PALETTE)) < 256:  # of 8 bits, though the standard has 16
+        image.palette = ImagePalette.raw("RGB;L", bytes(_all(tags, _PALETTE)))
+    return image
+
+
+def _is_small(tags: Tags) -> bool:
+    """Whether a page is a thumbnail, or a mask, of another one."""
+    return bool(_all(tags, _SUBFILE, 0)[0] & 5)
 
 
 def _pages(file: File) -> list[Tags]:
@@ -63,7 +77,7 @@ def _pages(file: File) -> list[Tags]:
         known.add(offset)
         pages.append(_directory(file, head, offset))
         offset = pages[-1].next
-        if not _all(pages[-1], _SUBFILE, 0)[0] & 1:
+        if sum(not _is_small(page) for page in pages) == 2:
             break
     file.seek(0)
     if not pages:
@@ -102,7 +116,7 @@ def _is_plain(tags: Tags) -> bool:
     return is_small and bands == _GREY_OR_RGB[photometric] and not tags.get(_EXTRA)
 
 
-def _samples(file: File, tags: Tags) -> Samples:
+def _samples(file: File, tags: Tags, has_more: bool) -> Samples:
     layout = _Layout.of(tags)
     width, height = layout.size
     kind, bits = layout.dtype.kind, layout.bits
@@ -128,7 +142,18 @@ def _samples(file: File, tags: Tags) -> Samples:
         missing=_number(tags.get(_MISSING)),
         orientation=_all(tags, _ORIENTATION, 1)[0],
         held_bytes=4 * layout.across * layout.segment[0] * layout.row_bytes * (layout.bands if layout.is_planar else 1),
-        info={"icc_profile": profile} if profile else {},
+        info={**({"icc_profile": profile} if profile else {}), **({PAGES: True} if has_more else {})},
+    )
+
+
+def _not_read(tags: Tags) -> UnreadableError:
+    """What a page is that cannot be read, and what to do."""
+    kind, _ = _KINDS.get(_all(tags, _KIND, 1)[0], ("", ()))
+    words = {"u": "unsigned", "i": "signed", "f": "floating-point"}.get(kind, "unknown")
+    return UnreadableError(
+        f"a TIFF of {_all(tags, _BANDS, 1)[0]} bands of {_all(tags, _BITS, 1)[0]} bits ({words}, photometric "
+        f"interpretation {_all(tags, _PHOTOMETRIC)[0]}, compression {_all(tags, _COMPRESSION, 1)[0]}) is not read; "
+        "save it as grey or RGB without compression"
     )
 
 
@@ -185,11 +210,7 @@ class _Layout:
             and _all(tags, _PREDICTOR, 1)[0] in (1, 2, 3)
         )
         if not is_read:
-            words = {"u": "unsigned", "i": "signed", "f": "floating-point"}.get(kind, "unknown")
-            raise UnreadableError(
-                f"a TIFF of {bands} bands of {bits[0]} bits ({words}, photometric interpretation {photometric}, "
-                f"compression {compression}) is not read; save it as grey or RGB without compression"
-            )
+            raise _not_read(tags)
         size = _all(tags, _WIDTH)[0], _all(tags, _HEIGHT)[0]
         is_tiled = _TILE_OFFSETS in tags
         segment = (
