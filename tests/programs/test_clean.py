@@ -1,6 +1,7 @@
 """twofold clean as a person meets it: from pixels alone, and with a run."""
 
 import csv
+import html
 import shutil
 from pathlib import Path
 
@@ -72,6 +73,9 @@ def test_a_run_adds_what_embeddings_show(home: Path, tmp_path: Path, capsys: pyt
     assert found.leak_effect is not None
     assert found.leak_effect.sentence() in capsys.readouterr().out
     assert (tmp_path / "run" / "clean" / "clean.html").exists()
+    report = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert 'href="clean/clean.html"' in report
+    assert found.suspects.sentence() in html.unescape(report)
 
 
 @pytest.mark.parametrize(("name", "value"), [("threshold", 0.4), ("cosine", 1.1)])

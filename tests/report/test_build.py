@@ -17,6 +17,7 @@ import pytest
 from report.conftest import HOSTILE, ROWS, row, write_gallery, write_record
 from report.page import Page
 from twofold.console import visible
+from twofold.curation import write_answer
 from twofold.errors import TwofoldError
 from twofold.report import build, build_report, svg, template
 from twofold.report.read import read_run
@@ -399,3 +400,24 @@ def test_every_metric_is_named_where_a_table_has_several(run: Path) -> None:
     assert page.index("<small>mean accuracy per class</small>") < page.index("<small>top-1 accuracy</small>")
     (run / "evaluation.json").write_text(json.dumps(rows[1:]))
     assert "<small>top-1 accuracy</small>" not in build_report(run).read_text()
+
+
+def test_the_report_links_to_the_pages_of_what_was_done_with_the_encoder(run: Path) -> None:
+    for name, page in (("clean", "clean.html"), ("pick-2", "label.html"), ("gone", "not there.html")):
+        (run / name).mkdir()
+        write_answer(run / name, f"{name} {HOSTILE}", page, [f"3 findings {HOSTILE}"])
+    (run / "clean" / "clean.html").write_text("x")
+    (run / "pick-2" / "label.html").write_text("x")
+    page = Page(build_report(run))
+    assert page.well_formed
+    assert "put-to-use" in page.sections
+    local = [address for address in loads(page) if not address.startswith(("data:", "#"))]
+    assert local == ["clean/clean.html", "pick-2/label.html"]
+    assert f"3 findings {SPELT}" in page.text
+
+
+def test_a_page_outside_its_folder_is_not_linked_to(run: Path) -> None:
+    (run / "clean").mkdir()
+    (run.parent / "mine.html").write_text("x")
+    write_answer(run / "clean", "Findings", "../../mine.html", [])
+    assert "put-to-use" not in Page(build_report(run)).sections

@@ -10,7 +10,7 @@ from twofold.curation.duplicates import Duplicates, find_alike, find_copies
 from twofold.curation.embedded import Embedded, kept_embeddings
 from twofold.curation.nearest import Neighbours, nearest_others, nearest_rows
 from twofold.curation.picking import Picks, Worth, pick_images, simulate
-from twofold.curation.result_folder import result_folder
+from twofold.curation.result_folder import result_folder, write_answer
 from twofold.curation.tables import read_labels, write_csv
 from twofold.curation.thumbs import kept_thumbs
 from twofold.curation.typical import pick_cover, pick_typical
@@ -44,5 +44,6 @@ __all__ = [
     "read_labels",
     "result_folder",
     "simulate",
+    "write_answer",
     "write_csv",
 ]

@@ -1,6 +1,7 @@
 """Where results go: one folder for each question that was asked, never in place of the answer to another."""
 
 import json
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from twofold.errors import TwofoldError
 from twofold.files import make_folder, write_json
 
 QUESTION = "question.json"
+ANSWER = "answer.json"
 
 
 def result_folder(home: Path, question: dict[str, Any], *, given: bool) -> Path:
@@ -30,6 +32,11 @@ def result_folder(home: Path, question: dict[str, Any], *, given: bool) -> Path:
     make_folder(folder, "--out")
     write_json(folder / QUESTION, question)
     return folder
+
+
+def write_answer(folder: Path, title: str, page: str, said: Sequence[str]) -> None:
+    """Leave in a result folder what the report of a run shows of it: a title, the page's file name, and sentences."""
+    write_json(folder / ANSWER, {"title": title, "page": page, "said": list(said)})
 
 
 def _is_empty(folder: Path) -> bool:

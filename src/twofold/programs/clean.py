@@ -11,6 +11,7 @@ from twofold.curation import (
     clean_pixels,
     kept_thumbs,
     result_folder,
+    write_answer,
     write_csv,
 )
 from twofold.curation.duplicates import COPY
@@ -20,6 +21,7 @@ from twofold.errors import TwofoldError, enough_memory, require
 from twofold.files import write_json
 from twofold.programs.embedded import LESS_MEMORY, open_embedded
 from twofold.programs.opening import Opener, Opening, as_opener
+from twofold.programs.report import renew_report
 from twofold.recipes.data import DataRecipe
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path
 from twofold.report.clean_page import write_clean_page
@@ -81,7 +83,13 @@ def clean(
     home = folder or (run / "clean" if run is not None and run.is_dir() else Path("clean"))
     target = result_folder(home, question, given=folder is not None)
     _write(cleaning, images, target)
-    _tell(cleaning, target)
+    said = _said(cleaning)
+    write_answer(target, "Findings", "clean.html", said)
+    for line in said:
+        say(f"  {line}")
+    if run is not None:
+        renew_report(run)
+    say(f"Written: {target / 'clean.html'}, findings.csv and keep.csv beside it. No image was changed.")
     return cleaning
 
 
@@ -113,15 +121,12 @@ def _write(cleaning: Cleaning, images: ImageSet, folder: Path) -> None:
     write_clean_page(cleaning, images, folder / "clean.html")
 
 
-def _tell(cleaning: Cleaning, folder: Path) -> None:
+def _said(cleaning: Cleaning) -> list[str]:
+    """What was found, as sentences."""
     counts = cleaning.counts()
-    for kind, words in _KINDS.items():
-        if counts.get(kind):
-            say(f"  {counts[kind]:,} {words}")
+    lines = [f"{counts[kind]:,} {words}" for kind, words in _KINDS.items() if counts.get(kind)]
     if cleaning.leak_effect is not None:
-        say(f"  {cleaning.leak_effect.sentence()}")
+        lines.append(cleaning.leak_effect.sentence())
     if cleaning.suspects is not None and len(cleaning.suspects.ranking):
-        say(f"  {cleaning.suspects.sentence()}")
-    if not counts:
-        say("  nothing was found")
-    say(f"Written: {folder / 'clean.html'}, findings.csv and keep.csv beside it. No image was changed.")
+        lines.append(cleaning.suspects.sentence())
+    return lines if counts else ["nothing was found", *lines]

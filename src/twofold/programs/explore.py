@@ -8,13 +8,14 @@ from typing import Unpack
 import numpy as np
 
 from twofold.console import obeys_verbose, say
-from twofold.curation import nearest_others, result_folder
+from twofold.curation import nearest_others, result_folder, write_answer
 from twofold.curation.clusters import find_clusters
 from twofold.curation.layout import NEIGHBOURS, lay_out
 from twofold.data import AnyData
 from twofold.errors import TwofoldError, enough_memory
 from twofold.programs.embedded import LESS_MEMORY, open_embedded
 from twofold.programs.opening import Opening
+from twofold.programs.report import renew_report
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path, as_several
 from twofold.report.map_page import write_map_page
 
@@ -66,6 +67,8 @@ def explore(
     question = {"map": embedded.key, "columns": [[str(table), *sorted(extra)] for table in tables]}
     path = result_folder(home, question, given=out is not None) / "explore.html"
     write_map_page(images, rows, places, near[:, :_NEAR], shown, clusters.typical, path)
+    write_answer(path.parent, "Map", path.name, [f"{len(rows):,} of {len(embedded):,} images on a map"])
+    renew_report(run)
     say(f"{path}: {len(rows):,} images, {path.stat().st_size / 1e6:.1f} MB")
     return path
 

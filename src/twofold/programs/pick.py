@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Unpack
 
 from twofold.console import obeys_verbose, say
-from twofold.curation import Picks, Worth, pick_images, read_labels, result_folder
+from twofold.curation import Picks, Worth, pick_images, read_labels, result_folder, write_answer
 from twofold.curation import simulate as simulate_picks
 from twofold.curation.picking import METHODS
 from twofold.data import AnyData
@@ -12,6 +12,7 @@ from twofold.errors import enough_memory, require, require_choice
 from twofold.files import write_json
 from twofold.programs.embedded import LESS_MEMORY, open_embedded
 from twofold.programs.opening import Opening
+from twofold.programs.report import renew_report
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
 from twofold.report.label_page import write_label_page
 
@@ -69,5 +70,9 @@ def pick(
     picks.to_csv(target / "pick.csv")
     classes = sorted({label for label in known if label is not None}) or opened.embedded.classes
     write_label_page(picks, opened.images, classes, target / "label.html")
+    known_labels = sum(label is not None for label in known)
+    said = f"{len(picks.rows):,} images to label, picked by {method} beside {known_labels:,} that have a label"
+    write_answer(target, "Images to label", "label.html", [said])
+    renew_report(run)
     say(f"{len(picks.rows):,} images picked. Label them: open {target / 'label.html'} in a browser.")
     return picks

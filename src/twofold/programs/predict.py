@@ -18,6 +18,7 @@ from twofold.curation import (
     load_classifier,
     read_labels,
     result_folder,
+    write_answer,
 )
 from twofold.curation.answers import LABEL, UNLIKE, UNSURE
 from twofold.curation.self_trained import fit_self_trained
@@ -25,6 +26,7 @@ from twofold.data import AnyData
 from twofold.errors import TwofoldError, enough_memory, require
 from twofold.programs.embedded import LESS_MEMORY, Opened, content_key, encoder_digest, open_embedded
 from twofold.programs.opening import Opening
+from twofold.programs.report import renew_report
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
 from twofold.report.predict_page import write_predict_page
 from twofold.runs.encoder_file import save_encoder
@@ -100,7 +102,10 @@ def predict(
     if tuned is not None:
         save_encoder(folder / "encoder.safetensors", opened.loaded.encoder, opened.loaded.recipe)
         say(f"  the classifier belongs to {folder / 'encoder.safetensors'}, to be given in the place of a run")
-    for line in said_of_answers(answers):
+    said = said_of_answers(answers)
+    write_answer(folder, "Predictions", "predictions.html", said)
+    renew_report(run)
+    for line in said:
         say(line)
     say(f"{folder / 'predictions.csv'}, predictions.parquet, classifier.safetensors, predictions.html")
     return answers

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from twofold.console import obeys_verbose, say
+from twofold.console import obeys_verbose, say, warn
+from twofold.errors import TwofoldError
 from twofold.recipes.kinds import AnyPath, as_kind, as_path
 from twofold.report import build_report
 from twofold.runs.run_directory import Run
@@ -17,3 +18,13 @@ def write_report(run: AnyPath, *, verbose: bool = True) -> Path:
     path = build_report(record.folder)
     say(f"Report: {path}")
     return path
+
+
+def renew_report(run: Path) -> None:
+    """Write RUN/report.html anew where there is one: with what a command just left in the run. Else do nothing."""
+    if not (run / "report.html").is_file():
+        return
+    try:
+        build_report(run)
+    except TwofoldError as error:
+        warn(f"the report was not written anew: {error}")

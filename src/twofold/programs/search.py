@@ -9,12 +9,13 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from twofold.console import obeys_verbose, say
-from twofold.curation import Neighbours, nearest_rows, result_folder, write_csv
+from twofold.curation import Neighbours, nearest_rows, result_folder, write_answer, write_csv
 from twofold.curation.search_index import EXACT_UP_TO, open_index
 from twofold.data import AnyData
 from twofold.errors import TwofoldError, enough_memory, require
 from twofold.programs.embedded import LESS_MEMORY, Opened, encoder_digest, open_embedded
 from twofold.programs.opening import Opening
+from twofold.programs.report import renew_report
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
 from twofold.report.search_page import write_search_page
 
@@ -97,6 +98,9 @@ def search(
         say(f"  {file}")
         for path, cosine in hits.of(number)[: top if len(files) == 1 else _SHOWN]:
             say(f"    {cosine:.3f}  {path}")
+    what = files[0].name if len(files) == 1 else f"{len(files):,} images"
+    write_answer(target, "Search", "search.html", [f"the {top} images most like {what}"])
+    renew_report(run)
     say(f"Written: {target / 'search.html'}, search.csv beside it.")
     return hits
 

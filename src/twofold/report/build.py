@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -156,6 +157,7 @@ def _context(run: RunContent) -> dict[str, Any]:
         "sprite": build_sprite(run.gallery.thumbs[: len(run.gallery.xy)])
         if run.gallery and len(run.gallery.xy)
         else None,
+        "uses": [(use, quote(use.page)) for use in run.uses],
         "settings": grouped_settings(run.record["recipe"]),
         "facts": headline.shown_facts(run),
         "quarantine_shown": QUARANTINE_SHOWN,

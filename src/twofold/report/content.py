@@ -144,6 +144,15 @@ class KeptEvaluation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Use:
+    """What a command that puts the encoder to use left in a folder of the run."""
+
+    title: str
+    page: str  # relative to the run
+    said: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunContent:
     """Everything the report shows, as it lies in the run directory; what is missing there is empty or None here."""
 
@@ -160,3 +169,4 @@ class RunContent:
     look_alikes: list[LookAlikes]
     transfer: Transfer
     kept: list[KeptEvaluation] = field(default_factory=list)  # the newest first
+    uses: list[Use] = field(default_factory=list)

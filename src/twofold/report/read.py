@@ -4,11 +4,13 @@ import json
 import math
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from twofold.curation.result_folder import ANSWER
 from twofold.errors import TwofoldError
 from twofold.report.content import (
     ClassShare,
@@ -22,6 +24,7 @@ from twofold.report.content import (
     RunContent,
     Target,
     Transfer,
+    Use,
 )
 from twofold.runs.evaluation_folder import kept_evaluations
 from twofold.runs.run_directory import Run
@@ -59,6 +62,7 @@ def read_run(folder: Path) -> RunContent:
             **(_read_json(run.transfer_details, _transfer_details) or {}),
         ),
         kept=_read_kept(run),
+        uses=_read_uses(folder),
     )
 
 
@@ -72,6 +76,21 @@ def _read_kept(run: Run) -> list[KeptEvaluation]:
         if measurements != current and details is not None:
             kept.append(KeptEvaluation(name=folder.name, measurements=measurements, details=details))
     return kept
+
+
+def _read_uses(folder: Path) -> list[Use]:
+    """Of each folder with an answer whose page is there, by the folder's name."""
+    uses = []
+    for path in sorted(folder.glob(f"*/{ANSWER}")):
+        use = _read_json(path, partial(_use, folder=path.parent.name))
+        if use is not None and (folder / use.page).is_file():
+            uses.append(use)
+    return uses
+
+
+def _use(values: Any, folder: str) -> Use:
+    page = Path(str(values["page"])).name  # in that folder, whatever it says
+    return Use(title=str(values["title"]), page=f"{folder}/{page}", said=[str(line) for line in values["said"]])
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
