@@ -1,6 +1,7 @@
 """Cross-validation: every image is predicted by what was fitted without it, once for each seed."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,13 +16,14 @@ from twofold.evaluation import (
 )
 from twofold.evaluation.cross_validation import Part, divide, fold_numbers, out_of_fold
 from twofold.evaluation.evaluate import predict
-from twofold.evaluation.features import Subject
+from twofold.evaluation.features import FeatureCache, Subject
 from twofold.evaluation.fine_tuning import NetworkProtocol
-from twofold.evaluation.jobs import Speed, _network_jobs
+from twofold.evaluation.jobs import _network_jobs
 from twofold.evaluation.labels import MeasuredRows, is_cross_validated, pooled_rows, read_truth
 from twofold.evaluation.nearest_neighbours import knn
 from twofold.evaluation.predictions import Predictions, PredictionStore
 from twofold.evaluation.scope import Settings, find_scope
+from twofold.evaluation.speed import Speed
 from twofold.recipes.recipe import DataRecipe
 
 KNN = {"protocols": ("knn",), "seeds": 3, "shots": (2,)}
@@ -167,7 +169,7 @@ def test_networks_are_trained_for_every_fold_and_continue_in_the_middle(
     settings = Settings(protocols=("supervised",), seeds=(0, 1), shots=(2,), epochs=0.5)
     scope = find_scope(small, settings, DataRecipe())
     subject = Subject(encoder=flat, untrained=lambda _: new_flat(), views=views, hardware=machine)
-    network = NetworkProtocol(protocol="supervised", subject=subject, images=small, rows=scope.rows, epochs=0.5)
+    network = _network("supervised", subject, scope)
     trained = []
 
     def stopped(_network, _images, rows, *_args, **_options):
@@ -187,6 +189,34 @@ def test_networks_are_trained_for_every_fold_and_continue_in_the_middle(
     assert joined.ranked.shape == (90, 3)
     for fold, own in zip(scope.parts[0], begun, strict=False):
         assert own <= set(fold.rows.train.tolist())
+
+
+def _network(protocol, subject, scope):
+    features = partial(FeatureCache(subject, scope.images, scope.rows).get, "trained")
+    return NetworkProtocol(
+        protocol=protocol, subject=subject, images=scope.images, rows=scope.rows, features=features, epochs=0.5
+    )
+
+
+def test_every_protocol_is_kept_apart_and_starts_from_features_of_the_other_folds(
+    small, new_flat, flat, views, machine, tmp_path, monkeypatch
+):
+    scope = find_scope(small, Settings(protocols=("finetune",), seeds=(0,), shots=(2,)), DataRecipe())
+    subject = Subject(encoder=flat, untrained=lambda _: new_flat(), views=views, hardware=machine)
+    monkeypatch.setattr("twofold.evaluation.fine_tuning.fit_network", lambda *_, **__: None)
+    store, seen = PredictionStore(tmp_path, {}), []
+    real = NetworkProtocol.predict
+
+    def watched(network, labels, seed, kept):
+        seen.append((len(network.rows.train), len(network.features().train), sorted(network.folds)))
+        return real(network, labels, seed, kept)
+
+    monkeypatch.setattr(NetworkProtocol, "predict", watched)
+    speed = Speed(call_s=0.0, image_s=0.0, product_s=0.0, dim=64)
+    for protocol in ("finetune", "supervised"):
+        [job] = _network_jobs(_network(protocol, subject, scope), scope, store, speed)
+        assert [one.protocol for one in job.predict()] == [protocol]
+    assert seen == [(72, 72, [0])] * 10
 
 
 def test_self_training_sees_the_other_folds_alone(small, flat, blind, views, machine, monkeypatch):

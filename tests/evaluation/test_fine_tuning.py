@@ -1,6 +1,7 @@
 """Networks on labels: what a network starts from, what it is trained on, and what its learning rate is chosen on."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,13 +12,14 @@ from torch import nn
 from networks import VIEWS, Tiny, recording, same, state
 from twofold.errors import DivergedError, TwofoldError
 from twofold.evaluation import features, fine_tuning
-from twofold.evaluation.features import Subject, head_part
-from twofold.evaluation.fine_tuning import TRAINING_SETTINGS, NetworkProtocol
-from twofold.evaluation.labels import given_places, measured_rows, read_truth
+from twofold.evaluation.features import FeatureCache, Subject, head_part
+from twofold.evaluation.fine_tuning import NetworkProtocol
+from twofold.evaluation.labels import given_places, measured_rows, read_truth, selection_folds
 from twofold.evaluation.predictions import PredictionStore
+from twofold.evaluation.schedules import TRAINING_SETTINGS, Training
 from twofold.evaluation.scores import score
 from twofold.models.heads import build_head
-from twofold.recipes.recipe import HeadRecipe
+from twofold.recipes.recipe import DataRecipe, HeadRecipe
 
 NOTHING = PredictionStore(None, {})
 
@@ -29,10 +31,19 @@ def trainer(separable, machine):
         encoder=Tiny(100).eval(), untrained=lambda seed: Tiny(seed).eval(), views=VIEWS, hardware=machine, head=head
     )
 
-    def make(protocol, images=separable, **options):
+    def make(protocol, images=separable, start="h", **options):
         rows = measured_rows(images)
-        settings = {"epochs": 1.0, **options}
-        return NetworkProtocol(protocol=protocol, subject=subject, images=images, rows=rows, **settings)
+        cache = FeatureCache(subject, images, rows)
+        return NetworkProtocol(
+            protocol=protocol,
+            subject=subject,
+            images=images,
+            rows=rows,
+            features=partial(cache.get, "trained" if start == "h" else start),
+            folds={seed: selection_folds(images, rows, DataRecipe(), seed) for seed in range(4)},
+            start=start,
+            **{"epochs": 1.0, "paper": True, **options},
+        )
 
     return make
 
@@ -173,9 +184,11 @@ def test_choosing_the_rate_on_test_would_be_seen(trainer, marked, asked, monkeyp
     def faulty(self, labels):
         truth = read_truth(self.images, self.rows)
         own = given_places(self.rows.train_ids, labels, 0)
-        return fine_tuning.choose_rate(self.settings, lambda rate: self._logits(own, self.rows.test, rate, 0), truth)
+        return fine_tuning.choose_rate(
+            self.settings, lambda rate: self._logits(own, self.rows.test, Training(base_lr=rate), 0), truth
+        )
 
-    monkeypatch.setattr(NetworkProtocol, "_choose", faulty)
+    monkeypatch.setattr(NetworkProtocol, "_choose_rate", faulty)
     trainer("finetune", marked).predict(5, 1, NOTHING)
     *cuts, _ = asked()
     assert _handed_over(marked, *cuts) == 3 * 30
@@ -197,7 +210,7 @@ def test_the_choice_does_not_look_at_test(trainer, separable, make_images):
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(fine_tuning, "choose_rate", watched)
-            chosen.append((one.rate(5, NOTHING), np.stack(seen).tobytes()))
+            chosen.append((one.training(5, NOTHING), np.stack(seen).tobytes()))
     assert chosen[0] == chosen[1]
 
 
@@ -206,7 +219,7 @@ def test_the_rate_is_chosen_once_for_all_seeds(trainer, fitted, tmp_path):
     rates = {one.predict(5, seed, store).base_lr for seed in (2, 0, 1)}
     assert len(rates) == 1
     assert len(fitted) == 3 + 3
-    assert trainer("supervised").rate(5, PredictionStore(tmp_path, {})) in rates
+    assert trainer("supervised").training(5, PredictionStore(tmp_path, {})).base_lr in rates
     assert len(fitted) == 6
 
 

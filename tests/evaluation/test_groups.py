@@ -8,9 +8,9 @@ import pytest
 from small_recipe import SMALL
 from twofold.evaluation import evaluate_encoder
 from twofold.evaluation import labels as labels_module
-from twofold.evaluation.fine_tuning import choice_places
 from twofold.evaluation.labels import given_places, measured_rows, selection_folds, stratified_folds
 from twofold.evaluation.nearest_neighbours import build_knn_monitor
+from twofold.evaluation.tuning import choice_folds
 from twofold.recipes.recipe import DataRecipe
 
 Y = np.random.default_rng(0).integers(0, 3, 240)
@@ -37,15 +37,15 @@ def test_folds_without_groups_do_divide_them():
 
 def test_one_group_gives_no_folds():
     assert stratified_folds(Y, groups=np.zeros(240, np.int64)) == []
-    assert choice_places(Y, np.zeros(240, np.int64)) is None
+    assert choice_folds(Y, np.zeros(240, np.int64)) == []
 
 
 def test_the_cut_that_a_rate_is_chosen_on_divides_no_group(monkeypatch):
     for most in (5000, 100):
-        monkeypatch.setattr("twofold.evaluation.fine_tuning.MOST_TO_CHOOSE_ON", most)
-        kept, cut = choice_places(Y, GROUPS)
-        assert not divided([(kept, cut)], GROUPS)
-        assert len(kept) + len(cut) <= most + 12
+        monkeypatch.setattr("twofold.evaluation.tuning.MOST_TO_CHOOSE_ON", most)
+        folds = choice_folds(Y, GROUPS)
+        assert not divided(folds, GROUPS)
+        assert all(len(kept) + len(cut) <= most + 12 for kept, cut in folds)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Working through jobs: the total is said first, what was kept is not done again, and the order is theirs."""
 
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +8,10 @@ import pytest
 from networks import VIEWS, Tiny
 from twofold.evaluation import fine_tuning, jobs
 from twofold.evaluation.features import Subject
-from twofold.evaluation.jobs import Job, Speed, measure_speed, plan_jobs, work_through
+from twofold.evaluation.jobs import Job, plan_jobs, work_through
 from twofold.evaluation.predictions import Predictions, PredictionStore
 from twofold.evaluation.scope import Settings, find_scope
+from twofold.evaluation.speed import Speed
 from twofold.recipes.recipe import DataRecipe
 
 
@@ -132,37 +133,6 @@ def test_nothing_guessed_and_nothing_to_do_are_no_errors(work, tmp_path):
     assert work(seconds=()).through(PredictionStore(None, {})) == ([], ["0 measurements: about 0 s"])
 
 
-SPEED = Speed(call_s=2.0, image_s=0.5, product_s=0.25, dim=3)
-
-
-def test_the_guessed_time_is_that_of_all_steps_and_of_all_images_shown():
-    assert SPEED.training_s(469, 64, frozen=False) == 3 * 469 * (2.0 + 64 * 0.5)  # forward and twice that backward
-    assert SPEED.training_s(469, 64, frozen=True) == 469 * (2.0 + 64 * 0.5)
-    assert SPEED.embedding_s(1000) == 1000 * 0.5 + 2 * 2.0
-    assert SPEED.fits_s(100.0, 4, fits=3) == 2 * SPEED.fits_s(50.0, 4, fits=3) == 3 * SPEED.fits_s(100.0, 4, fits=1)
-
-
-@pytest.mark.parametrize("stumbles", [0, 1, 2, 3, 4])
-def test_a_trial_that_stumbles_moves_nothing(monkeypatch, stumbles):
-    """A batch takes 2 s and each image 0.5 s; one trial of all may take a thousand times as long."""
-    now, calls = [0.0], []
-
-    def embed(encoder, images, rows, *, batch_size, **options):
-        calls.append(len(rows))
-        seconds = 2.0 * -(-len(rows) // batch_size) + 0.5 * len(rows)
-        now[0] += seconds * (1000 if len(calls) == stumbles else 1)
-        return np.ones((len(rows), 3), np.float32)
-
-    monkeypatch.setattr(jobs, "embed_images", embed)
-    monkeypatch.setattr(jobs.time, "perf_counter", lambda: now[0])
-    rows = SimpleNamespace(train=np.arange(200), train_ids=np.arange(200) % 2, classes=["a", "b"])
-    subject = SimpleNamespace(encoder=None, views=None, hardware=None)
-    measure = getattr(measure_speed, "__wrapped__", measure_speed)  # without checks of the stand-ins' types
-    speed = measure(subject, SimpleNamespace(rows=rows, images=None))
-    assert (speed.call_s, speed.image_s, speed.dim) == (pytest.approx(2.0), pytest.approx(0.5), 3)
-    assert sum(calls) < 1000  # it stays a matter of moments
-
-
 def test_no_network_is_trained_for_the_guess(separable, machine, monkeypatch):
     def refuse(*parts, **options):
         raise AssertionError("a network was made")
@@ -170,9 +140,33 @@ def test_no_network_is_trained_for_the_guess(separable, machine, monkeypatch):
     for name in ("build_network", "fit_network"):
         monkeypatch.setattr(fine_tuning, name, refuse)
     subject = Subject(encoder=Tiny(), untrained=Tiny, views=VIEWS, hardware=machine)
-    settings = Settings(protocols=("linear", "finetune", "sgd"), seeds=(0,), few_seeds=(0,), shots=(5,))
-    planned = plan_jobs(subject, find_scope(separable, settings, DataRecipe()), PredictionStore(None, {}))
-    names = ["finetune/h/5/0", "supervised/h/5/0", "sgd/h/5/0"]
-    assert [job.name for job in planned[-3:]] == names
-    tuned, scratch, frozen = (job.seconds for job in planned[-3:])
-    assert tuned == scratch > frozen > 0  # one rate, and no backward pass through the encoder
+    speed = Speed(call_s=0.0, image_s=1.0, product_s=0.0, dim=3)  # seconds: images, a training one thrice
+    monkeypatch.setattr(jobs, "measure_speed", lambda subject, scope: speed)
+    asked: dict[str, Any] = {"protocols": ("finetune", "sgd"), "shots": (1, 5), "seeds": (0, 1), "few_seeds": (0,)}
+
+    def guess(**options):
+        settings = Settings(**asked, **options)
+        planned = plan_jobs(subject, find_scope(separable, settings, DataRecipe()), PredictionStore(None, {}))
+        return {job.name: job.seconds for job in planned if not job.name.startswith("untrained")}
+
+    test, once, kept = 30, 400 * 15, 400 * 12
+    assert guess(schedule="paper") == {
+        "finetune/h/1/0": 3 * 400 * 3 + test,
+        "finetune/h/1/1": 3 * 400 * 3 + test,
+        "finetune/h/5/0": 3 * once + 3 * 3 * kept + test,
+        "finetune/h/5/1": 3 * once + test,
+        "supervised/h/1/0": 3 * 400 * 3 + test,
+        "supervised/h/1/1": 3 * 400 * 3 + test,
+        "supervised/h/5/0": 3 * once + 3 * 3 * kept + test,
+        "supervised/h/5/1": 3 * once + test,
+        "sgd/h/1/0": 400 * 3 + test,
+        "sgd/h/1/1": 400 * 3 + test,
+        "sgd/h/5/0": once + test,
+        "sgd/h/5/1": once + test,
+    }
+    tuned = guess(schedule="tuned")
+    assert tuned["finetune/h/1/0"] == test  # the linear probe
+    trials = 9 / 4 + 2 + 4  # short ones, in full length, on the other folds
+    assert tuned["finetune/h/5/0"] == pytest.approx(3 * once + trials * 3 * kept + test)
+    assert tuned["finetune/h/5/1"] == 3 * once + test
+    assert tuned["supervised/h/5/0"] == pytest.approx(3 * once + 7 * 3 * kept + test)

@@ -10,7 +10,7 @@ from twofold.evaluation import evaluate_encoder
 from twofold.recipes.recipe import DataRecipe
 
 ROOT = Path(twofold.__file__).parent
-MOST = 14
+MOST = 15
 
 
 @contextmanager

@@ -13,7 +13,9 @@ from twofold.data import rows_of_step
 from twofold.errors import DivergedError, TwofoldError
 from twofold.evaluation import features, networks
 from twofold.evaluation.features import embed_images, frozen
-from twofold.evaluation.networks import build_network, fit_network
+from twofold.evaluation.logistic_regression import LinearProbe
+from twofold.evaluation.networks import build_network, fit_network, layers
+from twofold.models.resnet import ResNet
 from twofold.recipes.recipe import Op
 from twofold.views import one_view, sample_rows
 
@@ -263,3 +265,100 @@ def test_views_have_the_side_that_is_evaluated(separable, build, fit):
     net.register_forward_pre_hook(lambda _, inputs: sides.add(inputs[0].shape[-1]))
     fit(net, separable, views=dataclasses.replace(VIEWS, size_px=8, eval_size_px=10))
     assert sides == {10}
+
+
+def test_a_network_starts_with_the_answers_of_a_probe(separable, build, predict):
+    probe = LinearProbe(*(np.random.default_rng(0).normal(size=size).astype(np.float32) for size in ((DIM, 3), 3)))
+    encoder = Tiny().eval()
+    h = predict(encoder, separable)
+    np.testing.assert_allclose(predict(build(encoder, start=probe), separable), probe.logits(h), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("statistics", ["batch", "pretrained"])
+def test_batch_statistics_as_pretrained_stay_and_their_scale_is_learnt(separable, build, machine, statistics):
+    net = build(Tiny())
+    net.encoder.norm.running_mean += 0.1
+    before, modes = state(net), set()
+    net.encoder.norm.register_forward_pre_hook(lambda norm, _: modes.add(norm.training))
+    rows = separable.rows("train")
+    one = dataclasses.replace(schedule(steps=3), statistics=statistics)
+    fit_network(net, separable, rows, _targets(separable, rows), views=VIEWS, hardware=machine, schedule=one, seed=0)
+    after, held = state(net), statistics == "pretrained"
+    assert modes == {not held}
+    for name in ("running_mean", "running_var"):
+        assert torch.equal(before[f"encoder.norm.{name}"], after[f"encoder.norm.{name}"]) == held
+    assert not torch.equal(before["encoder.norm.weight"], after["encoder.norm.weight"])
+
+
+def test_looking_at_a_network_between_steps_changes_nothing(separable, build, predict, machine):
+    rows = separable.rows("train")
+    for statistics in ("batch", "pretrained"):
+        one, found = dataclasses.replace(schedule(steps=3), statistics=statistics), []
+        for looks in (False, True):
+            net = build(Tiny())
+
+            def look(step, net=net, looks=looks):
+                if looks:
+                    predict(net, separable)
+
+            fit_network(
+                net,
+                separable,
+                rows,
+                _targets(separable, rows),
+                views=VIEWS,
+                hardware=machine,
+                schedule=one,
+                seed=0,
+                each_step=look,
+            )
+            found.append(state(net))
+        assert same(*found)
+
+
+def test_training_stops_within_the_cosine_of_all_steps(separable, build, machine):
+    rows, found = separable.rows("train"), []
+    for stop in (None, 2):
+        net, states = build(Tiny()), []
+        fit_network(
+            net,
+            separable,
+            rows,
+            _targets(separable, rows),
+            views=VIEWS,
+            hardware=machine,
+            schedule=dataclasses.replace(schedule(steps=4), stop=stop),
+            seed=0,
+            each_step=lambda step, net=net, states=states: states.append(state(net)),
+        )
+        found.append(states)
+    assert [len(states) for states in found] == [4, 2]
+    assert same(found[0][1], found[1][1])
+
+
+def test_lower_layers_learn_slower(separable, build, machine):
+    """One step from the same gradient: each layer moves by its share of what it would without decay."""
+    rows, moved, encoder = separable.rows("train"), {}, nn.Sequential(Tiny(), nn.Linear(DIM, 5))
+    for decay in (1.0, 0.25):
+        net = build(encoder, dim=5)
+        before = state(net)
+        one = dataclasses.replace(schedule(steps=1), layer_decay=decay)
+        fit_network(
+            net, separable, rows, _targets(separable, rows), views=VIEWS, hardware=machine, schedule=one, seed=0
+        )
+        moved[decay] = {name: value - before[name] for name, value in state(net).items() if value.is_floating_point()}
+    shares = {"encoder.0.conv.weight": 1 / 16, "encoder.1.weight": 1 / 4, "classifier.bias": 1.0}
+    for name, share in shares.items():
+        torch.testing.assert_close(moved[0.25][name], share * moved[1.0][name], rtol=1e-2, atol=1e-6)
+
+
+def test_layers_are_the_parts_with_parameters_and_those_of_a_lonely_part(build, machine):
+    two = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    assert layers(two) == [two[0], two[2]]
+    assert layers(nn.Sequential(nn.Sequential(two), nn.ReLU())) == [two[0], two[2]]
+    net = build(Tiny())
+    assert layers(net) == [net.encoder.conv, net.encoder.norm, net.classifier]
+    resnet = build_network(ResNet(depth=10, width=0.25), dim=128, classes=2, hardware=machine, seed=0)
+    names = {module: name for name, module in resnet.named_modules()}
+    expected = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"]
+    assert [names[part] for part in layers(resnet)] == [*(f"encoder.{name}" for name in expected), "classifier"]

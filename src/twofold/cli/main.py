@@ -19,6 +19,17 @@ from twofold.distributed.process import stop_with_launcher
 from twofold.hardware.allocator import keep_freed_memory
 from twofold.recipes.flags import ReadingFlags
 
+FinetuneSchedule = Annotated[
+    str,
+    arg(
+        help="how networks are trained: tuned (fine-tuning starts as the linear probe; rate, length and more are "
+        "chosen on the labels) or paper (a random classifier, 60 or 30 epochs)"
+    ),
+]
+FinetuneEpochs = Annotated[
+    float | None, arg(help="passes over the labelled images when a network is trained (default: by the schedule)")
+]
+
 
 def evaluate(
     run: Run,
@@ -37,9 +48,8 @@ def evaluate(
     seeds: Annotated[int, arg(help="seeds of all labels, of fractions, and of trained networks")] = 5,
     few_seeds: Annotated[int, arg(help="seeds of k-NN and linear with a number of labels per class")] = 20,
     finetune_from: Annotated[str, arg(help="layer to fine-tune from: h, head-1, ..., z")] = "h",
-    finetune_epochs: Annotated[
-        float | None, arg(help="passes over the labelled images when a network is trained (default: 60 or 30)")
-    ] = None,
+    finetune_schedule: FinetuneSchedule = "tuned",
+    finetune_epochs: FinetuneEpochs = None,
     self_train_steps: Annotated[
         int, arg(help="length of self-training, each step on 64 images with labels and 256 without")
     ] = 3000,
@@ -60,6 +70,7 @@ def evaluate(
         seeds=seeds,
         few_seeds=few_seeds,
         finetune_from=finetune_from,
+        finetune_schedule=finetune_schedule,
         finetune_epochs=finetune_epochs,
         self_train_steps=self_train_steps,
         beside=beside,
@@ -79,9 +90,8 @@ def transfer(
     seeds: Annotated[int, arg(help="seeds of every row")] = 3,
     beside: Beside = (),
     beside_px: BesidePx = None,
-    finetune_epochs: Annotated[
-        float | None, arg(help="passes over the labelled images when a network is trained (default: 60 or 30)")
-    ] = None,
+    finetune_schedule: FinetuneSchedule = "tuned",
+    finetune_epochs: FinetuneEpochs = None,
     common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
@@ -95,6 +105,7 @@ def transfer(
         seeds=seeds,
         beside=beside,
         beside_px=beside_px,
+        finetune_schedule=finetune_schedule,
         finetune_epochs=finetune_epochs,
         **common,
         **reading,

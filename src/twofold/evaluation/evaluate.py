@@ -19,9 +19,9 @@ from twofold.evaluation.features import Hardware, Subject, head_part
 from twofold.evaluation.intervals import wilson_interval
 from twofold.evaluation.jobs import plan_jobs, work_through
 from twofold.evaluation.labels import MeasuredRows, is_unequal, label_count, read_truth
-from twofold.evaluation.predictions import Predictions, PredictionStore, per_class
+from twofold.evaluation.predictions import Predictions, PredictionStore, chosen, per_class
 from twofold.evaluation.probes import FINE_L2_GRID
-from twofold.evaluation.protocols import ENCODERS, PROTOCOLS
+from twofold.evaluation.protocols import PROTOCOLS
 from twofold.evaluation.scope import Scope, Settings, find_scope, open_store
 from twofold.evaluation.scores import (
     PAIRS,
@@ -35,7 +35,7 @@ from twofold.evaluation.scores import (
     score,
 )
 from twofold.evaluation.self_trainer import STEPS
-from twofold.evaluation.sentences import majority_sentence, protocol_sentences, result_sentences
+from twofold.evaluation.sentences import majority_sentence, protocol_sentences, result_sentences, training_sentences
 from twofold.recipes.kinds import as_kind, as_several
 from twofold.recipes.recipe import DataRecipe, ViewsRecipe
 
@@ -90,6 +90,7 @@ def evaluate_encoder(
     shots: int | Sequence[int] = (1, 5, 10, 50),
     fractions: float | Sequence[float] = (),
     start: str = "h",
+    schedule: str = "tuned",
     epochs: float | None = None,
     self_train_steps: int = STEPS,
     keep: Path | None = None,
@@ -113,6 +114,7 @@ def evaluate_encoder(
         shots=as_several("shots", shots, int),
         fractions=as_several("label_fraction", fractions, float),
         start=start,
+        schedule=as_kind("finetune_schedule", schedule, str),
         epochs=epochs,
         self_train_steps=as_kind("self_train_steps", self_train_steps, int),
     )
@@ -125,7 +127,9 @@ def evaluate_encoder(
     return _measure(subject, others, scope, data=data, keep=keep, say=say)
 
 
-def transfer_settings(protocols: str | Sequence[str], seeds: int, epochs: float | None) -> Settings:
+def transfer_settings(
+    protocols: str | Sequence[str], seeds: int, epochs: float | None, schedule: str = "tuned"
+) -> Settings:
     """All labels, and L2 among the paper's 45 values (appendix B.8; reference 5.3). The head's layers are left out."""
     names = as_several("protocol", protocols, str)
     for protocol in names:
@@ -136,6 +140,7 @@ def transfer_settings(protocols: str | Sequence[str], seeds: int, epochs: float 
         few_seeds=(0,),
         shots=(),
         fractions=(1.0,),
+        schedule=schedule,
         epochs=epochs,
         grid=FINE_L2_GRID,
     )
@@ -266,13 +271,14 @@ def _details(
         "seconds": round(sum(one.seconds for one in predictions), 3),
         "differences": [difference.to_dict() for difference in differences],
         "l2_grid": list(settings.grid),
-        **_chosen(predictions),
+        **chosen(predictions),
         "stated": [
             *(finding.text for finding in scope.images.findings if not scope.parts or finding.code != "TF001"),
             *scope.notes,
             *protocol_sentences(data, scope),
             majority_sentence(majority),
             *result_sentences(converged),
+            *training_sentences(predictions),
         ],
     }
 
@@ -293,20 +299,3 @@ def _per_class(classes: Sequence[str], answers: Answers) -> list[dict[str, Any]]
         low, high = wilson_interval(share, count)
         shown.append({"class": name, "count": count, "share": share, "low": low, "high": high})
     return shown
-
-
-def _chosen(predictions: Sequence[Predictions]) -> dict[str, Any]:
-    """What was chosen: L2 per encoder with all labels, and per encoder and budget; rates per protocol and budget."""
-    with_all: dict[str, list[float]] = {}
-    with_few: dict[str, dict[str, list[float]]] = {}
-    rates: dict[str, dict[str, float]] = {}
-    for one in predictions:
-        if one.base_lr is not None:
-            own = one.encoder in ENCODERS
-            name = one.protocol if own else f"{one.protocol}, {one.encoder}"
-            rates.setdefault(name, {})[str(one.labels)] = one.base_lr
-        elif one.l2 is not None and one.labels == "all":
-            with_all.setdefault(one.encoder, []).append(one.l2)
-        elif one.l2 is not None:
-            with_few.setdefault(one.encoder, {}).setdefault(str(one.labels), []).append(one.l2)
-    return {"chosen_l2": with_all, "chosen_l2_few": with_few, "chosen_base_lr": rates}

@@ -1,34 +1,28 @@
 """The measurements of an evaluation as jobs, each with a name to keep it under and a guess of its time."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from statistics import median
-
-import numpy as np
 
 from twofold.console import duration
 from twofold.evaluation.cross_validation import Part, out_of_fold
-from twofold.evaluation.features import FeatureCache, Features, Subject, embed_images, head_layers
-from twofold.evaluation.fine_tuning import MOST_TO_CHOOSE_ON, NetworkProtocol
+from twofold.evaluation.features import FeatureCache, Features, Subject, head_layers
+from twofold.evaluation.fine_tuning import NetworkProtocol
 from twofold.evaluation.labels import FOLDS, Fold, Labels, MeasuredRows, label_count
-from twofold.evaluation.logistic_regression import fit_linear
 from twofold.evaluation.nearest_neighbours import predict_by_knn
 from twofold.evaluation.predictions import Predictions, PredictionStore
 from twofold.evaluation.probes import FEW_L2_GRID, predict_by_linear_probe
 from twofold.evaluation.protocols import PROTOCOLS, with_labels
+from twofold.evaluation.schedules import STATISTICS, Training
 from twofold.evaluation.scope import Draw, Scope
 from twofold.evaluation.self_trainer import TRIAL, trainings_to_choose
 from twofold.evaluation.self_training import LABELLED, UNLABELLED
 from twofold.evaluation.self_training_protocol import NAME as SELF_TRAINING
 from twofold.evaluation.self_training_protocol import SelfTrainingProtocol
+from twofold.evaluation.speed import Speed, measure_speed
+from twofold.evaluation.tuning import FINALISTS, MOST_TO_CHOOSE_ON, MOST_VALUES, QUICK, folds_needed
 
-_TRIALS = 3
-_IMAGES, _PART = 128, 16  # that are tried, and in batches of how many
-_TRAINING = 3.0  # forward and backward pass together, in forward passes
-_PRODUCTS_A_FIT = 30  # of L-BFGS, warm starts included, in the trials that the guess was fitted to
 _PIXEL_NUMBERS = 972
 
 
@@ -42,42 +36,26 @@ class Job:
     predict: Callable[[], list[Predictions]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Speed:
-    """How fast this machine is at the parts of an evaluation, in seconds: for the time that is announced."""
-
-    call_s: float  # of the encoder on a batch, whatever its size
-    image_s: float  # and what each image adds to it
-    product_s: float  # one number of x through the probe's loss and gradient
-    dim: int  # of h
-
-    def embedding_s(self, images: int) -> float:
-        """Embedding so many images in batches of 512."""
-        return images * self.image_s + (images // 512 + 1) * self.call_s
-
-    def training_s(self, steps: int, batch_size: int, *, frozen: bool) -> float:
-        """Training a network; a frozen encoder has no backward pass."""
-        return steps * (self.call_s + batch_size * self.image_s) * (1.0 if frozen else _TRAINING)
-
-    def fits_s(self, labels: int | float, dim: int, fits: int) -> float:
-        """So many fits of the linear probe on `labels` labelled images with `dim` features."""
-        return fits * _PRODUCTS_A_FIT * labels * dim * self.product_s
-
-
 def plan_jobs(subject: Subject, scope: Scope, store: PredictionStore) -> list[Job]:
     """Probes on the features of every encoder, then networks, from few labels to many."""
     speed = measure_speed(subject, scope)
-    jobs = list(_probe_jobs(subject, scope, speed))
+    cache = FeatureCache(subject, scope.images, scope.rows)
+    jobs = list(_probe_jobs(subject, scope, cache, speed))
     for protocol in scope.settings.trained:
         if protocol == SELF_TRAINING:
-            jobs += _self_training_jobs(subject, scope, store, speed)
+            jobs += _self_training_jobs(subject, scope, cache, store, speed)
             continue
+        start = scope.settings.start if protocol == "finetune" else "h"
         network = NetworkProtocol(
             protocol=protocol,
             subject=subject,
             images=scope.images,
             rows=scope.rows,
-            start=scope.settings.start if protocol == "finetune" else "h",
+            features=partial(cache.get, subject.name if start == "h" else start),
+            folds=scope.folds,
+            grid=scope.settings.grid,
+            start=start,
+            paper=scope.settings.schedule == "paper",
             epochs=scope.settings.epochs,
         )
         jobs += _network_jobs(network, scope, store, speed)
@@ -106,41 +84,6 @@ def work_through(jobs: Sequence[Job], store: PredictionStore, say: Callable[[str
     return predictions
 
 
-def measure_speed(subject: Subject, scope: Scope) -> Speed:
-    """Embed a hundred images in small batches and in one, fit one small probe: medians of a few trials.
-
-    The difference of the two is what the calls of the encoder take by themselves.
-    """
-    rows, count = scope.rows, min(_IMAGES, len(scope.rows.train))
-
-    def embed(batch_size: int) -> np.ndarray:
-        asked, views = rows.train[:count], subject.views
-        return embed_images(
-            subject.encoder, scope.images, asked, views=views, hardware=subject.hardware, batch_size=batch_size
-        )
-
-    h = embed(count)  # warms up
-    parts_s, whole_s = _median_s(partial(embed, _PART)), _median_s(partial(embed, count))
-    call_s = max(0.0, parts_s - whole_s) / max(1, math.ceil(count / _PART) - 1)
-    x, y = np.tile(h, (16, 1)).astype(np.float32), np.tile(rows.train_ids[:count], 16)
-    fit = partial(fit_linear, x, y, len(rows.classes), 1e-2, iterations=5)
-    return Speed(
-        call_s=call_s,
-        image_s=max(0.0, whole_s - call_s) / count,
-        product_s=_median_s(fit) / (5 * x.size),
-        dim=h.shape[1],
-    )
-
-
-def _median_s(work: Callable[[], object]) -> float:
-    taken = []
-    for _ in range(_TRIALS):
-        began = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - began)
-    return median(taken)
-
-
 def _sources(subject: Subject, scope: Scope) -> Iterator[tuple[str, int | None]]:
     """(encoder, weights) of all features, those of the head's layers right after h, which they are made from."""
     yield subject.name, None
@@ -153,8 +96,7 @@ def _sources(subject: Subject, scope: Scope) -> Iterator[tuple[str, int | None]]
         yield "pixels", None
 
 
-def _probe_jobs(subject: Subject, scope: Scope, speed: Speed) -> Iterator[Job]:
-    cache = FeatureCache(subject, scope.images, scope.rows)
+def _probe_jobs(subject: Subject, scope: Scope, cache: FeatureCache, speed: Speed) -> Iterator[Job]:
     train, test = len(scope.fitted.train), len(scope.rows.test)
     folds = FOLDS if scope.parts else 1
     for encoder, weights in _sources(subject, scope) if scope.settings.probes else ():
@@ -219,15 +161,13 @@ def _probe(
 
 def _network_jobs(network: NetworkProtocol, scope: Scope, store: PredictionStore, speed: Speed) -> Iterator[Job]:
     def on(part: Part) -> NetworkProtocol:
-        return replace(network, rows=part.rows)
+        folds = dict.fromkeys(scope.settings.seeds, part.folds)
+        return replace(network, rows=part.rows, folds=folds, features=lambda: part.of(network.features()))
 
     for labels in scope.network_budgets:
         count, times = label_count(scope.fitted, labels), FOLDS if scope.parts else 1
-        once = _training_s(network, count, speed) + speed.embedding_s(len(scope.rows.test))
-        choosing = 0.0
-        if len(network.settings.rates) > 1:
-            kept = min(round(0.8 * count), MOST_TO_CHOOSE_ON)
-            choosing = len(network.settings.rates) * _training_s(network, max(kept, 1), speed)
+        once, choosing = _network_s(network, labels, count, speed)
+        once += speed.embedding_s(len(scope.rows.test))
         for seed in scope.settings.seeds:
             yield Job(
                 name=f"{network.protocol}/{network.start}/{labels}/{seed}",
@@ -237,8 +177,9 @@ def _network_jobs(network: NetworkProtocol, scope: Scope, store: PredictionStore
             )
 
 
-def _self_training_jobs(subject: Subject, scope: Scope, store: PredictionStore, speed: Speed) -> Iterator[Job]:
-    cache = FeatureCache(subject, scope.images, scope.rows)
+def _self_training_jobs(
+    subject: Subject, scope: Scope, cache: FeatureCache, store: PredictionStore, speed: Speed
+) -> Iterator[Job]:
     protocol = SelfTrainingProtocol(
         subject=subject,
         images=scope.images,
@@ -273,9 +214,28 @@ def _self_training_s(steps: int, speed: Speed) -> float:
     )
 
 
-def _training_s(network: NetworkProtocol, labels: int, speed: Speed) -> float:
-    schedule = network.schedule(1.0, labels)
-    return speed.training_s(schedule.steps, schedule.batch_size, frozen=network.protocol == "sgd")
+def _network_s(network: NetworkProtocol, labels: Labels, count: int, speed: Speed) -> tuple[float, float]:
+    """Seconds for one network at its longest, and for the choice of how it is trained."""
+
+    def training_s(images: int, epochs: float | None = None) -> float:
+        schedule = network.schedule(Training(base_lr=1.0, epochs=epochs), max(images, 1))
+        return speed.training_s(schedule.steps, schedule.batch_size, frozen=network.protocol == "sgd")
+
+    kept = round(0.8 * min(count, MOST_TO_CHOOSE_ON))
+    few = isinstance(labels, int) and labels < FOLDS  # nothing can be held out
+    if not network.is_tuned:
+        rates = len(network.settings.rates)
+        return training_s(count), rates * training_s(kept) if rates > 1 and not few else 0.0
+    if network.protocol == "finetune":
+        trials = QUICK * (len(STATISTICS) * MOST_VALUES + 1) + FINALISTS + folds_needed(count) - 1
+        return (0.0, 0.0) if few else (training_s(count), trials * training_s(kept))
+    if few:
+        return training_s(count), 0.0
+    lengths = network.lengths(count)
+    values = 2 * MOST_VALUES - 1  # of rate and weight decay
+    return training_s(count, lengths[-1]), values * training_s(kept, lengths[0]) + sum(
+        training_s(kept, epochs) for epochs in lengths[1:]
+    )
 
 
 def _train(
@@ -289,10 +249,11 @@ def _train(
     """By the `protocol`; cross-validated, by what it is `on` each part, where it makes its choices anew."""
     if not parts:
         return [protocol.predict(labels, seed, store)]
+    name = protocol.protocol if isinstance(protocol, NetworkProtocol) else SELF_TRAINING
 
     def fit(part: Part) -> Predictions:
-        kept = store.within(f"{type(protocol).__name__} without {part.cut.tolist()}")
-        return kept.predictions(f"{labels}/{seed}", lambda: [on(part).predict(labels, seed, kept)])[0]
+        kept = store.within(f"without {part.cut.tolist()}")
+        return kept.predictions(f"{name}/{labels}/{seed}", lambda: [on(part).predict(labels, seed, kept)])[0]
 
     return [out_of_fold(parts, fit)]
 

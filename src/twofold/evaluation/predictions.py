@@ -5,7 +5,7 @@ import dataclasses
 import io
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, Integer
 
 from twofold.evaluation.labels import Labels
+from twofold.evaluation.protocols import ENCODERS
 from twofold.files import write_atomically
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class Predictions:
     confidence: Float32[np.ndarray, " m"]  # probability given to the first, in [0, 1]
     l2: float | None = None
     base_lr: float | None = None
+    training: dict[str, Any] | None = None  # how the network was trained, where that was chosen
     weights: int | None = None
     converged: bool = True
     seconds: float = 0.0  # that it took; what was made together is counted at the first
@@ -68,6 +70,34 @@ def per_class(
     counts = np.bincount(truth, minlength=classes)
     right = np.bincount(truth[truth == predicted], minlength=classes)
     return np.divide(right, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
+def chosen(predictions: Sequence[Predictions]) -> dict[str, Any]:
+    """What was chosen: L2 per encoder with all labels, and per encoder and budget; and of networks.
+
+    Of these per protocol and budget the rate and, where more was chosen, all of it.
+    """
+    with_all: dict[str, list[float]] = {}
+    with_few: dict[str, dict[str, list[float]]] = {}
+    rates: dict[str, dict[str, float]] = {}
+    trainings: dict[str, dict[str, dict[str, Any]]] = {}
+    for one in predictions:
+        if one.base_lr is not None:
+            own = one.encoder in ENCODERS
+            name = one.protocol if own else f"{one.protocol}, {one.encoder}"
+            rates.setdefault(name, {})[str(one.labels)] = one.base_lr
+            if one.training is not None:
+                trainings.setdefault(name, {})[str(one.labels)] = one.training
+        elif one.l2 is not None and one.labels == "all":
+            with_all.setdefault(one.encoder, []).append(one.l2)
+        elif one.l2 is not None:
+            with_few.setdefault(one.encoder, {}).setdefault(str(one.labels), []).append(one.l2)
+    return {
+        "chosen_l2": with_all,
+        "chosen_l2_few": with_few,
+        "chosen_base_lr": rates,
+        "chosen_training": trainings,
+    }
 
 
 class PredictionStore:

@@ -101,11 +101,11 @@ def predict_by_linear_probe(
     if whole:
         probes = fit_probes(x, y, classes=classes, draws=[folds[seed] for seed in whole], grid=grid)
         fitted += [(probe, l2, "all", seed) for seed, (probe, l2) in zip(whole, probes, strict=True)]
-    for seed, labels in draws:
-        if labels != "all":
-            own = given_places(y, labels, seed, rows.groups)
-            shots, groups = int(np.bincount(y[own]).min()), rows.groups_of(own)
-            fitted.append((*fit_few(x[own], y[own], classes=classes, shots=shots, groups=groups), labels, seed))
+    fitted += [
+        (*fit_draw(x, rows, labels, seed, folds=folds, grid=grid), labels, seed)
+        for seed, labels in draws
+        if labels != "all"
+    ]
     return [
         Predictions(
             protocol="linear",
@@ -120,6 +120,24 @@ def predict_by_linear_probe(
         )
         for probe, l2, labels, seed in fitted
     ]
+
+
+def fit_draw(
+    x: Float32[np.ndarray, "n d"],
+    rows: MeasuredRows,
+    labels: Labels,
+    seed: int,
+    *,
+    folds: dict[int, list[Fold]],
+    grid: Sequence[float] = L2_GRID,
+) -> tuple[LinearProbe, float]:
+    """The probe of one draw on the scaled features `x` of train, and its l2; with all labels by the seed's `folds`."""
+    y, classes = rows.train_ids, len(rows.classes)
+    if labels == "all":
+        return fit_probes(x, y, classes=classes, draws=[folds[seed]], grid=grid)[0]
+    own = given_places(y, labels, seed, rows.groups)
+    shots = int(np.bincount(y[own]).min())
+    return fit_few(x[own], y[own], classes=classes, shots=shots, groups=rows.groups_of(own))
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from twofold.evaluation.labels import (
 from twofold.evaluation.predictions import PredictionStore
 from twofold.evaluation.probes import L2_GRID
 from twofold.evaluation.protocols import PROTOCOLS, TRAINED
+from twofold.evaluation.schedules import SCHEDULES
 from twofold.evaluation.self_trainer import STEPS
 from twofold.recipes.recipe import DataRecipe
 
@@ -60,7 +61,8 @@ class Settings:
 
     `seeds`: draws with all labels, with a fraction of them, and of every network that is trained; `few_seeds`: draws
     of k-NN and linear probe with some `shots` per class. `fractions` holds 1 where networks are to be trained on all
-    labels too. `start`: the layer that fine-tuning starts from. `epochs` replaces the paper's 60 and 30.
+    labels too. `start`: the layer that fine-tuning starts from. `schedule`: "tuned", how networks are trained is chosen
+    on the labels, or "paper". `epochs` replaces the length of either.
     `self_train_steps`: the length of self-training.
     """
 
@@ -70,6 +72,7 @@ class Settings:
     shots: tuple[int, ...] = (1, 5, 10, 50)
     fractions: tuple[float, ...] = ()
     start: str = "h"
+    schedule: str = "tuned"
     epochs: float | None = None
     self_train_steps: int = STEPS
     grid: tuple[float, ...] = L2_GRID
@@ -87,6 +90,7 @@ class Settings:
         for fraction in self.fractions:
             rule = "above 0 and at most 1 (0.01 is 1 %)"
             require(0 < fraction <= 1, "label_fraction", fraction, rule)
+        require_choice("finetune_schedule", self.schedule, SCHEDULES)
         finite = self.epochs is None or 0 < self.epochs < math.inf
         require(finite, "finetune_epochs", self.epochs, "above 0 and finite")
 
@@ -222,7 +226,7 @@ def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
     """Everything that the predictions depend on; `method` is another where the same settings predict otherwise."""
     return {
         "version": __version__,
-        "method": 2,  # 1: choices by how many are right, networks on views of size_px, untrained branches at zero
+        "method": 3,  # 1: choices by how many are right, networks on views of size_px; 2: networks not tuned
         "name": subject.name,
         "weights": _weights_digest(subject.encoder),
         "head": _weights_digest(subject.head) if subject.head is not None else None,

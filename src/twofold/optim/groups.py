@@ -1,7 +1,9 @@
-"""Which parameters get weight decay and LARS's trust ratio."""
+"""Which parameters get weight decay and LARS's trust ratio, and which learn slower than others."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
@@ -36,3 +38,28 @@ def param_groups(model: nn.Module, weight_decay: float | None) -> list[dict[str,
         {"params": weights, **decay, "adapt": True},
         {"params": exempt, "weight_decay": 0.0, "adapt": False},
     ]
+
+
+def decay_rates(optimizer: torch.optim.Optimizer, layers: Sequence[nn.Module], decay: float) -> None:
+    """Give the last of the `layers` the learning rate itself, and each before it `decay` times the rate of the next.
+
+    Divides the optimizer's groups; each has its `lr_share` of the rate afterwards, which `set_lr` goes by. Parameters
+    in none of the layers have the rate itself.
+
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    >>> optimizer = torch.optim.SGD(param_groups(model, 0.0), lr=1.0)
+    >>> decay_rates(optimizer, list(model), 0.5)
+    >>> [(len(group["params"]), group["lr_share"]) for group in optimizer.param_groups]
+    [(1, 0.5), (1, 1.0), (1, 0.5), (1, 1.0)]
+    """
+    share = {
+        id(parameter): decay**above for above, layer in enumerate(reversed(layers)) for parameter in layer.parameters()
+    }
+    divided = []
+    for group in optimizer.param_groups:
+        parts: dict[float, list[nn.Parameter]] = {}
+        for parameter in group["params"]:
+            parts.setdefault(share.get(id(parameter), 1.0), []).append(parameter)
+        divided += [{**group, "params": parts[one], "lr_share": one} for one in sorted(parts)]
+    optimizer.param_groups[:] = divided

@@ -47,6 +47,7 @@ def evaluate(
     seeds: int = 5,
     few_seeds: int = 20,
     finetune_from: str = "h",
+    finetune_schedule: str = "tuned",
     finetune_epochs: int | float | None = None,
     self_train_steps: int = 3000,
     beside: AnyPath | Sequence[AnyPath] = (),
@@ -70,11 +71,13 @@ def evaluate(
     the same encoder untrained and raw pixels; mean and 95 % interval. The test split is looked at once.
     A run that began from weights (`init`) is measured beside the encoder as it came, and any run beside the encoders
     `beside`: other runs, exported encoders, or `torchvision:NAME=FILE` and `timm:NAME=FILE` at `beside_px`.
+    `finetune_schedule`: "tuned" (fine-tuning starts as the linear probe, and how networks are trained is chosen on the
+    labels) or "paper"; `finetune_epochs` replaces the length of either.
     The same call after an interruption continues. `data` is as in `pretrain`. `encoder` is as in `load`: the class of
     a run trained on a module of your own. The untrained encoder then is a new one of that class, or, of a module, that
     module as it is given.
     """
-    asked = as_asked(protocol, seeds, finetune_epochs)
+    asked = as_asked(protocol, seeds, finetune_schedule, finetune_epochs)
     shots, fractions = as_several("shots", shots, int), as_several("label_fraction", label_fraction, float)
     few_seeds, finetune_from = as_kind("few_seeds", few_seeds, int), as_kind("finetune_from", finetune_from, str)
     self_train_steps = as_kind("self_train_steps", self_train_steps, int)
@@ -119,6 +122,7 @@ def evaluate(
             shots=shots,
             fractions=fractions,
             start=finetune_from,
+            schedule=asked.schedule,
             epochs=asked.epochs,
             self_train_steps=self_train_steps,
             keep=record.evaluation_partial,

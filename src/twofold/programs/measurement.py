@@ -24,14 +24,16 @@ class Asked(NamedTuple):
 
     protocols: tuple[str, ...]
     seeds: int
+    schedule: str
     epochs: float | None
 
 
-def as_asked(protocol: object, seeds: object, epochs: object) -> Asked:
+def as_asked(protocol: object, seeds: object, schedule: object, epochs: object) -> Asked:
     """The same in plain values. Raises TwofoldError for what has another kind."""
     return Asked(
         as_several("protocol", protocol, str),
         as_kind("seeds", seeds, int),
+        as_kind("finetune_schedule", schedule, str),
         as_kind("finetune_epochs", epochs, float | None),
     )
 

@@ -38,6 +38,7 @@ def transfer(
     seeds: int = 3,
     beside: AnyPath | Sequence[AnyPath] = (),
     beside_px: int | None = None,
+    finetune_schedule: str = "tuned",
     finetune_epochs: int | float | None = None,
     encoder: EncoderSource | None = None,
     cache: AnyPath | None = None,
@@ -55,8 +56,8 @@ def transfer(
     `torchvision:NAME=FILE` and `timm:NAME=FILE` at `beside_px`. Data without a test split get one by the run's data
     seed. The same call after an interruption continues. `encoder` is as in `evaluate`.
     """
-    asked = as_asked(protocol, seeds, finetune_epochs)
-    settings = transfer_settings(asked.protocols, asked.seeds, asked.epochs)
+    asked = as_asked(protocol, seeds, finetune_schedule, finetune_epochs)
+    settings = transfer_settings(asked.protocols, asked.seeds, asked.epochs, asked.schedule)
     beside_px, cache = as_kind("beside_px", beside_px, int | None), as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
     verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
@@ -134,6 +135,7 @@ def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:
             "test_also_in_train": one["test_also_in_train"],
             "chosen_l2": one["chosen_l2"],
             "chosen_base_lr": one["chosen_base_lr"],
+            "chosen_training": one["chosen_training"],
             "stated": one["stated"],
         }
         for one, test_from in zip(details, (evaluation.test_from for evaluation in found.values()), strict=True)
