@@ -19,7 +19,7 @@ def page() -> str:
         "prints what it found, with these codes; `twofold doctor DATA` prints all of it and trains nothing. An *info*",
         "is a decision that is worth knowing, a *warning* something that figures may suffer from.",
     ]
-    for code, check in CHECKS.items():
+    for code, check in sorted(CHECKS.items()):
         lines += ["", f"## {code}: {check.title}", "", f"*{check.severity}.* {check.meaning}"]
         lines += ["", f"What to do: {check.fix}"]
     return "\n".join(lines) + "\n"

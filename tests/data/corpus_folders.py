@@ -203,6 +203,28 @@ PARTLY = [
         codes="TF007",
     ),
     folder("loose images beside classes", *classes(""), ("", 8, None, "train"), codes="TF004 TF007"),
+    folder(
+        "images beside masks",
+        ("VOC2007/JPEGImages", 3, None, "train"),
+        ("VOC2007/SegmentationClass", 2, None, "train"),
+        codes="TF019",
+    ),
+    folder("a class of masks", ("mask", 2, "mask", "train"), ("no_mask", 2, "no_mask", "train")),
+    folder(
+        "masks beside splits",
+        ("bottle/train/good", 3, "good", "train"),
+        ("bottle/test/good", 2, "good", "test"),
+        ("bottle/test/broken", 2, "broken", "test"),
+        ("bottle/ground_truth/broken", 2, None, "train"),
+        codes="TF005 TF007 TF015",
+    ),
+    folder(
+        "splits below one class of two",
+        ("cat/train", 2, "cat", "train"),
+        ("cat/test", 2, "cat", "test"),
+        ("dog", 3, "dog", "train"),
+        codes="TF005 TF015",
+    ),
     folder("a class called None", *classes(""), ("None", 2, None, "train"), codes="TF007 TF009"),
     folder("a class called -1", *classes(""), ("-1", 2, None, "train"), codes="TF007 TF009"),
     folder("one class and unlabelled", ("defect", 3, None, "train"), ("unlabelled", 3, None, "train")),
@@ -303,6 +325,53 @@ STRAYS = [
         codes="TF015",
     ),
     folder("a class of a single image", *classes(""), ("eel", 1, "eel", "train"), codes="TF018"),
+]
+
+
+def listed(name: str, labels: dict[str, str | None], tables: dict[str, str], codes: str) -> Case:
+    """A folder of images whose labels are in tables below it."""
+
+    def make(root: Path) -> Path:
+        for number, path in enumerate(labels):
+            put(root, f"data/{path}", png(number))
+        for path, text in tables.items():
+            put(root, f"data/{path}", text)
+        return root / "data"
+
+    truth: Truth = {
+        path: (label, "test" if path.startswith("test/") else "train", None) for path, label in labels.items()
+    }
+    return Case(name, make, truth, frozenset(codes.split()))
+
+
+METADATA = [
+    listed(
+        "metadata.csv",
+        {"0.png": "cat", "1.png": "dog", "2.png": "cat", "3.png": None, "4.png": "dog"},
+        {"metadata.csv": "file_name,label\n0.png,cat\n1.png,dog\n2.png,cat\n3.png,\n4.png,dog\n"},
+        "TF007 TF011 TF028",
+    ),
+    listed(
+        "metadata.jsonl in each split",
+        {"train/a/0.png": "1", "train/a/1.png": "2", "train/2.png": None, "test/0.png": "1", "test/1.png": "2"},
+        {
+            "train/metadata.jsonl": '{"file_name": "a/0.png", "label": 1}\n{"file_name": "a/1.png", "label": 2}\n',
+            "test/metadata.jsonl": '{"label": 1, "file_name": "0.png"}\n\n{"label": 2, "file_name": "1.png"}\n',
+        },
+        "TF007 TF011 TF028",
+    ),
+    listed(
+        "metadata without labels",
+        {"0.png": None, "1.png": None},
+        {"metadata.jsonl": '{"file_name": "0.png", "text": "a cat"}\n'},
+        "TF011 TF014",
+    ),
+    listed(
+        "metadata beside classes",
+        {"cat/0.png": "cat", "cat/1.png": "cat", "dog/0.png": "dog", "dog/1.png": "dog"},
+        {"metadata.csv": "file_name,label\ncat/0.png,9\n"},
+        "TF011 TF014",
+    ),
 ]
 
 
@@ -558,6 +627,12 @@ PARQUETS = [
               shards={f"data/{split}-00000-of-00001.parquet": part for split, part in
                       (("train", slice(0, 2)), ("test", slice(2, 4)))})
       for data in ("", "data", "data/*.parquet", "**/*.parquet")),
+    parquet("a column that is described as images", {"x": CELLS, "kind": [0, 1] * 2}, PLAIN_TRUTH,
+            features={"x": {"_type": "Image"}, "kind": NAMES}),
+    parquet("no column of labels in parquet", {"image": PNGS, "breed": ["cat", "dog"] * 2},
+            rows(None, None, None, None), codes="TF027"),
+    parquet("a shard that is missing", {"image": CELLS, "label": ["cat", "dog"] * 2}, PLAIN_TRUTH, codes="TF046",
+            data="data", shards={"data/train-00001-of-00002.parquet": slice(0, 4)}),
     parquet("shards of one split", {"image": CELLS, "label": ["cat", "dog"] * 2}, PLAIN_TRUTH, data="train-*.parquet",
             shards={"train-0.parquet": slice(0, 2), "train-1.parquet": slice(2, 4)}),
     parquet("shards in folders of splits", {"image": PNGS, "label": ["cat", "dog"] * 2},
@@ -568,4 +643,24 @@ PARQUETS = [
     parquet("a pattern of nothing", {"image": PNGS}, data="x-*.parquet", error="names no file"),
 ]  # fmt: skip
 
-CASES = [*PLAIN, *SPLITS, *PARTLY, *STRAYS, *REFUSED_FOLDERS, *TABLES, *PARQUETS]
+
+def with_logo(count: int, content: dict[str, object]) -> Callable[[Path], Path]:
+    """A parquet file of a set of Hugging Face, with a logo beside it."""
+
+    def make(root: Path) -> Path:
+        put(root, "repo/assets/logo.png", png(999))
+        (root / "repo" / "data").mkdir()
+        pq.write_table(pa.table(content).slice(0, count), root / "repo" / "data" / "train.parquet")
+        return root / "repo"
+
+    return make
+
+
+MANY = {"image": [png(number) for number in range(12)], "label": ["cat", "dog"] * 6}
+LOGOS = [
+    Case("a logo beside many images in parquet", with_logo(12, MANY), codes=frozenset(["TF029"])),
+    Case("an image beside a parquet of numbers", with_logo(12, {"n": list(range(12))}),
+         {"assets/logo.png": (None, "train", None)}, frozenset(["TF011", "TF014"])),
+]  # fmt: skip
+
+CASES = [*PLAIN, *SPLITS, *PARTLY, *STRAYS, *METADATA, *LOGOS, *REFUSED_FOLDERS, *TABLES, *PARQUETS]

@@ -37,6 +37,7 @@ OF_RECORDS = {
     "TF016": ("a phone", "digits"),
     "TF017": ("days", "digits"),
     "TF018": ("a class of a single image", "one class and unlabelled"),
+    "TF019": ("images beside masks", "a class of masks"),
     "TF020": ("semicolons", "commas"),
     "TF021": ("a missing file", "ids"),
     "TF022": ("ids", "commas"),
@@ -45,7 +46,10 @@ OF_RECORDS = {
     "TF025": ("folds of numbers", "splits called train val test"),
     "TF026": ("several ones", "one-hot"),
     "TF027": ("no column of labels", "commas"),
+    "TF028": ("metadata.csv", "metadata beside classes"),
+    "TF029": ("a logo beside many images in parquet", "an image beside a parquet of numbers"),
     "TF030": ("groups", "commas"),
+    "TF046": ("a shard that is missing", "shards of one split"),
     "TF040": ("a missing file", "commas"),
 }
 

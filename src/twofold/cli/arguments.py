@@ -9,7 +9,9 @@ from twofold.errors import TwofoldError
 
 Out = Annotated[Path, arg(help="run directory: created, or continued if the same command began it")]
 Run = Annotated[Positional[Path], arg(help="run directory that 'twofold pretrain' wrote")]
-Data = Annotated[Positional[str], arg(help="folder of images, table (.csv or .tsv), parquet files or torchvision name")]
+Data = Annotated[
+    Positional[str], arg(help="folder of images, table (.csv, .tsv or .jsonl), parquet files or torchvision name")
+]
 Cache = Annotated[
     Path | None,
     arg(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from twofold.data.curation_checks import CURATION_CHECKS
 from twofold.data.pixel_checks import PIXEL_CHECKS
+from twofold.data.table_checks import TABLE_CHECKS
 
 SEVERITIES = ("info", "warning", "error")
 
@@ -160,58 +161,12 @@ CHECKS = {
         "A class of one image cannot be both learnt and tested, so evaluation leaves it out.",
         "Add images of the class, or join it with another.",
     ),
-    "TF020": Check(
-        "info",
-        "How the table was read",
-        "The table is not UTF-8 with commas, so its encoding or separator was inferred from its content.",
-        "Look at the names of the classes above: if letters are wrong, save the table as UTF-8.",
-    ),
-    "TF021": Check(
+    "TF019": Check(
         "warning",
-        "Lines whose file is missing",
-        "Some lines of the table name a file that is not there, also after trying other spellings. They take no part.",
-        "Correct the lines or add the files.",
-    ),
-    "TF022": Check(
-        "info",
-        "Paths that were completed",
-        "Some cells of the table are not paths as they stand (an id, a name without extension or folder, backslashes). "
-        "Each was matched with the one file that fits.",
-        "Nothing.",
-    ),
-    "TF023": Check(
-        "info",
-        "One-hot columns",
-        "The table has no column of labels but columns of zeros and ones, of which each line has at most a single one. "
-        "The label of a line is the name of that column.",
-        "Name the column of labels by --label-column, if this is wrong.",
-    ),
-    "TF024": Check(
-        "warning",
-        "A column that may be a group",
-        "The table has a column such as patient or slide, by which images may belong together, and it is not used: "
-        "images of one patient may come to lie in train and in test, and accuracy be too high.",
-        "Give --group-column with its name, so that cuts never divide a group.",
-    ),
-    "TF025": Check(
-        "warning",
-        "A column of splits that names none",
-        "The column that should name splits holds numbers or other words, or is called is_train and the like. Which "
-        "images are the test split cannot be told, so it is not used.",
-        "Write train, validation and test into the column.",
-    ),
-    "TF026": Check(
-        "warning",
-        "Several labels for one image",
-        "The table has columns of zeros and ones of which some lines have several ones. An image has one label here, "
-        "so none is used.",
-        "Give --label-column with the column of one label an image.",
-    ),
-    "TF027": Check(
-        "info",
-        "A table without labels",
-        "No column of the table has one of the usual names of labels, so the images have none.",
-        "Name the column of labels by --label-column, if there is one.",
+        "Folders of masks",
+        "The folders are called after kinds of files, images and masks (or labels, annotations, ground truth), so they "
+        "are no classes. The masks are trained on like images.",
+        "Give the folder of the images alone.",
     ),
     "TF030": Check(
         "info",
@@ -276,6 +231,12 @@ CHECKS = {
         "Contrast needs many different images; below some hundreds an encoder learns little.",
         "Add images, with labels or without.",
     ),
+    "TF046": Check(
+        "warning",
+        "Shards that are missing",
+        "The names of the parquet files say how many there are, and some are not there.",
+        "Download the missing ones.",
+    ),
     "TF050": Check(
         "info",
         "Grey images for an encoder of colour",
@@ -289,4 +250,4 @@ CHECKS = {
         "or captions. The images are used, without labels.",
         "For labels, give a data set whose second part is the class of the image.",
     ),
-} | {code: Check(*told) for code, told in (PIXEL_CHECKS | CURATION_CHECKS).items()}
+} | {code: Check(*told) for code, told in (TABLE_CHECKS | PIXEL_CHECKS | CURATION_CHECKS).items()}

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +27,14 @@ class Table:
 def read_table(path: Path, name: str, wanted: Sequence[str]) -> Table:
     """A table in UTF-8 (with or without its mark), UTF-16 or Windows-1252, parted by commas, semicolons, tabs or bars.
 
+    A .jsonl has an object of JSON on each line, whose keys are the columns.
+
     The separator is the one that parts the first line into cells of which one is among `wanted` (small letters).
     Raises TwofoldError where a line has more cells than the header, OSError and csv.Error where it cannot be read.
     """
     text, encoding = _decode(path.read_bytes())
+    if path.suffix.lower() == ".jsonl":
+        return _of_json(text, name)
     first = 0
     if text[:4].lower() == "sep=":  # how Excel says what parts the cells
         first, text = 1, text.partition("\n")[2]
@@ -54,6 +59,27 @@ def read_table(path: Path, name: str, wanted: Sequence[str]) -> Table:
         rows.append(dict(zip(header, cells, strict=True)))
         lines.append(first + reader.line_num)
     return Table(header, rows, lines, findings)
+
+
+def _of_json(text: str, name: str) -> Table:
+    rows, lines = list[dict[str, str]](), list[int]()
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise TwofoldError(f"line {number} of '{name}' is no JSON ({error}). Correct or remove it.") from error
+        if not isinstance(row, dict):
+            raise TwofoldError(f"line {number} of '{name}' is no object of JSON, but each must be one. Correct it.")
+        rows.append({key: _cell(value) for key, value in row.items()})
+        lines.append(number)
+    header = list(dict.fromkeys(column for row in rows for column in row))
+    return Table(header, [{column: row.get(column, "") for column in header} for row in rows], lines, [])
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _decode(content: bytes) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +11,7 @@ from twofold.data.formats import extensions, extra_for
 from twofold.data.record import shown
 from twofold.data.sources.layout import read_layout
 from twofold.data.sources.listing import Listing, kind_of
+from twofold.data.sources.metadata import is_metadata, with_metadata
 from twofold.data.sources.reach import open_regular, read_regular
 from twofold.errors import TwofoldError
 
@@ -29,8 +30,11 @@ class FolderSource:
         self._files = [path for path, _ in listing.files]
         self._stamps = [stamp for _, stamp in listing.files]
         layout = read_layout([shown(path) for path in self._files])
-        self.records = layout.records
-        self.findings = [*layout.findings, *_left_out(listing)]
+        self.records, said = layout.records, list[Finding]()
+        if not any(record.label for record in self.records):
+            self.records, said = with_metadata(self.records, root, listing.tables)
+        unused = [table for table in listing.tables if not said or not is_metadata(table)]
+        self.findings = [*layout.findings, *said, *_left_out(listing, unused)]
 
     def stamp(self) -> str:
         """Over the place, and each file's path, size and times as they were when the folder was opened."""
@@ -54,7 +58,7 @@ class FolderSource:
         return read_regular(self._root / self._files[index])
 
 
-def _left_out(listing: Listing) -> list[Finding]:
+def _left_out(listing: Listing, tables: Sequence[str]) -> list[Finding]:
     """A sentence each on images of other formats, other files, what the system keeps for itself, and links."""
     findings = []
     images = Counter({end: count for end, count in listing.others.items() if kind_of(end)})
@@ -68,8 +72,8 @@ def _left_out(listing: Listing) -> list[Finding]:
         links = [f"followed {', '.join(listing.links)}"] if listing.links else []
         links += [f"not followed, because read already: {', '.join(listing.repeated)}"] if listing.repeated else []
         findings.append(Finding("TF013", f"links to folders: {'; '.join(links)}"))
-    if listing.tables:
-        findings.append(Finding("TF014", f"{', '.join(listing.tables)} in the folder: labels come from the folders"))
+    if tables:
+        findings.append(Finding("TF014", f"{', '.join(tables)} in the folder: labels come from the folders"))
     return findings
 
 

@@ -24,19 +24,9 @@ _STRAY = 0.1  # a folder wraps the rest where at most this share of the images l
 _CAMERA = re.compile(r"\d{3}[A-Z0-9_]{5}")  # how cameras and phones call the folders below DCIM
 _DATE = re.compile(r"(19|20)\d\d([-_. ]?(0[1-9]|1[0-2])([-_. ]?[0-3]\d)?)?")
 
-_KINDS_OF_FILES = {
-    "images",
-    "image",
-    "img",
-    "imgs",
-    "masks",
-    "mask",
-    "labels",
-    "annotations",
-    "thumbnails",
-    "raw",
-    "rgb",
-}
+_MASKS = {"mask", "masks", "labels", "annotations", "ground_truth", "groundtruth", "gt"}
+_MASKS |= {"segmentationclass", "segmentationobject"}
+_KINDS_OF_FILES = _MASKS | {"images", "image", "img", "imgs", "jpegimages", "thumbnails", "raw", "rgb"}
 
 
 @dataclass(frozen=True)
@@ -123,10 +113,17 @@ def _parts(inside: Sequence[Folders]) -> _Parts:
         return _with_others(named, tops, below)
     if _is_cut(hinted) and (len(hinted) == len(tops) or _are_alike(hinted, below)):
         return _with_others(hinted, tops, below)
+    cut = {top for top in tops if below[top] and all(map(split_named, below[top]))}
+    if len(tops) > len(cut) >= len(tops) / 2 and _is_cut(
+        {name: split_named(name) or "" for top in cut for name in below[top]}
+    ):
+        rest = sorted(set(tops) - cut)
+        text = f"{_names(rest)} beside {_names(sorted(cut))} hold no folders of splits, and so {_is(rest)} trained on"
+        return _Parts({}, inner=True, findings=(Finding("TF005", text),))
     direct = {names[0] for names in inside if len(names) == 1}
     if len(tops) < 2 or direct & set(tops):
         return _Parts({})
-    if all(below[top] and all(map(split_named, below[top])) for top in tops):
+    if len(cut) == len(tops):
         return _splits_below(inside, frozenset(tops))
     return _same_below(tops, below, hinted)
 
@@ -148,7 +145,7 @@ def _with_others(splits: dict[str, str], tops: list[str], below: dict[str, set[s
         return _Parts(splits)
     text = f"{_names(others)} beside {_names(sorted(splits))} {_is(others)} no split by name, and so trained on"
     shared = set.union(*(below[top] for top in splits))
-    tops_of_classes = frozenset(top for top in others if below[top] & shared)
+    tops_of_classes = frozenset(top for top in others if below[top] & shared and top.lower() not in _MASKS)
     return _Parts(
         {**splits, **dict.fromkeys(tops_of_classes, "train")}, frozenset(others), findings=(Finding("TF005", text),)
     )
@@ -182,9 +179,10 @@ def _take_splits(inside: Sequence[Folders | None], parts: _Parts) -> tuple[list[
     has_splits = bool(parts.split_of) or parts.inner
     for names in inside:
         split, left = None, names
-        if names and parts.inner and len(names) > 1:
-            split = split_named(names[1])
+        if names and parts.inner and len(names) > 1 and (split := split_named(names[1])):
             left = names[2:] if names[0] in parts.tops else (names[0], *names[2:])
+        elif names and parts.inner and names[0] not in parts.tops:
+            left = names
         elif names and names[0] in parts.split_of:
             split, left = parts.split_of[names[0]], names[1:]
         elif has_splits:
@@ -218,6 +216,11 @@ def _labels(rest: Sequence[Folders | None]) -> tuple[list[str | None], list[Find
     classes = sorted({label for label in labels if label})
     if len(classes) < 2:
         return [None] * len(labels), []
+    kinds = {name.lower() for name in classes}
+    if kinds <= _KINDS_OF_FILES and kinds & _MASKS and kinds - _MASKS:
+        masks = [name for name in classes if name.lower() in _MASKS]
+        text = f"{_names(masks)} beside {_names(sorted(set(classes) - set(masks)))} {_is(masks)} read as masks by name"
+        return [None] * len(labels), [Finding("TF019", f"{text}, and trained on without a label")]
     if all(map(_CAMERA.fullmatch, classes)):
         return [None] * len(labels), [Finding("TF016", f"{_names(classes)} {_is(classes)} a camera's, and no classes")]
     findings = []

@@ -14,7 +14,7 @@ from twofold.errors import TwofoldError
 FileStamp = bytes | None  # `file_stamp`, packed
 _STAMP = Struct("<qqq")
 NO_FILE = "pipe, socket or device"
-TABLES = frozenset({".csv", ".tsv", ".parquet", ".xlsx"})
+TABLES = frozenset({".csv", ".tsv", ".jsonl", ".parquet", ".xlsx"})
 _SYSTEM = frozenset(  # what storage devices, desktops and archives put into people's folders
     {"@eadir", "__macosx", "$recycle.bin", "#recycle", "@recycle", "#snapshot", "@tmp", "lost+found"}
     | {"system volume information", "thumbs.db", "desktop.ini", "picasa.ini", "ehthumbs.db"}

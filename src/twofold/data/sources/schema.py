@@ -93,14 +93,21 @@ def read_schema(file: Any, name: str, columns: Columns) -> Schema:
     """The columns of an open parquet file. Raises TwofoldError where none holds images."""
     schema = file.schema_arrow
     header = schema.names
-    image, kind, has_paths = _image_column(schema, header, columns, name)
+    features = _features(schema)
+    image, kind, has_paths = _image_column(schema, header, columns, name, _of_type(features, "Image"))
     label = pick(header, columns.label, LABEL, "label-column", name)
+    if label is None and len(classes := _of_type(features, "ClassLabel")) == 1:
+        label = classes[0]
     split = pick(header, columns.split, SPLIT, "split-column", name)
     group = pick(header, columns.group, GROUP, "group-column", name)
     findings = [] if group else unused_groups(header)
     if split and columns.split is None and _holds_numbers(schema.field(split).type):
         findings.append(Finding("TF025", f"the column '{split}' of '{name}' holds numbers, which name no split"))
         split = None
+    others = [column for column in header if column not in (image, label, split, group)]
+    if label is None and others:
+        text = f"no column of '{name}' is called label or class; others are {', '.join(others[:8])}"
+        findings.append(Finding("TF027", text))
     return Schema(
         name,
         image,
@@ -109,7 +116,7 @@ def read_schema(file: Any, name: str, columns: Columns) -> Schema:
         label,
         split,
         group,
-        _class_names(schema, label),
+        _class_names(features, label),
         findings,
     )
 
@@ -120,11 +127,17 @@ def _holds_numbers(kind: Any) -> bool:
     return bool(pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind))
 
 
-def _image_column(schema: Any, header: list[str], columns: Columns, name: str) -> tuple[str, str, bool]:
-    """(column, kind of its cells, whether they have paths): the first of the usual names that can be images."""
+def _image_column(
+    schema: Any, header: list[str], columns: Columns, name: str, described: list[str]
+) -> tuple[str, str, bool]:
+    """(column, kind of its cells, whether they have paths): the first of the usual names that can be images.
+
+    Else the one column that is `described` as images.
+    """
     given = pick(header, columns.path, "", "path-column", name)
     known = {column.lower(): column for column in header}
     usual = [known[one] for one in _IMAGE.split() if one in known]
+    usual += described if len(described) == 1 else []
     for column in [given] if given else usual:
         require_single(header, column, name)
         kind = schema.field(column).type
@@ -140,12 +153,22 @@ def _image_column(schema: Any, header: list[str], columns: Columns, name: str) -
     )
 
 
-def _class_names(schema: Any, label: str | None) -> dict[int, str]:
-    """The names behind numbers, from Hugging Face's description of the columns, where it is there."""
+def _features(schema: Any) -> dict[str, Any]:
+    """Hugging Face's description of the columns, where it is there: name -> its type and more."""
     try:
-        names = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, TypeError, ValueError):  # no description, or one of another form
         return {}
+    return {name: one for name, one in features.items() if isinstance(one, dict)} if isinstance(features, dict) else {}
+
+
+def _of_type(features: dict[str, Any], kind: str) -> list[str]:
+    return [name for name, feature in features.items() if feature.get("_type") == kind]
+
+
+def _class_names(features: dict[str, Any], label: str | None) -> dict[int, str]:
+    """The names behind numbers."""
+    names = features.get(label or "", {}).get("names")
     return dict(enumerate(names)) if isinstance(names, list) else {}
 
 

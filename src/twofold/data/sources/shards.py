@@ -4,11 +4,14 @@ import glob
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from twofold.data.sources.names import split_named
 from twofold.errors import TwofoldError
 
 _SHARD = re.compile(r"(?P<name>.+?)[-_.]\d+([-_.]of[-_.]\d+)?")  # train-00000-of-00002
+
+_NUMBERED = re.compile(r"(.+[-_.])(\d+)([-_.]of[-_.])(\d{1,6})(\..+)")
 
 
 def is_pattern(text: str) -> bool:
@@ -33,6 +36,30 @@ def split_of_each(files: Sequence[Path], root: Path) -> list[str | None]:
     """
     splits = [_split(file.relative_to(root)) for file in files]
     return splits if len(set(splits) - {None}) > 1 else [None] * len(files)
+
+
+def rows_in(files: Sequence[Path]) -> int:
+    """How many rows parquet files have together; 0 where one cannot be read."""
+    import pyarrow.parquet as pq
+    from pyarrow.lib import ArrowException
+
+    open_parquet: Any = pq.ParquetFile
+    try:
+        return sum(open_parquet(file).metadata.num_rows for file in files)
+    except (OSError, ArrowException):
+        return 0
+
+
+def missing_shards(files: Sequence[Path]) -> list[str]:
+    """The shards that the names of others promise (train-00000-of-00002) and that are not among the files."""
+    promised: set[Path] = set()
+    for file in files:
+        if match := _NUMBERED.fullmatch(file.name):
+            head, digits, of, total, tail = match.groups()
+            promised |= {
+                file.with_name(f"{head}{number:0{len(digits)}d}{of}{total}{tail}") for number in range(int(total))
+            }
+    return sorted(file.name for file in promised - set(files))
 
 
 def _split(file: Path) -> str | None:

@@ -1,15 +1,17 @@
 """From what the user gave - a folder, a table, a name - to a source of images."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from twofold.data.cache import cache_folder
+from twofold.data.findings import Finding
 from twofold.data.record import Record, Source
 from twofold.data.sources.columns import Columns
 from twofold.data.sources.folder import FolderSource
 from twofold.data.sources.listing import list_images
 from twofold.data.sources.named import TorchvisionSource, find_dataset, nearest_dataset
 from twofold.data.sources.parquet import ParquetSource
-from twofold.data.sources.shards import is_pattern, shards_of
+from twofold.data.sources.shards import is_pattern, rows_in, shards_of
 from twofold.data.sources.table import SUFFIXES, TableSource
 from twofold.errors import TwofoldError
 
@@ -51,11 +53,17 @@ def open_source(
 
 
 def _open_folder(path: Path, name: str, allow_outside: bool, columns: Columns | None) -> Source:
-    """The images in a folder, or the parquet files in one that holds no image."""
+    """The images in a folder, or the parquet files in one, where they hold ten times as many images."""
     listing = list_images(path)
     shards = [path / table for table in sorted(listing.tables) if table.lower().endswith(".parquet")]
     if shards and not listing.files:
         return ParquetSource(shards, name, allow_outside=allow_outside, columns=columns)
+    if shards and rows_in(shards) >= 10 * len(listing.files):
+        with suppress(TwofoldError):  # parquet files without images say nothing about the folder
+            source = ParquetSource(shards, name, allow_outside=allow_outside, columns=columns)
+            text = f"{len(listing.files):,} images beside the parquet files are left out: {listing.files[0][0]}"
+            source.findings.append(Finding("TF029", text))
+            return source
     return FolderSource(path, name, listing)
 
 
@@ -65,8 +73,8 @@ def _open_file(path: Path, name: str, allow_outside: bool, columns: Columns | No
     if path.suffix.lower() == ".parquet":
         return ParquetSource([path], name, allow_outside=allow_outside, columns=columns)
     raise TwofoldError(
-        f"'{name}' is a single file; the data must be a folder of images, a table (.csv, .tsv) or a .parquet file. "
-        "Give the folder it lies in, or unpack it first."
+        f"'{name}' is a single file; the data must be a folder of images, a table (.csv, .tsv, .jsonl) or a .parquet "
+        "file. Give the folder it lies in, or unpack it first."
     )
 
 

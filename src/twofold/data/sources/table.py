@@ -26,7 +26,7 @@ from twofold.data.sources.places import Places
 from twofold.data.sources.reach import Reach, open_regular, read_regular
 from twofold.errors import TwofoldError
 
-SUFFIXES = (".csv", ".tsv")
+SUFFIXES = (".csv", ".tsv", ".jsonl")
 
 
 class TableSource:
