@@ -149,7 +149,7 @@ def test_one_row_per_way_of_measuring_with_its_seeds(once):
     assert {seeds[p, e, k] for p in ("knn", "linear") for e in ("trained", "untrained", "pixels") for k in (1, 5)} == {
         2
     }
-    assert all((row.low is None) == (row.metric == "ece") for row in rows)
+    assert all(row.low is not None for row in rows)
     assert {row.over for row in rows if row.labels == "all" and row.encoder != "untrained"} == {"images"}
     assert {row.over for row in rows if row.labels != "all" or row.encoder == "untrained"} == {"images and draws"}
 
@@ -384,8 +384,8 @@ def test_more_shots_than_pictures_are_left_out_and_said(separable, measure):
     lines = []
     evaluation = measure(separable, seeds=1, few_seeds=1, shots=(5, 1, 21), say=lines.append)
     assert {row.labels for row in evaluation.rows} == {"all", 1, 5}
-    assert any("21 labels per class left out" in line and "has 20 in train" in line for line in lines)
-    assert any("21 labels per class left out" in line for line in evaluation.details["stated"])
+    assert any("21 labels per class: left out" in line and "'apple' 20" in line for line in lines)
+    assert any("21 labels per class: left out" in line for line in evaluation.details["stated"])
 
 
 def test_without_any_few_labels_only_all_remain(separable, measure):
@@ -575,7 +575,7 @@ def test_of_unequal_classes_the_mean_per_class_leads_and_the_rare_one_is_measure
     evaluation = measure(images, seeds=1, few_seeds=1, shots=(1,))
     metrics = [row.metric for row in evaluation.rows if (row.protocol, row.encoder, row.labels) == LINEAR[:3]]
     rare = ["auroc", "average_precision", "sensitivity_90", "sensitivity_95", "sensitivity_99"]
-    assert metrics == ["mean_per_class", "top1", "ece", *rare]
+    assert metrics == ["mean_per_class", "top1", "overconfidence", *rare]
     assert {one.metric for one in evaluation.differences} == {"mean_per_class"}
     truth = read_truth(images, measured_rows(images))
     majority = evaluation.details["majority"]
@@ -585,7 +585,7 @@ def test_of_unequal_classes_the_mean_per_class_leads_and_the_rare_one_is_measure
 
 def test_of_equal_classes_top_1_leads(once):
     metrics = [row.metric for row in once.evaluation.rows if (row.protocol, row.encoder, row.labels) == LINEAR[:3]]
-    assert metrics == ["top1", "mean_per_class", "ece"]
+    assert metrics == ["top1", "mean_per_class", "overconfidence"]
     assert {one.metric for one in once.evaluation.differences} == {"top1"}
 
 
@@ -595,4 +595,4 @@ def test_of_several_unequal_classes_macro_f1_is_there(separable, measure):
     for row in [row for row in rows if labels[row] == "apple"][:10]:
         labels[row] = None
     metrics = {row.metric for row in measure(_relabelled(separable, labels), **LEAST).rows}
-    assert metrics == {"top1", "mean_per_class", "ece", "macro_f1"}
+    assert metrics == {"top1", "mean_per_class", "overconfidence", "macro_f1"}

@@ -62,13 +62,25 @@ def test_counts_come_first_then_shares_each_once_and_from_few_to_many():
     assert sentences == []
 
 
-def test_counts_that_a_class_does_not_reach_are_left_out_by_its_name():
+def test_a_small_class_does_not_take_a_count_from_the_rest_and_is_named():
     few, sentences = few_budgets(_labelled(), (600, 601, 5000), ())
-    assert few == [600]
+    assert few == [600, 601]
     assert sentences == [
-        "601 labels per class left out: the class 'banana' has 600 in train",
-        "5000 labels per class left out: the class 'banana' has 600 in train",
+        "601 labels per class: up to 601 of a class, since 1 of 3 classes have fewer in train ('banana' 600)",
+        "5000 labels per class: left out, since 3 of 3 classes have fewer in train "
+        "('banana' 600, 'apple' 700, 'cherry' 850)",
     ]
+    assert label_count(_labelled(), 601) == 600 + 601 + 601
+    assert np.bincount(IDS[given_places(IDS, 601, 0)]).tolist() == [601, 600, 601]
+
+
+def test_a_count_that_most_classes_do_not_reach_is_left_out():
+    ids = np.repeat(np.arange(7), [3, 3, 3, 3, 9, 9, 9])
+    few, (sentence,) = few_budgets(_labelled(ids, "abcdefg"), (4,), ())
+    assert few == []
+    assert sentence.endswith("4 of 7 classes have fewer in train ('a' 3, 'b' 3, 'c' 3, 'd' 3)")
+    half = np.repeat(np.arange(6), [3, 3, 3, 9, 9, 9])
+    assert few_budgets(_labelled(half, "abcdef"), (4,), ())[0] == [4]
 
 
 def test_labels_are_counted():

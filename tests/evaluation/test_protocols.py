@@ -25,6 +25,8 @@ def test_budgets_have_names():
         "at 12.5 % of the labels",
         "with all labels",
     ]
+    assert labels_name(10, 8.3) == "up to 10 per class"
+    assert labels_name(10, 10.0) == labels_name(10) == "10 per class"
     assert [labels_name(labels) for labels in (1, 1000, 0.01, "all")] == [
         "1 per class",
         "1,000 per class",

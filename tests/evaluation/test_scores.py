@@ -36,12 +36,10 @@ def _expected(seed):
     logits = _logits(seed).astype(np.float64)
     odds = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     said, sure = odds.argmax(1), odds.max(1)
-    bins = np.ceil(sure * 15)
-    gaps = [abs((said == TRUTH)[bins == b].mean() - sure[bins == b].mean()) * (bins == b).mean() for b in set(bins)]
     return {
         "top1": (said == TRUTH).mean(),
         "mean_per_class": balanced_accuracy_score(TRUTH, said),
-        "ece": sum(gaps),
+        "overconfidence": sure.mean() - (said == TRUTH).mean(),
         "top5": top_k_accuracy_score(TRUTH, odds, k=5),
     }
 
@@ -63,7 +61,7 @@ def _right(seeds):
 def test_rows_hold_the_mean_over_the_seeds_and_the_one_interval(labels, taken):
     predictions = [_predictions(seed, labels=labels) for seed in range(4)]
     rows = {row.metric: row for row in build_rows(score(predictions, TRUTH, CLASSES), [labels], SAMPLING)}
-    assert list(rows) == ["top1", "top5", "mean_per_class", "ece"]
+    assert list(rows) == ["top1", "top5", "mean_per_class", "overconfidence"]
     for metric, row in rows.items():
         assert row.mean == pytest.approx(np.mean([_expected(seed)[metric] for seed in range(4)]))
         assert row.seeds == 4
@@ -71,7 +69,7 @@ def test_rows_hold_the_mean_over_the_seeds_and_the_one_interval(labels, taken):
     for metric, classes in (("top1", None), ("mean_per_class", TRUTH)):
         _, low, high = estimate(_right(range(4)), range(4), classes=classes, **asked).share()
         assert (rows[metric].low, rows[metric].high) == pytest.approx((low, high))
-    assert (rows["ece"].low, rows["ece"].high) == (None, None)
+    assert rows["overconfidence"].low < rows["overconfidence"].mean < rows["overconfidence"].high
     assert rows["top1"].over == ("images" if labels == "all" else "images and draws")
 
 
@@ -131,7 +129,7 @@ def test_scores_on_the_same_untrained_weights_are_averaged_first():
 def test_what_was_drawn_once_has_no_interval_and_what_is_not_drawn_has_that_of_the_test_images(changes, has):
     one = _predictions(**changes)
     rows = build_rows(score([one], TRUTH, CLASSES), [one.labels], SAMPLING)
-    assert {row.low is not None for row in rows if row.metric != "ece"} == {has}
+    assert {row.low is not None for row in rows} == {has}
     assert {row.seeds for row in rows} == {1}
 
 
@@ -140,7 +138,7 @@ def test_top_5_needs_more_than_five_classes(classes, has):
     (one,) = score([_predictions(classes=classes)], TRUTH % classes, classes)
     assert ("top5" in one.hits) == has
     rows = build_rows([one], ["all"], Sampling(truth=TRUTH % classes))
-    assert {row.metric for row in rows} == {"top1", "mean_per_class", "ece", *(["top5"] if has else [])}
+    assert {row.metric for row in rows} == {"top1", "mean_per_class", "overconfidence", *(["top5"] if has else [])}
 
 
 def test_rows_go_by_budget_then_protocol_then_encoder():

@@ -15,6 +15,7 @@ Labels = int | float | str  # labels per class, a fraction of the labels in (0, 
 Fold = tuple[Integer[np.ndarray, " _"], Integer[np.ndarray, " _"]]  # row numbers: kept, cut
 FOLDS = 5
 _CUT_HERE = ("TF001", "TF033")  # findings: a test split was cut off train, or none could be
+_NAMED = 5  # classes, before "and 3 more"
 _UNEQUAL = 1.5  # times as many images in the largest class as in the smallest
 LEAST_SELECTION = 500  # an accuracy counted on fewer images is off by more than 2 points (standard error)
 
@@ -169,18 +170,26 @@ def stratified_folds(
 
 
 def few_budgets(rows: MeasuredRows, shots: Sequence[int], fractions: Sequence[float]) -> tuple[list[Labels], list[str]]:
-    """The budgets below "all" that the data allow, and a sentence for each count that they do not.
+    """The budgets below "all" that the data allow, and a sentence for each count that some class does not reach.
 
-    A count of shots must be reached by every class. Counts come first, then fractions, each from few to many.
+    A count of shots must be reached by half of the classes; those with fewer give all ("up to"). Counts
+    come first, then fractions, each from few to many.
     """
     counts = np.bincount(rows.train_ids, minlength=len(rows.classes))
-    smallest = int(counts.argmin())
-    sentences = [
-        f"{count} labels per class left out: the class '{rows.classes[smallest]}' has {counts[smallest]} in train"
-        for count in sorted(set(shots))
-        if count > counts[smallest]
-    ]
-    possible: list[Labels] = [count for count in sorted(set(shots)) if count <= counts[smallest]]
+    possible: list[Labels] = []
+    sentences = []
+    for count in sorted(set(shots)):
+        short = [place for place in np.argsort(counts, kind="stable").tolist() if counts[place] < count]
+        if 2 * len(short) <= len(counts):
+            possible.append(count)
+        if short:
+            have = ", ".join(f"'{rows.classes[place]}' {counts[place]:,}" for place in short[:_NAMED])
+            more = f" and {len(short) - _NAMED:,} more" if len(short) > _NAMED else ""
+            what = f"up to {count:,} of a class" if count in possible else "left out"
+            sentences.append(
+                f"{count} labels per class: {what}, since {len(short):,} of {len(counts):,} classes have fewer in "
+                f"train ({have}{more})"
+            )
     return [*possible, *sorted({float(fraction) for fraction in fractions} - {1.0})], sentences
 
 
@@ -201,9 +210,9 @@ def given_places(
 
 
 def label_count(rows: MeasuredRows, labels: Labels) -> int:
-    """The number of labelled images of a budget, of all classes together."""
+    """The number of labelled images of a budget, of all classes together; a class may have fewer than asked for."""
     if isinstance(labels, int):
-        return labels * len(rows.classes)
+        return int(np.minimum(np.bincount(rows.train_ids, minlength=len(rows.classes)), labels).sum())
     return len(given_places(rows.train_ids, labels, 0, rows.groups))
 
 
@@ -270,9 +279,11 @@ def _of_classes(images: ImageSet, rows: Int64[np.ndarray, " n"], classes: Sequen
     return rows[np.array([images.labels[row] in kept for row in rows], dtype=bool)].astype(np.int64)
 
 
-def _names(classes: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(classes) - most} more" if len(classes) > most else ""
-    return ("the class " if len(classes) == 1 else "the classes ") + ", ".join(f"'{c}'" for c in classes[:most]) + more
+def _names(classes: Sequence[str]) -> str:
+    more = f" and {len(classes) - _NAMED} more" if len(classes) > _NAMED else ""
+    return (
+        ("the class " if len(classes) == 1 else "the classes ") + ", ".join(f"'{c}'" for c in classes[:_NAMED]) + more
+    )
 
 
 def _ids(images: ImageSet, rows: Int64[np.ndarray, " n"], classes: list[str]) -> Int64[np.ndarray, " n"]:

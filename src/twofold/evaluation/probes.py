@@ -136,7 +136,7 @@ def fit_draw(
     if labels == "all":
         return fit_probes(x, y, classes=classes, draws=[folds[seed]], grid=grid)[0]
     own = given_places(y, labels, seed, rows.groups)
-    shots = int(np.bincount(y[own]).min())
+    shots = int(np.median(np.bincount(y[own], minlength=classes)))
     return fit_few(x[own], y[own], classes=classes, shots=shots, groups=rows.groups_of(own))
 
 

@@ -24,7 +24,8 @@ METRICS = {
     "sensitivity_90": "sensitivity at 90 % specificity",
     "sensitivity_95": "sensitivity at 95 % specificity",
     "sensitivity_99": "sensitivity at 99 % specificity",
-    "ece": "expected calibration error",
+    "overconfidence": "overconfidence",
+    "ece": "expected calibration error",  # of older files
 }
 IMPLIED = {
     "finetune": "trained",
@@ -64,8 +65,10 @@ def classifier_name(protocol: str, labels: int | float | str) -> str:
     return f"{protocol_name(protocol)} {with_labels(labels)}"
 
 
-def labels_name(labels: int | float | str) -> str:
-    """10 -> "10 per class"; 0.01 -> "1 %"; "all" stays."""
+def labels_name(labels: int | float | str, mean: float | None = None) -> str:
+    """10 -> "10 per class"; 0.01 -> "1 %"; "all" stays. With a `mean` of 8.3 a class, 10 -> "up to 10 per class"."""
+    if isinstance(labels, int) and mean is not None and mean < labels:
+        return f"up to {labels:,} per class"
     if isinstance(labels, float):
         return f"{100 * labels:.4g} %"
     return f"{labels:,} per class" if isinstance(labels, int) else labels

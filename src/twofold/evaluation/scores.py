@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64, Integer
+from jaxtyping import Bool, Float64, Int64, Integer
 
 from twofold.evaluation.imbalance import metrics_of_unequal
 from twofold.evaluation.intervals import Estimate, estimate
@@ -15,7 +15,12 @@ from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.protocols import ENCODERS, PROTOCOLS, TRAINED, layer_name
 
 TOP = 5
-HITS = {"top1": "top1", "top5": "top5", "mean_per_class": "top1"}  # metric -> what of an image it counts
+HITS = {  # metric -> what of an image it counts
+    "top1": "top1",
+    "top5": "top5",
+    "mean_per_class": "top1",
+    "overconfidence": "overconfidence",
+}
 OVER = {True: "images and draws", False: "images"}  # whether there are draws -> what an interval covers
 Way = tuple[str, str]  # protocol, encoder
 PAIRS: tuple[tuple[Way, Way], ...] = (
@@ -33,18 +38,6 @@ PAIRS: tuple[tuple[Way, Way], ...] = (
 def top1(truth: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"]) -> float:
     """Share of the rows that are right, over all rows at once (never a mean of batch means)."""
     return float((truth == predicted).mean())
-
-
-def calibration_error(confidence: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n"], bins: int = 15) -> float:
-    """Expected calibration error, 0 (a confidence is the share that is right) to 1.
-
-    sum_b n_b / n |accuracy_b - confidence_b| over `bins` bins of equal width, (b - 1) / bins < confidence <= b / bins;
-    a confidence of exactly 0 is in the first. Source: Guo et al. 2017 (arXiv 1706.04599, equations 2 and 3).
-    """
-    certain = confidence.astype(np.float64)
-    inner = np.linspace(0.0, 1.0, bins + 1)[1:-1]  # a float32 softmax just above 1 is in the last bin all the same
-    gaps = np.bincount(np.digitize(certain, inner, right=True), weights=right - certain)
-    return float(np.abs(gaps).sum() / len(certain))
 
 
 def confusion(
@@ -84,7 +77,7 @@ class Score:
     labels: Labels
     seed: int
     weights: int | None
-    hits: dict[str, Bool[np.ndarray, " m"]]
+    hits: dict[str, Bool[np.ndarray, " m"] | Float64[np.ndarray, " m"]]
     others: dict[str, float]
 
     @property
@@ -105,7 +98,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One figure: mean and 95 % interval, as fractions in [0, 1].
+    """One figure: mean and 95 % interval, as fractions in [0, 1]; overconfidence, sure minus right, in [-1, 1].
 
     The interval covers other test images of the same kind and, where there are draws, other draws (`over`: "images",
     "images and draws"). There is none where what was drawn was drawn once, and for metrics that are no mean over
@@ -116,7 +109,7 @@ class Row:
     protocol: str  # knn | linear | sgd | finetune | self-train | supervised
     encoder: str  # trained | untrained | pixels, or a layer of the head: head-1, ..., z
     labels: Labels
-    metric: str  # top1 | top5 | mean_per_class | ece | and where classes are unequal those of `imbalance`
+    metric: str  # top1 | top5 | mean_per_class | overconfidence | and where classes are unequal those of `imbalance`
     mean: float
     low: float | None
     high: float | None
@@ -158,14 +151,17 @@ def score(
 ) -> list[Score]:
     """Each set of predictions against the labels of test.
 
+    Overconfidence is the probability given to the prediction, minus 1 where it is right: a mean over images, which has
+    an interval. A calibration error over bins has none that is honest: with few images to a bin chance alone makes one.
     Where the classes of `train_ids` are unequal, with the metrics of `imbalance`: of two classes for the rarer one.
     """
     scores = []
     for one in predictions:
-        hits = {"top1": one.predicted == truth}
+        hits: dict[str, np.ndarray] = {"top1": one.predicted == truth}
         if classes > TOP:
             hits["top5"] = (one.ranked == truth[:, None]).any(1)
-        others = {"ece": calibration_error(one.confidence, hits["top1"])}
+        hits["overconfidence"] = one.confidence.astype(np.float64) - hits["top1"]
+        others: dict[str, float] = {}
         if train_ids is not None and is_unequal(train_ids):
             others |= metrics_of_unequal(truth, one.predicted, one.confidence, train_ids)
         scores.append(
@@ -270,7 +266,7 @@ def _rows(scores: Sequence[Score], sampling: Sampling) -> list[Row]:
             hits = [one.hits[kind] for one in scores]
             seeds = [one.seed for one in scores]
             found = _estimate(hits, units, seeds, metric, sampling.is_drawn(first), first.labels, sampling)
-            mean, low, high = found.share()
+            mean, low, high = found.difference() if metric == "overconfidence" else found.share()
             rows.append(replace(row, metric=metric, mean=mean, low=low, high=high))
     means = {metric: float(np.mean([one.others[metric] for one in scores])) for metric in first.others}
     return [*rows, *(replace(row, metric=metric, mean=mean) for metric, mean in means.items())]

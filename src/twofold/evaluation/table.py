@@ -33,11 +33,17 @@ _HEADINGS = {  # short, for a column
 }
 
 
-def results_table(rows: Sequence[Row], note: str | None = None, *, cross_validated: bool = False) -> Table:
+def results_table(
+    rows: Sequence[Row],
+    note: str | None = None,
+    *,
+    cross_validated: bool = False,
+    per_class: Mapping[str, float] | None = None,
+) -> Table:
     """The rows as a table in percent, grouped by labels, the encoders side by side.
 
     Mean per class is shown where it differs from top-1, that is where the classes of the test split differ in size.
-    The caption says what the intervals cover, then the `note`.
+    The caption says what the intervals cover, then the `note`. `per_class` is what `text_curve` takes.
     """
     title = "Accuracy by cross-validation, %" if cross_validated else "Accuracy on the test split, %"
     table = Table(title=title, title_justify="left", caption_justify="left")
@@ -51,7 +57,7 @@ def results_table(rows: Sequence[Row], note: str | None = None, *, cross_validat
         table.add_column(encoder, justify="right")
     for labels in dict.fromkeys(row.labels for row in rows):
         table.add_section()
-        shown = labels_name(labels)
+        shown = labels_name(labels, (per_class or {}).get(str(labels)))
         for protocol, metric, cells in _lines([row for row in rows if row.labels == labels]):
             table.add_row(shown, protocol, metric, *(_cell(cells.get(encoder)) for encoder in ENCODERS))
             shown = ""

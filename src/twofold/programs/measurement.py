@@ -62,7 +62,13 @@ def show(evaluation: Evaluation) -> None:
     """The table, how the test split came about, the curve, and the differences in words."""
     details = evaluation.details
     notes = (evaluation.about_test, majority_sentence(details["majority"]))
-    console.print(results_table(evaluation.rows, note="\n".join(notes), cross_validated=details["cross_validated"]))
+    table = results_table(
+        evaluation.rows,
+        note="\n".join(notes),
+        cross_validated=details["cross_validated"],
+        per_class=details["labels_per_class"],
+    )
+    console.print(table)
     for line in text_curve(evaluation.rows, details["labels_per_class"]):
         say(line)
     for difference in evaluation.differences:

@@ -59,13 +59,13 @@ def build_table(rows: list[Measurement], details: Details | None = None) -> Tabl
     from scratch stands beside fine-tuning, as what an untrained encoder comes to.
     """
     rows = _without_layers(accuracies(rows))
-    return Table(columns=_column_names(rows), rows=[_by_protocol(rows, key) for key in _keys(rows, details)])
+    return Table(columns=_column_names(rows), rows=[_by_protocol(rows, key, details) for key in _keys(rows, details)])
 
 
 def build_aside(rows: list[Measurement], details: Details | None = None) -> Table:
     """What is no accuracy of all images (top-5, calibration, `imbalance`), for information: none is marked as best."""
     rows = _without_layers(row for row in rows if row.metric in ASIDE)
-    lines = [_by_protocol(rows, key, mark=False) for key in _keys(rows, details)]
+    lines = [_by_protocol(rows, key, details, mark=False) for key in _keys(rows, details)]
     return Table(columns=_column_names(rows), rows=lines)
 
 
@@ -144,10 +144,9 @@ def _repeats_top1(rows: list[Measurement], key: Key) -> bool:
     )
 
 
-def _by_protocol(rows: list[Measurement], key: Key, *, mark: bool = True) -> TableRow:
-    return TableRow(
-        group=capital(PROTOCOLS.get(key[1], key[1])), entry=labels_name(key[2]), **_line(rows, key, mark=mark)
-    )
+def _by_protocol(rows: list[Measurement], key: Key, details: Details | None, *, mark: bool = True) -> TableRow:
+    entry = labels_name(key[2], details.labels_per_class.get(str(key[2])) if details else None)
+    return TableRow(group=capital(PROTOCOLS.get(key[1], key[1])), entry=entry, **_line(rows, key, mark=mark))
 
 
 def _by_target(rows: list[Measurement], key: Key) -> TableRow:
