@@ -13,6 +13,7 @@ from twofold.console import say
 from twofold.data.cache import cache_folder
 from twofold.data.decode import Rules
 from twofold.data.facts import look_at
+from twofold.data.file_pixels import FilePixels
 from twofold.data.findings import Finding
 from twofold.data.formats import RangeNeededError
 from twofold.data.pixels import ImageBatch, Pixels
@@ -21,7 +22,7 @@ from twofold.data.record import SPLITS, Source, digest
 from twofold.data.samples import Range
 from twofold.data.sources.columns import Columns
 from twofold.data.sources.source import open_source
-from twofold.data.store import Quarantined, Store, open_store
+from twofold.data.store import Quarantined, Store, open_each_time, open_store
 from twofold.data.survey import Survey, survey_of
 from twofold.errors import TwofoldError, unknown_name
 from twofold.recipes.recipe import DataRecipe
@@ -39,7 +40,7 @@ class ImageSet:
     splits: list[str]  # "train", "validation" or "test"
     quarantine: list[Quarantined]
     findings: list[Finding]  # what was decided about these images, and what is wrong with them
-    pixels: Pixels = field(repr=False)
+    pixels: Pixels | FilePixels = field(repr=False)
     test_from: str | None = None  # where test comes from: "own", "validation" images, "cut" by the seed; None: no test
     groups: list[str | None] = field(default_factory=list)  # of each row; empty where no image has one
     survey: Survey | None = None  # of a set that was opened here
@@ -111,7 +112,8 @@ def load_images(
     before, records, assigned = survey_of(source, recipe, facts=facts)
     for line in before.lines() if show_progress else ():
         say(line)
-    rules, store = _open(source, Rules.of(recipe, store_px), folder, show_progress)
+    opened = _open if recipe.decode == "once" else _open_each_time
+    rules, store = opened(source, Rules.of(recipe, store_px), folder, show_progress)
     quarantine = [Quarantined(source.records[i].path, reason) for i, reason in sorted(store.unreadable.items())]
     _require_readable(source, quarantine, recipe.max_unreadable_fraction)
     survey = replace(before, unreadable=0)
@@ -156,6 +158,12 @@ def _open(source: Source, rules: Rules, cache: Path, show_progress: bool) -> tup
         measured = find_range(source, stamp, cache)
         rules = replace(rules, range=measured, range_from="type" if measured is None else "data")
         return rules, open_store(source, stamp, rules=rules, cache=cache, show_progress=show_progress)
+
+
+def _open_each_time(source: Source, rules: Rules, cache: Path, show_progress: bool) -> tuple[Rules, Store]:
+    if show_progress:
+        say("  images are decoded each time they are read, and not kept; those cut short are seen only then")
+    return open_each_time(source, source.stamp(), rules=rules, cache=cache, show_progress=show_progress)
 
 
 def _require_readable(source: Source, quarantine: Sequence[Quarantined], limit: float) -> None:

@@ -20,6 +20,7 @@ from jaxtyping import Int64
 
 from twofold.data.cache import cache_errors
 from twofold.data.decode import Rules
+from twofold.data.file_pixels import FilePixels, open_files
 from twofold.data.openings import Opening, opening_path, read_opening, write_opening
 from twofold.data.pixels import Pixels
 from twofold.data.pool import FORMAT, Held, alone, bring_in, pool_of, settings_of
@@ -45,7 +46,7 @@ class Store:
     """The readable images of a source."""
 
     name: str  # of their places and contents
-    pixels: Pixels
+    pixels: Pixels | FilePixels
     records: Int64[np.ndarray, " n"]  # which record of the source each row is
     unreadable: dict[int, str]  # record of the source -> reason
     facts: PixelFacts
@@ -74,6 +75,15 @@ def open_store(source: Source, stamp: str, *, rules: Rules, cache: Path, show_pr
     if store is None:
         raise TwofoldError(f"the store in '{cache}' was removed while it was opened. Run the command again.")
     return store
+
+
+def open_each_time(
+    source: Source, stamp: str, *, rules: Rules, cache: Path, show_progress: bool
+) -> tuple[Rules, Store]:
+    """The images of a source, decoded whenever they are read, and the rules with their range: nothing is kept."""
+    rules, opening, pixels = open_files(source, stamp, rules=rules, cache=cache, show_progress=show_progress)
+    name = digest([opening.name, settings_of(rules)])
+    return rules, Store(name, pixels, opening.records, opening.unreadable, opening.facts)
 
 
 def _kept(place: Path, cache: Path, channels: int) -> Store | None:

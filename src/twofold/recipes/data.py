@@ -64,6 +64,9 @@ class DataRecipe:
             "validation images (None: 0.02, or none of under 1,600)"
         ),
     ] = None
+    decode: Annotated[
+        str, Help("once (images are kept decoded in the cache) or each-time (they are not: for data beyond the disk)")
+    ] = "once"
     truncated: Annotated[str, Help("JPEG files that end early: read (the rows that are there) or skip")] = "read"
 
     def __post_init__(self) -> None:
@@ -78,6 +81,7 @@ class DataRecipe:
         require(0.0 < self.selection_fraction < 1.0, "selection_fraction", self.selection_fraction, "in (0, 1)")
         require(self.group_by is None or _is_pattern(self.group_by), "group_by", self.group_by, "a regular expression")
         require_choice("range_from", self.range_from, ("data", "image", "type"))
+        require_choice("decode", self.decode, ("once", "each-time"))
         require_choice("truncated", self.truncated, ("read", "skip"))
         require(self.range is None or _is_range(self.range), "range", self.range, _RANGE_RULE)
 
