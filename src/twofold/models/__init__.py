@@ -5,11 +5,11 @@ from twofold.models.adapters import adapt, build_timm, build_torchvision
 from twofold.models.dry_run import require_size
 from twofold.models.encoder import Encoder
 from twofold.models.own import OwnEncoder, needs_source
-from twofold.models.resnet import ResNet, load_torchvision_weights
+from twofold.models.resnet import ResNet
 from twofold.recipes.own import is_own
 from twofold.recipes.recipe import EncoderRecipe
 
-__all__ = ["Encoder", "ResNet", "adapt", "build_encoder", "load_torchvision_weights", "require_size"]
+__all__ = ["Encoder", "ResNet", "adapt", "build_encoder", "require_size"]
 
 
 def build_encoder(recipe: EncoderRecipe, *, channels: int, size_px: int = 224) -> Encoder:

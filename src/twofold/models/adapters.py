@@ -11,7 +11,7 @@ from twofold.errors import TwofoldError, import_extra, unknown_name
 from twofold.models.dry_run import FAILURES, dry_run, shortened
 from twofold.models.encoder import Encoder
 
-_CLASSIFIERS = ("fc", "classifier", "head", "heads")
+CLASSIFIERS = ("fc", "classifier", "head", "heads")
 
 
 class Adapted(Encoder):
@@ -79,7 +79,7 @@ def build_torchvision(name: str, *, channels: int, size_px: int = 224, zero_init
         module = get_model(name, weights=None, **_torchvision_options(name, size_px, zero_init))
     except AssertionError as error:
         raise TwofoldError(f"size_px is {size_px}, but {name} refuses it ({error}). Change --size-px.") from error
-    for attribute in _CLASSIFIERS:
+    for attribute in CLASSIFIERS:
         classifier = getattr(module, attribute, None)
         if isinstance(classifier, nn.Module):
             convolves = any(isinstance(part, nn.Conv2d) for part in classifier.modules())

@@ -3,8 +3,6 @@
 Names of parameters and buffers are torchvision's, so weights travel in both directions.
 """
 
-from collections.abc import Mapping
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -126,25 +124,6 @@ class ResNet(Encoder):
         for stage in range(self.stages):
             x = self.get_submodule(f"layer{stage + 1}")(x)
         return functional.adaptive_avg_pool2d(x, 1).flatten(1)
-
-
-def load_torchvision_weights(encoder: ResNet, weights: Mapping[str, Tensor]) -> None:
-    """Copy a torchvision ResNet's state dict into an encoder of the same shape; its classifier `fc` is left out.
-
-    A grey encoder gets the first kernel summed over the colours: the same answer as a grey image repeated three
-    times. Raises TwofoldError when names or shapes differ.
-    """
-    kept = {name: value for name, value in weights.items() if not name.startswith("fc.")}
-    if "conv1.weight" in kept and encoder.conv1.in_channels == 1:
-        kept["conv1.weight"] = kept["conv1.weight"].sum(dim=1, keepdim=True)
-    try:
-        encoder.load_state_dict(kept)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise TwofoldError(
-            f"these weights do not fit the encoder, but names and shapes must be equal ({reason}). "
-            "Build it with the weights' own depth, --width 1, --stages 4 and --stem imagenet."
-        ) from error
 
 
 def _convolution(in_width: int, out_width: int, kernel: int, stride: int = 1) -> nn.Conv2d:

@@ -20,11 +20,20 @@ class SimCLR(nn.Module):
 
     encoder: Encoder
     head: nn.Module
+    frozen: list[nn.Module]  # parts that stay in evaluation mode: their batch norm keeps its statistics
 
     def __init__(self, encoder: Encoder, head: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
+        self.frozen = []
+
+    def train(self, mode: bool = True) -> "SimCLR":
+        """Training or evaluation mode, but for the frozen parts."""
+        super().train(mode)
+        for part in self.frozen:
+            part.eval()
+        return self
 
     def forward(self, views: Float[Tensor, "n c s1 s2"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n p"]]:
         """Views (n, c, s, s) in [0, 1] -> h (n, d) and z (n, p); both views of the images in one call."""

@@ -86,9 +86,9 @@ class _Forgotten(torch.autograd.Function):
 class _Buffers:
     """What a forward pass may change in a model besides gradients; nothing here asks the device.
 
-    Running statistics of norms become the mean over the chunks. Of every other buffer (counters, the vectors of a
-    spectral norm) what the last chunk leaves stays. All chunks begin with what was there before the first, in both
-    passes, so that the second pass makes the z of the first.
+    Running statistics of norms in training mode become the mean over the chunks. Of every other buffer (counters, the
+    vectors of a spectral norm) what the last chunk leaves stays. All chunks begin with what was there before the first,
+    in both passes, so that the second pass makes the z of the first.
     """
 
     running: list[Tensor]
@@ -97,7 +97,7 @@ class _Buffers:
 
     @classmethod
     def of(cls, model: nn.Module) -> "_Buffers":
-        norms = [module for module in model.modules() if isinstance(module, _NormBase)]
+        norms = [module for module in model.modules() if isinstance(module, _NormBase) and module.training]
         running = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var) if buffer is not None]
         known = {id(buffer) for buffer in running}
         others = [buffer for buffer in model.buffers() if id(buffer) not in known]
