@@ -1,6 +1,6 @@
 """Which parameters get weight decay and LARS's trust ratio, and which learn slower than others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -53,13 +53,22 @@ def decay_rates(optimizer: torch.optim.Optimizer, layers: Sequence[nn.Module], d
     >>> [(len(group["params"]), group["lr_share"]) for group in optimizer.param_groups]
     [(1, 0.5), (1, 1.0), (1, 0.5), (1, 1.0)]
     """
-    share = {
-        id(parameter): decay**above for above, layer in enumerate(reversed(layers)) for parameter in layer.parameters()
-    }
+    share_rates(
+        optimizer,
+        {parameter: decay**above for above, layer in enumerate(reversed(layers)) for parameter in layer.parameters()},
+    )
+
+
+def share_rates(optimizer: torch.optim.Optimizer, shares: Mapping[nn.Parameter, float]) -> None:
+    """Give parameters their share of the learning rate; those that are not in `shares` have the rate itself.
+
+    Divides the optimizer's groups; each has its `lr_share` of the rate afterwards, times what it had before.
+    """
     divided = []
     for group in optimizer.param_groups:
         parts: dict[float, list[nn.Parameter]] = {}
         for parameter in group["params"]:
-            parts.setdefault(share.get(id(parameter), 1.0), []).append(parameter)
-        divided += [{**group, "params": parts[one], "lr_share": one} for one in sorted(parts)]
+            parts.setdefault(shares.get(parameter, 1.0), []).append(parameter)
+        whole = group.get("lr_share", 1.0)
+        divided += [{**group, "params": parts[one], "lr_share": one * whole} for one in sorted(parts)]
     optimizer.param_groups[:] = divided
