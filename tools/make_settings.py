@@ -11,7 +11,7 @@ from twofold.recipes.recipe import Recipe, setting_owners
 
 PAGE = Path(__file__).parents[1] / "src" / "twofold" / "recipes" / "settings.py"
 OBJECTS = ("encoder", "optimizer")  # which a function of Python takes as arguments of their own
-WIDER = {"ops": "Sequence[object] | None"}  # than in the recipe: texts and augmentations too
+WIDER = {"ops": "Sequence[object] | None", "init": "object"}  # than in the recipe: augmentations, weights
 
 
 def text() -> str:

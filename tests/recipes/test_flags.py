@@ -26,6 +26,8 @@ VALUES: dict[str, Any] = {  # of every setting that can be None, one that is not
     "group_by": "(p[0-9]+)",
     "range": (0.0, 4095.0),
     "eval_size_px": 40,
+    "init": "weights.pth",
+    "freeze_until": "layer1",
     "ops": (Op(name="flip"),),
     "jitter": (0.4, 0.4, 0.4, 0.1),
     "blur_prob": 0.3,

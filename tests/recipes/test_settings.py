@@ -16,5 +16,7 @@ def test_they_are_the_leaves_of_the_recipe() -> None:
     typed, wanted = get_type_hints(Settings), leaves()
     assert typed.pop("ops") == Sequence[object] | None, "texts and augmentations too"
     assert wanted.pop("ops") == tuple[Op, ...] | None
+    assert typed.pop("init") is object, "modules and state dicts too"
+    assert wanted.pop("init") == str | None
     assert typed == wanted, "python tools/make_settings.py writes them anew"
     assert Settings.__total__ is False, "each may be left out"

@@ -1,5 +1,6 @@
-"""What Python hands over as an object in place of a name: the encoder and the optimizer."""
+"""What Python hands over as an object in place of a name: the encoder, the optimizer and initial weights."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,9 @@ from torch import nn
 from twofold.errors import TwofoldError
 from twofold.models.own import OwnEncoder, own_encoder
 from twofold.optim.own import OwnOptimizer, own_optimizer
+from twofold.recipes.kinds import as_data
 from twofold.recipes.recipe import Recipe
+from twofold.runs.weights import OwnInit, name_of
 
 _SAME_UNTRAINED = (
     "the untrained encoder is the module that was given, with the weights that it has, the same for every seed; its "
@@ -24,6 +27,7 @@ class Objects:
 
     encoder: OwnEncoder | None
     optimizer: OwnOptimizer | None
+    init: object = None  # weights
 
     def put_into(self, recipe: Recipe) -> Recipe:
         """The recipe with them in place of what it names; the schedule stays."""
@@ -32,6 +36,8 @@ class Objects:
         if self.optimizer:
             warmup = recipe.optim.warmup_fraction
             recipe = replace(recipe, optim=replace(self.optimizer, warmup_fraction=warmup))
+        if self.init is not None:
+            recipe = replace(recipe, init=OwnInit(**vars(recipe.init), weights=self.init))
         return recipe
 
 
@@ -41,7 +47,8 @@ def as_objects(encoder: object, optimizer: object, settings: Mapping[str, object
     stepper = None if optimizer is None or isinstance(optimizer, str) else own_optimizer(optimizer)
     _require_alone("encoder", own, _OF_A_NAMED_ENCODER, settings)
     _require_alone("optimizer", stepper, _OF_A_NAMED_OPTIMIZER, settings)
-    return Objects(own, stepper)
+    init = settings.get("init")
+    return Objects(own, stepper, None if init is None or isinstance(init, str | os.PathLike) else init)
 
 
 def notes_on(encoder: object) -> list[str]:
@@ -61,3 +68,11 @@ def _require_alone(name: str, given: object, decided: tuple[str, ...], settings:
 def names(**given: object) -> dict[str, str]:
     """Those that are names, as settings of the recipe."""
     return {name: value for name, value in given.items() if isinstance(value, str)}
+
+
+def named_init(settings: Mapping[str, object]) -> dict[str, str]:
+    """The setting `init`, where it is given, as a recipe keeps it: a path, or the name of what holds the weights."""
+    init = settings.get("init")
+    if init is None:
+        return {}
+    return {"init": as_data(init, "init") if isinstance(init, str | os.PathLike) else name_of(init)}

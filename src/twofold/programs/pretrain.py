@@ -12,7 +12,7 @@ from twofold.evaluation import build_gallery, build_knn_monitor
 from twofold.models.own import EncoderSource
 from twofold.optim.own import BuildOptimizer
 from twofold.programs.images import most_searched, open_pictures
-from twofold.programs.objects import as_objects, names
+from twofold.programs.objects import as_objects, named_init, names
 from twofold.programs.recipe import resolve_recipe
 from twofold.programs.report import write_report
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path
@@ -59,6 +59,10 @@ def pretrain(
     `lambda groups: torch.optim.SGD(groups, lr=0.1)`. The schedule warms up to its rate and decays from there; norms and
     biases are a group without weight decay. The run keeps the name of its class and its state.
 
+    init (a setting): weights to begin from: a run, an exported encoder, a file or folder of torchvision, timm or
+    Hugging Face, a module or a state dict; `init_strict`, `init_rate`, `init_normalization` and `freeze_until` say how.
+    What was loaded is printed and kept in recipe.json, the encoder as it came in RUN/initial.safetensors.
+
     verbose=False prints nothing. The same call again continues an interrupted run. Everything else is as in
     `twofold.training.loop.pretrain`, with k-NN accuracy watched where the images have labels.
     """
@@ -70,7 +74,8 @@ def pretrain(
     verbose = as_kind("verbose", verbose, bool)
     objects = as_objects(encoder, optimizer, settings)
     source = as_given(data, cache=cache, allow_outside=allow_outside)
-    leaves: dict[str, Any] = {**settings, **names(encoder=encoder, optimizer=optimizer)}
+    named = {**names(encoder=encoder, optimizer=optimizer), **named_init(settings)}
+    leaves: dict[str, Any] = {**settings, **named}
     with open_world(_device(recipe, leaves)) as world:
         if isinstance(recipe, Recipe):
             chosen = recipe.with_settings(**leaves)

@@ -18,12 +18,14 @@ from twofold.recipes.augmentation import as_ops
 from twofold.recipes.data import DataRecipe as DataRecipe
 from twofold.recipes.hardware import HardwareRecipe as HardwareRecipe
 from twofold.recipes.help import Help as Help
+from twofold.recipes.init import InitRecipe as InitRecipe
 from twofold.recipes.kinds import check_kinds
 from twofold.recipes.loss import LossRecipe as LossRecipe
 from twofold.recipes.own import is_own
 from twofold.recipes.views import ViewsRecipe as ViewsRecipe
 from twofold.recipes.views import require_used
 
+_LATER = "init"  # a stage that recipes of earlier versions do not hold
 DEPTHS = (10, 18, 34, 50, 101, 152, 200)
 
 
@@ -162,6 +164,7 @@ class Recipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     views: ViewsRecipe = field(default_factory=ViewsRecipe)
     encoder: EncoderRecipe = field(default_factory=EncoderRecipe)
+    init: InitRecipe = field(default_factory=InitRecipe)
     head: HeadRecipe = field(default_factory=HeadRecipe)
     loss: LossRecipe = field(default_factory=LossRecipe)
     optim: OptimRecipe = field(default_factory=OptimRecipe)
@@ -224,7 +227,7 @@ class Recipe:
         """The inverse of `to_dict`, also after a trip through JSON (where tuples become lists)."""
         stages: dict[str, Any] = {}
         for stage, stage_type in _stage_types().items():
-            leaves = dict(values[stage])
+            leaves = dict(values.get(stage, {}) if stage == _LATER else values[stage])
             for leaf, value in leaves.items():
                 if leaf == "ops" and value is not None:
                     leaves[leaf] = tuple(_op(one) for one in value)

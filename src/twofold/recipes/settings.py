@@ -44,6 +44,11 @@ class PlainSettings(TypedDict, total=False):
     stages: int
     stem: str
     zero_init: bool
+    init: object
+    init_strict: bool
+    init_rate: float
+    init_normalization: str
+    freeze_until: str | None
     head: str
     head_layers: int
     z_dim: int

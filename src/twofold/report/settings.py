@@ -11,6 +11,7 @@ STAGES = {
     "data": "Data",
     "views": "Views",
     "encoder": "Encoder f",
+    "init": "Weights to begin from",
     "head": "Projection head g",
     "loss": "Loss",
     "optim": "Optimiser",

@@ -48,12 +48,12 @@ def load(
     named = HardwareRecipe(device=str(device) if isinstance(device, torch.device) else device, precision=precision)
     hardware = named if hardware is None else _alone(hardware, named)
     if path.is_file():
-        recipe, weights = _read_file(path)
+        recipe, weights = read_encoder_file(path)
         return _loaded(_with_encoder(recipe, encoder, path), weights, hardware, None)
     run = Run(path)
     record = run.read_recipe()
     if run.encoder.exists():
-        recipe, weights = _read_file(run.encoder)
+        recipe, weights = read_encoder_file(run.encoder)
         require_same_encoder(run, record, recipe)
         return _loaded(_with_encoder(recipe, encoder, path), weights, hardware, None)
     saved = _newest_checkpoint(run)
@@ -80,7 +80,7 @@ def load_head(
         return build_head(recipe.head, dim=1).eval()  # no layer, so no dim
     saved = _newest_checkpoint(run)
     if run.encoder.exists():
-        _require_same_weights(run, _weights(saved, "encoder."), _read_file(run.encoder)[1], saved["step"])
+        _require_same_weights(run, _weights(saved, "encoder."), read_encoder_file(run.encoder)[1], saved["step"])
     with weights_of_seed(0):  # which those of the run replace
         encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
         head = build_head(recipe.head, dim=encoder.dim)
@@ -114,7 +114,8 @@ def _with_encoder(recipe: Recipe, source: object, where: Path) -> Recipe:
     return replace(recipe, encoder=saved_encoder(recipe.encoder, source, where))
 
 
-def _read_file(path: Path) -> tuple[Recipe, dict[str, Tensor]]:
+def read_encoder_file(path: Path) -> tuple[Recipe, dict[str, Tensor]]:
+    """The recipe and the weights in an exported encoder. Raises TwofoldError for any other file."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

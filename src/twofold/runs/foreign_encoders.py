@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,11 +10,11 @@ from torch import Tensor, nn
 from twofold.errors import TwofoldError
 from twofold.hardware.randomness import weights_of_seed
 from twofold.models import build_encoder
+from twofold.models.channels import IMAGENET
+from twofold.models.matching import library_module, without_classifier
 from twofold.recipes.recipe import EncoderRecipe, ViewsRecipe
 from twofold.runs.encoder_file import Loaded, load
-
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as the weights of both libraries expect
-_CLASSIFIERS = ("fc.", "classifier.", "head.", "heads.")
+from twofold.runs.weights import read_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +36,8 @@ class Normalised(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.dim = int(encoder.dim)  # type: ignore[arg-type]
-        self.register_buffer("mean", torch.tensor(_MEAN)[:, None, None])
-        self.register_buffer("std", torch.tensor(_STD)[:, None, None])
+        self.register_buffer("mean", torch.tensor(IMAGENET.mean)[:, None, None])
+        self.register_buffer("std", torch.tensor(IMAGENET.std)[:, None, None])
 
     def forward(self, views: Float[Tensor, "n 3 s1 s2"]) -> Float[Tensor, "n d"]:
         """Views (n, 3, s, s) in [0, 1] -> h (n, d)."""
@@ -77,9 +76,8 @@ def _foreign(name: str, file: Path, like: Loaded, size_px: int | None) -> Beside
         views = replace(views, size_px=size_px, eval_size_px=None)
     with weights_of_seed(0):  # which the file's replace
         encoder = build_encoder(EncoderRecipe(encoder=name), channels=3, size_px=views.embedding_px)
-    weights = {key: value for key, value in _read(file).items() if not key.startswith(_CLASSIFIERS)}
     try:
-        encoder.module.load_state_dict(weights)  # type: ignore[union-attr]
+        library_module(encoder).load_state_dict(without_classifier(read_weights(file).tensors))
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise TwofoldError(
@@ -87,23 +85,3 @@ def _foreign(name: str, file: Path, like: Loaded, size_px: int | None) -> Beside
         ) from error
     placed = like.hardware.place(Normalised(encoder)).eval()
     return Beside(name=name, encoder=placed, views=views)
-
-
-def _read(file: Path) -> dict[str, Tensor]:
-    try:
-        if file.suffix == ".safetensors":
-            return safetensors.torch.load_file(file)
-        values = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds: what is no pickle fails wherever its bytes lead
-        raise _no_weights(file, str(error)) from error
-    weights = values.get("state_dict", values) if isinstance(values, dict) else values
-    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
-        raise _no_weights(file, f"it holds a {type(weights).__name__}, not tensors by name")
-    return weights
-
-
-def _no_weights(file: Path, reason: str) -> TwofoldError:
-    first = reason.partition("\n")[0]
-    return TwofoldError(
-        f"'{file}' cannot be read as weights ({first}). Give a state dict (.pth) or a .safetensors file."
-    )

@@ -9,6 +9,7 @@ from typing import Any
 from twofold.console import warn
 from twofold.errors import TwofoldError
 from twofold.files import Claim, claim, make_folder, write_atomically, write_json
+from twofold.recipes.flags import as_flags
 from twofold.recipes.kinds import AnyPath, as_path
 from twofold.recipes.recipe import Recipe
 
@@ -34,6 +35,7 @@ class Run:
         self.evaluation_details = self.folder / "evaluation_details.json"
         self.evaluation_pictures = self.folder / "evaluation_pictures.npz"
         self.evaluations = self.folder / "evaluations"
+        self.report = self.folder / "report.html"
         self.transfer = self.folder / "transfer.json"
         self.transfer_details = self.folder / "transfer_details.json"
         self.evaluation_partial = self.folder / "evaluation.partial"
@@ -117,10 +119,11 @@ def write_recipe(run: Run, record: dict[str, Any]) -> None:
 
 
 def require_same_settings(run: Run, record: dict[str, Any], requested: Recipe) -> None:
-    """Refuse to continue a run under another recipe, by name.
+    """Refuse to continue a run under another recipe, by name, with the command that begins a new one from its weights.
 
-    The device and the precision are compared elsewhere, by what they were resolved to, where the record holds that. A
-    range that is left to the data is measured on the same images again.
+    Settings that touch neither weights nor images may change. The device and the precision are compared elsewhere, by
+    what they were resolved to, where the record holds that. A range that is left to the data is measured on the same
+    images again.
     """
     resolved = record.get("hardware", {})
     before = Recipe.from_dict(record["recipe"]).settings()
@@ -128,13 +131,17 @@ def require_same_settings(run: Run, record: dict[str, Any], requested: Recipe) -
     changed = [
         name
         for name, value in now.items()
-        if before[name] != value and not (name in _RESOLVED and name in resolved) and (name, value) != ("range", None)
+        if before[name] != value
+        and not (name in _RESOLVED and name in resolved)
+        and (name, value) != ("range", None)
+        and name not in HARMLESS
     ]
     if changed:
         name = changed[0]
         raise TwofoldError(
             f"{name} is {now[name]!r}, but the run in '{run.folder}' was begun with {before[name]!r}"
-            f"{_more(changed)}; a run continues with the settings it was begun with. Set it back or choose a new --out."
+            f"{_more(changed)}; a run continues with the settings it was begun with. Set it back or choose a new "
+            f"--out; from its weights: {other_run(run, record['data'].get('name', 'DATA'), **{name: now[name]})}."
         )
 
 
@@ -156,14 +163,22 @@ def require_same_pictures(run: Run, record: dict[str, Any], fingerprint: str) ->
     if record["data"]["fingerprint"] != fingerprint:
         raise TwofoldError(
             f"the images differ from those that the run in '{run.folder}' was begun with "
-            f"({record['data']['fingerprint'][:12]}, now {fingerprint[:12]}). Restore them or choose a new --out."
+            f"({record['data']['fingerprint'][:12]}, now {fingerprint[:12]}). Restore them or choose a new --out; from "
+            f"its weights: {other_run(run, record['data'].get('name', 'DATA'))}. A finished run goes on with more "
+            "images where --epochs or --minutes are more, too."
         )
+
+
+def other_run(run: Run, data: str, **settings: Any) -> str:
+    """The command that begins a new run from the weights of this one, with other settings."""
+    return f"'{' '.join(['twofold pretrain', data, '--out NEW --init', str(run.folder), *as_flags(settings)])}'"
 
 
 def _more(names: list[str], how: str = "changed") -> str:
     return f" (also {how}: {', '.join(names[1:])})" if names[1:] else ""
 
 
+HARMLESS = ("checkpoint_minutes", "monitor_share", "resident", "max_unreadable_fraction")  # for weights and images
 _RESOLVED = ("device", "precision")
 _OF_THE_ENCODER = (  # what it is, then what it sees
     "encoder",

@@ -20,7 +20,8 @@ from twofold.hardware.device import Hardware, resolve_hardware
 from twofold.recipes.recipe import Recipe
 from twofold.runs.run_directory import Run, open_run, require_same_settings
 from twofold.runs.space import require_space
-from twofold.training.continuing import continued_hardware
+from twofold.training.continuing import continued_hardware, note_harmless
+from twofold.training.extension import extended
 from twofold.training.step import build_state
 from twofold.versions import versions
 
@@ -52,12 +53,17 @@ def _hold(stack: ExitStack, out: str | Path, through: Path | None) -> None:
 
 
 def begun_with(run: Run, recipe: Recipe) -> dict[str, Any] | None:
-    """The record of a run that was begun before, or None. Raises TwofoldError where a setting changed."""
+    """The record of a run that was begun before, or None. Raises TwofoldError where a setting changed.
+
+    Of a finished run of which more is asked for it is that of the part to come, without a plan (`extension`).
+    """
     if not run.recipe.exists():
         return None
     record = run.read_recipe()
+    if longer := extended(run, record, recipe):
+        return longer
     require_same_settings(run, record, recipe)
-    return record
+    return note_harmless(run, record, recipe)
 
 
 def agreed_hardware(run: Run, begun: dict[str, Any] | None, recipe: Recipe, world: World) -> Hardware:

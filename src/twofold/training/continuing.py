@@ -15,8 +15,8 @@ import torch
 from twofold.console import say
 from twofold.errors import TwofoldError
 from twofold.hardware.device import Hardware, resolve_hardware
-from twofold.recipes.recipe import HardwareRecipe
-from twofold.runs.run_directory import Run, write_recipe
+from twofold.recipes.recipe import HardwareRecipe, Recipe, setting_owners
+from twofold.runs.run_directory import HARMLESS, Run, write_recipe
 from twofold.versions import versions
 
 _SETTLED = ("device", "precision")  # compared before; which of several GPUs it is does not matter
@@ -68,6 +68,21 @@ def note_continuation(run: Run, record: dict[str, Any], hardware: Hardware, *, s
     say(f"Different from here on, and written down in recipe.json: {', '.join(changes)}. The last digits may differ.")
     entry = {"step": step, **now, "when": datetime.now().isoformat(timespec="seconds")}
     write_recipe(run, {**record, "continued": [*record.get("continued", []), entry]})
+
+
+def note_harmless(run: Run, record: dict[str, Any], requested: Recipe) -> dict[str, Any]:
+    """The record with the settings that may change at any time as they are requested, said and written down."""
+    before, now, owners = Recipe.from_dict(record["recipe"]).settings(), requested.settings(), setting_owners()
+    changed = [name for name in HARMLESS if before[name] != now[name]]
+    if not changed:
+        return record
+    recipe = {stage: dict(values) if isinstance(values, dict) else values for stage, values in record["recipe"].items()}
+    for name in changed:
+        recipe[owners[name]][name] = now[name]
+        say(f"{name} is {now[name]} from here on (was {before[name]}); it changes no weights.")
+    record = {**record, "recipe": recipe}
+    write_recipe(run, record)
+    return record
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, object, object]]:

@@ -35,7 +35,9 @@ from twofold.training.agreement import (
 )
 from twofold.training.averages import Window
 from twofold.training.continuing import note_continuation
+from twofold.training.extension import is_planned, part_of
 from twofold.training.graph import build_step
+from twofold.training.initial import initial_weights
 from twofold.training.monitoring import build_look, epochs_of
 from twofold.training.plan import Plan, require_enough
 from twofold.training.progress import ProgressLine
@@ -77,10 +79,11 @@ def pretrain(
     Under a launcher (torchrun) all its processes act as one: each handles its share of every batch, the first writes.
 
     The same call again continues an interrupted run at the exact step, in the same order; a finished one is left
-    alone. `profile` steps are taken beforehand on weights of their own, and where their time goes is printed and kept
-    in profile.json. Each of `monitors` builds a function `(encoder, step) -> {name: value}` called now and then.
-    `checkpoint_through` is a local folder where checkpoints are written first, and copied to `out` while training goes
-    on: `out` may then lie on a mounted bucket.
+    alone. With more epochs, or minutes, a finished one goes on (`extension`), on these images or on more. `profile`
+    steps are taken beforehand on weights of their own, and where their time goes is printed and kept in profile.json.
+    Each of `monitors` builds a function `(encoder, step) -> {name: value}` called now and then. `checkpoint_through` is
+    a local folder where checkpoints are written first, and copied to `out` while training goes on: `out` may then lie
+    on a mounted bucket.
     Raises TwofoldError for data or settings that cannot work, for a continuation under other settings, and for a loss
     that is not finite. After saving, raises KeyboardInterrupt on Ctrl-C, and SystemExit(128 + n) on SIGTERM, SIGUSR1
     and SIGUSR2.
@@ -97,6 +100,7 @@ def pretrain(
         stack.enter_context(computing(recipe, hardware))
         world.in_turn(require_encoder, recipe)
         world.in_turn(require_policy, recipe.views, recipe.data.channels)
+        initial = initial_weights(run, begun, recipe, world)
         world.from_first(require_room, run, recipe)
         images = world.in_turn(
             open_for_training, recipe, data, cache, allow_outside=allow_outside, show_progress=world.is_first
@@ -104,6 +108,7 @@ def pretrain(
         if not isinstance(data, ImageSet):
             images = world.in_turn(held_out, images, begun, recipe)
         recipe = settled(recipe, images)
+        part = part_of(recipe, begun)
         require_agreement(world, recipe, hardware, images, profile=profile)
         say_counts(images)
         world.in_turn(require_enough, images, recipe.schedule.batch_size)
@@ -114,22 +119,24 @@ def pretrain(
         watched = world.only_first(build_monitors, monitors, images, recipe, hardware) or []
         setup = RunSetup(
             run=run,
-            recipe=recipe,
+            recipe=part.own,
+            part=part,
             hardware=hardware,
             world=world,
             images=images,
             resident=world.in_turn(place_train, images, recipe, hardware),
             copies=copies,
             monitors=watched,
+            initial=initial,
         )
 
-        plan = resume_plan(run, begun, images, copies) if begun else begin(setup)
+        plan = resume_plan(run, begun, images, copies) if begun and is_planned(begun) else begin(setup)
         if profile:
             profile_first(setup, plan, steps=profile)
 
         state, window = restored(setup, plan)
-        if begun and state.step < plan.steps:
-            world.from_first(note_continuation, run, begun, hardware, step=state.step, processes=world.size)
+        if begun and is_planned(begun) and state.step < plan.steps:
+            world.from_first(note_continuation, run, begun, hardware, step=state.run_step, processes=world.size)
         if state.step < plan.steps:
             with forked_random(hardware.device):
                 train(setup, plan, state, window)
@@ -140,7 +147,7 @@ def pretrain(
 def train(setup: RunSetup, plan: Plan, state: TrainState, window: Window) -> None:
     """The loop: a step, and next to it logging, looks and checkpoints, none of which touches the weights."""
     run, recipe, hardware, world, images = setup.run, setup.recipe, setup.hardware, setup.world, setup.images
-    log = world.only_first(build_log, run, state.step) or _log_nothing
+    log = world.only_first(build_log, run, state.run_step) or _log_nothing
     alone = Alone(world)
     share = setup.share(plan.chunk)
     schedule, log_every = recipe.schedule, max(1, plan.steps // _METRIC_ROWS)
@@ -148,7 +155,7 @@ def train(setup: RunSetup, plan: Plan, state: TrainState, window: Window) -> Non
     patience = max(1, plan.warmup_steps, math.ceil(_PATIENCE * plan.steps))
     watching = partial(build_look, log, recipe, hardware, images, setup.monitors, warn_from=patience)
     look = world.only_first(watching) or _look_at_nothing
-    if state.step == 0:
+    if state.run_step == 0:
         world.from_first(_look, look, run, state)
     loader = setup.loader(share, first_step=state.step, last_step=plan.steps)
     step = build_step(train_step, state, StepSetup.of(recipe, hardware, world, share))
@@ -163,8 +170,8 @@ def train(setup: RunSetup, plan: Plan, state: TrainState, window: Window) -> Non
                 _require_finite(run, state)
                 row = window.close(loader.wait_s, schedule.batch_size)
                 state.elapsed_s += row.pop("window_s")
-                epoch = epochs_of(state.step, recipe, images)
-                alone.do(log, {"step": state.step, "epoch": epoch, **row, "lr": lr, "elapsed_s": state.elapsed_s})
+                epoch = epochs_of(state, recipe, images)
+                alone.do(log, {"step": state.run_step, "epoch": epoch, **row, "lr": lr, "elapsed_s": state.elapsed_s})
                 text = _progress_text(row)
             if state.step % look_every == 0 or last:
                 _require_finite(run, state)
@@ -181,12 +188,12 @@ def train(setup: RunSetup, plan: Plan, state: TrainState, window: Window) -> Non
             saved_s = time.monotonic() if due else saved_s
             line.update(state.step, text)
             if number and not last:
-                _stop(number, state.step, plan.steps, saver)
+                _stop(number, state.run_step, state.first_step + plan.steps, saver)
 
 
 def _save(saver: Saver, state: TrainState, window: Window, *, last: bool, ends: bool) -> None:
     """Raises TwofoldError where the `last` checkpoint of a run is lost; waits for its copy where the process `ends`."""
-    saver.save(state.step, {**state_dict(state), "window": window.state_dict()})
+    saver.save(state.run_step, {**state_dict(state), "window": window.state_dict()})
     if ends:
         saver.finish()
     if last and saver.error:
@@ -206,7 +213,7 @@ def _look(look: Callable[[TrainState], object], run: Run, state: TrainState) -> 
     try:
         look(state)
     except NotFiniteError as error:
-        raise _diverged(run, state.step, "embeddings") from error
+        raise _diverged(run, state.run_step, "embeddings") from error
 
 
 def _require_finite(run: Run, state: TrainState) -> None:
@@ -216,7 +223,7 @@ def _require_finite(run: Run, state: TrainState) -> None:
     finite = torch.stack(largest).isfinite().all()
     bad, good = torch.stack([state.first_bad_step, finite.long()]).tolist()
     if bad != NEVER or not good:
-        raise _diverged(run, min(bad, state.step), "loss or the weights")
+        raise _diverged(run, state.first_step + min(bad, state.step), "loss or the weights")
 
 
 def _diverged(run: Run, step: int, what: str) -> DivergedError:

@@ -81,16 +81,16 @@ def build_look(
         if chance := recipe.loss.chance(len(rows)):
             measures["loss_share"] = float(loss(z_a, z_b, (0, len(rows)))) / chance
         for monitor in monitors:
-            measures |= monitor(model.encoder, state.step)
+            measures |= monitor(model.encoder, state.run_step)
         model.train()
-        log({"step": state.step, "epoch": epochs_of(state.step, recipe, images), **measures})
+        log({"step": state.run_step, "epoch": epochs_of(state, recipe, images), **measures})
         if warning:
-            warn(f"at step {state.step:,} {warning}")
+            warn(f"at step {state.run_step:,} {warning}")
         elif state.step >= warn_from:
             for name, sentence in learning_warnings(measures).items():
                 if name not in told:
                     told.add(name)
-                    warn(f"at step {state.step:,} {sentence}")
+                    warn(f"at step {state.run_step:,} {sentence}")
         return measures
 
     return look
@@ -101,6 +101,6 @@ def spread(rows: Int64[np.ndarray, " k"], most: int = _IMAGES) -> Int64[np.ndarr
     return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]
 
 
-def epochs_of(step: int, recipe: Recipe, images: ImageSet) -> float:
-    """How often each training image has been shown after `step` steps, on average."""
-    return step * recipe.schedule.batch_size / len(images.rows("train"))
+def epochs_of(state: TrainState, recipe: Recipe, images: ImageSet) -> float:
+    """How often each training image has been shown so far, on average."""
+    return state.first_epoch + state.step * recipe.schedule.batch_size / len(images.rows("train"))

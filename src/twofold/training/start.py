@@ -17,6 +17,7 @@ from twofold.distributed import Share, World
 from twofold.errors import TwofoldError
 from twofold.files import write_atomically, write_json
 from twofold.hardware.device import Hardware
+from twofold.models.weights import fill
 from twofold.recipes.recipe import Recipe
 from twofold.runs.checkpoint import newest_checkpoint
 from twofold.runs.run_directory import Run, require_same_pictures, write_quarantine, write_recipe
@@ -25,6 +26,8 @@ from twofold.speed.chunk_size import choose_chunk, fitted_step_s, memory_for_chu
 from twofold.speed.step_profile import profile_steps, show_profile
 from twofold.speed.step_time import MOST_BATCHES, measure_look_s, measure_step_s
 from twofold.training.averages import Window
+from twofold.training.extension import Part, require_as_many, set_aside
+from twofold.training.initial import Initial, keep_initial
 from twofold.training.monitoring import Monitor
 from twofold.training.plan import Plan, make_plan, most_looks
 from twofold.training.step import TrainState, build_state, load_state_dict, make_views
@@ -42,13 +45,15 @@ class RunSetup:
     """All that stays the same from the first step of a run to the last, but for its plan."""
 
     run: Run
-    recipe: Recipe
+    recipe: Recipe  # of the part that is under way
+    part: Part
     hardware: Hardware
     world: World
     images: ImageSet
     resident: ResidentImages | None  # those of train, where they lie on the device
     copies: Copies | None  # among those of train, to be kept apart
     monitors: Sequence[Monitor]  # of the first process; elsewhere empty
+    initial: Initial | None = None
 
     def share(self, chunk: int | None) -> Share:
         """This process' share of each batch, in chunks of `chunk` images of the whole batch."""
@@ -99,6 +104,8 @@ def begin(setup: RunSetup) -> Plan:
     """Measure a step in all processes; in the first, print what was decided, write recipe.json and views.png."""
     recipe, hardware, world, images = setup.recipe, setup.hardware, setup.world, setup.images
     schedule = recipe.schedule
+    if setup.part.number:
+        world.from_first(require_as_many, setup.run, setup.part, images)
     own = setup.share(schedule.fixed_chunk)
     batch = images.read(setup.first_rows()[own.positions.numpy()])
     chunk, seconds = schedule.fixed_chunk, _measured_s(schedule.minutes)
@@ -157,7 +164,10 @@ def _write_down(setup: RunSetup, plan: Plan, step_s: float, look_s: float) -> No
     say("")
     write_atomically(run.views, _first_views(recipe, hardware, images, setup.first_rows()))
     write_quarantine(run, [{"path": q.path, "reason": q.reason} for q in images.quarantine])
-    write_recipe(run, _record(recipe, plan, hardware, images, setup.world.size))
+    if setup.part.number:
+        set_aside(run, setup.part)
+    record = _record(setup.part, plan, hardware, images, setup.world.size)
+    write_recipe(run, record | ({"init": setup.initial.report} if setup.initial else {}))
 
 
 def _first_views(recipe: Recipe, hardware: Hardware, images: ImageSet, rows: Int64[np.ndarray, " b"]) -> bytes:
@@ -182,14 +192,31 @@ def profile_first(setup: RunSetup, plan: Plan, *, steps: int) -> None:
 
 
 def restored(setup: RunSetup, plan: Plan) -> tuple[TrainState, Window]:
-    """The state of the run's checkpoint, or a new one from the recipe's seed; and the open row of measurements."""
-    state = build_state(setup.recipe, setup.hardware, peak=plan.peak, world=setup.world)
-    window = Window()
-    if saved := setup.world.from_first(newest_checkpoint, setup.run):
+    """The state of the run's checkpoint, or a new one of fresh or initial weights; and the open row of metrics."""
+    world, run, recipe = setup.world, setup.run, setup.recipe
+    state = build_state(recipe, setup.hardware, peak=plan.peak, world=world, initial=setup.initial)
+    state.first_step, state.first_epoch = setup.part.first_step, setup.part.first_epoch
+    window, saved = Window(), world.from_first(newest_checkpoint, run)
+    if setup.part.number and saved and saved["step"] <= state.first_step:
+        _take_up(setup, state, saved)
+    elif saved:
         load_state_dict(state, saved)
         window.load_state_dict(saved["window"])
-        say(f"Continuing at step {state.step:,} of {plan.steps:,}.")
+        say(f"Continuing at step {state.run_step:,} of {state.first_step + plan.steps:,}.")
+    elif setup.initial:
+        world.from_first(keep_initial, run, state.model.encoder, recipe)
     return state, window
+
+
+def _take_up(setup: RunSetup, state: TrainState, saved: dict[str, Any]) -> None:
+    """Begin a further part with the weights that the run ended with. Raises TwofoldError where they are lost."""
+    if saved["step"] < state.first_step:
+        raise TwofoldError(
+            f"the checkpoint of step {state.first_step:,} in '{setup.run.checkpoints}', from which the run goes on, is "
+            "damaged or gone. Restore it or choose a new --out."
+        )
+    fill(state.model, saved["model"], "encoder and head")
+    state.elapsed_s = saved["elapsed_s"]
 
 
 def say_counts(images: ImageSet) -> None:
@@ -200,10 +227,10 @@ def say_counts(images: ImageSet) -> None:
     say(f"{images.name}: {len(images):,} images, {train:,} to train on{watched}, {unreadable:,} unreadable{listed}")
 
 
-def _record(recipe: Recipe, plan: Plan, hardware: Hardware, images: ImageSet, processes: int) -> dict[str, object]:
+def _record(part: Part, plan: Plan, hardware: Hardware, images: ImageSet, processes: int) -> dict[str, object]:
     return {
-        "recipe": recipe.to_dict(),
-        "steps": plan.steps,
+        "recipe": part.recipe.to_dict(),
+        "steps": part.first_step + plan.steps,
         "plan": {
             "steps": plan.steps,
             "warmup_steps": plan.warmup_steps,
@@ -226,4 +253,5 @@ def _record(recipe: Recipe, plan: Plan, hardware: Hardware, images: ImageSet, pr
         "hardware": hardware.describe(),
         "processes": processes,
         "started": datetime.now().isoformat(timespec="seconds"),
+        **({"earlier": part.earlier} if part.earlier else {}),
     }

@@ -16,13 +16,15 @@ from twofold.hardware.device import Hardware
 from twofold.hardware.randomness import weights_of_seed
 from twofold.losses import build_loss, contrast_measures, wide
 from twofold.models import build_encoder, require_size
+from twofold.models.frozen import freeze_until
 from twofold.models.heads import build_head
 from twofold.models.own import OwnEncoder
 from twofold.models.simclr import SimCLR
 from twofold.models.weights import fill
-from twofold.optim import build_optimizer, set_lr
+from twofold.optim import build_optimizer, set_lr, share_rates
 from twofold.recipes.recipe import LossRecipe, Recipe, ViewsRecipe
 from twofold.training.chunks import forward_chunks
+from twofold.training.initial import Initial
 from twofold.views import Draw, build_policy, sample_views, take_rows, two_views
 
 NEVER = 2**62
@@ -36,8 +38,15 @@ class TrainState:
     model: SimCLR
     optimizer: torch.optim.Optimizer
     first_bad_step: Tensor  # (): the first step whose loss was not finite, or NEVER; on the device, read seldom
-    step: int = 0
+    step: int = 0  # of this part of the run
     elapsed_s: float = 0.0
+    first_step: int = 0  # steps and epochs of the parts before (`extension`)
+    first_epoch: float = 0.0
+
+    @property
+    def run_step(self) -> int:
+        """The step of the whole run."""
+        return self.first_step + self.step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,21 +128,34 @@ def require_encoder(recipe: Recipe) -> None:
     with weights_of_seed(0):
         encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
     require_size(encoder, recipe.views.embedding_px, recipe.data.channels)
+    if recipe.init.freeze_until:
+        freeze_until(encoder, recipe.init.freeze_until)
 
 
-def build_state(recipe: Recipe, hardware: Hardware, *, peak: float, world: World) -> TrainState:
-    """Fresh weights, a function of the seed alone, or those of a module that is the encoder: of the first process'."""
+def build_state(
+    recipe: Recipe, hardware: Hardware, *, peak: float, world: World, initial: Initial | None = None
+) -> TrainState:
+    """Fresh weights, a function of the seed alone, or those of a module that is the encoder: of the first process'.
+
+    What is `initial` takes the place of fresh weights.
+    """
     with weights_of_seed(recipe.schedule.seed):
         encoder = build_encoder(recipe.encoder, channels=recipe.data.channels, size_px=recipe.views.size_px)
         model = SimCLR(encoder, build_head(recipe.head, dim=encoder.dim))
-    if isinstance(recipe.encoder, OwnEncoder):
-        world.copy_from_first(model)  # each process has made it for itself
+    if initial:
+        initial.put_into(model)
+    if initial or isinstance(recipe.encoder, OwnEncoder):
+        world.copy_from_first(model)  # the others have none, or have each made it for themselves
+    if recipe.init.freeze_until:
+        model.frozen = freeze_until(encoder, recipe.init.freeze_until)
     hardware.place(model)
     global_norm(model, world)
     model.train()
     if recipe.hardware.compile:
         model.encoder.compile()  # in place: names of weights, and whatever reads them, stay
     optimizer = build_optimizer(model, recipe.optim, lr=peak, capturable=hardware.compiled)
+    if initial and recipe.init.init_rate != 1.0:
+        share_rates(optimizer, dict.fromkeys(initial.loaded_parameters(model), recipe.init.init_rate))
     return TrainState(model, optimizer, torch.tensor(NEVER, device=hardware.device))
 
 
@@ -145,7 +167,7 @@ def state_dict(state: TrainState) -> dict[str, Any]:
     return {
         "model": state.model.state_dict(),
         "optimizer": optimizer,
-        "step": state.step,
+        "step": state.run_step,
         "elapsed_s": state.elapsed_s,
     }
 
@@ -162,4 +184,4 @@ def load_state_dict(state: TrainState, values: dict[str, Any]) -> None:
     optimizer = {**values["optimizer"]}
     optimizer["param_groups"] = [{**group, **way} for group, way in zip(optimizer["param_groups"], ways, strict=True)]
     state.optimizer.load_state_dict(optimizer)
-    state.step, state.elapsed_s = values["step"], values["elapsed_s"]
+    state.step, state.elapsed_s = values["step"] - state.first_step, values["elapsed_s"]

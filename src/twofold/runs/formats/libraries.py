@@ -11,11 +11,14 @@ from torch import Tensor, nn
 
 from twofold.errors import TwofoldError, import_extra
 from twofold.models.adapters import Adapted
+from twofold.models.channels import with_channels
+from twofold.models.matching import library_module
 from twofold.models.resnet import STEMS
 from twofold.recipes.recipe import Recipe
 from twofold.runs.formats.format import Format, Reader, reader
 from twofold.runs.formats.from_pixels import plain
 from twofold.runs.loaded import Loaded
+from twofold.runs.weights import MARK, marked
 
 _SHARED = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")  # of Twofold's own, with the same names
 
@@ -24,8 +27,8 @@ def _write_torchvision(loaded: Loaded, classifier: nn.Linear | None, folder: Pat
     name = _name_in("torchvision", loaded.recipe)
     weights = _weights(loaded)
     if loaded.recipe.data.channels == 1 and not isinstance(loaded.encoder, Adapted):
-        weights["conv1.weight"] = (weights["conv1.weight"] / 3).expand(-1, 3, -1, -1).contiguous()
-    torch.save(weights | _named("fc", classifier), folder / "encoder.pth")
+        weights["conv1.weight"] = with_channels(weights["conv1.weight"], 3).contiguous()
+    torch.save(marked(weights | _named("fc", classifier)), folder / "encoder.pth")
     lines = [
         '"""The encoder in torchvision: images in [0, 1], no normalisation; grey ones repeated three times."""',
         "\nfrom pathlib import Path\n\nimport torch\nfrom torchvision.models import get_model\n",
@@ -50,7 +53,7 @@ def _write_timm(loaded: Loaded, classifier: nn.Linear | None, folder: Path) -> N
     import_extra("timm", "--to timm", "timm")
     name, channels = _name_in("timm", loaded.recipe), loaded.recipe.data.channels
     weights = _weights(loaded) | _named(_timm_head(loaded), classifier)
-    safetensors.torch.save_file(weights, folder / "encoder.safetensors", metadata={"format": "pt"})
+    safetensors.torch.save_file(weights, folder / "encoder.safetensors", metadata={"format": "pt", **MARK})
     classes = 0 if classifier is None else classifier.out_features
     size = "".join(f", {key}={value}" for key, value in _fixed_size(loaded).items())
     lines = [
@@ -142,10 +145,9 @@ def _stem_lines(recipe: Recipe, channels: int) -> list[str]:
 
 
 def _weights(loaded: Loaded) -> dict[str, Tensor]:
-    """By the other library's names: an adapted network is that library's module, our ResNet has the same names."""
-    encoder = loaded.encoder
-    module = encoder.module if isinstance(encoder, Adapted) else encoder
-    return {name: tensor.contiguous() for name, tensor in plain(module).state_dict().items()}
+    """By the other library's names."""
+    module = plain(library_module(loaded.encoder))
+    return {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
 
 
 def _named(name: str, classifier: nn.Linear | None) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ _LATER = {  # settings that came after the first recorded studies
     "views": ("vertical_flip_prob", "rotate_degrees", "grayscale_prob", "jitter", "blur_prob"),
     "schedule": ("duplicates",),
     "hardware": ("deterministic", "resident"),
+    "init": ("init", "init_strict", "init_rate", "init_normalization", "freeze_until"),
 }
 
 
@@ -52,6 +53,8 @@ def run_name(recipe: Recipe) -> str:
         for setting in settings:
             if values[part][setting] == usual[part][setting]:
                 del values[part][setting]
+        if not values[part]:
+            del values[part]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
