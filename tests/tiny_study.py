@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.programs.study import study
-from twofold.studies.engine import run
+from twofold.studies.engine import measures, run
 from twofold.studies.engine.scale import LAPTOP
 from twofold.training import start
 
@@ -40,7 +40,7 @@ TINY = replace(
     label_epochs={0.5: 1.0, 1.0: 1.0},
 )
 # these add cells where a rate is too high or the best at an edge
-TUNED = ("augmentations", "loss", "batch", "size", "labels")
+TUNED = ("loss", "batch", "size", "labels")
 CELLS = {  # with two seeds; of those at least so many
     "augmentations": 49 + 7 + 2 + 2 + 2 * 3,
     "colour": 2 * 5 * 2,
@@ -59,7 +59,17 @@ def run_tiny(name: str, data: Path, out: Path, cache: Path, **options: Any) -> d
     return study(name, data=data, scale=TINY, seeds=SEEDS, out=out, cache=cache, **options)
 
 
+def call_everything_learnt() -> dict[object, dict[str, Any]]:
+    """By module what to put in place so that every cell counts as learnt: after a step or two none has."""
+    return {
+        measures: {"learnt_accuracy": lambda candidates: 0.0, "wilson_interval": lambda share, count: (1.0, 1.0)},
+        run: {"untrained_top1": lambda task, folder: -1.0},
+    }
+
+
 if __name__ == "__main__":
+    for module, replaced in call_everything_learnt().items():
+        vars(module).update(replaced)
     start.measure_step_s = lambda *arguments, **options: 0.01  # for each cell, and only printed
     start._first_views = lambda *arguments: b""  # for each cell, and only looked at
     run.views_per_s = lambda *arguments, **options: 1000.0  # for each study, and only printed

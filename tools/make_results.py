@@ -1,6 +1,7 @@
 """Turn measured runs into docs/results.md and its charts; nothing in there is typed by hand.
 
     python tools/make_results.py collect NAME RUN [--commands FILE]   copies a run's figures to docs/results/NAME.json
+    python tools/make_results.py judge                                judges the cells of the studies' records anew
     python tools/make_results.py render                               writes docs/results.md from docs/results/*.json
 
 FILE holds the commands that made the run, one a line. Of a study, its study.json is
@@ -13,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from study_results import study_section, verdicts_table
+from study_results import judged_anew, study_section, verdicts_table
 
+from twofold.files import write_json
 from twofold.runs.run_directory import Run
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -79,6 +81,14 @@ def _plain(details: dict[str, Any] | None) -> dict[str, Any] | None:
         if isinstance(kept.get(part), list):
             kept[part] = [{**one, "data": Path(one["data"]).name} if "data" in one else one for one in kept[part]]
     return kept
+
+
+def judge_studies() -> None:
+    """Claims, notes and panels of every study in docs/results, from its cells by the rules of now."""
+    for path in sorted(FOLDER.glob("*.json")):
+        record = json.loads(path.read_text())
+        if "study" in record:
+            write_json(path, judged_anew(record))
 
 
 def render() -> None:
@@ -318,10 +328,13 @@ def main() -> None:
     collecting.add_argument("name")
     collecting.add_argument("run", type=Path)
     collecting.add_argument("--commands", type=Path)
+    steps.add_parser("judge")
     steps.add_parser("render")
     options = parser.parse_args()
     if options.step == "collect":
         collect(options.name, options.run, options.commands.read_text().splitlines() if options.commands else [])
+    elif options.step == "judge":
+        judge_studies()
     else:
         render()
 

@@ -4,9 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from twofold.report.wording import duration
+from twofold.studies import STUDIES
+from twofold.studies.engine.claim import NOT_TESTABLE
+from twofold.studies.engine.record import conclusions
+from twofold.studies.engine.scale import get_scale
 from twofold.studies.show.figure import draw_study
+from twofold.studies.show.predictors import PREDICTORS, answer, correlations, shown
 from twofold.studies.show.table import markdown, markdown_row, study_markdown
-from twofold.studies.show.wording import here, interval
+from twofold.studies.show.wording import counted, here, interval, label
 
 
 def verdicts_table(studies: dict[str, dict[str, Any]]) -> list[str]:
@@ -17,7 +22,30 @@ def verdicts_table(studies: dict[str, dict[str, Any]]) -> list[str]:
         return []
     head = [markdown_row(headings), "|---" * len(headings) + "|"]
     time = "Time: that of all cells, one after the other; processes that share a study divide it."
-    return ["## The paper's claims", "", time, "", *head, *rows, ""]
+    claims = [claim for record in studies.values() if record["finished"] for claim in record["claims"]]
+    said = f"Of {len(claims)} claims: {counted(claims)}. {_by_chance(claims)}"
+    return ["## The paper's claims", "", said, "", time, "", *head, *rows, "", *predictors_table(studies)]
+
+
+def predictors_table(studies: dict[str, dict[str, Any]]) -> list[str]:
+    """Whether measures that need no labels order the cells of a study as the probe does."""
+    found = {name: correlations(record) for name, record in studies.items()}
+    head = [markdown_row(["study", *PREDICTORS.values()]), "|---" * (len(PREDICTORS) + 1) + "|"]
+    rows = [markdown_row([name, *(shown(one.get(metric)) for metric in PREDICTORS)]) for name, one in found.items()]
+    about = (
+        "Spearman's rank correlation with the top-1 of the linear probe over the cells of a study (means over seeds), "
+        "with its 95 % interval. Of alpha-ReQ a lower value is said to be better."
+    )
+    sentences = [f"- {sentence[0].upper()}{sentence[1:]}" for sentence in answer(found.values())]
+    return ["## Do measures without labels predict the probe?", "", about, "", *sentences, "", *head, *rows, ""]
+
+
+def _by_chance(claims: list[dict[str, Any]]) -> str:
+    asked = sum(claim["verdict"] != NOT_TESTABLE for claim in claims)
+    return (
+        f"Each verdict is by 95 % intervals: if nothing differed at all, about {0.05 * asked:.0f} of the {asked} that "
+        "could be tested would still be called reproduced or contradicted."
+    )
 
 
 def study_section(name: str, record: dict[str, Any], docs: Path) -> list[str]:
@@ -32,6 +60,12 @@ def _verdicts(record: dict[str, Any]) -> list[str]:
     for place, claim in enumerate(record["claims"]):
         texts = (record["study"], claim["claim"], claim["paper"], here(claim), interval(claim))
         made = ("", "") if place else (f"`{record['command']}`".replace("|", r"\|"), duration(record["seconds"]))
-        verdict = f"**{claim['verdict']}**" if record["finished"] else "not finished"
+        verdict = f"**{label(claim)}**" if record["finished"] else "not finished"
         rows.append(markdown_row([*map(markdown, texts), verdict, *made]))
     return rows
+
+
+def judged_anew(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with what the rules of now make of its cells, which stay as they are."""
+    scale = get_scale(record["scale"]).of(record["study"])
+    return {**record, **conclusions(STUDIES[record["study"]], scale, record["cells"], record["data"]["test"])}

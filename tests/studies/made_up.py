@@ -20,9 +20,8 @@ def fill(found: Found, name: str, seeds: int, spread: float = 0.006, **values: f
     """Add a cell for each seed, its values around the given ones."""
     drawn = random.Random(name)
     for seed in range(seeds):
-        found.add(
-            Cell(name=name, seed=seed), {metric: value + drawn.gauss(0, spread) for metric, value in values.items()}
-        )
+        measured = {metric: value + drawn.gauss(0, spread) for metric, value in values.items()}
+        found.add(Cell(name=name, seed=seed), measured, learnt=True)
 
 
 def heat(found: Found, seeds: int = 1) -> Panel:

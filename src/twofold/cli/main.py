@@ -127,6 +127,10 @@ def study(
     out: Annotated[
         Path | None, arg(help="folder of the study, which several processes may share (default: studies/NAME)")
     ] = None,
+    encoders: Annotated[
+        Path | None,
+        arg(help="folder of encoders that studies share (default: studies/encoders; with --out, OUT/runs)"),
+    ] = None,
     plan: Annotated[bool, arg(help="only print the plan and the time it would take")] = False,
     cache: Cache = None,
     allow_outside: AllowOutside = False,
@@ -144,6 +148,7 @@ def study(
             seeds=seeds,
             minutes=minutes,
             out=out,
+            encoders=encoders,
             plan=plan,
             cache=cache,
             allow_outside=allow_outside,

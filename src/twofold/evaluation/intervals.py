@@ -91,7 +91,7 @@ def estimate(
     return Estimate(
         mean=float(means.mean()),
         variance=None if drawn and len(means) < 2 else images + draws,
-        freedom=_freedom((images, g - 1), (draws, len(means) - 1)),
+        freedom=satterthwaite((images, g - 1), (draws, len(means) - 1)),
         images=m**2 / float((sizes**2).sum()),
     )
 
@@ -166,7 +166,7 @@ def _unit_means(values: Float[np.ndarray, " n"], units: Sequence[Hashable]) -> F
     return np.array([np.mean(own) for own in by_unit.values()])
 
 
-def _freedom(*parts: tuple[float, int]) -> float:
+def satterthwaite(*parts: tuple[float, int | float]) -> float:
     """Satterthwaite's degrees of freedom of a sum of (variance, degrees of freedom)."""
     known = [(variance, freedom) for variance, freedom in parts if variance > 0 and freedom > 0]
     total = sum(variance for variance, _ in known)

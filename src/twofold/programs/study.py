@@ -27,6 +27,7 @@ def study(
     seeds: int = 3,
     minutes: int | float | None = None,
     out: AnyPath | None = None,
+    encoders: AnyPath | None = None,
     plan: bool = False,
     cache: AnyPath | None = None,
     allow_outside: bool = False,
@@ -35,8 +36,10 @@ def study(
     """Run the study `name` on labelled images; return its record, which is also OUT/study.json.
 
     `out` (studies/NAME by default) gets table.md, figure.svg and report.html too. The same call again skips finished
-    cells; several at once with one `out` share them. `minutes` is how long the base recipe trains, `plan` only prints
-    what would be done. Raises TwofoldError for an unknown study and for data or settings that cannot work.
+    cells; several at once with one `out` share them. Encoders of the same images and settings are trained once for
+    all studies that share the folder `encoders` (studies/encoders where no `out` is given, else OUT/runs). `minutes`
+    is how long the base recipe trains, `plan` only prints what would be done. Raises TwofoldError for an unknown study
+    and for data or settings that cannot work.
     """
     name, scale = as_kind("name", name, str), as_kind("scale", scale, str | Scale)
     seeds, minutes = as_kind("seeds", seeds, int), as_kind("minutes", minutes, float | None)
@@ -54,6 +57,9 @@ def study(
             f"data is None, but the scale {chosen.name} has no images of its own. Give --data ILSVRC2012/, a folder "
             "with train/CLASS/ and the official validation images as test/CLASS/."
         )
+    shared = as_optional_path("encoders", encoders)
+    if out is None and shared is None:
+        shared = Path("studies") / "encoders"
     place = Path("studies") / name if out is None else out
     flags = [f"--data {Path(data).name}" if data else "", f"--scale {chosen.name}" if chosen.name != "laptop" else ""]
     flags += [f"--seeds {seeds}" if seeds != 3 else "", f"--minutes {minutes:g}" if minutes else ""]
@@ -65,6 +71,7 @@ def study(
         seeds=seeds,
         command=" ".join(["twofold study", name, *filter(None, flags)]),
         minutes=minutes,
+        encoders=shared,
         cache=cache,
         allow_outside=allow_outside,
         plan_only=plan,

@@ -62,7 +62,7 @@ def contrast_chance(batch_size: int) -> float:
     return 1 / batch_size
 
 
-def learnt_accuracy(candidates: float) -> float:
+def learnt_accuracy(candidates: int | float) -> float:
     """The contrastive accuracy from which on something is learnt: five times chance, with B = `candidates`.
 
     min(5 / B, (1 + 1 / B) / 2): among fewer than nine candidates, half the way from chance to 1.

@@ -8,6 +8,7 @@ from scipy import stats
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import (
     CONTRADICTED,
+    NOT_TESTABLE,
     REPRODUCED,
     UNDECIDED,
     Claim,
@@ -92,7 +93,9 @@ def test_every_comparison_must_hold_and_the_weakest_is_shown() -> None:
 
 def test_the_weakest_is_the_least_sure_not_the_one_with_the_lowest_end() -> None:
     """a is above b by 2 points, give or take 0.1, and above c by 21, give or take 17: c is the weaker."""
-    found = found_of(a=[0.60, 0.60, 0.60], b=[0.58, 0.5805, 0.5795], c=[0.46, 0.32, 0.40])
+    found = found_of(
+        a=[0.60, 0.60, 0.60], b=[0.58, 0.5805, 0.5795], c=[0.46, 0.32, 0.40], d=[0.4, 0.4005, 0.3995], e=[0.1] * 3
+    )
     sure, unsure = minus("a", "b"), minus("a", "c")
     ends = [compare(one, found).low for one in (sure, unsure)]
     assert 0 < ends[0] < ends[1]
@@ -111,7 +114,7 @@ def test_hardly_any_difference_is_a_claim_too(b: list[float], verdict: str) -> N
     assert judge(claim(within), found_of(a=[0.60, 0.62, 0.61], b=b)).verdict == verdict
 
 
-def test_without_its_premise_a_claim_is_undecided() -> None:
+def test_without_its_premise_a_claim_is_not_asked() -> None:
     gap, helps = minus("a", "b"), minus("c", "b")
     asked = Claim(text="c closes the gap", paper="", comparisons=(helps,), premises=(gap,), why_not="no gap")
     ahead, behind = [0.60, 0.62, 0.61], [0.50, 0.515, 0.512]
@@ -120,13 +123,13 @@ def test_without_its_premise_a_claim_is_undecided() -> None:
     assert judge(asked, found_of(a=ahead, b=behind, c=[0.4, 0.42, 0.41])).verdict == CONTRADICTED
     for c in (ahead, [0.4, 0.42, 0.41]):
         verdict = judge(asked, found_of(a=behind, b=behind[::-1], c=c))
-        assert (verdict.verdict, verdict.decided_by) == (UNDECIDED, gap.name)
+        assert (verdict.verdict, verdict.decided_by) == (NOT_TESTABLE, gap.name)
         assert not verdict.asked
         assert verdict.why_not == "Not asked, as its premise does not hold, whose figures these are: a minus b. no gap"
         assert here(verdict.to_dict()).startswith("premise: ")
         assert [outcome.name for outcome in verdict.outcomes] == [gap.name, helps.name]
     negative = judge(asked, found_of(a=behind, b=ahead, c=[0.7, 0.72, 0.71]))
-    assert negative.verdict == UNDECIDED
+    assert negative.verdict == NOT_TESTABLE
 
 
 def test_sums_of_cells_and_of_metrics() -> None:

@@ -18,6 +18,8 @@ from twofold.evaluation.schedules import Schedule
 from twofold.hardware.device import resolve_hardware
 from twofold.recipes.recipe import OptimRecipe, Recipe
 from twofold.runs.encoder_file import load, load_head
+from twofold.studies.engine import baseline
+from twofold.studies.engine.baseline import untrained_top1
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.estimate import build_estimate
 from twofold.studies.engine.folder import StudyFolder
@@ -25,6 +27,7 @@ from twofold.studies.engine.labelled import at_most, split_rows
 from twofold.studies.engine.layers import Stages, layer_features
 from twofold.studies.engine.measures import MEASURES, Task, needs_pretraining, probe
 from twofold.studies.engine.pretrained import pretrained
+from twofold.studies.engine.ranks import RANKS
 from twofold.studies.engine.transformed import TRANSFORMATIONS, tell_transformation
 
 BASE = TINY.base.with_settings(epochs=4.0, width=0.5)
@@ -48,11 +51,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
 def task(cell: Cell, images: ImageSet, folder: StudyFolder, base: Recipe = BASE, labels: int | None = None) -> Task:
     recipe = base.with_settings(**cell.settings, seed=cell.seed)
     run = pretrained(recipe, images, folder, World())[0] if needs_pretraining(cell) else None
-    return Task(cell=cell, recipe=recipe, images=images, hardware=HARDWARE, run=run, labels=labels)
+    return Task(
+        cell=cell,
+        recipe=recipe,
+        images=images,
+        hardware=HARDWARE,
+        run=run,
+        labels=labels,
+        baseline=lambda task: untrained_top1(task, folder.runs),
+    )
 
 
 def measured(cell: Cell, images: ImageSet, folder: StudyFolder, **options: Any) -> dict[str, float]:
-    return MEASURES[cell.measure](task(cell, images, folder, **options))
+    return MEASURES[cell.measure](task(cell, images, folder, **options)).values
 
 
 def test_selection_is_cut_from_train_and_never_meets_test(images: ImageSet) -> None:
@@ -106,10 +117,10 @@ def test_the_probe_finds_classes_that_can_be_told(images: ImageSet, folder: Stud
     one = task(Cell(name="a"), images, folder, labels=60)
     split = at_most(one.split, 60)
     noise = np.random.default_rng(0).normal(size=(len(split.rows) + len(split.asked), 8)).astype(np.float32)
-    assert probe(one, noise) < 0.55
+    assert probe(one, noise).mean() < 0.55
     told = noise.copy()
     told[:, 0] += 10 * np.concatenate([split.ids, split.truth])
-    assert probe(one, told) > 0.95
+    assert probe(one, told).mean() > 0.95
 
 
 def test_labels_teach_more_than_chance_and_seeds_differ(images: ImageSet, folder: StudyFolder) -> None:
@@ -170,9 +181,9 @@ def test_shares_told_right(name: str, images: ImageSet, folder: StudyFolder) -> 
     run = task(Cell(name="a"), images, folder).trained
     found = tell_transformation(name, load(run), load_head(run), images, images.rows("train"), seed=0)
     assert found.keys() == {"told from h", "told from z"}
-    assert all(0 <= value <= 1 for value in found.values())
+    assert all(right.dtype == bool for right in found.values())
     if name == "Sobel":
-        assert found["told from h"] > 0.9, "edges on black are no photograph"
+        assert found["told from h"].mean() > 0.9, "edges on black are no photograph"
 
 
 def test_cells_of_one_recipe_share_a_run(images: ImageSet, folder: StudyFolder) -> None:
@@ -197,3 +208,51 @@ def test_log_of_a_run_lies_beside_it(images: ImageSet, folder: StudyFolder, caps
     run = task(Cell(name="quiet", settings={"temperature": 0.3}), images, folder).trained
     assert capsys.readouterr().out == ""
     assert "Recipe" in Path(f"{run}.log").read_text()
+
+
+def test_a_cell_says_how_many_directions_it_uses_and_which_images_are_right(
+    images: ImageSet, folder: StudyFolder
+) -> None:
+    found = MEASURES["linear"](task(Cell(name="a"), images, folder))
+    assert {*RANKS, "top1", "contrast_accuracy", "contrast_entropy"} == set(found.values)
+    assert len(found.right["top1"]) == len(images.rows("test"))
+    assert found.right["top1"].mean() == pytest.approx(found.values["top1"])
+    dim = load(task(Cell(name="a"), images, folder).trained).dim
+    assert all(1 <= found.values[name] <= dim for name in RANKS if name != "alpha_req")
+
+
+@pytest.mark.parametrize(("pairs", "baseline_top1", "learnt"), [(1.0, 0.0, True), (1.0, 1.0, False), (0.0, 0.0, False)])
+def test_an_encoder_has_learnt_where_pairs_and_the_probe_say_so(
+    pairs: float,
+    baseline_top1: float,
+    learnt: bool,
+    images: ImageSet,
+    folder: StudyFolder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from twofold.studies.engine import measures
+
+    monkeypatch.setattr(measures, "_contrast", lambda run: {"contrast_accuracy": pairs, "contrast_entropy": 1.0})
+    one = replace(task(Cell(name="a"), images, folder), baseline=lambda task: baseline_top1)
+    assert MEASURES["linear"](one).learnt is learnt
+
+
+def test_a_network_has_learnt_where_it_is_above_the_most_frequent_class(images: ImageSet, folder: StudyFolder) -> None:
+    cell = Cell(name="s", measure="supervised", settings={"epochs": 30.0})
+    assert MEASURES["supervised"](task(cell, images, folder)).learnt
+    slowest = replace(task(cell, images, folder), slower=1e9)
+    assert not MEASURES["supervised"](slowest).learnt
+
+
+def test_the_untrained_encoder_is_measured_once(
+    images: ImageSet, folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, calls = task(Cell(name="a", settings={"temperature": 0.7}), images, folder), [0]
+    whole = baseline.measure_untrained
+    monkeypatch.setattr(baseline, "measure_untrained", lambda task: calls.__setitem__(0, calls[0] + 1) or whole(task))
+    again = [untrained_top1(one, folder.runs) for _ in range(2)]
+    assert again[0] == again[1]
+    assert calls[0] <= 1
+    other = replace(one, recipe=one.recipe.with_settings(width=0.25))
+    untrained_top1(other, folder.runs)
+    assert len(list(folder.runs.glob("untrained-*.json"))) >= 2, "another encoder has a baseline of its own"

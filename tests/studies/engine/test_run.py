@@ -22,7 +22,10 @@ from twofold.programs.study import list_studies, study
 from twofold.recipes.recipe import Recipe
 from twofold.studies import STUDIES
 from twofold.studies.engine import run
+from twofold.studies.engine.attempts import unpacked
 from twofold.studies.engine.cell import Cell
+from twofold.studies.engine.claim import VERDICTS
+from twofold.studies.engine.measures import Measured
 from twofold.studies.engine.pretrained import run_name
 from twofold.studies.engine.scale import PAPER
 from twofold.training import start as starting
@@ -51,6 +54,9 @@ def quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(starting, "measure_step_s", lambda *arguments, **options: 0.01)
         patch.setattr(run, "views_per_s", lambda *arguments, **options: 1000.0)
+        for module, replaced in tiny_study.call_everything_learnt().items():
+            for name, value in replaced.items():
+                patch.setattr(module, name, value)
         yield
 
 
@@ -79,14 +85,15 @@ def test_a_study_ends_in_cells_a_table_a_figure_and_verdicts(
     assert len(record["cells"]) == record["cells_planned"]
     assert len(record["cells"]) == CELLS[name] or (name in TUNED and len(record["cells"]) > CELLS[name])
     assert all(0 <= cell["measure"]["top1"] <= 1 for cell in record["cells"])
-    assert {claim["verdict"] for claim in record["claims"]} <= {"reproduced", "contradicted", "undecided"}
+    assert {claim["verdict"] for claim in record["claims"]} <= set(VERDICTS)
     for claim in record["claims"]:
-        assert claim["seeds"] == tiny_study.SEEDS
-        assert claim["low"] <= claim["difference"] <= claim["high"]
+        failed = "learnt nothing" in claim["why_not"]
+        assert failed or claim["seeds"] == tiny_study.SEEDS
+        assert failed or claim["low"] <= claim["difference"] <= claim["high"]
     table = (folder / "table.md").read_text()
     for panel in record["panels"]:
         assert panel["title"] in table
-        assert all(place["mean"] is not None for place in panel["places"])
+        assert all(place["mean"] is not None or place["failed"] for place in panel["places"])
     assert (folder / "figure.svg").read_text().lstrip().startswith("<?xml")
     assert "</html>" in (folder / "report.html").read_text()
 
@@ -199,20 +206,34 @@ def test_a_damaged_cell_is_named(home: Path, records: dict[str, dict[str, Any]],
         run_tiny("head", home / "data", tmp_path, home / "cache")
 
 
-def test_a_cell_that_diverges_counts_as_guessing(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def diverge(*arguments: object) -> Path:
+def test_a_cell_that_diverges_is_tried_at_lower_rates_and_fails(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+
+    def diverge(recipe: Recipe, *arguments: object) -> Path:
+        rates.append(recipe.optim.base_lr)
         raise DivergedError("not finite")
 
     monkeypatch.setattr(run, "pretrained", diverge)
     record = run_tiny("head", home / "data", tmp_path, home / "cache")
     assert {cell["measure"]["top1"] for cell in record["cells"]} == {1 / 3}
-    assert all(cell["measure"]["diverged"] for cell in record["cells"])
+    assert all(cell["measure"]["diverged"] and not cell["learnt"] for cell in record["cells"])
+    assert rates[1] == pytest.approx(rates[0] / 3, rel=1e-4)
+    assert len(rates) == 3 * len(record["cells"])
+    assert {claim["verdict"] for claim in record["claims"]} == {"not testable here"}
+    assert any(note.startswith("Failed, and in no mean: ") for note in record["notes"])
+    assert all(place["mean"] is None for panel in record["panels"] for place in panel["places"])
+    assert "| nonlinear | failed | failed |" in (tmp_path / "table.md").read_text()
 
 
-def test_labels_at_too_high_a_rate_count_as_guessing(
+def test_labels_at_too_high_a_rate_fail_on_test_and_count_as_guessing_on_selection(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def diverge(task: object) -> dict[str, float]:
+    divisors: list[tuple[str, float]] = []
+
+    def diverge(task: Any) -> Measured:
+        divisors.append((task.cell.on, task.slower))
         raise DivergedError("not finite")
 
     monkeypatch.setitem(run.MEASURES, "supervised", diverge)
@@ -222,6 +243,34 @@ def test_labels_at_too_high_a_rate_count_as_guessing(
             assert cell["measure"] == {"top1": 1 / 3, "diverged": 1.0}
         else:
             assert "diverged" not in cell["measure"]
+    assert {one for one in divisors if one[0] == "test"} == {("test", 1.0), ("test", 3.0), ("test", 9.0)}
+    assert {one for one in divisors if one[0] == "selection"} == {("selection", 1.0)}
+
+
+def test_cells_say_with_what_they_were_made(records: dict[str, dict[str, Any]]) -> None:
+    for record in records.values():
+        for cell in record["cells"]:
+            assert {"versions", "hardware", "date", "code"} == cell["made"].keys()
+            assert {"learnt", "rates_divided_by", "right"} <= cell.keys()
+            counted = {metric: unpacked(cell["right"])[metric].mean() for metric in cell["right"]}
+            assert counted == {metric: pytest.approx(cell["measure"][metric]) for metric in counted}
+            assert "top1" in counted or "diverged" in cell["measure"]
+
+
+def test_studies_that_share_encoders_train_the_base_cell_once(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head of the base recipe and the first of the lengths are one training."""
+    shared: dict[str, Any] = {"encoders": tmp_path / "encoders"}
+    monkeypatch.setattr(run, "_measure_all", lambda work, *rest: trained.append(work.folder.runs))
+    trained: list[Path] = []
+    for name in ("head", "duration"):
+        run_tiny(name, home / "data", tmp_path / name, home / "cache", **shared)
+    assert trained[0] == trained[1]
+    assert trained[0].parent == tmp_path / "encoders"
+    base = tiny_study.TINY.base
+    settings = {"head": "nonlinear", "z_dim": base.head.z_dim}, {"loss": "nt-xent", "batch_size": 16, "epochs": 1.0}
+    assert len({run_name(base.with_settings(**one, seed=0)) for one in settings}) == 1
 
 
 def test_minutes_become_epochs_once(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,9 +350,15 @@ def test_the_papers_scale_is_planned_and_takes_a_step(home: Path, tmp_path: Path
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert max(row["step"] for row in rows) == 1
     task = Task(
-        cell=cell, recipe=recipe, images=images, hardware=resolve_hardware(recipe.hardware), run=trained, labels=None
+        cell=cell,
+        recipe=recipe,
+        images=images,
+        hardware=resolve_hardware(recipe.hardware),
+        run=trained,
+        labels=None,
+        baseline=lambda task: 0.0,
     )
-    assert 0 <= linear(task)["top1"] <= 1
+    assert 0 <= linear(task).values["top1"] <= 1
 
     holding, released = threading.Event(), threading.Event()
 

@@ -109,6 +109,8 @@ def test_the_tools_section_and_table_of_verdicts(
     assert (tmp_path / "heads-study.svg").read_bytes() == draw_study(record)
     assert any("](heads-study.svg)" in line for line in section)
     table = verdicts_table({"heads": record})
-    assert len([line for line in table if line.startswith("| heads |")]) == len(record["claims"])
+    verdicts, predictors = (part.splitlines() for part in "\n".join(table).split("## Do measures"))
+    assert len([line for line in verdicts if line.startswith("| heads |")]) == len(record["claims"])
+    assert len([line for line in predictors if line.startswith("| heads |")]) == 1
     assert sum(record["command"] in line for line in table) == 1
     assert verdicts_table({}) == []

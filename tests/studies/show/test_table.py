@@ -33,10 +33,11 @@ def small(found: Found, **changed: Any) -> dict[str, Any]:
     return panel_record(Panel(**{**about, **changed}), found)
 
 
-def of_seeds(*values: float) -> Found:
+def of_seeds(*numbers: float) -> Found:
     found = Found()
-    for seed, value in enumerate(values):
-        found.add(made_up.Cell(name="x", seed=seed), {"top1": value, "contrast_entropy": value})
+    for seed, value in enumerate(numbers):
+        values = {"top1": value, "contrast_entropy": value}
+        found.add(made_up.Cell(name="x", seed=seed), values, learnt=True)
     return found
 
 
@@ -141,7 +142,7 @@ def test_a_claim_without_an_interval_says_why() -> None:
     assert interval(one) == "one seed, no interval"
     assert (here(none), interval(none)) == ("not measured yet", "")
     assert here(none["outcomes"][0]) == "not measured yet"  # its difference is no number, not None
-    assert claim_lines([none]) == ["undecided     x: not measured yet; the paper: p"]
+    assert claim_lines([none]) == ["undecided         x: not measured yet; the paper: p"]
 
 
 def test_a_study_is_written_whole_half_and_empty() -> None:

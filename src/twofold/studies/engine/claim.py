@@ -5,24 +5,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from twofold.evaluation.intervals import mean_interval
+from twofold.studies.engine.cell import HALVED
 from twofold.studies.engine.found import Found
+from twofold.studies.engine.spread import Term, sum_interval
 
-Term = tuple[str, str]  # cell's name, metric
 REPRODUCED, CONTRADICTED, UNDECIDED = "reproduced", "contradicted", "undecided"
+NOT_TESTABLE = "not testable here"
+VERDICTS = (REPRODUCED, CONTRADICTED, UNDECIDED, NOT_TESTABLE)
+_POINT = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """A weighted sum of values, seed by seed: {("a", "top1"): 1, ("b", "top1"): -1} is a minus b.
 
-    The keys of `weights` are (cell's name, metric). `within` None: the sum is claimed to be above 0. A number: it is
-    claimed to lie between -within and within.
+    The keys of `weights` are (cell's name, metric). The sum minus `above` is what is judged: it is claimed to be over
+    0; or, with `within`, to lie between -within and within.
     """
 
     name: str
     weights: Mapping[Term, float]
     within: float | None = None
+    above: float = 0.0
 
     @property
     def metric(self) -> str:
@@ -34,7 +38,8 @@ class Comparison:
 class Claim:
     """A sentence of the paper, the paper's own figure for it, and the comparisons that must all hold.
 
-    `premises` must hold for the claim to be asked at all: where there is no gap, none can close. `why_not` is what may
+    A claim can be tested here where its cells have learnt, its `premises` hold (where there is no gap, none can close)
+    and, if `settled`, the last doubling of the length moves no comparison by a point or more. `why_not` is what may
     explain a result that differs at a small scale; it is printed only then.
     """
 
@@ -43,11 +48,15 @@ class Claim:
     comparisons: tuple[Comparison, ...]
     why_not: str
     premises: tuple[Comparison, ...] = ()
+    settled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One comparison: its mean over the seeds that all its cells share, and the 95 % interval (Student's t)."""
+    """One comparison: its mean over the seeds that all its cells share, and the 95 % interval.
+
+    `over` says what the interval covers: "images and seeds", or "seeds" alone.
+    """
 
     name: str
     metric: str
@@ -55,6 +64,7 @@ class Outcome:
     low: float | None
     high: float | None
     seeds: int
+    over: str
     verdict: str
 
 
@@ -62,7 +72,8 @@ class Outcome:
 class Verdict:
     """What the results say of a claim. The figures are those of the comparison that decided: the weakest.
 
-    Where a premise does not hold, the claim is not `asked`, and they are the premise's.
+    Where a premise does not hold, the claim is not `asked`, and they are the premise's. `unchecked` are sentences on
+    what the rule could not look at.
     """
 
     claim: str
@@ -72,12 +83,14 @@ class Verdict:
     low: float | None
     high: float | None
     seeds: int
+    over: str
     decided_by: str
     metric: str
     within: float | None
     asked: bool
     outcomes: list[Outcome]
     why_not: str
+    unchecked: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -85,22 +98,33 @@ class Verdict:
 
 
 def judge(claim: Claim, found: Found) -> Verdict:
-    """Reproduced where every comparison holds, contradicted where one is refuted, undecided otherwise.
+    """Not testable here, by the rule below; otherwise reproduced where every comparison holds, contradicted where one
+    is refuted, undecided else.
 
-    A comparison holds where its whole 95 % interval lies above 0 (between -within and within), and is refuted where it
-    lies below 0 (outside of them). With fewer than two seeds in common there is no interval: undecided. A premise that
-    does not hold leaves the claim undecided: its figures are the verdict's, and `why_not` says so.
+    A comparison holds where its whole 95 % interval lies above 0 (between -within and within: two one-sided tests),
+    and is refuted where it lies below 0 (outside of them). With fewer than two seeds in common there is no interval.
+    The rule, in this order: a cell has failed; a premise does not hold, and the claim is not asked; the last doubling
+    of the length moves a comparison by more than a point (its whole interval).
     """
-    premises = [(compare(premise, found), premise) for premise in claim.premises]
+    premises, shared = _of_premises(claim, found)
     pairs = [(compare(comparison, found), comparison) for comparison in claim.comparisons]
-    outcomes = [outcome for outcome, _ in [*premises, *pairs]]
+    lengths = [(compare(one, found), one) for one in map(_last_doubling, claim.comparisons) if claim.settled]
+    lengths = [pair for pair in lengths if pair[0].seeds > 1]
     missing = [pair for pair in premises if pair[0].verdict != REPRODUCED]
+    moving = [pair for pair in lengths if pair[0].verdict == CONTRADICTED]
+    failed = _failures(claim, found)
     verdicts = {outcome.verdict for outcome, _ in pairs}
     verdict = CONTRADICTED if CONTRADICTED in verdicts else UNDECIDED if UNDECIDED in verdicts else REPRODUCED
-    deciding = missing or [pair for pair in pairs if pair[0].verdict == verdict]
-    verdict = UNDECIDED if missing else verdict
-    weakest, comparison = min(deciding, key=_reserve)
-    unasked = f"Not asked, as its premise does not hold, whose figures these are: {weakest.name}. " if missing else ""
+    deciding, reason = [pair for pair in pairs if pair[0].verdict == verdict], ""
+    if failed:
+        verdict, reason = NOT_TESTABLE, f"Not testable here: {'; '.join(failed)}. "
+    elif missing:
+        deciding, verdict = missing, NOT_TESTABLE if all(one.low is not None for one, _ in missing) else UNDECIDED
+        reason = f"Not asked, as its premise does not hold, whose figures these are: {_weakest(missing)[0].name}. "
+    elif moving:
+        deciding, verdict = moving, NOT_TESTABLE
+        reason = "Not testable here: twice the length still moves the result by more than a point. "
+    weakest, comparison = _weakest(deciding)
     return Verdict(
         claim=claim.text,
         paper=claim.paper,
@@ -109,23 +133,26 @@ def judge(claim: Claim, found: Found) -> Verdict:
         low=weakest.low,
         high=weakest.high,
         seeds=weakest.seeds,
+        over=weakest.over,
         decided_by=weakest.name,
         metric=weakest.metric,
         within=comparison.within,
-        asked=not missing,
-        outcomes=outcomes,
-        why_not="" if verdict == REPRODUCED else unasked + claim.why_not,
+        asked=bool(failed) or not missing,
+        outcomes=[outcome for outcome, _ in [*premises, *pairs, *lengths]],
+        why_not="" if verdict == REPRODUCED else reason + claim.why_not,
+        unchecked=_unchecked(claim, found, shared=shared, lengths=bool(lengths)) if pairs[0][0].seeds else [],
     )
 
 
-def compare(comparison: Comparison, found: Found) -> Outcome:
-    """The weighted sum over the seeds that all its cells have."""
-    seeds = sorted(set.intersection(*(set(found.seeds(name, metric)) for name, metric in comparison.weights)))
-    sums = [
-        sum(weight * found.value(name, metric, seed) for (name, metric), weight in comparison.weights.items())
-        for seed in seeds
-    ]
-    mean, low, high = mean_interval(sums) if sums else (None, None, None)
+def compare(comparison: Comparison, found: Found, *, premise: bool = False) -> Outcome:
+    """The weighted sum over the seeds that all its cells have; with `premise` over the seeds of premises."""
+    every = [set(found.seeds(*term, premise=premise)) for term in comparison.weights]
+    seeds = sorted(set.intersection(*every))
+    (mean, low, high), over = sum_interval(comparison.weights, found, seeds) if seeds else ((None, None, None), "")
+    if mean is not None:
+        mean = mean - comparison.above
+    if low is not None and high is not None:
+        low, high = low - comparison.above, high - comparison.above
     return Outcome(
         name=comparison.name,
         metric=comparison.metric,
@@ -133,8 +160,50 @@ def compare(comparison: Comparison, found: Found) -> Outcome:
         low=low,
         high=high,
         seeds=len(seeds),
+        over=over,
         verdict=_verdict(low, high, comparison.within),
     )
+
+
+def _of_premises(claim: Claim, found: Found) -> tuple[list[tuple[Outcome, Comparison]], bool]:
+    """Each premise with its outcome, and whether one had to be judged by cells of the claim, for want of its own."""
+    own = [(compare(premise, found, premise=True), premise) for premise in claim.premises]
+    shared = any(outcome.seeds == 0 for outcome, _ in own)
+    return [(compare(premise, found), premise) if one.seeds == 0 else (one, premise) for one, premise in own], shared
+
+
+def _last_doubling(comparison: Comparison) -> Comparison:
+    """What the whole length adds to a comparison at half of it: claimed to be less than a point."""
+    halves = {(name + HALVED, metric): -weight for (name, metric), weight in comparison.weights.items()}
+    name = f"{comparison.name}: change by the last doubling of the length"
+    return Comparison(name=name, weights={**comparison.weights, **halves}, within=_POINT)
+
+
+def _names(claim: Claim) -> list[str]:
+    every = (*claim.premises, *claim.comparisons)
+    return list(dict.fromkeys(name for comparison in every for name, _ in comparison.weights))
+
+
+def _failures(claim: Claim, found: Found) -> list[str]:
+    return [
+        f"{name} learnt nothing with {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+        for name in _names(claim)
+        if (seeds := found.failed(name))
+    ]
+
+
+def _unchecked(claim: Claim, found: Found, *, shared: bool, lengths: bool) -> list[str]:
+    """What an older version or an unfinished study has not recorded."""
+    unknown = not all(map(found.knows_whether_learnt, _names(claim)))
+    return [
+        *(["Whether all cells learnt is not recorded."] if unknown else []),
+        *(["The premise has no cells of its own."] if shared else []),
+        *(["What half the length gives is not recorded."] if claim.settled and not lengths else []),
+    ]
+
+
+def _weakest(pairs: Sequence[tuple[Outcome, Comparison]]) -> tuple[Outcome, Comparison]:
+    return min(pairs, key=_reserve)
 
 
 def minus(better: str, worse: str, metric: str = "top1") -> Comparison:

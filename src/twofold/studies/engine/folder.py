@@ -15,11 +15,12 @@ from twofold.studies.engine.cell import Cell
 class StudyFolder:
     """The files of one study, by name."""
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, encoders: Path | None = None) -> None:
+        """Pretrained encoders lie in `encoders`, which studies of the same images may share; else in the folder."""
         self.folder = Path(folder)
         self.plan = self.folder / "plan.json"
         self.cells = self.folder / "cells"
-        self.runs = self.folder / "runs"
+        self.runs = encoders or self.folder / "runs"
         self.record = self.folder / "study.json"
         self.table = self.folder / "table.md"
         self.figure = self.folder / "figure.svg"
@@ -61,10 +62,10 @@ class StudyFolder:
         self._finished[cell.key] = cell, record
         return record
 
-    def write(self, cell: Cell, values: dict[str, float], seconds: float) -> None:
-        """Keep what a cell measured: from then on it is finished."""
+    def write(self, cell: Cell, measured: dict[str, Any], seconds: float) -> None:
+        """Keep what a cell measured, and how it was made: from then on it is finished."""
         about = {"name": cell.name, "seed": cell.seed, "on": cell.on, **described(cell)}
-        write_json(self.result(cell), {**about, "measure": values, "seconds": round(seconds, 1)})
+        write_json(self.result(cell), {**about, **measured, "seconds": round(seconds, 1)})
 
     @property
     def is_begun(self) -> bool:

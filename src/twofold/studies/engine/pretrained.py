@@ -34,8 +34,10 @@ def pretrained(recipe: Recipe, images: ImageSet, folder: StudyFolder, world: Wor
     the run prints goes to a log beside it. Raises DivergedError for numbers that are not finite.
     """
     name = run_name(recipe)
-    run, log = folder.runs / name, folder.runs / f"{name}.log"
-    lock = folder.runs / f".{name}.lock"
+    own = folder.folder / "runs"  # where an older version began it, perhaps
+    runs = own if (own / name).exists() else folder.runs
+    run, log = runs / name, runs / f"{name}.log"
+    lock = runs / f".{name}.lock"
     start = time.monotonic()
     with _alone_together(lock, log, world) as file, contextlib.redirect_stdout(file):
         waited_s = time.monotonic() - start

@@ -8,7 +8,8 @@ from twofold.hardware.device import Hardware
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import judge
 from twofold.studies.engine.folder import StudyFolder
-from twofold.studies.engine.grid import find
+from twofold.studies.engine.found import Found
+from twofold.studies.engine.grid import found_in
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 from twofold.studies.show.places import panel_record
@@ -29,7 +30,6 @@ def build_record(
 ) -> dict[str, Any]:
     """The record of a study; "finished" where as many of its `cells` lie in `folder` as it plans."""
     done = [record for cell in cells if (record := folder.read(cell))]
-    found = find(folder, cells)
     return {
         "study": study.name,
         "asks": study.asks,
@@ -49,10 +49,40 @@ def build_record(
         "cells": done,
         "cells_planned": planned,
         "finished": len(done) == planned,
-        "claims": [judge(claim, found).to_dict() for claim in study.claims(scale, found)],
-        "notes": study.notes(scale, found),
-        "panels": [panel_record(panel, found) for panel in study.panels(scale, found)],
+        **conclusions(study, scale, done, len(images.rows("test"))),
         "seconds": round(sum(record["seconds"] for record in done), 1),
         "hardware": hardware.describe(),
         "versions": versions(),
     }
+
+
+def conclusions(study: Study, scale: Scale, cells: list[dict[str, Any]], test_images: int) -> dict[str, Any]:
+    """What the records of finished cells say, by the rules of now: claims, notes and panels."""
+    found = found_in(cells, scale, test_images)
+    return {
+        "claims": [judge(claim, found).to_dict() for claim in study.claims(scale, found)],
+        "notes": [*study.notes(scale, found), *_failures(found), *_making(cells)],
+        "panels": [panel_record(panel, found) for panel in study.panels(scale, found)],
+    }
+
+
+def _failures(found: Found) -> list[str]:
+    """Which cells failed: they are in no mean."""
+    failed = [f"{name} (seed {', '.join(map(str, seeds))})" for name in found.names() if (seeds := found.failed(name))]
+    return [f"Failed, and in no mean: {'; '.join(failed)}"] if failed else []
+
+
+def _making(cells: list[dict[str, Any]]) -> list[str]:
+    """What is not the same for all cells, or not known: rates that were lowered, and the code that measured."""
+    lowered = [
+        f"{one['name']}, seed {one['seed']} (by {one['rates_divided_by']:g})"
+        for one in cells
+        if one.get("rates_divided_by", 1) != 1
+    ]
+    codes = sorted({one["code"] for cell in cells if (one := cell.get("made"))})
+    unknown = sum("made" not in cell for cell in cells)
+    return [
+        *([f"Trained again at rates divided, as nothing was learnt: {'; '.join(lowered)}"] if lowered else []),
+        *([f"Cells were measured by {len(codes)} versions of the code: {', '.join(codes)}"] if len(codes) > 1 else []),
+        *([f"Not recorded of {unknown} cells: versions, hardware, date and code"] if unknown else []),
+    ]

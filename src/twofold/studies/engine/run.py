@@ -14,12 +14,15 @@ from twofold.distributed import World, open_world
 from twofold.errors import NotFiniteError, import_extra
 from twofold.files import write_atomically, write_json
 from twofold.hardware.device import Hardware, resolve_hardware
+from twofold.studies.engine.attempts import attempt
+from twofold.studies.engine.baseline import untrained_top1
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.estimate import build_estimate, views_per_s
 from twofold.studies.engine.folder import StudyFolder, alone, claimed
 from twofold.studies.engine.found import Values
 from twofold.studies.engine.grid import find, known_cells, planned_cells
-from twofold.studies.engine.measures import MEASURES, Task, needs_pretraining
+from twofold.studies.engine.made import made_here
+from twofold.studies.engine.measures import MEASURES, Measured, Task, needs_pretraining
 from twofold.studies.engine.pretrained import pretrained
 from twofold.studies.engine.record import build_record
 from twofold.studies.engine.scale import Scale
@@ -50,7 +53,7 @@ class Work:
 
     def planned(self, known: list[Cell]) -> list[Cell]:
         """As many cells as there will be in the end."""
-        return planned_cells(self.study, self.scale, self.seeds, find(self.folder, known))
+        return planned_cells(self.study, self.scale, self.seeds, find(self.folder, known, self.scale))
 
     def record(self, known: list[Cell], planned: list[Cell], command: str, minutes: float | None) -> dict[str, Any]:
         """Everything so far."""
@@ -76,6 +79,7 @@ def run_study(
     seeds: int,
     command: str,
     minutes: float | None = None,
+    encoders: Path | None = None,
     cache: Path | None = None,
     allow_outside: bool = False,
     plan_only: bool = False,
@@ -85,7 +89,8 @@ def run_study(
     Cells that are finished are skipped; a cell that was interrupted continues where its pretraining stopped. Processes
     that share `out` divide the cells: each is measured by one of them. Under a launcher (torchrun) all its processes
     train a cell together. `minutes` sets how long the base recipe trains: it is turned into epochs by a measurement
-    when `out` is begun, and kept. `plan_only` prints the plan and measures nothing. Raises TwofoldError for data that
+    when `out` is begun, and kept. Encoders lie in `encoders`, by images and settings, where studies share them (else
+    in `out`). `plan_only` prints the plan and measures nothing. Raises TwofoldError for data that
     cannot be measured on, and for an `out` that was begun with another study, scale, base recipe or other images.
     """
     if not plan_only:
@@ -97,7 +102,7 @@ def run_study(
         images = world.in_turn(
             open_for_training, scale.base, data, cache, allow_outside=allow_outside, show_progress=world.is_first
         )
-        folder = StudyFolder(out)
+        folder = StudyFolder(out, None if encoders is None else encoders / images.fingerprint[:16])
         rate = world.from_first(views_per_s, scale.base, hardware)
         train, test = len(images.rows("train")), len(images.rows("test"))
         scale = world.from_first(_begin, folder, study, scale, images, minutes, rate, plan_only=plan_only)
@@ -170,28 +175,39 @@ def _record(cell: Cell, values: Values, work: Work, pace: float, command: str, m
 
 def _measure_claimed(cell: Cell, work: Work) -> Values | None:
     """The values of a cell, measured and kept; None where another process has it or has finished it."""
-    recipe = work.scale.base.with_settings(**cell.settings, seed=cell.seed)
-    start, waited_s = time.monotonic(), 0.0
+    start, waited_s = time.monotonic(), [0.0]
     with _claimed_together(work.folder, cell, work.world) as ours:
         if not ours:
             return None
-        try:
-            run = None
-            if needs_pretraining(cell):
-                run, waited_s = pretrained(recipe, work.images, work.folder, work.world)
-            task = Task(
-                cell=cell,
-                recipe=recipe,
-                images=work.images,
-                hardware=work.hardware,
-                run=run,
-                labels=work.scale.labels,
-            )
-            values = work.world.from_first(MEASURES[cell.measure], task)
-        except NotFiniteError:
-            values = {"top1": 1 / len(work.images.classes), "diverged": 1.0}  # what guessing gets
-        work.world.from_first(work.folder.write, cell, values, time.monotonic() - start - waited_s)
-    return values
+        record = attempt(cell, lambda slower: _measure(cell, work, slower, waited_s))
+        made = {"made": made_here(work.hardware)}
+        work.world.from_first(work.folder.write, cell, {**record, **made}, time.monotonic() - start - sum(waited_s))
+    return dict(record["measure"])
+
+
+def _measure(cell: Cell, work: Work, slower: float, waited_s: list[float]) -> Measured:
+    """One try of a cell, its rates divided by `slower`; what diverges gets what guessing gets."""
+    recipe = work.scale.base.with_settings(**cell.settings, seed=cell.seed)
+    if slower != 1:
+        recipe = recipe.with_settings(base_lr=float(f"{recipe.optim.base_lr / slower:.6g}"))
+    try:
+        run = None
+        if needs_pretraining(cell):
+            run, waited = pretrained(recipe, work.images, work.folder, work.world)
+            waited_s.append(waited)
+        task = Task(
+            cell=cell,
+            recipe=recipe,
+            images=work.images,
+            hardware=work.hardware,
+            run=run,
+            labels=work.scale.labels,
+            baseline=lambda task: untrained_top1(task, work.folder.runs),
+            slower=slower,
+        )
+        return work.world.from_first(MEASURES[cell.measure], task)
+    except NotFiniteError:
+        return Measured(values={"top1": 1 / len(work.images.classes), "diverged": 1.0}, learnt=False)
 
 
 @contextmanager

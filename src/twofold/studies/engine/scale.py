@@ -29,6 +29,9 @@ class Scale:
     fractions: tuple[float, ...]  # of the labels
     tuning: Mapping[str, tuple[float, ...]]  # setting -> values to choose among
     label_epochs: Mapping[float, float] = field(default_factory=dict)  # share of labels -> epochs, else the paper's
+    seeds: int = 3
+    checked: bool = False  # whether premises have cells of their own, and claims cells of half the length
+    by_study: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # study -> what it has of its own
 
     @property
     def epochs(self) -> float:
@@ -41,6 +44,12 @@ class Scale:
     def with_settings(self, **settings: Any) -> "Scale":
         """The same with other values in the base recipe."""
         return replace(self, base=self.base.with_settings(**settings))
+
+    def of(self, study: str) -> "Scale":
+        """The scale of one study: `epochs` and other settings of the base recipe, and fields of the scale."""
+        own = dict(self.by_study.get(study, {}))
+        fields = {name: own.pop(name) for name in list(own) if name in self.__dataclass_fields__}
+        return replace(self.with_settings(**own), **fields)
 
 
 def get_scale(name: str) -> Scale:

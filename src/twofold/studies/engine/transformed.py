@@ -4,14 +4,14 @@ import warnings
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from torch import nn
 
 from twofold.data import ImageSet
 from twofold.data.splits import permutation
-from twofold.evaluation import fit_scaling, top1
+from twofold.evaluation import fit_scaling
 from twofold.recipes.recipe import Op
 from twofold.runs.encoder_file import Loaded
 from twofold.studies.engine.layers import head_features
@@ -31,8 +31,8 @@ _EPOCHS = 40
 
 def tell_transformation(
     name: str, loaded: Loaded, head: nn.Sequential, images: ImageSet, rows: Int64[np.ndarray, " n"], *, seed: int
-) -> dict[str, float]:
-    """Shares of views whose transformation is told right: {"told from h": ..., "told from z": ...}.
+) -> dict[str, Bool[np.ndarray, " m"]]:
+    """Of which views the transformation is told right: {"told from h": ..., "told from z": ...}.
 
     At most 6,000 images of `rows`, whose labels are not used; a third of them is asked. The network has one hidden
     layer as wide as h.
@@ -66,10 +66,13 @@ def _views(
     return np.concatenate(found), np.concatenate(applied)
 
 
-def _told(x: Float32[np.ndarray, "n d"], applied: Int64[np.ndarray, " n"], asked: int, seed: int) -> float:
+def _told(
+    x: Float32[np.ndarray, "n d"], applied: Int64[np.ndarray, " n"], asked: int, seed: int
+) -> Bool[np.ndarray, " m"]:
     scaling = fit_scaling(x[asked:])
     network = MLPClassifier(hidden_layer_sizes=(x.shape[1],), max_iter=_EPOCHS, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a fixed number of epochs, the same for all layers
         network.fit(scaling(x[asked:]), applied[asked:])
-    return top1(applied[:asked], network.predict(scaling(x[:asked])))
+    right: Bool[np.ndarray, " m"] = applied[:asked] == network.predict(scaling(x[:asked]))
+    return right

@@ -1,11 +1,8 @@
 """Which augmentations matter, alone and in pairs (paper, section 3.1 and figure 5)."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any
 
-from twofold.recipes.loss import contrast_chance
 from twofold.recipes.recipe import Op
 from twofold.studies.engine.cell import Cell, with_seeds
 from twofold.studies.engine.claim import Claim, Comparison, mean_of
@@ -37,8 +34,6 @@ Pair = tuple[str, str]  # a place of the matrix: the first transformation and th
 Ops = Mapping[str, tuple[Op, ...]]  # by transformation
 OURS = (("crop", "colour"), ("colour", "crop"))
 NEXT = (("crop", "sobel"), ("sobel", "crop"))  # in the paper, both orders
-ALL = sys.maxsize  # seeds
-SLOWER = (1.0, 3.0, 9.0)  # what the rate is divided by, in turn, where nothing is learnt
 
 
 def transformations(scale: Scale) -> Ops:
@@ -58,90 +53,46 @@ def transformations(scale: Scale) -> Ops:
     }
 
 
-def _cell(scale: Scale, known: Ops, first: str, second: str, slower: float) -> Cell:
-    """Both views are the same random crop; the transformations act on the second view alone."""
-    names = (first,) if first == second else (first, second)
-    ops = (*known["crop"], *(op for name in names for op in known[name]))
-    settings: dict[str, Any] = {"one_branch": True, "ops": ops, "epochs": scale.pairs * scale.epochs}
-    if slower == 1:
-        return Cell(name=name_of(first, second), settings=settings)
-    settings["base_lr"] = float(f"{scale.base.optim.base_lr / slower:.6g}")
-    return Cell(name=f"{name_of(first, second)}, rate {settings['base_lr']:g}", settings=settings)
-
-
-def _tries(scale: Scale, known: Ops, place: Pair, found: Found, seeds: int) -> list[Cell]:
-    """The place with the base recipe's rate, then lower ones while with one of the first `seeds` nothing is learnt."""
-    tries: list[Cell] = []
-    for slower in SLOWER:
-        tries.append(_cell(scale, known, *place, slower))
-        measured = [seed for seed in found.seeds(tries[-1].name, "top1") if seed < seeds]
-        if all(_has_learnt(scale, tries[-1].name, seed, found) for seed in measured):
-            break
-    return tries
-
-
-def _has_learnt(scale: Scale, name: str, seed: int, found: Found) -> bool:
-    """Whether positive pairs are found more than five times as often as by chance; what diverged has no such value."""
-    chance = contrast_chance(scale.base.schedule.batch_size)
-    known = seed in found.seeds(name, "contrast_accuracy")
-    return known and found.value(name, "contrast_accuracy", seed) > 5 * chance
-
-
-def _matrix(scale: Scale, found: Found, seeds: int) -> dict[Pair, list[Cell]]:
+def _matrix(scale: Scale) -> dict[Pair, Cell]:
+    """The cell of each place: both views are the same random crop, and the transformations act on the second alone."""
     known = transformations(scale)
-    return {place: _tries(scale, known, place, found, seeds) for place in product(NAMES, NAMES)}
 
+    def cell(first: str, second: str) -> Cell:
+        names = (first,) if first == second else (first, second)
+        ops = (*known["crop"], *(op for name in names for op in known[name]))
+        settings = {"one_branch": True, "ops": ops, "epochs": scale.pairs * scale.epochs}
+        return Cell(name=name_of(first, second), settings=settings)
 
-def _counted(scale: Scale, found: Found) -> dict[Pair, str]:
-    """The cell of each place whose figure counts: the last that was tried."""
-    return {place: tries[-1].name for place, tries in _matrix(scale, found, ALL).items()}
+    return {place: cell(*place) for place in product(NAMES, NAMES)}
 
 
 def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
     """Every place of the matrix once; all seeds of the diagonal, of crop with colour, and of its rivals."""
-    grid = [cell for tries in _matrix(scale, found, 1).values() for cell in tries]
+    matrix = _matrix(scale)
+    grid = list(matrix.values())
     more = [(name, name) for name in NAMES] + [*OURS, *NEXT]
     if found.has(grid):
         more += [place for pair in rivals(scale, found) for place in pair]
-    worth: list[Cell] = []
-    for place, tries in _matrix(scale, found, seeds).items():
-        if place in more:  # a rate that fails with the first seed needs no others, unless it is the lowest
-            worth += [cell for cell in tries if cell == tries[-1] or _has_learnt(scale, cell.name, 0, found)]
+    worth = [cell for place, cell in matrix.items() if place in more]
     return grid + [cell for cell in with_seeds(worth, seeds) if cell not in grid]
 
 
 def rivals(scale: Scale, found: Found) -> list[tuple[Pair, Pair]]:
     """The strongest other pairs by the first seed, both orders of each."""
-    matrix = _matrix(scale, found, 1)
+    matrix = _matrix(scale)
     pairs = [((first, second), (second, first)) for i, first in enumerate(NAMES) for second in NAMES[i + 1 :]]
-    top1s = {pair: sum(found.value(matrix[place][-1].name, "top1", 0) for place in pair) for pair in pairs}
+    top1s = {pair: sum(found.value(matrix[place].name, "top1", 0) for place in pair) for pair in pairs}
     return sorted(set(pairs) - {OURS, NEXT}, key=lambda pair: (-top1s[pair], pair))[:RIVALS]
 
 
-def notes(scale: Scale, found: Found) -> list[str]:
-    """Which places did not learn at the base recipe's rate."""
-    lowered = [
-        f"{tries[0].name} (at {tries[-1].settings['base_lr']:.3g} instead)"
-        for tries in _matrix(scale, found, ALL).values()
-        if len(tries) > 1
-    ]
-    if not lowered:
-        return []
-    rate = scale.base.optim.base_lr
-    return [
-        f"At a rate of {rate:g} positive pairs were found no more often than by chance, with one seed at least: "
-        + ", ".join(lowered)
-    ]
-
-
-def panels(scale: Scale, found: Found) -> list[Panel]:
+def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
     """Figure 5."""
     return [
         Panel(
             title="One or two transformations of one view, linear probe, top-1",
             rows=NAMES,
             columns=NAMES,
-            entries={place: (name, "top1") for place, name in _counted(scale, found).items()},
+            entries={place: (cell.name, "top1") for place, cell in _matrix(scale).items()},
             kind="heat",
             row_title="first",
             column_title="second",
@@ -153,13 +104,12 @@ def panels(scale: Scale, found: Found) -> list[Panel]:
 
 def claims(scale: Scale, found: Found) -> list[Claim]:
     """No single one suffices; crop with colour is the best pair."""
-    counted = _counted(scale, found)
 
     def ours_minus(name: str, places: Sequence[Pair]) -> Comparison:
-        ours, theirs = ([counted[place] for place in pair] for pair in (OURS, places))
+        ours, theirs = ([name_of(*place) for place in pair] for pair in (OURS, places))
         return Comparison(name=f"crop with colour minus {name}", weights=mean_of(ours) | mean_of(theirs, -1.0))
 
-    whole = found.has([cell for tries in _matrix(scale, found, 1).values() for cell in tries])
+    whole = found.has(_matrix(scale).values())
     others = [NEXT, *(rivals(scale, found) if whole else [])]
     return [
         Claim(
@@ -184,5 +134,4 @@ STUDY = Study(
     cells=cells,
     panels=panels,
     claims=claims,
-    notes=notes,
 )

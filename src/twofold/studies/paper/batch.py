@@ -64,7 +64,7 @@ def _tuned(scale: Scale, optimizer: str, best: Cell) -> list[Cell]:
     largest = {**best.settings, "batch_size": scale.batch_sizes[-1]}
     return [
         Cell(name=f"{optimizer}, middle batch", settings=best.settings),
-        Cell(name=f"{optimizer}, largest batch", settings=largest),
+        Cell(name=f"{optimizer}, largest batch", settings=largest, may_fail=True),  # that it does is the claim
     ]
 
 

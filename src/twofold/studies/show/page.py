@@ -1,6 +1,5 @@
 """The page of a study: what it asks, what came out, and how, in one HTML file that opens without a network."""
 
-from collections import Counter
 from functools import cache
 from typing import Any
 
@@ -10,12 +9,12 @@ from twofold import __version__
 from twofold.report.settings import grouped_settings
 from twofold.report.template import load_template
 from twofold.report.wording import duration, hardware_name, setting_value
-from twofold.studies.engine.claim import CONTRADICTED, REPRODUCED, UNDECIDED
+from twofold.studies.engine.claim import CONTRADICTED, NOT_TESTABLE, REPRODUCED, UNDECIDED
 from twofold.studies.show.places import Record, by_place
 from twofold.studies.show.table import explained, reading
-from twofold.studies.show.wording import half_width, here, interval, number, printed
+from twofold.studies.show.wording import NOT_ASKED, counted, half_width, here, interval, label, number, printed
 
-SIGNS = {REPRODUCED: "\u2713", CONTRADICTED: "\u2717", UNDECIDED: "?"}
+SIGNS = {REPRODUCED: "\u2713", CONTRADICTED: "\u2717", UNDECIDED: "?", NOT_TESTABLE: "\u2013", NOT_ASKED: "\u2013"}
 
 
 def build_page(record: Record, svg: bytes) -> bytes:
@@ -30,6 +29,7 @@ def _template() -> Any:
         "twofold.studies",
         "twofold.report",
         here=here,
+        label=label,
         interval=interval,
         half_width=half_width,
         number=number,
@@ -41,11 +41,10 @@ def _template() -> Any:
 
 
 def _context(record: Record, svg: bytes) -> dict[str, Any]:
-    verdicts = Counter(claim["verdict"] for claim in record["claims"])
     return {
         "study": record,
         "signs": SIGNS,
-        "summary": ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in SIGNS if verdicts[verdict]),
+        "summary": counted(record["claims"]),
         "explained": [claim["claim"] for claim in explained(record["claims"])],
         "panels": [(panel, by_place(panel)) for panel in record["panels"]],
         "settings": grouped_settings(record["base"]),

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from twofold.evaluation.intervals import mean_interval
 from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.spread import cell_interval
 
 Record = dict[str, Any]
 
@@ -12,7 +12,8 @@ Record = dict[str, Any]
 def panel_record(panel: Panel, found: Found) -> Record:
     """The panel with what was found so far; mean, low and high are in the panel's unit, as the paper's figures are.
 
-    A place that nothing was measured for yet has the mean None, one of a single seed has no low and high.
+    A place that nothing was measured for yet has the mean None, one of a single seed has no low and high. `over` is
+    what the interval covers, `failed` the number of seeds with which nothing was learnt: they are in no mean.
     """
     filled = [
         (row, column)
@@ -50,14 +51,20 @@ def is_measured(panel: Record) -> bool:
 
 def _place(panel: Panel, found: Found, row: str, column: str) -> Record:
     name, metric = panel.entries.get((row, column), ("", ""))
-    values = found.values(name, metric)
-    mean, low, high = mean_interval([panel.factor * value for value in values]) if values else (None, None, None)
+    seeds = found.seeds(name, metric)
+    (mean, low, high), over = cell_interval(name, metric, found) if seeds else ((None, None, None), "")
     return {
         "row": row,
         "column": column,
-        "mean": mean,
-        "low": low,
-        "high": high,
-        "seeds": len(values),
+        "mean": _scaled(mean, panel),
+        "low": _scaled(low, panel),
+        "high": _scaled(high, panel),
+        "seeds": len(seeds),
+        "over": over,
+        "failed": len(found.failed(name)),
         "paper": panel.paper.get((row, column)),
     }
+
+
+def _scaled(value: float | None, panel: Panel) -> float | None:
+    return None if value is None else panel.factor * value

@@ -4,8 +4,9 @@ import html
 from collections.abc import Iterator, Sequence
 
 from twofold.studies.engine.claim import REPRODUCED
+from twofold.studies.engine.spread import AT_MOST, IMAGES_AND_SEEDS
 from twofold.studies.show.places import Record, by_place, has_paper, is_measured
-from twofold.studies.show.wording import here, interval, measured, printed
+from twofold.studies.show.wording import here, interval, label, measured, printed
 
 
 def study_markdown(record: Record, *, figure: str = "figure.svg", heading: str = "#") -> str:
@@ -43,13 +44,41 @@ def panel_markdown(panel: Record) -> list[str]:
 
 
 def claims_markdown(claims: Sequence[Record]) -> list[str]:
-    """A row a claim, and below the table what may explain a result that differs from the paper's."""
+    """A row a claim; every comparison of those that have several; reasons for a result that is not the paper's."""
     lines = _head(["claim", "paper", "here", "95 % interval", "seeds", "verdict"])
     for claim in claims:
         texts = (claim["claim"], claim["paper"], here(claim), interval(claim), str(claim["seeds"] or ""))
-        lines.append(markdown_row([*map(markdown, texts), f"**{claim['verdict']}**"]))
+        lines.append(markdown_row([*map(markdown, texts), f"**{label(claim)}**"]))
     reasons = [f"- {markdown(claim['claim'].rstrip('.'))}: {markdown(claim['why_not'])}" for claim in explained(claims)]
-    return [*lines, *(["", *reasons] if reasons else [])]
+    return [*lines, *_comparisons(claims), *(["", *reasons] if reasons else []), *_unchecked(claims)]
+
+
+def _comparisons(claims: Sequence[Record]) -> list[str]:
+    """Every comparison of the claims that rest on several: which one decided is said."""
+    rows = [
+        markdown_row([*map(markdown, (claim["claim"], *_compared(claim, one))), one["verdict"]])
+        for claim in claims
+        if len(claim["outcomes"]) > 1
+        for one in claim["outcomes"]
+    ]
+    head = _head(["claim", "comparison", "here", "95 % interval", "seeds", "outcome"])
+    return ["", "Every comparison of the claims that rest on several:", "", *head, *rows] if rows else []
+
+
+def _compared(claim: Record, one: Record) -> tuple[str, str, str, str]:
+    decided = " (decides)" if one["name"] == claim["decided_by"] else ""
+    return f"{one['name']}{decided}", here(one), interval(one), str(one["seeds"] or "")
+
+
+def _unchecked(claims: Sequence[Record]) -> list[str]:
+    """What the rule of "not testable here" could not look at, and of which claims."""
+    every = dict.fromkeys(sentence for claim in claims for sentence in claim["unchecked"])
+    lines = []
+    for sentence in every:
+        of = [claim["claim"].rstrip(".") for claim in claims if sentence in claim["unchecked"]]
+        about = "" if len(of) == len(claims) else f" ({'; '.join(of)})"
+        lines.append(f"- {markdown(sentence.rstrip('.') + about)}.")
+    return ["", *lines] if lines else []
 
 
 def panel_lines(panel: Record) -> list[str]:
@@ -66,8 +95,9 @@ def claim_lines(claims: Sequence[Record]) -> list[str]:
     for claim in claims:
         of = f"95 % interval {interval(claim)}, {claim['seeds']} seeds" if claim["low"] is not None else interval(claim)
         found = f"{here(claim)} ({of})" if of else here(claim)
-        lines.append(f"{claim['verdict']:<13} {claim['claim'].rstrip('.')}: {found}; the paper: {claim['paper']}")
-        lines += [f"{'':<13} {claim['why_not']}"] if explained([claim]) else []
+        lines.append(f"{label(claim):<17} {claim['claim'].rstrip('.')}: {found}; the paper: {claim['paper']}")
+        notes = [claim["why_not"]] if explained([claim]) else []
+        lines += [f"{'':<17} {note}" for note in [*notes, *claim["unchecked"]]]
     return lines
 
 
@@ -88,8 +118,23 @@ def reading(panel: Record) -> list[str]:
         sentences = ["Nothing is measured yet."]
     elif all(place["low"] is None for place in panel["places"]):
         sentences = [f"{unit}; one seed, so no interval."]
+    else:
+        sentences.append(_coverage(panel))
     source = f": {panel['paper_source']}" if panel["paper_source"] else "'s own figures"
     return [*sentences, *([f"The paper{source}."] if has_paper(panel) else [])]
+
+
+def _coverage(panel: Record) -> str:
+    """What the intervals of a panel are about."""
+    covered = {place["over"] for place in panel["places"]} - {""}
+    if covered == {IMAGES_AND_SEEDS}:
+        return "The interval covers other test images and other seeds."
+    if covered == {AT_MOST}:
+        return (
+            "The interval covers other seeds and other test images, these at the most that they can matter: which of "
+            "them were right is not recorded."
+        )
+    return "The interval covers other seeds alone."
 
 
 def markdown(text: str) -> str:

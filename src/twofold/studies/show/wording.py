@@ -4,9 +4,14 @@ A panel's values are in its unit already; those of a claim are as measured: shar
 """
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 
+from twofold.studies.engine.claim import NOT_TESTABLE, VERDICTS
 from twofold.studies.show.places import Record
 
+NOT_ASKED = "not asked"
+LABELS = (*VERDICTS, NOT_ASKED)
 IN_NATS = ("contrast_entropy",)
 
 
@@ -16,11 +21,16 @@ def number(value: int | float, unit: str) -> str:
 
 
 def measured(place: Record, unit: str) -> str:
-    """A place of a panel: "63.9 ± 0.4 (3)" over three seeds, "63.9" of one, "" where nothing is measured yet."""
-    half = half_width(place, unit)
+    """A place of a panel: "63.9 ± 0.4 (3)" over three seeds, "63.9" of one, "" where nothing is measured yet.
+
+    "failed", or "63.9 ± 0.4 (3; 1 failed)", where nothing was learnt with some seeds.
+    """
+    half, failed = half_width(place, unit), place.get("failed", 0)
     if place["mean"] is None:
-        return ""
-    return number(place["mean"], unit) + (f" {half} ({place['seeds']})" if half else "")
+        return "failed" if failed else ""
+    seeds = [str(place["seeds"])] if half else []
+    about = "; ".join([*seeds, *([f"{failed} failed"] if failed else [])])
+    return number(place["mean"], unit) + (f" {half}" if half else "") + (f" ({about})" if about else "")
 
 
 def half_width(place: Record, unit: str) -> str:
@@ -53,6 +63,18 @@ def interval(found: Record) -> str:
     if found["low"] is None or found["high"] is None:
         return "one seed, no interval" if found["seeds"] == 1 else ""
     return f"{_scaled(found['low'], found, '+')} to {_scaled(found['high'], found, '+')}"
+
+
+def label(claim: Record) -> str:
+    """A claim's verdict; "not asked" where its premise does not hold, which is counted apart."""
+    not_asked = claim["verdict"] == NOT_TESTABLE and not claim["asked"]
+    return NOT_ASKED if not_asked else str(claim["verdict"])
+
+
+def counted(claims: Iterable[Record]) -> str:
+    """ "11 reproduced, 3 contradicted, 9 undecided, 2 not testable here, 2 not asked"; none of which is 0."""
+    counts = Counter(map(label, claims))
+    return ", ".join(f"{counts[name]} {name}" for name in LABELS if counts[name])
 
 
 def _scaled(value: int | float, found: Record, sign: str = "") -> str:
