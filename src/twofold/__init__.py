@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from twofold.programs.cache import list_cache as list_cache
     from twofold.programs.clean import clean as clean
     from twofold.programs.compare import compare as compare
+    from twofold.programs.distill import distill as distill
     from twofold.programs.doctor import doctor as doctor
     from twofold.programs.embed import embed as embed
     from twofold.programs.evaluate import evaluate as evaluate
@@ -78,6 +79,7 @@ _HOMES = {
     "clean": "twofold.programs.clean",
     "contrast_accuracy": "twofold.losses",
     "dcl": "twofold.losses",
+    "distill": "twofold.programs.distill",
     "doctor": "twofold.programs.doctor",
     "embed": "twofold.programs.embed",
     "evaluate": "twofold.programs.evaluate",

@@ -167,6 +167,40 @@ def predict(
     )
 
 
+def distill(
+    run: Run,
+    data: Data,
+    /,
+    encoder: Annotated[
+        str, arg(help="the student: resnet10/18/34/50, torchvision:NAME or timm:NAME, no larger than the run's")
+    ],
+    labels: Annotated[
+        Path | None, arg(help="table with the columns path and label (default: the labels of train)")
+    ] = None,
+    width: Annotated[float | None, arg(help="of a ResNet student (default: the run's)")] = None,
+    epochs: Annotated[float, arg(help="passes over the images of train")] = 30.0,
+    temperature: Annotated[float, arg(help="of the teacher's and the student's probabilities")] = 1.0,
+    out: Annotated[Path | None, arg(help="folder to write to (default: RUN/distilled)")] = None,
+    common: OmitArgPrefixes[CommonFlags] = COMMON,
+    reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
+) -> None:
+    """Teach a smaller encoder what a classifier on the run's encoder says of unlabelled images."""
+    from twofold.programs.distill import distill
+
+    distill(
+        run,
+        data,
+        to=encoder,
+        labels=labels,
+        width=width,
+        epochs=epochs,
+        temperature=temperature,
+        out=out,
+        **common,
+        **reading,
+    )
+
+
 def explore(
     run: Run,
     data: Data,

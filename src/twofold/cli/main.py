@@ -11,7 +11,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from twofold import __version__
 from twofold.cli.arguments import COMMON, AllowOutside, Beside, BesidePx, Cache, CommonFlags, Data, Run
-from twofold.cli.curation import clean, explore, export, pick, predict, search
+from twofold.cli.curation import clean, distill, explore, export, pick, predict, search
 from twofold.cli.failures import told
 from twofold.cli.parsing import parse
 from twofold.cli.training import bench, launch, pretrain
@@ -242,6 +242,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "study": study,
     "embed": embed,
     "predict": predict,
+    "distill": distill,
     "explore": explore,
     "export": export,
     "doctor": doctor,

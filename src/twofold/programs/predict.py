@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import Unpack
 
@@ -12,15 +11,14 @@ from twofold.console import obeys_verbose, say
 from twofold.curation import (
     Answers,
     Classifier,
-    Embedded,
     answer,
     fit_classifier,
     load_classifier,
-    read_labels,
     result_folder,
     write_answer,
 )
 from twofold.curation.answers import LABEL, UNLIKE, UNSURE
+from twofold.curation.given_labels import GivenLabels, given_labels, number_labels
 from twofold.curation.self_trained import fit_self_trained
 from twofold.data import AnyData
 from twofold.errors import TwofoldError, enough_memory, require
@@ -78,17 +76,17 @@ def predict(
         model = load_classifier(classifier, encoder=digest)
     elif labels is not None and labels.is_dir():
         folder_of_labels = open_embedded(run, labels, **opening).embedded
-        model = _fit(folder_of_labels, folder_of_labels.labels, str(labels))
+        given = number_labels(folder_of_labels.labels, str(labels))
+        model = fit_classifier(np.ascontiguousarray(folder_of_labels.h[given.rows]), given.ids, given.classes)
     else:
-        known = _own_labels(embedded) if labels is None else read_labels(labels, embedded.paths, "--labels")
-        name = opened.images.name if labels is None else str(labels)
-        rows, ids, classes = _given(known, name)
+        given = given_labels(embedded, labels, opened.images.name)
+        rows = given.rows
         if self_train:  # a folder that is taken is said before the work
-            learnt = {"labels": _digest(rows, ids, classes), "self_train_steps": steps}
+            learnt = {"labels": given.key, "self_train_steps": steps}
             folder = result_folder(home, {"images": embedded.key, **learnt, **promise}, given=out is not None)
-        tuned = _self_trained(opened, rows, ids, classes, steps) if self_train else None
+        tuned = _self_trained(opened, given, steps) if self_train else None
         if tuned is None:
-            model = fit_classifier(np.ascontiguousarray(embedded.h[rows]), ids, classes)
+            model = fit_classifier(np.ascontiguousarray(embedded.h[rows]), given.ids, given.classes)
         else:
             opened, model = tuned
             digest, embedded = encoder_digest(opened.loaded), opened.embedded
@@ -140,27 +138,11 @@ def said_of_answers(answers: Answers) -> list[str]:
     return lines
 
 
-def _own_labels(embedded: Embedded) -> list[str | None]:
-    return [label if split == "train" else None for label, split in zip(embedded.labels, embedded.splits, strict=True)]
-
-
 def _home(run: Path, out: Path | None) -> Path:
     return out or (run if run.is_dir() else run.parent) / "predictions"
 
 
-def _digest(rows: np.ndarray, ids: np.ndarray, classes: list[str]) -> str:
-    parts = [rows.tobytes(), ids.tobytes(), "\n".join(classes).encode()]
-    return blake2b(b"".join(parts), digest_size=16).hexdigest()
-
-
-def _fit(embedded: Embedded, labels: list[str | None], name: str) -> Classifier:
-    rows, ids, classes = _given(labels, name)
-    return fit_classifier(np.ascontiguousarray(embedded.h[rows]), ids, classes)
-
-
-def _self_trained(
-    opened: Opened, rows: np.ndarray, ids: np.ndarray, classes: list[str], steps: int
-) -> tuple[Opened, Classifier] | None:
+def _self_trained(opened: Opened, given: GivenLabels, steps: int) -> tuple[Opened, Classifier] | None:
     """What was opened with the encoder that learnt from all images, and its classifier; None: the probe does better."""
     loaded = opened.loaded
     with loaded.hardware.arithmetic(), enough_memory("self-training", LESS_MEMORY):
@@ -168,9 +150,9 @@ def _self_trained(
             loaded.encoder,
             opened.images,
             np.asarray(opened.embedded.h),
-            rows,
-            ids,
-            classes,
+            given.rows,
+            given.ids,
+            given.classes,
             views=loaded.recipe.views,
             hardware=loaded.hardware,
             steps=steps,
@@ -181,16 +163,6 @@ def _self_trained(
     tuned = replace(loaded, encoder=trained.encoder)
     embedded = replace(opened.embedded, h=trained.h, key=content_key(tuned, opened.images))
     return Opened(loaded=tuned, images=opened.images, embedded=embedded), trained.classifier
-
-
-def _given(labels: list[str | None], name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """The rows that have a label, the numbers of their classes, and the classes."""
-    rows = np.array([row for row, label in enumerate(labels) if label is not None], np.int64)
-    classes = sorted({label for label in labels if label is not None})
-    if not classes:
-        raise TwofoldError(f"'{name}' gives no image a label. Give a file or a folder with labels as --labels.")
-    places = {label: place for place, label in enumerate(classes)}
-    return rows, np.array([places[str(labels[row])] for row in rows], np.int64), classes
 
 
 def _write(answers: Answers, opened: Opened, folder: Path, encoder: str) -> None:

@@ -1,0 +1,54 @@
+"""Which of the images have a label that may be learnt from: those of a table, or those of the train split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from twofold.curation.embedded import Embedded
+from twofold.curation.tables import read_labels
+from twofold.errors import TwofoldError
+
+
+@dataclass(frozen=True, eq=False)
+class GivenLabels:
+    """The rows of n images that have a label, in order, and the numbers of their classes."""
+
+    rows: Int64[np.ndarray, " n"]
+    ids: Int64[np.ndarray, " n"]
+    classes: list[str]
+
+    @property
+    def counts(self) -> Int64[np.ndarray, " k"]:
+        """Labels of each class."""
+        return np.bincount(self.ids, minlength=len(self.classes))
+
+    @property
+    def key(self) -> str:
+        """32 hex digits of what they say."""
+        parts = [self.rows.tobytes(), self.ids.tobytes(), "\n".join(self.classes).encode()]
+        return blake2b(b"".join(parts), digest_size=16).hexdigest()
+
+
+def given_labels(embedded: Embedded, table: Path | None, name: str) -> GivenLabels:
+    """Those of a CSV file with the columns path and label; without one, those of the train split of the data `name`.
+
+    Raises TwofoldError as `read_labels` does, and where no image has a label.
+    """
+    if table is not None:
+        return number_labels(read_labels(table, embedded.paths, "--labels"), str(table))
+    pairs = zip(embedded.labels, embedded.splits, strict=True)
+    return number_labels([label if split == "train" else None for label, split in pairs], name)
+
+
+def number_labels(labels: Sequence[str | None], name: str) -> GivenLabels:
+    """The same of labels by image (None: none), classes in alphabetical order. Raises TwofoldError for none at all."""
+    classes = sorted({label for label in labels if label is not None})
+    if not classes:
+        raise TwofoldError(f"'{name}' gives no image a label. Give a file or a folder with labels as --labels.")
+    places: dict[str | None, int] = {label: place for place, label in enumerate(classes)}
+    rows = np.array([row for row, label in enumerate(labels) if label is not None], np.int64)
+    return GivenLabels(rows, np.array([places[labels[row]] for row in rows], np.int64), classes)
