@@ -15,6 +15,16 @@ from twofold.curation.odd_images import OffTopic, find_blank, find_cut_off, find
 from twofold.curation.suspect_labels import SuspectLabels, find_suspect_labels
 from twofold.curation.tables import write_csv
 
+KINDS = {  # in the order in which they are told
+    "copy": "copies of another image",
+    "leak": "test images with a copy in train",
+    "blank": "blank",
+    "cut off": "look cut off",
+    "off topic": "far from all others",
+    "label": "suspect labels",
+    "unlikely label": "labels that are unlikely (ranked, not judged)",
+    "alike": "near another image for the encoder",
+}
 DROPPED = ("copy", "blank", "cut off")  # kinds that keep.csv leaves out
 
 
@@ -97,6 +107,11 @@ class Cleaning:
         for flaw in self.flaws:
             rows.setdefault(flaw.kind, set()).add(flaw.row)
         return {kind: len(some) for kind, some in rows.items()}
+
+    def sentences(self) -> list[str]:
+        """The counts for people, one kind of finding each."""
+        counts = self.counts()
+        return [f"{counts[kind]:,} {words}" for kind, words in KINDS.items() if counts.get(kind)]
 
     def to_csv(self, path: Path | str) -> Path:
         """Write the findings. Raises TwofoldError as `write_csv` does."""

@@ -27,16 +27,6 @@ from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path
 from twofold.report.clean_page import write_clean_page
 
 _STORE_PX = 128  # of images that only pixels are compared of
-_KINDS = {  # in the order in which they are told
-    "copy": "copies of another image",
-    "leak": "test images with a copy in train",
-    "blank": "blank",
-    "cut off": "look cut off",
-    "off topic": "far from all others",
-    "label": "suspect labels",
-    "unlikely label": "labels that are unlikely (ranked, not judged)",
-    "alike": "near another image for the encoder",
-}
 
 
 @obeys_verbose
@@ -123,10 +113,9 @@ def _write(cleaning: Cleaning, images: ImageSet, folder: Path) -> None:
 
 def _said(cleaning: Cleaning) -> list[str]:
     """What was found, as sentences."""
-    counts = cleaning.counts()
-    lines = [f"{counts[kind]:,} {words}" for kind, words in _KINDS.items() if counts.get(kind)]
+    lines = cleaning.sentences() or ["nothing was found"]
     if cleaning.leak_effect is not None:
         lines.append(cleaning.leak_effect.sentence())
     if cleaning.suspects is not None and len(cleaning.suspects.ranking):
         lines.append(cleaning.suspects.sentence())
-    return lines if counts else ["nothing was found", *lines]
+    return lines

@@ -56,7 +56,11 @@ def write_clean_page(cleaning: Cleaning, images: ImageSet, path: Path) -> None:
     """Write the page, whole or not at all: one file without references to others."""
     gallery, copies = Gallery(images), cleaning.copies
     groups = [
-        {"images": [gallery.show(row, _place(cleaning, row)) for row in group[:_OF_A_GROUP]], "more": _more(group)}
+        {
+            "images": [gallery.show(row, _place(cleaning, row)) for row in group[:_OF_A_GROUP]],
+            "differ": len({cleaning.labels[row] for row in group} - {None}) > 1,
+            "more": _more(group),
+        }
         for group in copies.groups[:_GROUPS]
     ]
     borderline = [
@@ -67,6 +71,7 @@ def write_clean_page(cleaning: Cleaning, images: ImageSet, path: Path) -> None:
         version=__version__,
         name=images.name,
         total=f"{len(images):,}",
+        counts=cleaning.sentences(),
         effect=cleaning.leak_effect.sentence() if cleaning.leak_effect else None,
         groups=groups,
         groups_total=len(copies.groups),
