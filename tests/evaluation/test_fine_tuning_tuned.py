@@ -119,7 +119,7 @@ def test_the_steps_that_were_chosen_are_taken_of_the_whole_cosine(tuned, monkeyp
 
 
 @pytest.mark.parametrize("protocol", ["finetune", "supervised"])
-@pytest.mark.parametrize("labels", ["all", 5])
+@pytest.mark.parametrize("labels", [0.5, 5])
 def test_everything_is_chosen_on_labels_of_seed_0_held_out_from_training(tuned, watched, protocol, labels):
     one = tuned(protocol)
     one.training(labels, NOTHING)
@@ -215,11 +215,11 @@ def test_it_is_not_behind_the_probe_where_training_does_harm(tuned, separable, m
 
     monkeypatch.setattr(fine_tuning, "fit_network", harmful)
     one, truth = tuned(), read_truth(separable, measured_rows(separable))
-    predictions = one.predict("all", 0, NOTHING)
-    assert (predictions.predicted == truth).mean() == (_linear(one, "all", 0).predicted == truth).mean()
+    predictions = one.predict(0.5, 0, NOTHING)
+    assert (predictions.predicted == truth).mean() == (_linear(one, 0.5, 0).predicted == truth).mean()
     assert predictions.training["taken"] == 0
     _choosing(monkeypatch, STEPS)  # without the choice it would be far behind
-    assert (tuned().predict("all", 0, NOTHING).predicted == truth).mean() < 0.8
+    assert (tuned().predict(0.5, 0, NOTHING).predicted == truth).mean() < 0.8
 
 
 def test_from_scratch_the_lengths_end_where_too_many_images_are_shown(tuned, monkeypatch):

@@ -1,11 +1,16 @@
 """Differences in words: the winner first, and no winner where the interval leaves it open."""
 
+import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 
+from twofold.evaluation.predictions import Predictions
+from twofold.evaluation.schedules import Training
 from twofold.evaluation.scores import Difference
-from twofold.evaluation.sentences import difference_sentence, is_about_head
+from twofold.evaluation.sentences import difference_sentence, is_about_head, training_sentences
+from twofold.evaluation.tuning import NO_STEP
 
 HEAD = {"protocol": "linear", "against_protocol": "linear", "against_encoder": "z", "labels": "all"}
 
@@ -131,3 +136,37 @@ def test_the_number_of_labels_is_said() -> None:
         -0.004, -0.02, 0.012, labels="all", over="images"
     )
     assert said(0.0, 0.0, 0.0).endswith(": 0.0 points (0.0 to 0.0, over 5 seeds and the test images).")
+
+
+def _trained(protocol, labels, training, encoder="trained"):
+    return Predictions(
+        protocol=protocol,
+        encoder=encoder,
+        labels=labels,
+        seed=0,
+        ranked=np.zeros((1, 1), np.int64),
+        confidence=np.ones(1, np.float32),
+        training=None if training is None else dataclasses.asdict(training),
+    )
+
+
+def test_how_networks_were_trained_is_said_once_for_a_budget_with_what_was_at_an_edge():
+    tuned = Training(base_lr=0.06, statistics="pretrained", layer_decay=0.65, taken=0.5)
+    scratch = Training(base_lr=0.1, weight_decay=5e-4, epochs=300.0, edges=("length",))
+    predictions = [
+        _trained("finetune", 0.01, tuned),
+        _trained("finetune", 0.01, tuned),  # another seed
+        _trained("finetune", 1, NO_STEP),
+        _trained("supervised", 10, scratch, encoder="untrained"),
+        _trained("sgd", "all", None),
+        _trained("finetune", "all", Training(base_lr=0.02, edges=("learning rate", "length")), encoder="runs/other"),
+    ]
+    assert training_sentences(predictions) == [
+        "fine-tuning at 1 % of the labels: learning rate 0.06 at batch 256, batch statistics as pretrained, each "
+        "layer's rate 0.65 of the next one's, 50 % of the steps",
+        "fine-tuning with 1 label per class: no step, the linear probe as it is",
+        "supervised from scratch with 10 labels per class: learning rate 0.1 at batch 256, weight decay 0.0005, "
+        "300 epochs; at the edge of what was tried: length",
+        "fine-tuning of runs/other with all labels: learning rate 0.02 at batch 256, batch statistics of each batch, "
+        "100 % of the steps; at the edge of what was tried: learning rate, length",
+    ]

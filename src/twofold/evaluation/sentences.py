@@ -263,7 +263,7 @@ def training_sentences(predictions: Iterable[Predictions]) -> list[str]:
                     if training.layer_decay < 1
                     else []
                 ),
-                f"{training.taken:.4g} of the steps",
+                f"{100 * training.taken:.4g} % of the steps",
             ]
         else:
             length = [] if training.epochs is None else [f"{training.epochs:g} epochs"]
