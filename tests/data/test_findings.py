@@ -153,15 +153,16 @@ def test_tf045_few_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "TF045" not in looked_at(folder)
 
 
+def bursts(kind: str, count: int = 60) -> list[np.ndarray]:
+    """Images of 12 px, five of each motif one after the other with a little noise."""
+    noise = np.random.default_rng(0)
+    shown = (picture(kind, n // 5, 12) + noise.integers(0, 6, (12, 12, 3)) for n in range(count))
+    return [np.clip(pixels, 0, 255).astype(np.uint8) for pixels in shown]
+
+
 @pytest.fixture
 def burst(tmp_path: Path) -> Path:
-    """Of each class 60 images, five of each motif one after the other with a little noise."""
-    noise = np.random.default_rng(0)
-    images = {}
-    for kind in ("bars", "discs"):
-        for n in range(60):
-            pixels = picture(kind, n // 5, 12) + noise.integers(0, 6, (12, 12, 3))
-            images[f"{kind}/{n:03d}.png"] = np.clip(pixels, 0, 255).astype(np.uint8)
+    images = {f"{kind}/{n:03d}.png": one for kind in ("bars", "discs") for n, one in enumerate(bursts(kind))}
     return make(tmp_path / "burst", images)
 
 
@@ -173,6 +174,16 @@ def test_tf031_a_cut_that_leaks(burst: Path, tmp_path: Path) -> None:
     assert "TF031" not in looked_at(make(tmp_path / "names that say nothing", images))
     independent = {f"{kind}/{n:03d}.png": picture(kind, n, 12) for kind in ("bars", "discs") for n in range(60)}
     assert "TF031" not in looked_at(make(tmp_path / "independent", independent))
+
+
+@pytest.mark.parametrize(("divides", "leaks"), [(True, True), (False, False)])
+def test_tf031_in_splits_of_ones_own_that_divide_bursts_or_do_not(tmp_path: Path, divides: bool, leaks: bool) -> None:
+    def split(n: int) -> str:
+        return "test" if (n if divides else n // 5) % 4 == 0 else "train"
+
+    kinds = ("bars", "discs")
+    images = {f"{split(n)}/{kind}/{n:03d}.png": one for kind in kinds for n, one in enumerate(bursts(kind))}
+    assert ("TF031" in looked_at(make(tmp_path / "data", images))) is leaks
 
 
 def test_tf031_is_found_in_a_stretch_of_many_images(burst: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from pictures import picture
 from small_recipe import SMALL
@@ -27,8 +29,6 @@ LABELLED, UNLABELLED = 8, 144
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tenth of 160 images in bars/ and discs/, the others in unlabelled/, and a photograph of a phone."""
-    from PIL import Image
-
     home = tmp_path_factory.mktemp("partly") / "data"
     for kind in ("bars", "discs"):
         for seed in range(LABELLED + UNLABELLED // 2):
@@ -74,7 +74,7 @@ def test_three_layouts_of_few_labels_give_the_same_evaluation(folder: Path, run:
         own = Path(shutil.copytree(run, tmp_path / f"run of {name}"))
         evaluation = evaluate(own, data=make(folder, tmp_path / name), cache=tmp_path / "cache", **KNN)
         found[name] = [row.to_dict() for row in evaluation.rows]
-        assert (evaluation.details["train"], evaluation.details["test"]) == (12, 4)
+        assert evaluation.details["test"] == 2 * LABELLED, "so few that each is tested once, in folds"
     assert found["table"] == found["parquet"] == found["folders"]
 
 
@@ -97,6 +97,23 @@ def test_the_survey_is_printed_by_every_command(
         out = " ".join(capsys.readouterr().out.split())
         assert out.count(labels) == 1, name
         assert "images that cannot be read here: 1 x .dcm (DICOM image)" in out, name
+
+
+@pytest.mark.parametrize("motif", [5, 1], ids=["bursts", "images of their own"])
+def test_evaluate_says_where_embeddings_show_a_leak(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], motif: int
+) -> None:
+    draw = np.random.default_rng(0)
+    for kind in ("bars", "discs"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        for number in range(40):
+            pixels = picture(kind, number // motif, 16) + draw.integers(0, 3, (16, 16, 3))
+            image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+            image.save(tmp_path / "data" / kind / f"{number:03d}.png")
+    own = Path(shutil.copytree(run, tmp_path / "run"))
+    evaluation = evaluate(own, data=tmp_path / "data", cache=tmp_path / "cache", **KNN)
+    assert ("TF031" in capsys.readouterr().out) is (motif == 5)
+    assert any("next to it by name" in text for text in evaluation.details["stated"]) is (motif == 5)
 
 
 def test_the_run_and_the_report_keep_it(run: Path) -> None:

@@ -4,8 +4,8 @@ All of it is seen on small copies of the images, so that looking costs little.
 """
 
 import time
-from bisect import bisect_left
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from twofold.data.decode import Rules, decode
 from twofold.data.duplicates import pixel_digests
 from twofold.data.findings import Finding
 from twofold.data.image_set import ImageSet
+from twofold.data.leak import find_leak
 from twofold.data.parallel import in_order
 from twofold.data.record import Source
 from twofold.data.splits import permutation
@@ -23,8 +24,7 @@ from twofold.data.splits import permutation
 SMALL_PX = 32  # short side of the copies
 _FEW = 300  # images below which an encoder learns little
 _TIMED = 96  # images that are decoded to tell how long all will take
-_ASKED, _AMONG = 500, 20_000  # test images whose nearest is sought, and train images, next to each other by name
-_OFTEN, _TIMES = 0.2, 5  # neighbours by name are nearest in a fifth of all cases and so many times above chance
+_AMONG = 20_000  # train images among which the nearest is sought
 _SIDE = 8  # of what is compared
 
 
@@ -36,7 +36,7 @@ def diagnose(images: ImageSet) -> list[Finding]:
     blank = images.survey.pixels.notes.get("constant", 0) if images.survey and images.survey.pixels else 0
     if blank:
         findings.append(Finding("TF044", f"{blank:,} of {len(images):,} images are blank"))
-    return [*findings, *_copies(images), *_leak(images)]
+    return [*findings, *_copies(images), *find_leak(images, partial(_thumbs, images), most=_AMONG)]
 
 
 def decoding_cost(source: Source, rules: Rules) -> tuple[int, float]:
@@ -81,33 +81,6 @@ def _copies(images: ImageSet) -> list[Finding]:
     return findings
 
 
-def _leak(images: ImageSet) -> list[Finding]:
-    """Whether the nearest train image of many test images is the one before or after it by name.
-
-    Only for a test split that was cut by chance, without groups: by chance alone it would be 2 in the number of train
-    images of its folder. Of many images a stretch is looked at that holds the neighbours of all that are asked.
-    """
-    if images.test_from != "cut" or images.groups:
-        return []
-    train, test = (_by_name(images, images.labelled_rows(split)) for split in ("train", "test"))
-    if len(train) > _AMONG:
-        train = train[:_AMONG]
-        test = test[[images.paths[row] < images.paths[train[-1]] for row in test.tolist()]]
-    if len(test) == 0:
-        return []
-    asked = test[permutation(len(test), 0)[:_ASKED]]
-    bank, queries = _thumbs(images, train), _thumbs(images, asked)
-    nearest = train[(queries @ bank.T).argmax(1)]
-    close = _next_by_name(images, train, asked)
-    share = float(np.mean([one in near for one, near in zip(nearest.tolist(), close, strict=True)]))
-    held = Counter(_folder(images, row) for row in train.tolist())
-    chance = float(np.mean([2 / max(2, held[_folder(images, row)]) for row in asked.tolist()]))
-    if share < _OFTEN or share < _TIMES * chance:
-        return []
-    text = f"of {share:.0%} of the test images the nearest train image is the one next to it by name"
-    return [Finding("TF031", f"{text} (by chance {chance:.0%})")]
-
-
 def _thumbs(images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n 64"]:
     """Each image as 8 x 8 grey values of mean 0 and length 1."""
     parts = []
@@ -116,20 +89,3 @@ def _thumbs(images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Float32[np.ndarr
         small = F.adaptive_avg_pool2d(batch.images.float().mean(1, keepdim=True), _SIDE).flatten(1)
         parts.append(F.normalize(small - small.mean(1, keepdim=True)))
     return torch.cat(parts).numpy()
-
-
-def _next_by_name(
-    images: ImageSet, train: Int64[np.ndarray, " n"], asked: Int64[np.ndarray, " m"]
-) -> list[tuple[int, ...]]:
-    """For each of some rows the train rows before and after it in the order of the paths, in which `train` is."""
-    paths = [images.paths[row] for row in train.tolist()]
-    places = [bisect_left(paths, images.paths[row]) for row in asked.tolist()]
-    return [tuple(train[max(0, place - 1) : place + 1].tolist()) for place in places]
-
-
-def _by_name(images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-    return np.array(sorted(rows.tolist(), key=lambda row: images.paths[row]), np.int64)
-
-
-def _folder(images: ImageSet, row: int) -> str:
-    return images.paths[row].rpartition("/")[0]

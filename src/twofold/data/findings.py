@@ -180,7 +180,7 @@ CHECKS = {
         "Test images resemble their neighbours in the list",
         "The nearest training image of many test images is the one before or after it by name, as in bursts, frames "
         "of a video or slices of a scan. A random cut then puts near copies into train and test, and accuracy is too "
-        "high.",
+        "high. `doctor` compares the pixels, `evaluate` the embeddings.",
         "Give groups: a column group, or --group-by with a pattern for the part of the path that names the group.",
     ),
     "TF032": Check(

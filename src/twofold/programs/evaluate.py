@@ -1,10 +1,16 @@
 """A run measured on labelled images."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Unpack
+
+import numpy as np
+from jaxtyping import Float32, Int64
 
 from twofold.console import obeys_verbose, say
 from twofold.data import AnyData, ImageSet, as_given
+from twofold.data.leak import find_leak
+from twofold.data.survey import said_of_finding
 from twofold.errors import enough_memory
 from twofold.evaluation import (
     Evaluation,
@@ -30,6 +36,7 @@ from twofold.runs.foreign_encoders import Beside
 from twofold.runs.run_directory import Run, writing_alone
 from twofold.versions import versions
 
+_AMONG = 4000  # train images that are embedded once more, to see whether the test split leaks
 _SEEN = (
     "pretraining read other images or other splits than these: some of the test images may have been among its "
     "unlabelled ones"
@@ -128,7 +135,10 @@ def evaluate(
             keep=record.evaluation_partial,
             say=say,
         )
-        evaluation.details["stated"] += seen
+        leak = find_leak(images, partial(_embed, loaded, images), most=_AMONG)
+        for finding in leak:
+            say(f"  {said_of_finding(finding)}")
+        evaluation.details["stated"] += [*seen, *(finding.text for finding in leak)]
         evaluation.details.update(hardware=loaded.hardware.describe(), versions=versions())
         keep_evaluation(record)
         write_json(record.evaluation_details, evaluation.details)
@@ -140,6 +150,10 @@ def evaluate(
     show(evaluation)
     say(f"Report: {path}")
     return evaluation
+
+
+def _embed(loaded: Loaded, images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n d"]:
+    return embed_images(loaded.encoder, images, rows, views=loaded.recipe.views, hardware=loaded.hardware)
 
 
 def _initial(record: Run, hardware: HardwareRecipe, encoder: EncoderSource | None) -> list[Beside]:
