@@ -4,6 +4,7 @@ wrapping... / [split / [wrapping...]] / CLASS / ... / image
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -44,21 +45,17 @@ def read_layout(paths: Sequence[str]) -> Layout:
     hold the same sub-folders; else they are classes. Below a split, again passing through what wraps all the rest, the
     first folder is the class. Where there are not two classes, nothing has a label. Images outside have no label.
     """
-    of_folder: dict[str, Folders] = {}  # one tuple for all images of a folder
-    folders = [
-        of_folder[above]
-        if (above := path.rpartition("/")[0]) in of_folder
-        else of_folder.setdefault(above, _names_in(above))
-        for path in paths
-    ]
-    wrapping = _wrapping(folders, _is_split)
+    place: dict[str, int] = {}  # all below is asked of each folder once, however many images it holds
+    at = [place.setdefault(path.rpartition("/")[0], len(place)) for path in paths]
+    folders, counts = [_names_in(folder) for folder in place], list(Counter(at).values())
+    wrapping = _wrapping(folders, counts, _is_split)
     inside = [_below(wrapping, names) for names in folders]  # None: beside a folder that wraps the rest
     parts = _parts([names for names in inside if names is not None])
-    splits, rest = _take_splits(inside, parts)
-    labels, said = _labels(rest)
-    findings = [*parts.findings, *said, *_strays(paths, inside, labels, parts)]
-    pairs = zip(paths, labels, splits, strict=True)
-    return Layout([Record(path=path, label=label, split=split) for path, label, split in pairs], findings)
+    splits, rest = _take_splits(inside, counts, parts)
+    labels, said = _labels(rest, counts)
+    findings = [*parts.findings, *said, *_strays(paths, [inside[one] for one in at], labels, parts)]
+    pairs = zip(paths, at, strict=True)
+    return Layout([Record(path=path, label=labels[one], split=splits[one]) for path, one in pairs], findings)
 
 
 def _names_in(folder: str) -> Folders:
@@ -75,13 +72,19 @@ class _Parts:
     findings: tuple[Finding, ...] = ()
 
 
-def _wrapping(folders: Sequence[Folders], is_kept: Callable[[str, set[str]], bool]) -> Folders:
-    """The folders that all images but a few strays lie in, up to the first that `is_kept` (its name, its folders)."""
+def _wrapping(folders: Sequence[Folders], counts: Sequence[int], is_kept: Callable[[str, set[str]], bool]) -> Folders:
+    """The folders that all images but a few strays lie in, up to the first that `is_kept` (its name, its folders).
+
+    `counts`: images of each folder.
+    """
     wrapping: Folders = ()
     while True:
-        inside = [names for one in folders if (names := _below(wrapping, one)) is not None]
+        pairs = zip(folders, counts, strict=True)
+        held = [(names, count) for one, count in pairs if (names := _below(wrapping, one)) is not None]
+        inside = [names for names, _ in held]
         tops = {names[0] for names in inside if names}
-        if len(tops) != 1 or sum(not names for names in inside) > _STRAY * len(inside):
+        strays = sum(count for names, count in held if not names)
+        if len(tops) != 1 or strays > _STRAY * sum(count for _, count in held):
             return wrapping
         (only,) = tops
         if is_unlabelled_folder(only) or is_kept(only, {names[1] for names in inside if len(names) > 1}):
@@ -172,8 +175,10 @@ def _same_below(tops: list[str], below: dict[str, set[str]], hinted: dict[str, s
     return _Parts({**dict.fromkeys(tops, "train"), **hinted}, findings=(Finding("TF006", said),))
 
 
-def _take_splits(inside: Sequence[Folders | None], parts: _Parts) -> tuple[list[str | None], list[Folders | None]]:
-    """Each image's split, and the folders that are left to tell its class: None where they cannot."""
+def _take_splits(
+    inside: Sequence[Folders | None], counts: Sequence[int], parts: _Parts
+) -> tuple[list[str | None], list[Folders | None]]:
+    """Each folder's split, and the folders that are left to tell its class: None where they cannot."""
     splits: list[str | None] = []
     rest: list[Folders | None] = []
     has_splits = bool(parts.split_of) or parts.inner
@@ -189,11 +194,13 @@ def _take_splits(inside: Sequence[Folders | None], parts: _Parts) -> tuple[list[
             left = None
         splits.append(split or ("train" if has_splits else None))
         rest.append(left)
-    _unwrap_each(inside, rest, parts.split_of)
+    _unwrap_each(inside, counts, rest, parts.split_of)
     return splits, rest
 
 
-def _unwrap_each(inside: Sequence[Folders | None], rest: list[Folders | None], split_of: dict[str, str]) -> None:
+def _unwrap_each(
+    inside: Sequence[Folders | None], counts: Sequence[int], rest: list[Folders | None], split_of: dict[str, str]
+) -> None:
     """Pass through the folders that wrap all of one split, unless another split has a class of that name."""
     of_top: dict[str, list[int]] = {}
     for row, names in enumerate(inside):
@@ -202,17 +209,16 @@ def _unwrap_each(inside: Sequence[Folders | None], rest: list[Folders | None], s
     held = {top: {names[0] for row in rows if (names := rest[row])} for top, rows in of_top.items()}
     known = frozenset().union(*(names for names in held.values() if len(names) > 1))
     for rows in of_top.values():
-        wrapping = _wrapping([rest[row] or () for row in rows], lambda name, _: name in known)
+        own = [rest[row] or () for row in rows]
+        wrapping = _wrapping(own, [counts[row] for row in rows], lambda name, _: name in known)
         for row in rows:
             rest[row] = _below(wrapping, rest[row] or ())
 
 
-def _labels(rest: Sequence[Folders | None]) -> tuple[list[str | None], list[Finding]]:
+def _labels(rest: Sequence[Folders | None], counts: Sequence[int]) -> tuple[list[str | None], list[Finding]]:
     names = [one[0] if one else None for one in rest]
-    different = {name for name in names if name}
-    none = sorted(name for name in different if is_no_label(name))
-    known = {name: label_of(name) for name in different}
-    labels = [known[name] if name else None for name in names]
+    none = sorted({name for name in names if name and is_no_label(name)})
+    labels = [label_of(name or "") for name in names]
     classes = sorted({label for label in labels if label})
     if len(classes) < 2:
         return [None] * len(labels), []
@@ -225,7 +231,7 @@ def _labels(rest: Sequence[Folders | None]) -> tuple[list[str | None], list[Find
         return [None] * len(labels), [Finding("TF016", f"{_names(classes)} {_is(classes)} a camera's, and no classes")]
     findings = []
     if none:
-        count = sum(name in none for name in names)
+        count = sum(images for name, images in zip(names, counts, strict=True) if name in none)
         findings.append(Finding("TF009", f"{_names(none)} is read as no label ({count:,} images)"))
     if all(map(_DATE.fullmatch, classes)):
         findings.append(Finding("TF017", f"{_names(classes)} look like dates, and are read as classes"))
