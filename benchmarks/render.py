@@ -203,13 +203,49 @@ def host(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+def opening(result: dict[str, Any]) -> list[str]:
+    lines = [
+        "## Opening what is in the store (`benchmarks/opening.py`)",
+        "",
+        "A folder of small files in 100 classes: listed, surveyed, cut into splits, opened; each in a process of its "
+        f"own. Memory is that of the whole process, with what importing takes. {_where(result)}",
+        "",
+        "| images | | s | s of CPU time | MiB at the peak | MiB before |",
+        "|---|---|---|---|---|---|",
+    ]
+    told = {"first": "the first time", "one more": "after one was added", "again": "again"}
+    for row in result["rows"]:
+        for name, one in row["openings"].items():
+            memory = f"{one['peak'] / MIB:,.0f} | {one['before'] / MIB:,.0f}"
+            lines.append(f"| {row['images']:,} | {told[name]} | {one['seconds']:.1f} | {one['cpu']:.1f} | {memory} |")
+    return lines
+
+
+def embedding(result: dict[str, Any]) -> list[str]:
+    lines = [
+        "## Writing embeddings (`benchmarks/embedding.py`)",
+        "",
+        f"Made-up images of 8 px, a stub for the encoder, {result['dim']} numbers of 16 bits each, to parquet in two "
+        f"shards. {_where(result)}",
+        "",
+        "| images in all | | s | MiB at the peak |",
+        "|---|---|---|---|",
+    ]
+    told = {"first": "the first shard", "again": "the second, called again after a kill", "skipped": "the first again"}
+    for row in result["rows"]:
+        for name, text in told.items():
+            one = row[name]
+            lines.append(f"| {row['images']:,} | {text} | {one['seconds']:.1f} | {one['peak'] / MIB:,.0f} |")
+    return lines
+
+
 def gpu(result: dict[str, Any]) -> list[str]:
     return render_gpu.gpu(result, load("gpu-before"))
 
 
 def main() -> None:
     lines = ["# What was measured", "", "Written by `python benchmarks/render.py` from `benchmarks/results/`."]
-    for render in (loss, batch, processes, views, endtoend, compiled, speedrun, host, gpu):
+    for render in (loss, batch, processes, views, endtoend, compiled, speedrun, host, opening, embedding, gpu):
         result = load(render.__name__)
         if result:
             lines += ["", *render(result)]
