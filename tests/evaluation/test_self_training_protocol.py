@@ -66,6 +66,9 @@ def test_it_has_rows_intervals_a_difference_to_the_probe_and_says_what_it_did(me
     said = " ".join(evaluation.details["stated"])
     assert "the 60 images of train without their labels" in said
     assert "none of test is among them" in said
+    how = evaluation.details["chosen_training"]["self-train"]["5"]
+    told = f"learning rate {how['rate']:g}, threshold {how['threshold']:g}" if how else "no step, the linear probe"
+    assert f"self-training with 5 labels per class: {told}" in evaluation.details["stated"]
 
 
 def test_with_one_label_a_class_it_answers_as_the_linear_probe(measure, separable):
@@ -78,6 +81,7 @@ def test_with_one_label_a_class_it_answers_as_the_linear_probe(measure, separabl
     for seed in (0, 1):
         np.testing.assert_array_equal(answers["self-train", seed], answers["linear", seed])
     assert {one.base_lr for one in evaluation.predictions if one.protocol == "self-train"} == {0.0}
+    assert "self-training with 1 label per class: no step, the linear probe" in evaluation.details["stated"]
 
 
 @pytest.fixture

@@ -34,7 +34,8 @@ class SelfTrainingProtocol:
     def predict(self, labels: Labels, seed: int, store: PredictionStore) -> Predictions:
         """Train on the labels of that budget and seed and on all images of train, predict test.
 
-        `base_lr` is 0 where the choice was not to self-train: then these are the answers of the linear probe.
+        `base_lr` is 0 and `training` empty where the choice was not to self-train: these are then the answers of the
+        linear probe.
         """
         how = self.how(labels, store)
         network = self.trainer.train(self._given(labels, seed), how, seed)
@@ -47,6 +48,7 @@ class SelfTrainingProtocol:
             ranked=rank_classes(logits),
             confidence=softmax_confidence(logits),
             base_lr=how.rate if how else 0.0,
+            training=asdict(how) if how else {},
         )
 
     def how(self, labels: Labels, store: PredictionStore) -> SelfTraining | None:

@@ -1,6 +1,6 @@
 """The protocol, the differences and the luck of the test split in sentences: in the terminal, JSON and the report."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twofold.evaluation.fine_tuning import MOST_SHOWN
@@ -241,14 +241,14 @@ def result_sentences(converged: Sequence[bool]) -> list[str]:
     ]
 
 
-def training_sentences(predictions: Iterable[Predictions]) -> list[str]:
+def training_sentences(predictions: Sequence[Predictions]) -> list[str]:
     """How the networks of each protocol and budget were trained, and what was best at the end of what was tried."""
     trainings = {
         (one.protocol, one.encoder, one.labels): Training.from_dict(one.training)
         for one in predictions
-        if one.training is not None
+        if one.training is not None and one.protocol != "self-train"
     }
-    sentences = []
+    sentences = _self_training_choices(predictions)
     for (protocol, encoder, labels), training in trainings.items():
         who = f"{PROTOCOLS[protocol]}{'' if encoder in ENCODERS else f' of {encoder}'} {with_labels(labels)}"
         if training.taken == 0:
@@ -270,6 +270,18 @@ def training_sentences(predictions: Iterable[Predictions]) -> list[str]:
             parts += [f"weight decay {training.weight_decay:.2g}", *length]
         edge = f"; at the edge of what was tried: {', '.join(training.edges)}" if training.edges else ""
         sentences.append(f"{who}: {', '.join(parts)}{edge}")
+    return sentences
+
+
+def _self_training_choices(predictions: Sequence[Predictions]) -> list[str]:
+    """The rate and the threshold at each budget, or that it was not done."""
+    own = [one for one in predictions if one.protocol == "self-train" and one.training is not None]
+    chosen = {(one.encoder, one.labels): one.training or {} for one in own}
+    sentences = []
+    for (encoder, labels), how in chosen.items():
+        who = f"{PROTOCOLS['self-train']}{'' if encoder in ENCODERS else f' of {encoder}'} {with_labels(labels)}"
+        what = f"learning rate {how['rate']:g}, threshold {how['threshold']:g}" if how else "no step, the linear probe"
+        sentences.append(f"{who}: {what}")
     return sentences
 
 
