@@ -3,6 +3,8 @@
 import functools
 from collections.abc import Callable
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -129,6 +131,20 @@ def test_what_is_unlike_all_is_named_and_unsure_ones_come_first() -> None:
     assert (np.diff(best[rows]) >= 0).all()
     assert told.rethreshold(0.5).decisions.count("label") > told.decisions.count("label")
     assert all(told.sets(0.99)[row] for row in range(181))
+
+
+def test_borderline_rows_lie_around_the_least_confidence_that_is_answered(tmp_path: Path) -> None:
+    told = answers().rethreshold(0.2)
+    threshold = told.classifier.answer_threshold(0.2)
+    assert threshold is not None
+    best, rows = told.probabilities.max(1), told.borderline(7)
+    others = np.setdiff1d(np.arange(150, 181), rows)
+    assert len(rows) == 7
+    assert (rows >= 150).all()
+    assert np.abs(best[rows] - threshold).max() <= np.abs(best[others] - threshold).min()
+    assert (np.diff(best[rows]) <= 0).all()
+    assert len(told.rethreshold(1e-6).borderline()) == 0
+    assert told.to_csv(tmp_path / "a.csv").read_text().count("\n") == 182
 
 
 def test_labelled_images_are_judged_without_their_own_label() -> None:

@@ -131,6 +131,40 @@ def test_an_unknown_format_is_named() -> None:
         twofold.export("run", to="onxx")
 
 
+def test_onnx_gives_the_classifier_s_probabilities_of_images_of_any_size(home: Path) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    import onnxruntime
+
+    asked = {"cache": home / "cache", "verbose": False}
+    answers = twofold.predict(home / "run", home / "data", out=home / "onnx-answers", precision="fp32", **asked)
+    file = home / "onnx-answers" / "classifier.safetensors"
+    exported = twofold.export(home / "run", to="onnx", classifier=file, out=home / "onnx", **asked)
+    assert exported.agreement.same_top1 == 1
+    session = onnxruntime.InferenceSession(str(exported.folder / "encoder.onnx"))
+    images = np.random.default_rng(0).integers(0, 256, (2, 30, 41, 3), dtype=np.uint8)
+    h, probabilities = session.run(["h", "probabilities"], {"images": images})
+    expected = twofold.load(home / "run", device="cpu", precision="fp32").embed(images)
+    np.testing.assert_allclose(h, expected, atol=1e-4)
+    np.testing.assert_allclose(probabilities, answers.classifier.probabilities(expected), atol=1e-4)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+
+
+def test_labels_fit_a_classifier_that_goes_with_the_encoder(home: Path, tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    named = [f"{name}/{i:03d}.png,{name}" for name in ("bars", "discs") for i in range(6)]
+    table.write_text("\n".join(["path,label", *named]))
+    asked = {"cache": home / "cache", "verbose": False}
+    exported = twofold.export(home / "run", to="torch-export", labels=table, out=tmp_path / "out", **asked)
+    assert json.loads((exported.folder / "classes.json").read_text()) == ["bars", "discs"]
+    assert exported.agreement.same_top1 == 1
+    module = torch.export.load(exported.folder / "encoder.pt2").module()
+    _, probabilities = module(torch.zeros(1, 20, 20, 3, dtype=torch.uint8))
+    assert probabilities.shape == (1, 2)
+    with pytest.raises(TwofoldError, match="left out where labels are given"):
+        twofold.export(home / "run", to="onnx", labels=table, classifier=table, **asked)
+
+
 def test_onnx_agrees(home: Path) -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package)

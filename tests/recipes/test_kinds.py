@@ -307,6 +307,7 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
             "run": NO_PATH,
             "to": NO_TEXT,
             "data": NO_CACHE,
+            "labels": NO_CACHE,
             "classifier": NO_CACHE,
             "out": NO_CACHE,
             "encoder": NO_OBJECT,

@@ -234,6 +234,9 @@ def export(
     data: Annotated[
         str | None, arg(help="images on which both must agree (default: those that the run was trained on)")
     ] = None,
+    labels: Annotated[
+        Path | None, arg(help="table with the columns path and label, to fit a classifier that goes with the encoder")
+    ] = None,
     classifier: Annotated[
         Path | None, arg(help="classifier.safetensors of 'twofold predict', to go with the encoder")
     ] = None,
@@ -250,6 +253,7 @@ def export(
         run,
         to=to,
         data=data,
+        labels=labels,
         classifier=classifier,
         out=out,
         cache=cache,

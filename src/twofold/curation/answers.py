@@ -52,6 +52,19 @@ class Answers:
         threshold, names = self.classifier.set_threshold(coverage), self.classifier.classes
         return [[names[k] for k in np.flatnonzero(row >= threshold)] for row in self.probabilities]
 
+    def borderline(self, count: int = 20) -> Int64[np.ndarray, " k"]:
+        """The rows without a given label whose confidence is nearest to the least that is answered, the surest first.
+
+        Empty where nothing is answered.
+        """
+        threshold = self.classifier.answer_threshold(self.most_wrong)
+        if threshold is None:
+            return np.zeros(0, np.int64)
+        best = self.probabilities.max(1)
+        rows = np.array([row for row, given in enumerate(self.given) if given is None], np.int64)
+        near = rows[np.argsort(np.abs(best[rows] - threshold), kind="stable")[:count]]
+        return near[np.argsort(-best[near], kind="stable")]
+
     def unsure(self, count: int) -> Int64[np.ndarray, " k"]:
         """Up to `count` rows without a given label that were not answered, the least sure first."""
         open_rows = [

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from twofold.console import obeys_verbose, say
-from twofold.curation import Classifier, load_classifier, result_folder
+from twofold.curation import Classifier, fit_classifier, load_classifier, read_labels, result_folder
 from twofold.curation.agreement import Agreement, agreement, voted
+from twofold.curation.given_labels import number_labels
 from twofold.data import AnyData, ImageSet, as_given
-from twofold.errors import TwofoldError, require_choice
+from twofold.errors import TwofoldError, require, require_choice
 from twofold.evaluation import embed_images
 from twofold.files import write_atomically, write_json
 from twofold.models.own import EncoderSource, as_source
@@ -50,6 +51,7 @@ def export(
     *,
     to: str,
     data: AnyData | None = None,
+    labels: AnyPath | None = None,
     classifier: AnyPath | None = None,
     out: AnyPath | None = None,
     encoder: EncoderSource | None = None,
@@ -66,13 +68,15 @@ def export(
     uint8 of any size and hold the preprocessing; the others take views in [0, 1]; none wants a normalisation.
     `classifier` is the classifier.safetensors that `predict` wrote, which then goes with the encoder: ONNX and
     torch.export give probabilities too, the others have it as their last layer; classes.json holds the classes.
+    `labels`, a CSV file with path and label for images of `data`, fits that classifier here, in its place.
     `out` is a folder, RUN/export-FORMAT where it is left out. `data` is as in `pretrain`, `encoder` as in `load`.
     Raises TwofoldError where the format has no such encoder, a package is missing, or the two do not agree.
     """
     run, to = as_path("run", run), as_kind("to", to, str)
     require_choice("to", to, tuple(FORMATS))
     out, cache = as_optional_path("out", out), as_optional_path("cache", cache)
-    classifier = as_optional_path("classifier", classifier)
+    labels, classifier = as_optional_path("labels", labels), as_optional_path("classifier", classifier)
+    require(labels is None or classifier is None, "classifier", str(classifier), "left out where labels are given")
     allow_outside, verbose = as_kind("allow_outside", allow_outside, bool), as_kind("verbose", verbose, bool)
     limit, how, source = as_unreadable_limit(max_unreadable_fraction), as_reading(reading), as_source(encoder)
     given = as_given(_own_data(run) if data is None else data, cache=cache, allow_outside=allow_outside)
@@ -80,11 +84,13 @@ def export(
     own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
     with TemporaryDirectory() as name:
         candidate, form = Path(name), FORMATS[to]
+        images = open_pictures(loaded, given, cache, own=own, allow_outside=allow_outside, limit=limit, reading=how)
         model = None if classifier is None else load_classifier(classifier, encoder=encoder_digest(loaded))
+        if labels is not None:
+            model = _fitted(loaded, images, labels)
         form.write(loaded, None if model is None else _layer(model), candidate)
         if model is not None:
             write_json(candidate / "classes.json", model.classes)
-        images = open_pictures(loaded, given, cache, own=own, allow_outside=allow_outside, limit=limit, reading=how)
         read = form.read(candidate, loaded)
         compared = _compare(loaded, images, form, read, model)
         compared.require(f"what was written as {to}")
@@ -107,6 +113,12 @@ def _own_data(run: Path) -> str:
     if not run.is_dir():
         raise TwofoldError(f"'{run}' is a file, which names no images to compare on. Give --data.")
     return str(Run(run).read_recipe()["data"]["name"])
+
+
+def _fitted(loaded: Loaded, images: ImageSet, table: Path) -> Classifier:
+    labels = number_labels(read_labels(table, images.paths, "--labels"), str(table))
+    h = embed_images(loaded.encoder, images, labels.rows, views=loaded.recipe.views, hardware=loaded.hardware)
+    return fit_classifier(h, labels.ids, labels.classes)
 
 
 def _layer(model: Classifier) -> nn.Linear:
