@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-
 from pathlib import Path
 
 import numpy as np
