@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from twofold.evaluation.network_sentences import training_sentences
 from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.schedules import Training
 from twofold.evaluation.scores import Difference
-from twofold.evaluation.sentences import difference_sentence, is_about_head, training_sentences
+from twofold.evaluation.sentences import difference_sentence, is_about_head
 from twofold.evaluation.tuning import NO_STEP
 
 HEAD = {"protocol": "linear", "against_protocol": "linear", "against_encoder": "z", "labels": "all"}

@@ -19,6 +19,7 @@ from twofold.evaluation.features import Hardware, Subject, head_part
 from twofold.evaluation.intervals import wilson_interval
 from twofold.evaluation.jobs import plan_jobs, work_through
 from twofold.evaluation.labels import MeasuredRows, is_unequal, label_count, read_truth
+from twofold.evaluation.network_sentences import training_sentences
 from twofold.evaluation.predictions import Predictions, PredictionStore, chosen, per_class
 from twofold.evaluation.probes import FINE_L2_GRID
 from twofold.evaluation.protocols import PROTOCOLS
@@ -35,7 +36,7 @@ from twofold.evaluation.scores import (
     score,
 )
 from twofold.evaluation.self_trainer import STEPS
-from twofold.evaluation.sentences import majority_sentence, protocol_sentences, result_sentences, training_sentences
+from twofold.evaluation.sentences import majority_sentence, protocol_sentences, result_sentences
 from twofold.recipes.kinds import as_kind, as_several
 from twofold.recipes.recipe import DataRecipe, ViewsRecipe
 
