@@ -146,6 +146,8 @@ EXAMPLES: dict[str, Any] = {
     "chunk": 4,
     "memory": "4GiB",
     "epochs": 3.0,
+    "init": "other.safetensors",
+    "freeze_until": "layer2",
 }
 
 
@@ -290,6 +292,8 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
             "classifier": NO_CACHE,
             "abstain": NO_NUMBER,
             "novelty": NO_NUMBER,
+            "self_train": NO_BOOL,
+            "self_train_steps": NO_WHOLE_NUMBER,
             "out": NO_CACHE,
         },
     ),
@@ -342,6 +346,7 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
             "seeds": NO_WHOLE_NUMBER,
             "minutes": NO_OPTIONAL,
             "out": NO_CACHE,
+            "encoders": NO_CACHE,
             "plan": NO_BOOL,
             "cache": NO_CACHE,
             "allow_outside": NO_BOOL,
