@@ -2,7 +2,9 @@
 
 import json
 import re
+import shlex
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import safetensors.torch
 
 from pictures import write_pictures
 from small_recipe import SMALL
+from twofold.cli import main as cli
 from twofold.errors import TwofoldError
 from twofold.evaluation import build_knn_monitor
 from twofold.recipes.recipe import Recipe
@@ -137,7 +140,7 @@ def test_more_images_are_taken_and_fewer_refused(
     folder, more, fewer = copy(home, tmp_path), tmp_path / "more", tmp_path / "fewer"
     write_pictures(more, per_class=11, splits=("train", "test"))
     write_pictures(fewer, per_class=7, splits=("train", "test"))
-    with pytest.raises(TwofoldError, match=r"images differ .* --init \S+ *'\. A finished run goes on with more images"):
+    with pytest.raises(TwofoldError, match=r"differ .* --init \S+ .*A finished run goes on with more images"):
         train(home, folder, str(more))
     with pytest.raises(TwofoldError, match=r"21 to train on, not more than its 24; .*--init"):
         train(home, folder, str(fewer), epochs=2.0)
@@ -191,3 +194,23 @@ def test_a_run_that_is_not_finished_ends_first(home: Path, tmp_path: Path, monke
     monkeypatch.setattr(extension, "newest_checkpoint", lambda _: {"step": 2})
     with pytest.raises(TwofoldError, match=r"stands at step 2 of 3: .*Let it end with --epochs 1; --epochs 9 then"):
         train(home, folder, epochs=9.0)
+
+
+def test_the_command_that_is_named_is_what_it_says(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, recipes = copy(home, tmp_path), list[Recipe]()
+    with pytest.raises(TwofoldError, match=r"temperature is 0.5") as caught:
+        train(home, folder, temperature=0.5)
+    command = re.search(r"'(twofold pretrain [^']*)'", str(caught.value))
+    assert command
+
+    def remember(data: str, *, recipe: Recipe, out: Path, **_options: Any) -> Run:
+        assert (data, out.name) == (str(home / "images"), "NEW")
+        recipes.append(recipe)
+        return Run(folder)
+
+    monkeypatch.setattr("twofold.programs.pretrain.run_pretraining", remember)
+    monkeypatch.setattr("twofold.programs.pretrain.gallery_and_report", lambda *_a, **_k: None)
+    monkeypatch.setattr(sys, "argv", shlex.split(command[1]))
+    cli.main()
+    before = Recipe.from_dict(Run(folder).read_recipe()["recipe"])
+    assert recipes == [before.with_settings(temperature=0.5, init=str(folder))]

@@ -110,8 +110,7 @@ def test_weights_that_expect_imagenet_s_normalisation_get_it(
             torch.testing.assert_close(found[..., 2:-2, 2:-2], theirs.eval().bn1(expected)[..., 2:-2, 2:-2])
 
 
-def test_a_file_of_three_channels_into_five(tmp_path: Path) -> None:
-    """The recipe's channels are 1 or 3; an encoder of Python may have more."""
+def test_a_file_of_three_channels_into_one(tmp_path: Path) -> None:
     theirs = ResNet(10, width=0.25, stages=1, stem="strided")
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
     one = initial(SMALL.with_settings(channels=1), init=str(tmp_path / "w.pth"), init_normalization="none")

@@ -235,6 +235,7 @@ def shown_facts(run: RunContent) -> list[tuple[str, Any]]:
         ("data", data.get("name")),
         ("fingerprint", str(data.get("fingerprint", ""))[:16] or None),
         ("training images", f"{data['images']:,}" if "images" in data else None),
+        ("begun from the weights of", run.record.get("init", {}).get("from")),
         ("unreadable files", f"{data['quarantined']:,}" if "quarantined" in data else None),
         ("hardware", hardware_name(hardware) if hardware else None),
         *run.record.get("versions", {}).items(),

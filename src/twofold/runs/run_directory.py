@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from twofold.console import warn
@@ -170,8 +171,10 @@ def require_same_pictures(run: Run, record: dict[str, Any], fingerprint: str) ->
 
 
 def other_run(run: Run, data: str, **settings: Any) -> str:
-    """The command that begins a new run from the weights of this one, with other settings."""
-    return f"'{' '.join(['twofold pretrain', data, '--out NEW --init', str(run.folder), *as_flags(settings)])}'"
+    """The command that begins a new run from the weights and settings of this one, with other `settings`."""
+    folder, recipe = quote(str(run.folder)), quote(str(run.recipe))
+    flags = " ".join(as_flags(settings))
+    return f"'twofold pretrain {quote(data)} --out NEW --init {folder} --recipe {recipe}{' ' if flags else ''}{flags}'"
 
 
 def _more(names: list[str], how: str = "changed") -> str:
