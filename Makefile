@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo bench test versions wheel lint types check clean
+.PHONY: demo bench results test versions wheel lint types check clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,10 @@ bench: $(VENV)/.installed
 		$(BIN)/python benchmarks/speedrun.py "$(CIFAR10)" --out runs/speedrun; \
 	else echo "CIFAR10=FOLDER was not given: endtoend and speedrun are left out"; fi
 	$(BIN)/python benchmarks/render.py
+
+# docs/results.md and its charts, from the figures that are kept in docs/results.
+results: $(VENV)/.installed
+	$(BIN)/python tools/make_results.py render
 
 # Two processes of one thread: the tests' tensors are small, and threads that wait for each other are slower than one.
 test: $(VENV)/.installed

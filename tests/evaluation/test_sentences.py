@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from twofold.evaluation.intervals import chance_sentence
 from twofold.evaluation.network_sentences import training_sentences
 from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.schedules import Training
@@ -171,3 +172,8 @@ def test_how_networks_were_trained_is_said_once_for_a_budget_with_what_was_at_an
         "fine-tuning of runs/other with all labels: learning rate 0.02 at batch 256, batch statistics of each batch, "
         "100 % of the steps; at the edge of what was tried: learning rate, length",
     ]
+
+
+@pytest.mark.parametrize(("count", "about"), [(27, "1"), (60, "3"), (4, "0.2")])
+def test_how_many_would_be_clear_by_chance_is_said(count: int, about: str) -> None:
+    assert chance_sentence(count) == f"Of {count} comparisons at 95 %, about {about} would look clear by chance alone."

@@ -33,6 +33,17 @@ def _text(rows):
     return console.export_text()
 
 
+def test_the_most_frequent_class_is_the_last_line_by_the_metrics_that_are_shown():
+    console = Console(width=120, record=True, file=io.StringIO())
+    majority = {"class": "cat", "top1": 0.613, "mean_per_class": 0.5}
+    console.print(results_table([_row("trained", 0.912)], majority=majority))
+    lines = console.export_text().splitlines()
+    (place,) = [place for place, line in enumerate(lines) if "most frequent class" in line]
+    assert lines[place].count("61.3") == 3
+    assert place > next(place for place, line in enumerate(lines) if "91.2" in line)
+    assert not any("50.0" in line for line in lines)  # mean per class is not in the table
+
+
 def test_encoders_stand_side_by_side_in_percent():
     text = _text([_row("trained", 0.912), _row("untrained", 0.4, half=0.02), _row("pixels", 0.3, half=None, seeds=1)])
     (line,) = [line for line in text.splitlines() if "k-NN" in line]

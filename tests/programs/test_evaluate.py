@@ -363,7 +363,12 @@ def test_a_class_of_one_picture_is_left_out_of_data_without_a_test_split(
     details = read(run / "evaluation_details.json")
     assert details["classes"] == ["bars", "checks", "discs"]
     assert sentence in details["stated"]
-    assert "in cross-validation on the 30 labelled images" in (run / "report.html").read_text()
+    page = (run / "report.html").read_text()
+    assert "in cross-validation on the 30 labelled images" in page
+    (caveat,) = details["caveats"]
+    assert caveat.startswith("pretraining read other images or other splits than these")
+    assert f"Caveat: {caveat}" in " ".join(said.split())
+    assert f"Caveat: {caveat}" in page
     (kept,) = (run / "evaluations").iterdir()
     assert list(KeptPredictions(kept / "predictions.parquet").folds) == list(range(KNN["seeds"]))
     same = compare(run, home.copy("lone again", run))

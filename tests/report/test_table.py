@@ -1,5 +1,6 @@
 """The tables: every figure once, in an order, the best marked where there is one to mark."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,17 @@ def test_transfer_is_grouped_by_target(rich: Path) -> None:
     ]
     assert [line.remark for line in made.rows] == ["", table.FROM_SCRATCH] * 3
     assert [cell and cell.mean for cell in made.rows[5].cells] == ["85.0", "55.0", None]
+
+
+def test_the_most_frequent_class_is_a_line_beside_every_encoder(rich: Path) -> None:
+    run = read_run(rich)
+    assert run.details is not None
+    details = replace(run.details, majority={"top1": 0.123})
+    last = table.build_table(run.measurements, details).rows[-1]
+    assert (last.group, last.metric) == ("Most frequent class", "top-1 accuracy")
+    assert {cell.mean for cell in last.cells if cell} == {"12.3"}
+    groups = [line.group for line in table.build_table(run.measurements, replace(details, majority={})).rows]
+    assert "Most frequent class" not in groups
 
 
 def test_find_passes_over_what_is_no_accuracy() -> None:

@@ -8,7 +8,7 @@ from twofold.evaluation.export import read_embeddings, require_place_for_embeddi
 from twofold.evaluation.features import Hardware, Subject, embed_images, frozen, pixels
 from twofold.evaluation.gallery import build_evaluation_images, build_gallery
 from twofold.evaluation.imbalance import mean_per_class
-from twofold.evaluation.intervals import mean_interval
+from twofold.evaluation.intervals import chance_sentence, mean_interval
 from twofold.evaluation.labels import measured_rows, read_truth
 from twofold.evaluation.logistic_regression import LinearProbe, Scaling, fit_linear, fit_scaling
 from twofold.evaluation.nearest_neighbours import build_knn_monitor, knn
@@ -36,6 +36,7 @@ __all__ = [
     "build_gallery",
     "build_knn_monitor",
     "build_network",
+    "chance_sentence",
     "confusion",
     "difference_sentence",
     "embed_images",

@@ -257,6 +257,7 @@ def _details(
         "selection": len(scope.selection[0][1]),
         "test": len(scope.rows.test),
         "cross_validated": bool(scope.parts),
+        "caveats": scope.caveats,
         "taken": {str(labels): share for labels, share in scope.taken.items()},
         "test_also_in_train": scope.shared.test_also_in_train,
         "conflicting_labels": scope.shared.conflicting_labels,

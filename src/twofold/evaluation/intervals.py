@@ -124,6 +124,13 @@ def wilson_interval(share: float, count: int | float, z: int | float = _Z) -> tu
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
+def chance_sentence(count: int) -> str:
+    """How many of so many comparisons would be decided by chance alone, at 95 %: 27 -> "about 1"."""
+    expected = 0.05 * count
+    about = f"{expected:.0f}" if expected >= 1 else f"{expected:.1g}"
+    return f"Of {count:,} comparisons at 95 %, about {about} would look clear by chance alone."
+
+
 def _class_weights(classes: Int64[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
     """Weights with the mean 1 under which every class counts as much as every other."""
     counts = np.bincount(classes)

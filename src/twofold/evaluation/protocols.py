@@ -14,6 +14,7 @@ PROTOCOLS = {  # in the order of the tables
 ENCODERS = {"trained": "trained encoder", "untrained": "untrained encoder", "pixels": "raw pixels"}
 INITIAL = "initial"  # the encoder that pretraining began from, where it began from weights
 _NAMES = {**ENCODERS, INITIAL: "encoder as it came"}
+MAJORITY = "most frequent class"  # the baseline that looks at no image
 METRICS = {
     "top1": "top-1 accuracy",
     "mean_per_class": "mean accuracy per class",
@@ -85,5 +86,5 @@ def with_labels(labels: int | float | str) -> str:
 
 def capital(text: str) -> str:
     """With a large letter where a word of ours begins the text: h, k-NN and names of runs stay as they are."""
-    ours = ("the ", "layer ", *PROTOCOLS.values(), *_NAMES.values())
+    ours = ("the ", "layer ", MAJORITY, *PROTOCOLS.values(), *_NAMES.values())
     return text[0].upper() + text[1:] if text.startswith(ours) and not text.startswith(PROTOCOLS["knn"]) else text

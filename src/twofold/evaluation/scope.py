@@ -39,6 +39,7 @@ from twofold.evaluation.schedules import SCHEDULES
 from twofold.evaluation.self_trainer import STEPS
 from twofold.recipes.recipe import DataRecipe
 
+_LEAKS = ("TF031", "TF032")  # findings: test resembles its neighbours in train; groups in train and in test
 Draw = tuple[int, Labels]  # seed, budget
 PROTOCOL_NAMES = (*PROTOCOLS, "layers")  # layers: the linear probe on the layers of the head too
 _KEYED_VIEWS = (  # in the key of what is kept; settings that came later play no part in central views, crop and flip
@@ -132,6 +133,13 @@ class Scope:
     def budgets(self) -> list[Labels]:
         """All labels first, then from few to many."""
         return ["all", *self.few]
+
+    @property
+    def caveats(self) -> list[str]:
+        """What is known to make figures on these images too high or too low: copies, two labels, divided groups."""
+        findings = [finding.text for finding in self.images.findings if finding.code in _LEAKS]
+        shared = self.shared.sentences()[0 if self.shared.test_also_in_train else 1 :]
+        return [*findings, *shared]
 
     @property
     def network_budgets(self) -> list[Labels]:

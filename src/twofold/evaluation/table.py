@@ -1,11 +1,12 @@
 """What an evaluation says in the terminal: a table of its rows, and accuracy against labels drawn with letters."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
 from twofold.evaluation.labels import Labels
-from twofold.evaluation.protocols import ENCODERS, INITIAL, PROTOCOLS, encoder_name, labels_name, way_name
+from twofold.evaluation.protocols import ENCODERS, INITIAL, MAJORITY, PROTOCOLS, encoder_name, labels_name, way_name
 from twofold.evaluation.scores import Row
 from twofold.evaluation.sentences import IN_FOLDS, INTERVALS
 
@@ -39,11 +40,13 @@ def results_table(
     *,
     cross_validated: bool = False,
     per_class: Mapping[str, float] | None = None,
+    majority: Mapping[str, Any] | None = None,
 ) -> Table:
     """The rows as a table in percent, grouped by labels, the encoders side by side.
 
     Mean per class is shown where it differs from top-1, that is where the classes of the test split differ in size.
     The caption says what the intervals cover, then the `note`. `per_class` is what `text_curve` takes.
+    Last comes `majority`, by metric: what always predicting the most frequent class gets, beside every encoder.
     """
     title = "Accuracy by cross-validation, %" if cross_validated else "Accuracy on the test split, %"
     table = Table(title=title, title_justify="left", caption_justify="left")
@@ -55,12 +58,17 @@ def results_table(
         table.add_column(heading)
     for encoder in ENCODERS:
         table.add_column(encoder, justify="right")
+    headings: dict[str, None] = {}
     for labels in dict.fromkeys(row.labels for row in rows):
         table.add_section()
         shown = labels_name(labels, (per_class or {}).get(str(labels)))
         for protocol, metric, cells in _lines([row for row in rows if row.labels == labels]):
             table.add_row(shown, protocol, metric, *(_cell(cells.get(encoder)) for encoder in ENCODERS))
-            shown = ""
+            shown, headings[metric] = "", None
+    table.add_section()
+    for metric, share in (majority or {}).items():
+        if (name := _HEADINGS.get(metric, "")) in headings:
+            table.add_row("", MAJORITY, name, *[f"{100 * share:.1f}"] * len(ENCODERS))
     return table
 
 

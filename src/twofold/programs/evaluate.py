@@ -20,6 +20,7 @@ from twofold.evaluation import (
     evaluate_encoder,
     write_predictions,
 )
+from twofold.evaluation.labels import is_cross_validated
 from twofold.evaluation.protocols import INITIAL
 from twofold.files import make_folder, write_json
 from twofold.models.own import EncoderSource, as_source
@@ -105,8 +106,11 @@ def evaluate(
         loaded, source, cache, own=own, beside=others, allow_outside=allow_outside, limit=limit, reading=how
     )
     same = images.fingerprint == own
-    seen = [*([] if same else [_SEEN]), *notes_on(encoder)]
-    for sentence in seen:
+    seen = [] if same else [_SEEN]
+    if same and is_cross_validated(images):
+        seen = [f"pretraining read {len(images.labelled_rows('train')):,} of these images, without their labels"]
+    about = [*seen, *notes_on(encoder)]
+    for sentence in about:
         say(f"  {sentence}")
     needs_head = "layers" in asked.protocols or finetune_from != "h"
     with (
@@ -138,7 +142,8 @@ def evaluate(
         leak = find_leak(images, partial(_embed, loaded, images), most=_AMONG)
         for finding in leak:
             say(f"  {said_of_finding(finding)}")
-        evaluation.details["stated"] += [*seen, *(finding.text for finding in leak)]
+        evaluation.details["stated"] += [*about, *(finding.text for finding in leak)]
+        evaluation.details["caveats"] += [*seen, *(finding.text for finding in leak)]
         evaluation.details.update(hardware=loaded.hardware.describe(), versions=versions())
         keep_evaluation(record)
         write_json(record.evaluation_details, evaluation.details)

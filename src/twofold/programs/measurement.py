@@ -7,7 +7,15 @@ from typing import NamedTuple
 
 from twofold.console import console, say
 from twofold.errors import require
-from twofold.evaluation import Evaluation, Subject, difference_sentence, majority_sentence, results_table, text_curve
+from twofold.evaluation import (
+    Evaluation,
+    Subject,
+    chance_sentence,
+    difference_sentence,
+    majority_sentence,
+    results_table,
+    text_curve,
+)
 from twofold.evaluation.protocols import ENCODERS, INITIAL, layer_name
 from twofold.recipes.kinds import as_data, as_kind, as_several
 from twofold.runs.foreign_encoders import Beside, load_beside
@@ -67,12 +75,17 @@ def show(evaluation: Evaluation) -> None:
         note="\n".join(notes),
         cross_validated=details["cross_validated"],
         per_class=details["labels_per_class"],
+        majority=details["majority"],
     )
     console.print(table)
+    for caveat in details["caveats"]:
+        say(f"  Caveat: {caveat}")
     for line in text_curve(evaluation.rows, details["labels_per_class"]):
         say(line)
     for difference in evaluation.differences:
         say(f"  {difference_sentence(difference)}")
+    if len(evaluation.differences) > 1:
+        say(f"  {chance_sentence(len(evaluation.differences))}")
 
 
 def forget(*evaluations: Evaluation) -> None:

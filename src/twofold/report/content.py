@@ -71,6 +71,7 @@ class Details:
     test_also_in_train: int = 0
     majority: dict[str, float] = field(default_factory=dict)  # what always predicting the most frequent class gets
     data: str = ""
+    caveats: list[str] = field(default_factory=list)  # what is known to make the figures too high or too low
     cross_validated: bool = False  # every labelled image is a test image in turn
     main: tuple[str, Labels] = ("linear", "all")  # protocol and labels of confusion, classes and mistakes
 

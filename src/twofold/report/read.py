@@ -186,6 +186,7 @@ def _details(values: Any) -> Details:
             for row in values.get("per_class") or []
         ],
         test_also_in_train=int(values.get("test_also_in_train") or 0),
+        caveats=[str(sentence) for sentence in values.get("caveats") or []],
         cross_validated=values.get("cross_validated") is True,
         majority={name: _share(share) for name, share in (values.get("majority") or {}).items() if name in ACCURACIES},
         main=(main["protocol"], main["labels"]) if (main := values.get("main")) else ("linear", "all"),

@@ -7,6 +7,7 @@ from typing import Any
 from twofold.evaluation.labels import Labels
 from twofold.evaluation.protocols import (
     ENCODERS,
+    MAJORITY,
     METRICS,
     PROTOCOLS,
     capital,
@@ -59,7 +60,8 @@ def build_table(rows: list[Measurement], details: Details | None = None) -> Tabl
     from scratch stands beside fine-tuning, as what an untrained encoder comes to.
     """
     rows = _without_layers(accuracies(rows))
-    return Table(columns=_column_names(rows), rows=[_by_protocol(rows, key, details) for key in _keys(rows, details)])
+    lines = [_by_protocol(rows, key, details) for key in _keys(rows, details)]
+    return Table(columns=_column_names(rows), rows=[*lines, *_majority(rows, lines, details)])
 
 
 def build_aside(rows: list[Measurement], details: Details | None = None) -> Table:
@@ -147,6 +149,22 @@ def _repeats_top1(rows: list[Measurement], key: Key) -> bool:
 def _by_protocol(rows: list[Measurement], key: Key, details: Details | None, *, mark: bool = True) -> TableRow:
     entry = labels_name(key[2], details.labels_per_class.get(str(key[2])) if details else None)
     return TableRow(group=capital(PROTOCOLS.get(key[1], key[1])), entry=entry, **_line(rows, key, mark=mark))
+
+
+def _majority(rows: list[Measurement], lines: list[TableRow], details: Details | None) -> list[TableRow]:
+    """What always predicting the most frequent class gets, which is the same beside every encoder."""
+    shown = {line.metric for line in lines}
+    return [
+        TableRow(
+            group=capital(MAJORITY),
+            entry="no image is looked at",
+            metric=METRICS[metric],
+            remark="",
+            cells=[Cell(mean=percent(share), interval="", best=False) for _ in _columns_of(rows)],
+        )
+        for metric, share in (details.majority if details else {}).items()
+        if METRICS[metric] in shown
+    ]
 
 
 def _by_target(rows: list[Measurement], key: Key) -> TableRow:
