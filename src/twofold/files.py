@@ -54,6 +54,13 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+def replace_whole(written: Path, path: Path) -> None:
+    """Put a file that was written beside it in the place of `path`, safe from a power cut. Raises OSError."""
+    sync_file(written)
+    _replace(written, path)
+    sync_folder(path.parent)
+
+
 def append_text(path: Path, text: str) -> None:
     """Add `text` to the end of a file, all of it or nothing. Raises OSError with the name `path` where that fails.
 

@@ -159,17 +159,24 @@ def embed(
     run: Run,
     data: Data,
     /,
-    out: Annotated[Path, arg(help="file to write: FILE.parquet with path, label and embedding")],
+    out: Annotated[Path, arg(help="file to write: .parquet, .csv or .npy, with path, label and embedding")],
+    shard: Annotated[
+        str | None,
+        arg(help="part of the images, such as 2/8: eight calls, on any machines, write a file each", metavar="I/N"),
+    ] = None,
+    float16: Annotated[bool, arg(help="numbers of 16 bits, half the space")] = False,
     common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
-    """Write the embeddings of images to a parquet file."""
+    """Write the embeddings of images to a file."""
     from twofold.programs.embed import embed
 
     embed(
         run,
         data,
         out=out,
+        shard=shard,
+        float16=float16,
         **common,
         **reading,
     )

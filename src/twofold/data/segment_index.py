@@ -68,7 +68,7 @@ class SegmentIndex:
 
     def holds(self, content: str) -> bool:
         """Whether an image with this content (hex) is there."""
-        return bool(self.find(as_contents([content]))[0] >= 0)
+        return len(self) > 0 and bool(self.find(as_contents([content]))[0] >= 0)
 
     @cached_property
     def _order(self) -> Int64[np.ndarray, " n"]:

@@ -4,7 +4,12 @@ Usable alone on plain tensors: `knn` and `linear_probe`. A whole evaluation is `
 """
 
 from twofold.evaluation.evaluate import Answers, Evaluation, evaluate_encoder, evaluate_target, transfer_settings
-from twofold.evaluation.export import read_embeddings, require_place_for_embeddings, write_embeddings
+from twofold.evaluation.export import (
+    embeddings_about,
+    read_embeddings,
+    require_place_for_embeddings,
+    write_embeddings,
+)
 from twofold.evaluation.features import Hardware, Subject, embed_images, frozen, pixels
 from twofold.evaluation.gallery import build_evaluation_images, build_gallery
 from twofold.evaluation.imbalance import mean_per_class
@@ -40,6 +45,7 @@ __all__ = [
     "confusion",
     "difference_sentence",
     "embed_images",
+    "embeddings_about",
     "evaluate_encoder",
     "evaluate_target",
     "fit_few",

@@ -1,7 +1,6 @@
 """Embeddings out to a file that any data tool reads, and back."""
 
-import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,39 +9,55 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32
 
 from twofold.errors import TwofoldError
-from twofold.files import require_free, write_atomically
+from twofold.evaluation.embedding_writer import ENDINGS, About, beside, read_about, write_parts
+from twofold.files import require_free
 
 _COLUMNS = ("path", "label", "embedding")
-_MADE_BY = {b"twofold": b"embeddings"}  # in the file's metadata
+_MADE_BY = {"twofold": "embeddings"}  # in the file's metadata
 _ENCODER = b"encoder"  # its digest, there too
-_CHUNK = 65_536  # rows whose numbers are counted in 32 bits
+_CHUNK = 65_536  # rows of a part, where all embeddings are there
 
 
 def write_embeddings(
     paths: Sequence[str],
     labels: Sequence[str | None],
-    embeddings: Float32[np.ndarray, "n d"],
+    embeddings: Float32[np.ndarray, "n d"] | Iterable[Float32[np.ndarray, "_ d"]],
     out: Path,
     *,
-    encoder: str | None = None,
+    about: About | None = None,
+    half: bool = False,
 ) -> Path:
-    """Write a parquet file with the columns path, label (null where unknown) and embedding (list of float32).
+    """Write path, label (null where unknown) and embedding of each image to a .parquet, .csv or .npy file.
 
-    `encoder` is a digest of what made them, kept in the file's metadata: `read_embeddings` compares it.
+    The embeddings are one array or parts of it in order, which are written as they come. `about` is what made them,
+    kept with the file: the digest "encoder" is what `read_embeddings` compares. `half`: as float16.
     Whole or not at all; parent folders are created, an earlier file of embeddings is replaced. Raises TwofoldError for
-    an ending other than .parquet, for a file that holds anything else, and for a place that cannot be written.
+    another ending, for a file that holds anything else, and for a place that cannot be written.
     """
     out = Path(out)
     require_place_for_embeddings(out)
-    content = _parquet(paths, labels, embeddings, _MADE_BY | ({_ENCODER: encoder.encode()} if encoder else {}))
+    parts = _chunks(embeddings) if isinstance(embeddings, np.ndarray) else embeddings
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, content)
+        write_parts(out, _rows(paths, labels, parts), (about or {}) | _MADE_BY, count=len(paths), half=half)
     except OSError as error:
         raise TwofoldError(
             f"cannot write '{out}' ({error.strerror}); a place that can be written is needed. Change --out."
         ) from error
     return out
+
+
+def _chunks(embeddings: Float32[np.ndarray, "n d"]) -> Iterable[Float32[np.ndarray, "_ d"]]:
+    return (embeddings[first : first + _CHUNK] for first in range(0, len(embeddings), _CHUNK))
+
+
+def _rows(
+    paths: Sequence[str], labels: Sequence[str | None], parts: Iterable[Float32[np.ndarray, "_ d"]]
+) -> Iterable[tuple[list[str], list[str | None], Float32[np.ndarray, "_ d"]]]:
+    first = 0
+    for h in parts:
+        yield list(paths[first : first + len(h)]), list(labels[first : first + len(h)]), h
+        first += len(h)
 
 
 def read_embeddings(file: Path, paths: Sequence[str], *, encoder: str) -> Float32[np.ndarray, "n d"]:
@@ -74,40 +89,23 @@ def read_embeddings(file: Path, paths: Sequence[str], *, encoder: str) -> Float3
 
 def require_place_for_embeddings(out: Path) -> None:
     """Raises TwofoldError for another ending, and for what is there and not ours: to be asked before the work."""
-    if out.suffix.lower() != ".parquet":
+    if out.suffix.lower() not in ENDINGS:
         raise TwofoldError(
-            f"--out is '{out}', but embeddings are written as .parquet. Give '{out.with_suffix('.parquet')}'."
+            f"--out is '{out}', but embeddings are written as {', '.join(ENDINGS)}. "
+            f"Give '{out.with_suffix('.parquet')}'."
         )
     require_free(out, "--out", is_own=_is_own)
+    if out.suffix.lower() != ".parquet" and not out.exists():
+        for path in (beside(out, ".json"), *([beside(out, ".rows.csv")] if out.suffix.lower() == ".npy" else [])):
+            require_free(path, "--out", is_own=lambda _: False)
+
+
+def embeddings_about(out: Path) -> About | None:
+    """What made the embeddings in a file that `write_embeddings` wrote; None for any other file, and for none."""
+    about = read_about(out) if out.is_file() else None
+    return about if about and _MADE_BY.items() <= about.items() else None
 
 
 def _is_own(path: Path) -> bool:
     """Whether `write_embeddings` wrote it. Where somebody added to it later, the metadata may stay, not the columns."""
-    try:
-        schema = pq.read_schema(path)
-    except (OSError, pa.ArrowException):
-        return False
-    return tuple(schema.names) == _COLUMNS and _MADE_BY.items() <= (schema.metadata or {}).items()
-
-
-def _parquet(
-    paths: Sequence[str],
-    labels: Sequence[str | None],
-    embeddings: Float32[np.ndarray, "n d"],
-    metadata: dict[bytes, bytes],
-) -> bytes:
-    lists = [_lists(embeddings[first : first + _CHUNK]) for first in range(0, len(embeddings), _CHUNK)]
-    columns = {
-        "path": pa.array(list(paths), pa.string()),
-        "label": pa.array(list(labels), pa.string()),
-        "embedding": pa.chunked_array(lists, pa.list_(pa.float32())),
-    }
-    stream = io.BytesIO()
-    pq.write_table(pa.table(columns, metadata=metadata), stream)
-    return stream.getvalue()
-
-
-def _lists(embeddings: Float32[np.ndarray, "n d"]) -> pa.ListArray:
-    n, d = embeddings.shape
-    ends = pa.array(np.arange(n + 1, dtype=np.int32) * d)
-    return pa.ListArray.from_arrays(ends, pa.array(np.ascontiguousarray(embeddings).ravel()))
+    return embeddings_about(path) is not None

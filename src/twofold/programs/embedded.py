@@ -2,9 +2,13 @@
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Unpack
+
+import numpy as np
+from jaxtyping import Float32, Int64
 
 from twofold.console import say
 from twofold.curation import Embedded, kept_embeddings
@@ -13,7 +17,7 @@ from twofold.data.cache import cache_folder
 from twofold.errors import enough_memory
 from twofold.evaluation import embed_images, read_embeddings
 from twofold.programs.images import open_pictures
-from twofold.programs.opening import Opening, as_opener
+from twofold.programs.opening import Opener, Opening, as_opener
 from twofold.recipes.kinds import AnyPath, as_optional_path
 from twofold.runs.encoder_file import Loaded, load
 from twofold.runs.run_directory import Run
@@ -38,29 +42,33 @@ def open_embedded(run: Path, data: AnyData, *, embeddings: AnyPath | None = None
     another encoder or of other images, and, before any work, for a keyword that cannot be.
     """
     how, embeddings = as_opener(opening), as_optional_path("embeddings", embeddings)
-    given = as_given(data, cache=how.cache, allow_outside=how.allow_outside)
-    loaded = load(run, hardware=how.hardware, encoder=how.encoder)
-    own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
-    images = open_pictures(
-        loaded, given, how.cache, own=own, allow_outside=how.allow_outside, limit=how.limit, reading=how.reading
-    )
+    loaded, images = open_encoder(run, data, how)
     key, cache = content_key(loaded, images), cache_folder(how.cache)
     if embeddings is not None:
         h = read_embeddings(embeddings, images.paths, encoder=encoder_digest(loaded))
         key = blake2b(f"{key} from {blake2b(h.tobytes()).hexdigest()}".encode(), digest_size=16).hexdigest()
         say(f"  embeddings from {embeddings}")
     else:
-        with loaded.hardware.arithmetic(), enough_memory("embedding", LESS_MEMORY):
-            h = kept_embeddings(
-                cache,
-                key,
-                len(images),
-                lambda rows: embed_images(
-                    loaded.encoder, images, rows, views=loaded.recipe.views, hardware=loaded.hardware
-                ),
-            )
+        h = kept_embeddings(cache, key, len(images), partial(embed_rows, loaded, images))
     embedded = Embedded(h=h, paths=images.paths, labels=images.labels, splits=images.splits, key=key, cache=cache)
     return Opened(loaded=loaded, images=images, embedded=embedded)
+
+
+def open_encoder(run: Path, data: AnyData, how: Opener) -> tuple[Loaded, ImageSet]:
+    """The encoder of a run, and images as it takes them."""
+    given = as_given(data, cache=how.cache, allow_outside=how.allow_outside)
+    loaded = load(run, hardware=how.hardware, encoder=how.encoder)
+    own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
+    images = open_pictures(
+        loaded, given, how.cache, own=own, allow_outside=how.allow_outside, limit=how.limit, reading=how.reading
+    )
+    return loaded, images
+
+
+def embed_rows(loaded: Loaded, images: ImageSet, rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
+    """The embeddings of some images. Raises TwofoldError where the memory is not enough."""
+    with loaded.hardware.arithmetic(), enough_memory("embedding", LESS_MEMORY):
+        return embed_images(loaded.encoder, images, rows, views=loaded.recipe.views, hardware=loaded.hardware)
 
 
 def encoder_digest(loaded: Loaded) -> str:
