@@ -50,7 +50,7 @@ class SuspectLabels:
             return f"Labels were judged by the others: {how_good}."
         return (
             f"Labels were ranked, not judged: {how_good}, so it is often wrong where a label is right. At least "
-            f"{LEAST_ACCURACY:.0%} and half as many mistakes as by guessing are needed for a verdict. Shown are the "
+            f"{LEAST_ACCURACY:.0%} and at most half the mistakes of guessing are needed for a verdict. Shown are the "
             f"{len(self.rows):,} least likely labels. Train longer for more."
         )
 
