@@ -258,8 +258,8 @@ def curation(result: dict[str, Any]) -> list[str]:
     lines = [
         "## What is done with embeddings (`benchmarks/curation.py`)",
         "",
-        f"Made-up embeddings of {result['dim']} numbers, in a process of its own each; 5 % of the labels changed, 2 % of "
-        f"the images copies. CPU seconds of one thread, on a machine that others used too. {peers}. {_where(result)}",
+        f"Made-up embeddings of {result['dim']} numbers, a process for each; 5 % of the labels changed, 2 % of the "
+        f"images copies. CPU seconds of one thread, on a machine that others used too. {peers}. {_where(result)}",
         "",
         "| | images | CPU s | peak of the process, MiB | |",
         "|---|---|---|---|---|",
