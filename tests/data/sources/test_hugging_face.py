@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.image_files import saved
 from data_objects import ClassLabel, HuggingFace, Image_, pixels
 from twofold.data import ImageSet, as_given, load_images
 from twofold.data.sources.hugging_face import Rows
@@ -78,8 +79,18 @@ def test_of_several_columns_of_classes_none_is_guessed() -> None:
     cells = [{"bytes": b"x", "path": None}]
     data = HuggingFace({"image": cells, "coarse": [0], "fine": [0]}, features)
     assert Rows(data)[0] == (b"x", None)
+    assert [finding.code for finding in as_given(data).findings] == ["TF027"]
+    assert "others are coarse, fine" in as_given(data).findings[0].text
     del data.features["coarse"]
     assert Rows(data).classes == ["b"]
+
+
+def test_fine_labels_are_taken_before_coarse_ones(tmp_path: Path) -> None:
+    features = {"img": Image_(), "coarse_label": ClassLabel(["animal"]), "fine_label": ClassLabel(NAMES)}
+    cells = [{"bytes": saved(Image.fromarray(image), "PNG"), "path": None} for image in IMAGES]
+    found = opened(HuggingFace({"img": cells, "coarse_label": [0] * 6, "fine_label": LABELS}, features), tmp_path)
+    require_images(found)
+    assert "TF027" not in {finding.code for finding in found.findings}
 
 
 def test_the_real_ones(tmp_path: Path) -> None:

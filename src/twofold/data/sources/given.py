@@ -38,7 +38,9 @@ def as_given(
         return _parts(value, name, cache, allow_outside)
     if is_hugging_face(value):
         rows = Rows(value)
-        return DatasetSource(rows, rows.name)
+        source = DatasetSource(rows, rows.name)
+        source.findings += rows.findings
+        return source
     if not isinstance(value, Items) or isinstance(value, bytes | bytearray | type) or _is_list_of_names(value):
         raise unfit(name, value, _TAKEN)
     own = getattr(value, "name", None)

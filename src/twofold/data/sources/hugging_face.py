@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from twofold.data.findings import Finding
+from twofold.data.sources.columns import LABEL
 from twofold.data.sources.reach import read_regular
 from twofold.errors import TwofoldError
 
-_IMAGES, _LABELS = ("image", "img"), ("label", "labels")  # columns that are taken where several may be meant
+_IMAGES, _LABELS = ("image", "img"), LABEL.split()  # columns that are taken where several may be meant
 
 
 def is_hugging_face(data: object) -> bool:
@@ -36,6 +38,7 @@ class Rows:
         label = label or _only_class(data.features)
         names = getattr(data.features[label], "names", None) if label else None
         self.classes: Sequence[str] | None = list(names) if names else None
+        self.findings = [] if label else _no_label(data.features, self._column, name)
         self._labels = list(data[label]) if label else [None] * len(data)
         feature = data.features[self._column]
         raw = type(feature)(decode=False) if hasattr(feature, "decode") else feature
@@ -61,6 +64,12 @@ def _only(features: Mapping[str, Any], kind: str, usual: Sequence[str], where: s
         f"{where} have the columns {', '.join(features)}, of which {len(found)} hold images, but there must be one of "
         f"the feature {kind}, or one called {' or '.join(usual)}. Select or rename columns."
     )
+
+
+def _no_label(features: Mapping[str, Any], image: str, name: str) -> list[Finding]:
+    others = [column for column in features if column != image]
+    text = f"no column of the data '{name}' is called label or class; others are {', '.join(others[:8])}"
+    return [Finding("TF027", text)] if others else []
 
 
 def _only_class(features: Mapping[str, Any]) -> str | None:
