@@ -119,8 +119,10 @@ def study(
         str | None,
         arg(help="labelled images, in any form that 'twofold pretrain' takes (default: CIFAR10 for the scale laptop)"),
     ] = None,
-    scale: Annotated[str, arg(help="laptop (in miniature) or paper (its encoder, batch and epochs)")] = "laptop",
-    seeds: Annotated[int, arg(help="seeds of every cell that a claim rests on")] = 3,
+    scale: Annotated[str, arg(help="laptop (in miniature), longer (as each study needs) or paper")] = "laptop",
+    seeds: Annotated[
+        int | None, arg(help="seeds of every cell that a claim rests on (default: 3; longer: up to 6)")
+    ] = None,
     minutes: Annotated[
         float | None, arg(help="minutes that the base recipe trains, turned into epochs by a measurement")
     ] = None,

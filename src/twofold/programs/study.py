@@ -9,6 +9,7 @@ from twofold.errors import TwofoldError, require, unknown_name
 from twofold.hardware.device import resolve_hardware
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path
 from twofold.studies import STUDIES
+from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.estimate import build_estimate, views_per_s
 from twofold.studies.engine.found import Found
 from twofold.studies.engine.grid import planned_cells
@@ -24,7 +25,7 @@ def study(
     *,
     data: AnyPath | None = None,
     scale: str | Scale = "laptop",
-    seeds: int = 3,
+    seeds: int | None = None,
     minutes: int | float | None = None,
     out: AnyPath | None = None,
     encoders: AnyPath | None = None,
@@ -42,7 +43,7 @@ def study(
     and for data or settings that cannot work.
     """
     name, scale = as_kind("name", name, str), as_kind("scale", scale, str | Scale)
-    seeds, minutes = as_kind("seeds", seeds, int), as_kind("minutes", minutes, float | None)
+    seeds, minutes = as_kind("seeds", seeds, int | None), as_kind("minutes", minutes, float | None)
     plan, data = as_kind("plan", plan, bool), None if data is None else as_data(data)
     out, cache = as_optional_path("out", out), as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
@@ -51,7 +52,7 @@ def study(
         raise unknown_name("study", name, ("list", *STUDIES))
     _require_seeds(seeds)
     require(minutes is None or 0 < minutes < math.inf, "minutes", minutes, "above 0 and finite")
-    chosen = get_scale(scale) if isinstance(scale, str) else scale
+    chosen = (get_scale(scale) if isinstance(scale, str) else scale).of(name)
     if data is None and chosen.data is None:
         raise TwofoldError(
             f"data is None, but the scale {chosen.name} has no images of its own. Give --data ILSVRC2012/, a folder "
@@ -62,13 +63,14 @@ def study(
         shared = Path("studies") / "encoders"
     place = Path("studies") / name if out is None else out
     flags = [f"--data {Path(data).name}" if data else "", f"--scale {chosen.name}" if chosen.name != "laptop" else ""]
-    flags += [f"--seeds {seeds}" if seeds != 3 else "", f"--minutes {minutes:g}" if minutes else ""]
+    flags += [f"--seeds {seeds}" if seeds not in (None, chosen.seeds) else ""]
+    flags += [f"--minutes {minutes:g}" if minutes else ""]
     return run_study(
         STUDIES[name],
         chosen,
         data=data or chosen.data or "",
         out=place,
-        seeds=seeds,
+        seeds=chosen.seeds if seeds is None else seeds,
         command=" ".join(["twofold study", name, *filter(None, flags)]),
         minutes=minutes,
         encoders=shared,
@@ -78,12 +80,12 @@ def study(
     )
 
 
-def _require_seeds(seeds: int) -> None:
-    require(seeds >= 1, "seeds", seeds, "at least 1 (an interval needs 2, a claim should have 3)")
+def _require_seeds(seeds: int | None) -> None:
+    require(seeds is None or seeds >= 1, "seeds", seeds, "at least 1 (an interval needs 2, a claim should have 3)")
 
 
 @obeys_verbose
-def list_studies(scale: str = "laptop", seeds: int = 3, *, verbose: bool = True) -> None:
+def list_studies(scale: str = "laptop", seeds: int | None = None, *, verbose: bool = True) -> None:
     """Print what each study asks, what the paper found, and how long it takes on this machine, which is measured."""
     verbose = as_kind("verbose", verbose, bool)
     _require_seeds(seeds)
@@ -91,11 +93,16 @@ def list_studies(scale: str = "laptop", seeds: int = 3, *, verbose: bool = True)
     hardware = resolve_hardware(chosen.base.hardware)
     with hardware.arithmetic():
         rate = views_per_s(chosen.base, hardware)
-    estimate = build_estimate(chosen, hardware, images=_LISTED_IMAGES, asked=_LISTED_ASKED, base_views_per_s=rate)
+
+    def estimate(own: Scale, cells: list[Cell]) -> float:
+        return build_estimate(own, hardware, images=_LISTED_IMAGES, asked=_LISTED_ASKED, base_views_per_s=rate)(cells)
+
     for study in STUDIES.values():
-        cells = planned_cells(study, chosen, seeds, Found())
+        own = chosen.of(study.name)
+        count = own.seeds if seeds is None else seeds
+        cells = planned_cells(study, own, count, Found())
         say(study.name)
         say(f"    {study.asks}")
         say(f"    The paper: {study.paper}")
-        say(f"    {len(cells)} cells with {seeds} seeds, about {duration(estimate(cells))} here for one process\n")
+        say(f"    {len(cells)} cells with {count} seeds, about {duration(estimate(own, cells))} here for one process\n")
     say(f"Times: scale {chosen.name}, {_LISTED_IMAGES:,} images to train on, {rate:,.0f} views/s measured just now.")

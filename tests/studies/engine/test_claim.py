@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy import stats
 
-from twofold.studies.engine.cell import Cell
+from twofold.studies.engine.cell import HALVED, PREMISE_SEED, Cell
 from twofold.studies.engine.claim import (
     CONTRADICTED,
     NOT_TESTABLE,
@@ -144,3 +144,35 @@ def test_sums_of_cells_and_of_metrics() -> None:
 def test_the_reason_is_given_only_where_the_claim_does_not_hold() -> None:
     assert judge(claim(minus("a", "b")), WIN).why_not == ""
     assert judge(claim(minus("b", "a")), WIN).why_not == "too short"
+
+
+def test_what_twice_the_length_still_moves_cannot_be_tested_here() -> None:
+    settled = Claim(text="a beats b", paper="", comparisons=(minus("a", "b"),), why_not="short", settled=True)
+    whole = {"a": [0.60, 0.62, 0.61], "b": [0.50, 0.515, 0.512]}
+    moved = found_of(**whole, **{f"a{HALVED}": [0.55, 0.56, 0.55], f"b{HALVED}": [0.50, 0.515, 0.512]})
+    verdict = judge(settled, moved)
+    assert (verdict.verdict, verdict.asked) == (NOT_TESTABLE, True)
+    assert verdict.decided_by == "a minus b: change by the last doubling of the length"
+    together = found_of(**whole, **{f"a{HALVED}": [0.50, 0.52, 0.51], f"b{HALVED}": [0.40, 0.415, 0.412]})
+    assert judge(settled, together).verdict == REPRODUCED, "both gain ten points, their difference nothing"
+    assert judge(settled, found_of(**whole)).unchecked[-1] == "What half the length gives is not recorded."
+
+
+def test_premises_are_judged_by_cells_of_their_own() -> None:
+    gap, helps = minus("a", "b"), minus("c", "b")
+    asked = Claim(text="c closes the gap", paper="", comparisons=(helps,), premises=(gap,), why_not="no gap")
+    found = found_of(a=[0.60, 0.62, 0.61], b=[0.50, 0.515, 0.512], c=[0.60, 0.62, 0.61])
+    assert "The premise has no cells of its own." in judge(asked, found).unchecked
+    for seed in range(3):  # by luck the claim's own cells show a gap, the premise's do not
+        for name in ("a", "b"):
+            found.add(Cell(name=name, seed=PREMISE_SEED + seed), {"top1": 0.5 + 0.01 * seed * (name == "a")})
+    verdict = judge(asked, found)
+    assert (verdict.verdict, verdict.asked) == (NOT_TESTABLE, False)
+    assert "The premise has no cells of its own." not in verdict.unchecked
+    assert compare(helps, found).seeds == 3
+
+
+def test_a_bound_other_than_zero_is_taken_off() -> None:
+    above = Comparison(name="a above chance", weights={("a", "top1"): 1.0}, above=0.55)
+    assert compare(above, WIN).difference == pytest.approx(0.06)
+    assert judge(claim(above), WIN).verdict == REPRODUCED

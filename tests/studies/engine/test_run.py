@@ -297,6 +297,15 @@ def test_only_the_plan_measures_nothing(home: Path, tmp_path: Path, capsys: pyte
     assert "Time: about" in text
 
 
+def test_each_study_has_its_own_length_and_seeds_where_they_are_longer(home: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"data": home / "data", "scale": "longer", "plan": True, "cache": home / "cache"}
+    head = study("head", out=tmp_path / "head", **options)
+    assert head["base"]["schedule"]["epochs"] == 20.0
+    assert head["cells_planned"] == 7 * 5 + 7 * 3
+    assert head["command"] == "twofold study head --data data --scale longer"
+    assert study("head", out=tmp_path / "few", seeds=2, **options)["command"].endswith("--scale longer --seeds 2")
+
+
 def test_the_list_says_what_each_study_asks(capsys: pytest.CaptureFixture[str]) -> None:
     list_studies()
     text = capsys.readouterr().out

@@ -11,18 +11,18 @@ from twofold.losses import contrast_accuracy
 from twofold.recipes.loss import contrast_chance, learnt_accuracy
 from twofold.recipes.recipe import Recipe
 from twofold.studies import STUDIES
-from twofold.studies.engine.cell import Cell
+from twofold.studies.engine.cell import HALVED, PREMISE_SEEDS, Cell
 from twofold.studies.engine.claim import judge
 from twofold.studies.engine.found import Found
 from twofold.studies.engine.grid import planned_cells
 from twofold.studies.engine.measures import MEASURES
-from twofold.studies.engine.scale import LAPTOP, PAPER, Scale
+from twofold.studies.engine.scale import LAPTOP, LONGER, PAPER, Scale
 from twofold.studies.engine.tuning import TUNING_SEED
 from twofold.studies.paper.augmentations import NAMES, rivals, transformations
 from twofold.views import build_policy
 
 ALL = sorted(STUDIES)
-SCALES = {"laptop": LAPTOP, "paper": PAPER, "tiny": TINY}
+SCALES = {"laptop": LAPTOP, "longer": LONGER, "paper": PAPER, "tiny": TINY}
 
 
 def all_cells(name: str, scale: Scale, seeds: int = 3) -> list[Cell]:
@@ -38,30 +38,37 @@ def test_there_are_the_ten_studies() -> None:
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", ALL)
 def test_cells_are_recipes_of_their_own(name: str, scale: str) -> None:
-    cells = all_cells(name, SCALES[scale])
+    cells = all_cells(name, SCALES[scale].of(name))
     assert len({cell.key for cell in cells}) == len(cells)
     assert all("/" not in cell.key for cell in cells), "a key is the name of a file"
     for cell in cells:
         assert cell.measure in MEASURES
-        recipe = SCALES[scale].base.with_settings(**cell.settings, seed=cell.seed)
+        base = SCALES[scale].of(name).base
+        recipe = base.with_settings(**cell.settings, seed=cell.seed)
         assert isinstance(recipe, Recipe)
-        assert recipe.stored_px == SCALES[scale].base.stored_px, "all cells read one store"
+        assert recipe.stored_px == base.stored_px, "all cells read one store"
 
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", ALL)
 def test_panels_and_claims_speak_of_cells_that_there_are(name: str, scale: str) -> None:
-    study, found = STUDIES[name], Found()
-    for cell in planned_cells(study, SCALES[scale], 3, found):
+    study, found, own = STUDIES[name], Found(), SCALES[scale].of(name)
+    for cell in planned_cells(study, own, 3, found):
         assert found.has([cell])
     names = set(found.names("test"))
-    panels, claims = study.panels(SCALES[scale], found), study.claims(SCALES[scale], found)
+    panels, claims = study.panels(own, found), study.claims(own, found)
     assert {cell for panel in panels for cell, _ in panel.entries.values()} <= names
     compared = {cell for claim in claims for one in (*claim.comparisons, *claim.premises) for cell, _ in one.weights}
     assert compared <= names
     for cell in compared:
         assert len(found.seeds(cell, "top1")) == 3, f"a claim rests on {cell}, which needs an interval"
     assert all(claim.comparisons for claim in claims)
+    if own.checked:
+        for claim in claims:
+            halves = {cell + HALVED for one in claim.comparisons for cell, _ in one.weights}
+            assert halves <= names or not claim.settled, "twice the length is compared with this"
+            own_cells = {cell for one in claim.premises for cell, _ in one.weights}
+            assert all(len(found.seeds(cell, "top1", premise=True)) == PREMISE_SEEDS for cell in own_cells)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -259,3 +266,18 @@ def test_the_augmentations_act_on_one_branch_alone() -> None:
         policy = build_policy(LAPTOP.base.with_settings(**cell.settings).views)
         assert [op.branch for op in policy] == ["shared"] + ["b"] * (len(policy) - 1)
         assert policy[0].name == "crop"
+
+
+def test_where_every_side_is_tuned_each_has_a_rate_that_three_encoders_chose() -> None:
+    tuned = {"temperature": "normalised, 0.1", "size": "contrastive, ResNet-10 x 1", "batch": "batch 32"}
+    for name, start in tuned.items():
+        own = LONGER.of(name)
+        selection = [cell for cell in all_cells(name, own) if cell.on == "selection"]
+        trying = [cell for cell in selection if cell.name.startswith(f"{start}, rate")]
+        assert {cell.seed for cell in trying} == {TUNING_SEED, TUNING_SEED + 1, TUNING_SEED + 2}
+        assert len({cell.settings["base_lr"] for cell in trying}) >= len(own.tuning["base_lr"])
+
+
+def test_the_shortest_training_at_the_largest_tuned_batch_has_enough_steps() -> None:
+    own = LONGER.of("batch")
+    assert own.lengths[0] * own.epochs * 50_000 / own.batch_sizes[-1] >= 1500

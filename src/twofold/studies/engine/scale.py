@@ -1,4 +1,4 @@
-"""The two sizes of the studies: in miniature on a laptop, and as in the paper."""
+"""The sizes of the studies: in miniature on a laptop, longer where that decides nothing, and as in the paper."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,8 +7,9 @@ from typing import Any
 from twofold.errors import TwofoldError, require_choice
 from twofold.recipes.named import cifar10_laptop, imagenet_resnet50
 from twofold.recipes.recipe import Recipe
+from twofold.studies.engine.cell import Cell, halved, of_premises, with_seeds
 
-NAMES = ("laptop", "paper")
+NAMES = ("laptop", "longer", "paper")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,10 @@ class Scale:
     label_epochs: Mapping[float, float] = field(default_factory=dict)  # share of labels -> epochs, else the paper's
     seeds: int = 3
     checked: bool = False  # whether premises have cells of their own, and claims cells of half the length
+    tuning_seeds: int = (
+        1  # with so many each value that is tried; above 1 rates are chosen for each cell that is compared
+    )
+    largest_batch: int | None = None  # at which optimizers are compared; None: the last of `batch_sizes`
     by_study: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # study -> what it has of its own
 
     @property
@@ -45,6 +50,21 @@ class Scale:
         """The same with other values in the base recipe."""
         return replace(self, base=self.base.with_settings(**settings))
 
+    @property
+    def tuned(self) -> bool:
+        """Whether everything that is compared has a rate of its own."""
+        return self.tuning_seeds > 1
+
+    def repeated(self, cells: list[Cell], seeds: int, *, premises: list[Cell] | None = None) -> list[Cell]:
+        """The cells with all seeds; where the scale is `checked`, also half as long, and `premises` with their seeds.
+
+        Three seeds are enough for the halves: a comparison of both takes those that they share.
+        """
+        if not self.checked:
+            return with_seeds(cells, seeds)
+        halves = with_seeds(halved(cells, self.epochs), min(seeds, 3))
+        return [*with_seeds(cells, seeds), *halves, *of_premises(premises or [])]
+
     def of(self, study: str) -> "Scale":
         """The scale of one study: `epochs` and other settings of the base recipe, and fields of the scale."""
         own = dict(self.by_study.get(study, {}))
@@ -55,7 +75,7 @@ class Scale:
 def get_scale(name: str) -> Scale:
     """The scale called `name`. Raises TwofoldError for an unknown one."""
     require_choice("scale", name, NAMES)
-    return LAPTOP if name == "laptop" else PAPER
+    return {"laptop": LAPTOP, "longer": LONGER, "paper": PAPER}[name]
 
 
 LAPTOP = Scale(
@@ -83,6 +103,29 @@ LAPTOP = Scale(
         "margin": (0.4, 0.8),
     },
     label_epochs={1.0: 4.0},
+)
+LONGER = replace(  # longer where the laptop's length decided nothing; every side tuned, on three selection seeds
+    LAPTOP,
+    name="longer",
+    checked=True,
+    tuning_seeds=3,
+    by_study={
+        "head": {"epochs": 20.0, "seeds": 5},
+        "layer": {"epochs": 20.0, "base_lr": 0.2},
+        "colour": {"epochs": 20.0, "short": 0.25},
+        "size": {"epochs": 10.0, "short": 0.25, "labels": None},
+        "loss": {"seeds": 6},
+        "temperature": {"seeds": 6},
+        "labels": {"seeds": 6},
+        "batch": {
+            "epochs": 32.0,  # half of which are 1,552 steps of 512 images
+            "short": 0.125,
+            "lengths": (0.5, 1.0),
+            "batch_sizes": (32, 128, 512),
+            "largest_batch": 4096,
+        },
+        "duration": {"batch_sizes": (32, 256, 1024), "seeds": 5},
+    },
 )
 PAPER = Scale(
     name="paper",

@@ -1,7 +1,7 @@
 """Choosing what is tuned: a grid, and on past its edges while the best lies there."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
 
 from twofold.studies.engine.cell import Cell
@@ -32,17 +32,23 @@ class Tuning:
         """ "rate 0.6, temperature 0.1, the best of 11"; `names` says what each setting is called."""
         values = ", ".join(f"{names[name]} {value:g}" for name, value in self.chosen.items())
         cut = f" (not searched further in {' and '.join(names[name] for name in self.edges)})" if self.edges else ""
-        return f"{values}, the best of {len(self.cells)}{cut}"
+        return f"{values}, the best of {len(self.tried)}{cut}"
 
 
 def tune(
-    axes: Mapping[str, Sequence[float]], make: Callable[[Values], Cell], found: Found, *, further: int = FURTHER
+    axes: Mapping[str, Sequence[float]],
+    make: Callable[[Values], Cell],
+    found: Found,
+    *,
+    further: int = FURTHER,
+    seeds: int = 1,
 ) -> Tuning:
     """Search for the values with the highest top1: all of the grid, then the untried neighbours of the best, again.
 
     `axes` gives the values of each setting, ascending; past its ends an axis goes on by the ratio of its last two
     values there (0.2, 0.6, 1.8: then 5.4). `make` builds the cell of some values. The search ends where all neighbours
-    of the best are tried, where several are equally good, or after `further` cells past the grid.
+    of the best are tried, where several are equally good, or after `further` values past the grid. Each is trained with
+    as many `seeds`, from that of its cell on, and the mean counts.
     """
     cells: dict[Place, Cell] = {}
     todo: list[Place] = list(product(*(range(len(values)) for values in axes.values())))
@@ -50,13 +56,14 @@ def tune(
     while True:
         cells |= {place: make(_values(axes, place)) for place in islice(todo, room - len(cells))}
         tried = {cell.name: _values(axes, place) for place, cell in cells.items()}
-        if not found.has(cells.values()):
-            return Tuning(tried=tried, cells=tuple(cells.values()), best=None)
+        every = tuple(replace(cell, seed=cell.seed + more) for more in range(seeds) for cell in cells.values())
+        if not found.has(every):
+            return Tuning(tried=tried, cells=every, best=None)
         best, alone = _best(cells, found)
         todo = [place for place in _neighbours(axes, best) if place not in cells]
         if not todo or not alone or len(cells) == room:
             edges = tuple(name for at, name in enumerate(axes) if any(place[at] != best[at] for place in todo))
-            return Tuning(tried=tried, cells=tuple(cells.values()), best=cells[best], edges=edges)
+            return Tuning(tried=tried, cells=every, best=cells[best], edges=edges)
 
 
 def _best(cells: Mapping[Place, Cell], found: Found) -> tuple[Place, bool]:

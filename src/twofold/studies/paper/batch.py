@@ -3,7 +3,7 @@
 from math import sqrt
 
 from twofold.optim import peak_lr
-from twofold.studies.engine.cell import Cell, with_seeds
+from twofold.studies.engine.cell import Cell, of_premises, with_seeds
 from twofold.studies.engine.claim import Claim, Comparison, minus
 from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
@@ -11,7 +11,8 @@ from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 from twofold.studies.engine.tuning import TUNING_SEED, Tuning, Values, tune
 
-SCALINGS = ("linear", "sqrt")
+SCALINGS = {"linear": "linear scaling", "sqrt": "sqrt scaling"}
+TUNED = {"tuned": "a rate of its own"}
 OPTIMIZERS = {"SGD": "sgd", "LARS": "lars"}
 
 
@@ -23,23 +24,44 @@ def _name(size: int, scaling: str, length: float) -> str:
     return f"batch {size}, {scaling}, length {length:g}"
 
 
-def _grid(scale: Scale) -> list[Cell]:
+def _ways(scale: Scale) -> dict[str, str]:
+    """How a batch gets its rate: by scaling that of the base recipe, or by a choice of its own."""
+    return TUNED if scale.tuned else SCALINGS
+
+
+def _grid(scale: Scale, found: Found) -> list[Cell]:
     optim, own = scale.base.optim, scale.base.schedule.batch_size
     rates = {"linear": optim.base_lr, "sqrt": peak_lr(optim, own) / sqrt(own)}  # equal at the base's own batch
+    chosen = {size: one.chosen for size, one in _rates(scale, found).items()}
     return [
         Cell(
-            name=_name(size, scaling, length),
+            name=_name(size, way, length),
             settings={
                 "batch_size": size,
-                "lr_scaling": scaling,
-                "base_lr": rates[scaling],
+                "lr_scaling": "linear" if way == "tuned" else way,
+                "base_lr": chosen[size]["base_lr"] if way == "tuned" else rates[way],
                 "epochs": length * scale.epochs,
             },
         )
         for length in _lengths(scale)
-        for scaling in SCALINGS
+        for way in _ways(scale)
         for size in scale.batch_sizes
+        if way != "tuned" or chosen[size]
     ]
+
+
+def _rates(scale: Scale, found: Found) -> dict[int, Tuning]:
+    """The rate of each batch, chosen short and on selection; none where rates are scaled."""
+
+    def tuning(size: int) -> Tuning:
+        def make(values: Values) -> Cell:
+            settings = {"batch_size": size, "epochs": scale.short * scale.epochs, **values}
+            name = f"batch {size}, rate {values['base_lr']:g}"
+            return Cell(name=name, settings=settings, on="selection", seed=TUNING_SEED)
+
+        return tune({"base_lr": scale.tuning["base_lr"]}, make, found, seeds=scale.tuning_seeds)
+
+    return {size: tuning(size) for size in scale.batch_sizes} if scale.tuned else {}
 
 
 def _tuning(scale: Scale, optimizer: str, found: Found) -> Tuning:
@@ -56,12 +78,12 @@ def _tuning(scale: Scale, optimizer: str, found: Found) -> Tuning:
         return Cell(name=name, settings={**settings, **values}, on="selection", seed=TUNING_SEED)
 
     rates = scale.tuning["lars_lr" if optimizer == "LARS" else "base_lr"]
-    return tune({"base_lr": rates}, make, found)
+    return tune({"base_lr": rates}, make, found, seeds=scale.tuning_seeds)
 
 
 def _tuned(scale: Scale, optimizer: str, best: Cell) -> list[Cell]:
     """The optimizer with its best rate at the middle batch, and with that scaled linearly at the largest."""
-    largest = {**best.settings, "batch_size": scale.batch_sizes[-1]}
+    largest = {**best.settings, "batch_size": scale.largest_batch or scale.batch_sizes[-1]}
     return [
         Cell(name=f"{optimizer}, middle batch", settings=best.settings),
         Cell(name=f"{optimizer}, largest batch", settings=largest, may_fail=True),  # that it does is the claim
@@ -71,18 +93,32 @@ def _tuned(scale: Scale, optimizer: str, best: Cell) -> list[Cell]:
 def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
     """The grid of batch and length; both optimizers tuned at the middle batch, then at middle and largest."""
     tunings = {optimizer: _tuning(scale, optimizer, found) for optimizer in OPTIMIZERS}
-    known = [cell for one in tunings.values() for cell in one.cells] + with_seeds(_grid(scale), seeds)
+    rates, grid = _rates(scale, found), _grid(scale, found)
+    known = [cell for one in (*tunings.values(), *rates.values()) for cell in one.cells] + with_seeds(grid, seeds)
+    if scale.checked:
+        known += of_premises([cell for cell in grid if cell.settings["epochs"] == _lengths(scale)[0] * scale.epochs])
     tuned = [cell for name, one in tunings.items() if one.best for cell in _tuned(scale, name, one.best)]
     return known + (with_seeds(tuned, seeds) if len(tuned) == 2 * len(tunings) else [])
 
 
 def notes(scale: Scale, found: Found) -> list[str]:
     """Which learning rates were chosen, and whether better may lie further out."""
-    return [
+    optimizers = [
         f"{optimizer}: {tuning.told({'base_lr': 'rate'})}, chosen on selection at the middle batch"
         for optimizer in OPTIMIZERS
         if (tuning := _tuning(scale, optimizer, found)).best
     ]
+    return optimizers + [
+        f"Batch {size}: {tuning.told({'base_lr': 'rate'})}, chosen on selection"
+        for size, tuning in _rates(scale, found).items()
+        if tuning.best
+    ]
+
+
+def _title(way: str) -> str:
+    if way == "tuned":
+        return "Batch size, each with a learning rate of its own, top-1"
+    return f"Batch size, learning rate by {'square root' if way == 'sqrt' else 'linear'} scaling, top-1"
 
 
 def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
@@ -91,7 +127,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
     rows = {f"epochs: {length * scale.epochs:g}": length for length in _lengths(scale)}
     grids = [
         Panel(
-            title=f"Batch size, learning rate by {'square root' if scaling == 'sqrt' else 'linear'} scaling, top-1",
+            title=_title(scaling),
             rows=tuple(rows),
             columns=sizes,
             entries={
@@ -101,7 +137,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
             },
             column_title="batch size",
         )
-        for scaling in SCALINGS
+        for scaling in _ways(scale)
     ]
     columns = ("middle batch", "largest batch")
     return [
@@ -119,6 +155,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
 def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
     """Larger batches win at few epochs; the gap closes; LARS holds at the largest."""
     small, large = scale.batch_sizes[0], scale.batch_sizes[-1]
+    largest = scale.largest_batch or large
     short, long = _lengths(scale)
 
     def gap(scaling: str, length: float, sign: float = 1.0) -> dict[tuple[str, str], float]:
@@ -133,8 +170,8 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
             text="Larger batches win at few epochs",
             paper="with few epochs larger batches are clearly better (figure 9)",
             comparisons=tuple(
-                Comparison(name=f"batch {large} minus {small}, {scaling} scaling", weights=gap(scaling, short))
-                for scaling in SCALINGS
+                Comparison(name=f"batch {large} minus {small}, {text}", weights=gap(scaling, short))
+                for scaling, text in _ways(scale).items()
             ),
             why_not=few,
         ),
@@ -143,15 +180,15 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
             paper="the differences between batch sizes fade with longer training (figure 9)",
             comparisons=tuple(
                 Comparison(
-                    name=f"gap at {short:g} minus gap at {long:g} of the epochs, {scaling} scaling",
+                    name=f"gap at {short:g} minus gap at {long:g} of the epochs, {text}",
                     weights=gap(scaling, short) | gap(scaling, long, -1.0),
                 )
-                for scaling in SCALINGS
+                for scaling, text in _ways(scale).items()
             ),
             why_not=few,
             premises=tuple(
-                Comparison(name=f"the gap at {short:g} of the epochs, {scaling} scaling", weights=gap(scaling, short))
-                for scaling in SCALINGS
+                Comparison(name=f"the gap at {short:g} of the epochs, {text}", weights=gap(scaling, short))
+                for scaling, text in _ways(scale).items()
             ),
         ),
         Claim(
@@ -169,7 +206,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
                     },
                 ),
             ),
-            why_not=f"A batch of {large} may not be large enough for SGD to become unstable.",
+            why_not=f"A batch of {largest} may not be large enough for SGD to become unstable.",
         ),
     ]
 

@@ -1,6 +1,6 @@
 """How long, and what the decoupled loss does for small batches (paper, figure 9; DCL: reference 2.3)."""
 
-from twofold.studies.engine.cell import Cell, with_seeds
+from twofold.studies.engine.cell import Cell, of_premises, with_seeds
 from twofold.studies.engine.claim import Claim, Comparison, mean_of
 from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
@@ -20,17 +20,16 @@ def _rows(scale: Scale) -> dict[str, tuple[str, int]]:
 
 def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:  # noqa: ARG001
     """Each loss and batch at every length."""
-    return with_seeds(
-        [
-            Cell(
-                name=_name(row, length),
-                settings={"loss": loss, "batch_size": size, "epochs": length * scale.epochs},
-            )
-            for length in scale.lengths
-            for row, (loss, size) in _rows(scale).items()
-        ],
-        seeds,
-    )
+    grid = [
+        Cell(
+            name=_name(row, length),
+            settings={"loss": loss, "batch_size": size, "epochs": length * scale.epochs},
+        )
+        for length in scale.lengths
+        for row, (loss, size) in _rows(scale).items()
+    ]
+    premises = [cell for cell in grid if cell.settings["loss"] == "nt-xent"]
+    return with_seeds(grid, seeds) + (of_premises(premises) if scale.checked else [])
 
 
 def _name(row: str, length: float) -> str:

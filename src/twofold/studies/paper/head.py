@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from twofold.studies.engine.cell import Cell, with_seeds
+from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import Claim, Comparison, mean_of
 from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
@@ -18,7 +18,7 @@ def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:  # noqa: ARG001
     heads = [
         Cell(name=_name(head, dim), settings={"head": head, "z_dim": dim}) for dim in scale.z_dims for head in HEADS
     ]
-    return with_seeds([*heads, Cell(name="none", settings={"head": "none"})], seeds)
+    return scale.repeated([*heads, Cell(name="none", settings={"head": "none"})], seeds)
 
 
 def _name(head: str, dim: int) -> str:
@@ -52,6 +52,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
                 Comparison(name="nonlinear minus linear", weights=mean_of(nonlinear) | mean_of(linear, -1.0)),
             ),
             why_not=short,
+            settled=True,
         ),
         Claim(
             text="A nonlinear head beats none",
@@ -60,12 +61,14 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
                 Comparison(name="nonlinear minus none", weights=mean_of(nonlinear) | mean_of(["none"], -1.0)),
             ),
             why_not=short,
+            settled=True,
         ),
         Claim(
             text="A linear head beats none",
             paper="between the two (figure 8)",
             comparisons=(Comparison(name="linear minus none", weights=mean_of(linear) | mean_of(["none"], -1.0)),),
             why_not=short,
+            settled=True,
         ),
         Claim(
             text="The dimension of z hardly matters",
@@ -74,7 +77,8 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
                 Comparison(name=f"{a} minus {b}", weights={(a, "top1"): 1.0, (b, "top1"): -1.0}, within=HARDLY)
                 for a, b in combinations(nonlinear, 2)
             ),
-            why_not="Three seeds give intervals wider than the bounds; a small z may also need longer training.",
+            why_not="Few seeds give intervals wider than the bounds; a small z may also need longer training.",
+            settled=True,
         ),
     ]
 

@@ -36,7 +36,9 @@ def _tuning(scale: Scale, way: str, fraction: float, found: Found) -> Tuning:
         rate = values["rate"]
         return _cell(scale, way, fraction, rate, f"{_name(way, fraction)}, rate {rate:g}", "selection")
 
-    return tune({"rate": sorted(TRAINING_SETTINGS[WAYS[way]].rates)}, make, found, further=FURTHER)
+    return tune(
+        {"rate": sorted(TRAINING_SETTINGS[WAYS[way]].rates)}, make, found, further=FURTHER, seeds=scale.tuning_seeds
+    )
 
 
 def _tunings(scale: Scale, found: Found) -> dict[tuple[str, float], Tuning]:

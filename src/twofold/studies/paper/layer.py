@@ -2,7 +2,7 @@
 
 from twofold.hardware.randomness import weights_of_seed
 from twofold.models import build_encoder
-from twofold.studies.engine.cell import Cell, with_seeds
+from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import Claim, Comparison
 from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
@@ -23,18 +23,16 @@ def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:  # noqa: ARG001
     with weights_of_seed(0):
         dim = build_encoder(base.encoder, channels=base.data.channels, size_px=base.views.size_px).dim
     policy = build_policy(base.views)
-    return with_seeds(
-        [
-            Cell(
-                name=name,
-                settings={"z_dim": dim} | ({} if name == FIRST else {"ops": (*policy, op)}),
-                measure="layers",
-                options={"tell": name},
-            )
-            for name, op in TRANSFORMATIONS.items()
-        ],
-        seeds,
-    )
+    told = [
+        Cell(
+            name=name,
+            settings={"z_dim": dim} | ({} if name == FIRST else {"ops": (*policy, op)}),
+            measure="layers",
+            options={"tell": name},
+        )
+        for name, op in TRANSFORMATIONS.items()
+    ]
+    return scale.repeated(told, seeds, premises=told)
 
 
 def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
@@ -70,6 +68,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
             paper="by more than 10 points (figure 8)",
             comparisons=(Comparison(name="h minus z", weights={(FIRST, "h"): 1.0, (FIRST, "z"): -1.0}),),
             why_not="After few epochs z has not yet become blind to much.",
+            settled=True,
         ),
         *(
             Claim(

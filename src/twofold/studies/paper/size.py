@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from twofold.evaluation.schedules import TRAINING_SETTINGS
-from twofold.studies.engine.cell import Cell, with_seeds
+from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import Claim, Comparison
 from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
-from twofold.studies.engine.tuning import Tuning, Values, tune
+from twofold.studies.engine.tuning import TUNING_SEED, Tuning, Values, tune
 
 WAYS = ("contrastive", "supervised")
 
@@ -21,38 +21,64 @@ def _supervised(encoder: str, settings: Mapping[str, Any], rate: float) -> Cell:
     return Cell(name=_name("supervised", encoder), settings=settings, measure="supervised", options=options)
 
 
+def _contrastive(encoder: str, settings: Mapping[str, Any]) -> Cell:
+    return Cell(name=_name("contrastive", encoder), settings=settings)
+
+
 def _tunings(scale: Scale, found: Found) -> dict[str, Tuning]:
     """Each encoder's learning rates with labels: the paper's and its neighbours, and further ones past the best."""
 
     def tuning(encoder: str, settings: Mapping[str, Any]) -> Tuning:
         def make(values: Values) -> Cell:
             cell = _supervised(encoder, settings, values["rate"])
-            return replace(cell, name=f"{cell.name}, rate {values['rate']:g}", on="selection")
+            short = {"epochs": scale.short * scale.epochs} if scale.tuned else {}
+            name, whole = f"{cell.name}, rate {values['rate']:g}", {**cell.settings, **short}
+            return replace(cell, name=name, settings=whole, on="selection")
 
-        return tune({"rate": sorted(TRAINING_SETTINGS["supervised"].rates)}, make, found)
+        rates = sorted(TRAINING_SETTINGS["supervised"].rates)
+        return tune({"rate": rates}, make, found, seeds=scale.tuning_seeds)
 
     return {encoder: tuning(encoder, settings) for encoder, settings in scale.encoders.items()}
 
 
+def _contrastive_tunings(scale: Scale, found: Found) -> dict[str, Tuning]:
+    """The same without labels, short; none where a scale takes the base recipe's rate."""
+
+    def tuning(encoder: str, settings: Mapping[str, Any]) -> Tuning:
+        def make(values: Values) -> Cell:
+            name = f"{_name('contrastive', encoder)}, rate {values['base_lr']:g}"
+            epochs = scale.short * scale.epochs
+            return Cell(name=name, settings={**settings, **values, "epochs": epochs}, on="selection", seed=TUNING_SEED)
+
+        return tune({"base_lr": scale.tuning["base_lr"]}, make, found, seeds=scale.tuning_seeds)
+
+    return {encoder: tuning(encoder, settings) for encoder, settings in scale.encoders.items()} if scale.tuned else {}
+
+
 def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
-    """Every encoder, contrastive at the base recipe's rate and supervised at its own, once that is chosen."""
-    tunings = _tunings(scale, found)
-    final = [
-        Cell(name=_name("contrastive", encoder), settings=settings) for encoder, settings in scale.encoders.items()
-    ]
-    if all(tuning.best for tuning in tunings.values()):
+    """Every encoder, contrastive at the base recipe's rate or its own, and supervised at its own, once it is chosen."""
+    tunings, without = _tunings(scale, found), _contrastive_tunings(scale, found)
+    tuning = [cell for one in (*tunings.values(), *without.values()) for cell in one.cells]
+    final: list[Cell] = []
+    if all(one.best for one in without.values()):
+        rates = {encoder: one.chosen for encoder, one in without.items()}
+        final += [_contrastive(name, {**settings, **rates.get(name, {})}) for name, settings in scale.encoders.items()]
+    if all(one.best for one in tunings.values()):
         final += [
-            _supervised(encoder, settings, tunings[encoder].chosen["rate"])
-            for encoder, settings in scale.encoders.items()
+            _supervised(name, settings, tunings[name].chosen["rate"]) for name, settings in scale.encoders.items()
         ]
-    return [cell for tuning in tunings.values() for cell in tuning.cells] + with_seeds(final, seeds)
+    small = next(iter(scale.encoders))
+    return tuning + scale.repeated(final, seeds, premises=[cell for cell in final if cell.name.endswith(f", {small}")])
 
 
 def notes(scale: Scale, found: Found) -> list[str]:
     """Which learning rates were chosen."""
+    every = [("supervised", one) for one in _tunings(scale, found).items()]
+    every += [("contrastive", one) for one in _contrastive_tunings(scale, found).items()]
+    names = {"rate": "rate", "base_lr": "rate"}
     return [
-        f"{_name('supervised', encoder)}: {tuning.told({'rate': 'rate'})}, chosen on selection"
-        for encoder, tuning in _tunings(scale, found).items()
+        f"{_name(way, encoder)}: {tuning.told(names)}, chosen on selection"
+        for way, (encoder, tuning) in every
         if tuning.best
     ]
 
@@ -96,6 +122,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
                 ),
             ),
             why_not="A larger encoder needs more epochs before it is ahead.",
+            settled=True,
         ),
         Claim(
             text="The gap to supervised learning shrinks as the encoder grows",
@@ -104,6 +131,7 @@ def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
                 Comparison(name=f"gap of {small} minus gap of {large}", weights=gap(small) | gap(large, -1.0)),
             ),
             why_not="After few epochs training with labels lags, and a rate that suits one size may not suit another.",
+            settled=True,
             premises=(Comparison(name=f"the gap of {small}", weights=gap(small)),),
         ),
     ]
