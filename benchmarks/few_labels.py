@@ -76,8 +76,8 @@ def report(evaluation: Evaluation, **settings: Any) -> dict[str, Any]:
     for row in rows:
         low, high = (f"{100 * bound:.1f}" if bound is not None else "-" for bound in (row["low"], row["high"]))
         print(f"{row['labels']!s:>5}  {row['protocol']:<10}  {100 * row['mean']:.1f} ({low} to {high})")
-    for difference in evaluation.differences:
-        print(difference_sentence(difference))
+    sentences = [difference_sentence(difference) for difference in evaluation.differences]
+    print(*sentences, sep="\n")
     details = evaluation.details
     chosen = {name: details[name] for name in ("chosen_base_lr", "chosen_training") if name in details}
     differences = [difference.to_dict() for difference in evaluation.differences]
@@ -86,7 +86,8 @@ def report(evaluation: Evaluation, **settings: Any) -> dict[str, Any]:
         for one in evaluation.predictions
         if one.seconds > 0
     }
-    return {"machine": machine(), **settings, "rows": rows, "differences": differences, **chosen, "seconds": seconds}
+    told = {"sentences": sentences, "seconds": seconds}
+    return {"machine": machine(), **settings, "rows": rows, "differences": differences, **chosen, **told}
 
 
 def _say(line: str) -> None:

@@ -6,6 +6,9 @@ from typing import Any
 import render_gpu
 from results import load
 
+from twofold.evaluation.prediction_file import as_labels
+from twofold.evaluation.protocols import PROTOCOLS, labels_name
+
 HERE = Path(__file__).parent
 MIB = 2**20
 
@@ -188,6 +191,32 @@ def speedrun(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def few_labels(result: dict[str, Any]) -> list[str]:
+    on = "images cut from train" if result["selection"] else "test"
+    rows = {(row["protocol"], str(row["labels"])): row for row in result["rows"]}
+    ways = [way for way in ("linear", "finetune", "self-train") if any(way == key[0] for key in rows)]
+    lines = [
+        "## What few labels are worth on CIFAR-10 (`benchmarks/few_labels.py`)",
+        "",
+        f"One encoder (`{result['recipe']}`, {result['minutes']:g} minutes), {result['draws']} draws of the labels, "
+        f"self-training in {result['steps']:,} steps. Top-1 on {on}, per cent, with 95 % intervals. {_where(result)}",
+        "",
+        f"| labels | {' | '.join(PROTOCOLS[way] for way in ways)} |",
+        f"|---|{'---|' * len(ways)}",
+    ]
+    for labels in dict.fromkeys(key[1] for key in rows):
+        cells = (_share(rows.get((way, labels))) for way in ways)
+        lines.append(f"| {labels_name(as_labels(labels))} | {' | '.join(cells)} |")
+    return [*lines, "", *(f"- {sentence}" for sentence in result["sentences"])]
+
+
+def _share(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "-"
+    span = "" if row["low"] is None else f" ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+    return f"{100 * row['mean']:.1f}{span}"
+
+
 def host(result: dict[str, Any]) -> list[str]:
     lines = [
         "## The host's share of a step on a GPU (`benchmarks/host.py`)",
@@ -281,7 +310,20 @@ def curation(result: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     lines = ["# What was measured", "", "Written by `python benchmarks/render.py` from `benchmarks/results/`."]
-    for render in (loss, batch, processes, views, endtoend, compiled, speedrun, host, opening, embedding, gpu):
+    for render in (
+        loss,
+        batch,
+        processes,
+        views,
+        endtoend,
+        compiled,
+        speedrun,
+        few_labels,
+        host,
+        opening,
+        embedding,
+        gpu,
+    ):
         result = load(render.__name__)
         if result:
             lines += ["", *render(result)]
