@@ -35,11 +35,11 @@ class ParquetSource:
             raise TwofoldError(f"the parquet file '{name}' has no rows; it needs one for each image. Add some.")
         root = Path(os.path.commonpath([file.parent for file in files]))
         splits = split_of_each(files, root) if len(files) > 1 else [None]
+        self.records = _records(shards, splits, [str(file.relative_to(root)) for file in files])
         self.findings: list[Finding] = [*shards[0].schema.findings]
         if missing := missing_shards(files):
             few = ", ".join(missing[:3])
             self.findings.append(Finding("TF046", f"{len(missing):,} shards of '{name}' are not there: {few}"))
-        self.records = _records(shards, splits, [str(file.relative_to(root)) for file in files])
         self._shards = [shard for shard in shards if shard.count]
         self._first = [0, *accumulate(shard.count for shard in self._shards)]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from twofold.data.findings import Finding
 from twofold.data.sources.columns import GROUP, LABEL, SPLIT, Columns, pick, require_single, unused_groups
-from twofold.data.sources.names import label_of, resolve_split
+from twofold.data.sources.names import label_of, names_a_split, resolve_split
 from twofold.errors import TwofoldError
 
 _IMAGE = "image img images image photo jpg png path filepath file_path image_path file_name filename file"
@@ -25,6 +25,7 @@ class Schema:
     has_paths: bool
     label: str | None
     split: str | None
+    split_is_given: bool  # by a flag: then what names no split is an error
     group: str | None
     class_names: dict[int, str]
     findings: list[Finding]
@@ -56,10 +57,12 @@ class Schema:
     ) -> tuple[list[str | None], list[str | None], list[str | None]]:
         """(labels, splits, groups). Raises TwofoldError for a list in place of a label and an unknown split."""
         labels = [self._label(row, value) for row, value in enumerate(cells(self.label))]
-        splits = [
-            resolve_split(label_of(value) or "", f"row {row} of '{self.name}'")
-            for row, value in enumerate(cells(self.split))
-        ]
+        told = [label_of(value) or "" for value in cells(self.split)]
+        if not self.split_is_given and any(told) and not any(map(names_a_split, told)):
+            text = f"the column '{self.split}' of '{self.name}' holds {', '.join(sorted(set(told) - {''})[:8])}"
+            self.findings.append(Finding("TF025", f"{text}, which name no split"))
+            told = [""] * len(told)
+        splits = [resolve_split(text, f"row {row} of '{self.name}'") for row, text in enumerate(told)]
         return labels, splits, [label_of(value) for value in cells(self.group)]
 
     def _label(self, row: int, value: Any) -> str | None:
@@ -115,6 +118,7 @@ def read_schema(file: Any, name: str, columns: Columns) -> Schema:
         has_paths,
         label,
         split,
+        columns.split is not None,
         group,
         _class_names(features, label),
         findings,
