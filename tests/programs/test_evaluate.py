@@ -128,6 +128,8 @@ def test_label_efficiency_in_one_command(home: Home, command: Command) -> None:
     assert {("finetune", "supervised", "untrained"), ("linear", "linear", "pixels")} <= pairs
     assert {one["labels"] for one in details["differences"]} == {"all", 1, 2, 0.5}
     assert "1 epochs" in " ".join(details["stated"])
+    assert details["chosen_training"]["finetune"]["1"]["taken"] == 0, "nothing to hold out: the linear probe"
+    assert "fine-tuning with 1 label per class: no step, the linear probe as it is" in details["stated"]
 
     with np.load(run / "evaluation_pictures.npz", allow_pickle=False) as file:
         assert file["mistake_thumbs"].shape[1:] == (24, 24, 3)
@@ -183,7 +185,8 @@ def test_another_encoder_that_came_has_other_figures(home: Home) -> None:
 def test_transfer_in_one_command(home: Home, command: Command) -> None:
     run = home.copy("transferred")
     code, said = command(
-        f"transfer {run} --to {{more}} {{data}} --seeds 1 --finetune-epochs 1 --beside {{run}}/encoder.safetensors"
+        f"transfer {run} --to {{more}} {{data}} --seeds 1 --finetune-epochs 1 --beside {{run}}/encoder.safetensors "
+        "--finetune-schedule paper"
     )
     assert code is None
     assert "no labelled test split: the 30 labelled validation images are the test" in said
@@ -209,7 +212,8 @@ def test_transfer_in_one_command(home: Home, command: Command) -> None:
     assert ("linear", "encoder") in {
         (one["against_protocol"], one["against_encoder"]) for one in details["differences"]
     }
-    assert details["stated"]
+    assert all(one["chosen_training"] == {} and "finetune" in one["chosen_base_lr"] for one in details["targets"])
+    assert any("with a new classifier" in sentence for sentence in details["stated"])
     assert not any(sentence.startswith("no labelled test split") for sentence in details["stated"]), "not true of both"
     assert "transfer" in sections(run)
 
