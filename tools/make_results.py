@@ -98,7 +98,9 @@ def render() -> str:
     found = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
     runs = {name: one for name, one in found.items() if "evaluation" in one}
     studies = {name: one for name, one in found.items() if "study" in one}
-    lines = ["# What was measured", "", "Written by `python tools/make_results.py render` from `docs/results/`.", ""]
+    written = "Written by `make results` from `docs/results/`."
+    data = "The data folders are made by `python tools/make_data.py`; `list` gives sources and licences."
+    lines = ["# What was measured", "", f"{written} {data}", ""]
     lines += verdicts_table(studies)
     for name, one in runs.items():
         lines += _run_section(name, one)
