@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from twofold.data.record import Source, digest
 from twofold.data.segment_index import CONTENT, Contents, SegmentIndex, as_contents, read_index
 from twofold.data.segments import SegmentWriter, recover, writing
 from twofold.data.space import require_space
+from twofold.data.traits import Traits
 from twofold.errors import TwofoldError
 from twofold.files import Claim, claim, write_atomically
 
@@ -125,7 +126,12 @@ def _decoded(content: bytes | Image.Image, rules: Rules) -> tuple[str, UInt8[np.
         raise
     except TwofoldError as error:
         return unreadable(str(error)), None
-    return json.dumps(asdict(decoded.traits)), np.ascontiguousarray(decoded.pixels.transpose(2, 0, 1))
+    return _readable(decoded.traits), np.ascontiguousarray(decoded.pixels.transpose(2, 0, 1))
+
+
+@lru_cache(maxsize=256)  # few different ones, however many images
+def _readable(traits: Traits) -> str:
+    return json.dumps(asdict(traits))
 
 
 def unreadable(reason: str) -> str:
