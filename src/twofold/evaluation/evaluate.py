@@ -280,7 +280,7 @@ def _details(
             *protocol_sentences(data, scope),
             majority_sentence(majority),
             *result_sentences(converged),
-            *training_sentences(predictions),
+            *(training_sentences(predictions) if settings.trained else ()),
         ],
     }
 

@@ -77,7 +77,7 @@ def protocol_sentences(data: DataRecipe, scope: Scope) -> list[str]:
         )
     if "linear" in settings.probes:
         sentences += _linear_sentences(data, scope)
-    sentences += network_sentences(scope)
+    sentences += network_sentences(scope) if settings.trained else []
     covers = IN_FOLDS if scope.parts else INTERVALS
     return [
         *sentences,
