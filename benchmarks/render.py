@@ -322,6 +322,7 @@ def main() -> None:
         host,
         opening,
         embedding,
+        curation,
         gpu,
     ):
         result = load(render.__name__)
