@@ -98,6 +98,13 @@ def test_all_is_chosen_on_the_first_part_and_judged_on_the_others_alone():
     assert [stops for *_, stops in surface.asked[-3:]] == [(0.5,)] * 3
 
 
+def test_statistics_that_are_worse_in_short_trials_and_better_in_full_length_are_found():
+    def slow(training, held, *, share=1.0, stops=(1.0,)):
+        return [(0.5 if share == 1.0 else 0.9) if training.statistics == "batch" else 0.7 for _ in stops]
+
+    assert tune_pretrained(slow, _parts(3, probe_loss=0.8), FIRST["finetune"]).statistics == "batch"
+
+
 def test_where_the_probe_is_better_on_the_other_parts_no_step_is_taken():
     parts = _parts(3, probe_loss=0.6)
     assert tune_pretrained(Surface(_valley()), parts, FIRST["finetune"]).taken == 0.5

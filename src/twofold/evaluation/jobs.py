@@ -21,7 +21,7 @@ from twofold.evaluation.self_training import LABELLED, UNLABELLED
 from twofold.evaluation.self_training_protocol import NAME as SELF_TRAINING
 from twofold.evaluation.self_training_protocol import SelfTrainingProtocol
 from twofold.evaluation.speed import Speed, measure_speed
-from twofold.evaluation.tuning import FINALISTS, MOST_TO_CHOOSE_ON, MOST_VALUES, QUICK, folds_needed
+from twofold.evaluation.tuning import MOST_TO_CHOOSE_ON, MOST_VALUES, QUICK, folds_needed
 
 _PIXEL_NUMBERS = 972
 
@@ -227,7 +227,7 @@ def _network_s(network: NetworkProtocol, labels: Labels, count: int, speed: Spee
         rates = len(network.settings.rates)
         return training_s(count), rates * training_s(kept) if rates > 1 and not few else 0.0
     if network.protocol == "finetune":
-        trials = QUICK * (len(STATISTICS) * MOST_VALUES + 1) + FINALISTS + folds_needed(count) - 1
+        trials = QUICK * (len(STATISTICS) * MOST_VALUES + 1) + len(STATISTICS) + folds_needed(count) - 1
         return (0.0, 0.0) if few else (training_s(count), trials * training_s(kept))
     if few:
         return training_s(count), 0.0

@@ -27,7 +27,6 @@ QUICK = 0.25  # of the steps, in the trials that come first
 LAYER_DECAY = 0.65
 RATE_FACTOR, DECAY_FACTOR = 3.0, 5.0
 MOST_VALUES = 4  # of a rate, or of a weight decay
-FINALISTS = 2
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,9 @@ def tune_pretrained(trial: Trial, held_out: Sequence[HeldOut], first: Training) 
     """How to fine-tune a network that starts as a linear probe; NO_STEP where that is no better than the probe.
 
     On the first part held out: rates with each kind of batch statistics, then lower rates for lower layers, by short
-    trials; the best two in full length, which also says where to stop. On the other parts, which nothing was chosen
-    on, the winner must then have a lower loss than the probe. With fewer than two parts nothing can be told: NO_STEP.
+    trials; the best of each kind in full length (short trials favour the gentler one), which also says where to stop.
+    On the other parts, which nothing was chosen on, the winner must then have a lower loss than the probe. With fewer
+    than two parts nothing can be told: NO_STEP.
     """
     if len(held_out) < 2:
         return NO_STEP
@@ -73,10 +73,11 @@ def tune_pretrained(trial: Trial, held_out: Sequence[HeldOut], first: Training) 
         start = replace(first, statistics=statistics)
         search(lambda rate, start=start: short(replace(start, base_lr=rate)), first.base_lr)  # type: ignore[misc]
     short(replace(min(quick, key=lambda one: quick[one]), layer_decay=LAYER_DECAY))
+    finalists = [
+        min((one for one in quick if one.statistics == kind), key=lambda one: quick[one]) for kind in STATISTICS
+    ]
     full = {
-        (one, stop): loss
-        for one in sorted(quick, key=lambda one: quick[one])[:FINALISTS]
-        for stop, loss in zip(STOPS, trial(one, held, stops=STOPS), strict=True)
+        (one, stop): loss for one in finalists for stop, loss in zip(STOPS, trial(one, held, stops=STOPS), strict=True)
     }
     chosen, stop = min(full, key=lambda one: full[one])
     tried = [one.base_lr for one in quick if one.statistics == chosen.statistics]
