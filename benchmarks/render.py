@@ -16,7 +16,8 @@ MIB = 2**20
 def _where(result: dict[str, Any]) -> str:
     one = result["machine"]
     place = f"{one['name']}, {one['cores']} cores, {one['device']}"
-    return f"{place}, {one['precision']}, torch {one['torch']}, {one['date']}."
+    load = f"; {one['load']}" if "load" in one else ""
+    return f"{place}, {one['precision']}, torch {one['torch']}, {one['date']}{load}."
 
 
 def _spread(ratio: dict[str, float], digits: int = 2) -> str:
