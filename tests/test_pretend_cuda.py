@@ -35,7 +35,7 @@ from twofold.training.monitoring import build_look
 from twofold.training.progress import ProgressLine
 from twofold.training.step import StepSetup, TrainState, build_state, make_views, train_step
 from twofold.views import build_policy, center_view, one_view, sample_rows, sample_views, two_views
-from twofold.views.ops import geometry
+from twofold.views.ops import crop
 
 CPU = torch.device("cpu")
 N = 16
@@ -242,7 +242,7 @@ def test_what_is_dense_on_a_device_is_what_is_tiled_on_the_host(gpu: Device) -> 
 @pytest.fixture
 def same_views(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host makes views as a device does, so that nothing but the steps can differ."""
-    monkeypatch.setattr(geometry, "on_device", lambda _: True)
+    monkeypatch.setattr(crop, "on_device", lambda _: True)
 
 
 def trained(

@@ -21,7 +21,7 @@ from twofold.recipes.recipe import HardwareRecipe
 from twofold.runs.encoder_file import load
 from twofold.training import health
 from twofold.training.loop import pretrain
-from twofold.views.ops import geometry
+from twofold.views.ops import crop
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_run_an_embedding_and_an_evaluation_are_those_of_the_cpu(
 ) -> None:
     """Whole programs: what trains, watches, embeds, probes and fine-tunes."""
     monkeypatch.setattr(device, "_has_fast_bf16", lambda _: False)  # or "auto" takes bf16 on some CPUs
-    monkeypatch.setattr(geometry, "on_device", lambda _: True)  # views differ by rounding otherwise
+    monkeypatch.setattr(crop, "on_device", lambda _: True)  # views differ by rounding otherwise
     data, cache = write_pictures(tmp_path / "data", per_class=8, splits=("train", "test")), tmp_path / "cache"
     recipe = SMALL.with_settings(device="auto", chunk=8)
     asked: dict[str, Any] = {"protocol": ["knn", "linear", "finetune"], "shots": [1], "seeds": 1, "few_seeds": 1}

@@ -22,7 +22,7 @@ from twofold.recipes.recipe import Recipe
 from twofold.training import graph
 from twofold.training.graph import GraphedStep, build_step
 from twofold.training.step import NEVER, StepSetup, TrainState, build_state, load_state_dict, state_dict, train_step
-from twofold.views.ops import geometry
+from twofold.views.ops import crop
 
 N = 12
 CPU = Hardware(torch.device("cpu"), "fp32")
@@ -38,7 +38,7 @@ def pictures(seed: int, side: int = 20, *, mixed: bool = False) -> ImageBatch:
 @pytest.fixture(autouse=True)
 def same_views(monkeypatch: pytest.MonkeyPatch) -> None:
     """Queued steps make views as a device does, so that nothing else can differ."""
-    monkeypatch.setattr(geometry, "on_device", lambda _: True)
+    monkeypatch.setattr(crop, "on_device", lambda _: True)
 
 
 def step_of(state: TrainState, recipe: Recipe, *, as_graph: bool, record: Any = tape.record) -> Callable[..., Any]:

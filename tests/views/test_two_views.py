@@ -185,7 +185,7 @@ def test_large_views_one_by_one_are_those_made_in_batches(monkeypatch):
     images, sizes = batch(6)
     draws = sample_views(EVERYTHING, 6, seed=3, step=1)
     alone = two_views(images, sizes, draws, size_px=96, interpolation="bicubic")
-    monkeypatch.setattr(two_views_module.geometry, "LARGE_PX", 10_000)
+    monkeypatch.setattr(two_views_module.crop, "LARGE_PX", 10_000)
     together = two_views(images, sizes, draws, size_px=96, interpolation="bicubic")
     assert (alone - together).abs().max() < 1e-4
     assert (

@@ -14,8 +14,8 @@ from twofold.recipes.recipe import Op, ViewsRecipe
 from twofold.views import Draw, build_policy, one_view, sample_rows, sample_views, two_views
 from twofold.views.augmentations import Grayscale
 from twofold.views.ops import alike
-from twofold.views.ops import geometry as geometry_module
-from twofold.views.ops.geometry import crop, line_weights, resize_lines, resize_weights
+from twofold.views.ops import crop as crop_module
+from twofold.views.ops.crop import crop, line_weights, resize_lines, resize_weights
 from twofold.views.packed import FRAME, pack
 from twofold.views.uniform import uniform_views
 
@@ -98,7 +98,7 @@ def test_some_canvases_at_a_time_give_the_same(monkeypatch: pytest.MonkeyPatch) 
     images, sizes = batch(10)
     draws = sample_views(build_policy(ViewsRecipe()), 10, seed=0, step=0)
     whole = uniformly(images, sizes, draws, 24, "bicubic")
-    monkeypatch.setattr(geometry_module, "_MOST_ELEMENTS", 3 * images[0].numel())
+    monkeypatch.setattr(crop_module, "_MOST_ELEMENTS", 3 * images[0].numel())
     torch.testing.assert_close(uniformly(images, sizes, draws, 24, "bicubic"), whole, rtol=0, atol=1e-6)
 
 
@@ -159,7 +159,7 @@ def test_a_crop_on_a_device_is_asked_for_by_lines() -> None:
     images, sizes = batch(12)
     boxes = torch.cat([torch.zeros(12, 2, dtype=torch.int64), sizes], dim=1)
     down, across = resize_lines(boxes, size_px=16)
-    found = geometry_module.crop_alike(images, down, across, size_px=16, interpolation="bicubic")
+    found = crop_module.crop_alike(images, down, across, size_px=16, interpolation="bicubic")
     expected = crop(images, boxes, size_px=16, interpolation="bicubic")
     torch.testing.assert_close(found, expected, rtol=0, atol=CLOSE)
 

@@ -19,7 +19,7 @@ from twofold.hardware.randomness import seed_random
 from twofold.recipes.recipe import ViewsRecipe
 from twofold.training.step import StepSetup, TrainState, learn, make_views
 from twofold.views import Draw, build_policy, sample_views
-from twofold.views.ops.geometry import ready
+from twofold.views.ops.crop import ready
 from twofold.views.packed import Packed, pack
 from twofold.views.uniform import uniform_views
 

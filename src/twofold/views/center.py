@@ -5,7 +5,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from twofold.views.boxes import central_boxes
-from twofold.views.ops.geometry import crop
+from twofold.views.ops.crop import crop
 
 
 def center_view(

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from twofold.views.augmentations import BUILT_IN, Own, Values, build_own, on_each
 from twofold.views.boxes import central_boxes, crop_boxes
-from twofold.views.ops.geometry import LINE, resize_lines, sent
+from twofold.views.ops.crop import LINE, resize_lines, sent
 from twofold.views.sample import Draw
 
 FRAME = 2 * LINE

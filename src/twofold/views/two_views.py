@@ -16,7 +16,7 @@ from twofold.recipes.augmentation import as_ops
 from twofold.recipes.kinds import unfit
 from twofold.recipes.recipe import ViewsRecipe
 from twofold.views.augmentations import build_augmentation, require_augmentations, take
-from twofold.views.ops import geometry
+from twofold.views.ops import crop
 from twofold.views.packed import framing, pack
 from twofold.views.policy import build_policy
 from twofold.views.sample import Draw, sample_views
@@ -134,7 +134,7 @@ def two_views(
     On a device the ops may be `compiled`; the first call then takes long.
     """
     n, c = images.shape[:2]
-    if geometry.on_device(images):
+    if crop.on_device(images):
         return _on_device(images, sizes.repeat(2, 1), draws, size_px, interpolation, compiled)
     views = torch.empty(2 * n, c, size_px, size_px)
     for rows in (slice(0, n), slice(n, 2 * n)):
@@ -151,7 +151,7 @@ def one_view(
     interpolation: str,
 ) -> Float[Tensor, "n c {size_px} {size_px}"]:
     """A single random view of every image, as `two_views` makes each of its two; `draws` is from `sample_rows`."""
-    if geometry.on_device(images):
+    if crop.on_device(images):
         return _on_device(images, sizes, draws, size_px, interpolation)
     views = torch.empty(len(images), images.shape[1], size_px, size_px)
     _fill(views, images, sizes, draws, interpolation)
@@ -170,7 +170,7 @@ def _fill(views: Tensor, images: Tensor, sizes: Tensor, draws: Sequence[Draw], i
     """On a CPU, one view of each image into `views`: some images at a time, or one where that is faster."""
     size_px = views.shape[3]
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        if size_px >= geometry.LARGE_PX:
+        if size_px >= crop.LARGE_PX:
             _one_by_one(views, images, sizes, draws, interpolation)
             return
         chunk = _chunk_images(images, size_px)
@@ -187,7 +187,7 @@ def _one_by_one(views: Tensor, images: Tensor, sizes: Tensor, draws: Sequence[Dr
     mirrored = [False] * len(images) if flipped is None else flipped.tolist()
     for row, box in enumerate(boxes.tolist()):
         view = views[row : row + 1]
-        geometry.crop_into(view[0], images[row], box, interpolation=interpolation, flipped=mirrored[row])
+        crop.crop_into(view[0], images[row], box, interpolation=interpolation, flipped=mirrored[row])
         for augmentation, values, active in acting:
             if active[row]:
                 drawn: Any = take(values, row)
@@ -202,7 +202,7 @@ def _chunk_images(images: Tensor, size_px: int) -> int:
 def _views(images: Tensor, sizes: Tensor, draws: Sequence[Draw], *, size_px: int, interpolation: str) -> Tensor:
     """One view of each image."""
     boxes, flipped, draws = framing(draws, sizes)
-    views = geometry.crop(images, boxes, size_px=size_px, interpolation=interpolation, flipped=flipped)
+    views = crop.crop(images, boxes, size_px=size_px, interpolation=interpolation, flipped=flipped)
     for draw in draws:
         views = build_augmentation(draw.op, interpolation).apply_where(views, draw.active, draw.values)
     return views

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from twofold.views.augmentations import BUILT_IN, Crop
-from twofold.views.ops.geometry import LINE, crop_alike
+from twofold.views.ops.crop import LINE, crop_alike
 from twofold.views.packed import OwnDraw, Packed
 
 

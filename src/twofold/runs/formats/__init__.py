@@ -4,9 +4,10 @@ None wants a normalisation: pixels / 255 is what an encoder of Twofold sees.
 """
 
 from twofold.runs.formats.format import Format
-from twofold.runs.formats.graphs import ONNX, TORCH_EXPORT
 from twofold.runs.formats.libraries import HF, TIMM, TORCHVISION
+from twofold.runs.formats.onnx import ONNX
 from twofold.runs.formats.own import SAFETENSORS
+from twofold.runs.formats.torch_export import TORCH_EXPORT
 
 __all__ = ["FORMATS", "Format"]
 

@@ -2,9 +2,11 @@
 
 from twofold.recipes.augmentation import Op
 from twofold.views.augmentations.base import Augmentation, BuiltIn, Values
+from twofold.views.augmentations.blur import Blur
 from twofold.views.augmentations.colour import Grayscale, Jitter, Solarise
-from twofold.views.augmentations.filters import Blur, Cutout, Noise, Sobel
-from twofold.views.augmentations.geometry import Crop, Flip, Rotate, RotateDegrees, VerticalFlip
+from twofold.views.augmentations.crop import Crop
+from twofold.views.augmentations.filters import Cutout, Noise, Sobel
+from twofold.views.augmentations.geometry import Flip, Rotate, RotateDegrees, VerticalFlip
 from twofold.views.augmentations.own import Own, build_own, on_each, require_augmentations, take
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Ops that blur, find edges, add noise and erase."""
+"""Ops that find edges, add noise and erase."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -7,34 +7,10 @@ import torch
 from torch import Generator, Tensor
 
 from twofold.views.augmentations.base import BuiltIn, neutral, uniform, whole
-from twofold.views.ops import alike, filters
+from twofold.views.ops import filters
 from twofold.views.ops.alike import wide
 
 _NOISE_SEEDS = 2**24  # whole numbers that float32 holds exactly
-_SHARP = 1e12  # a kernel of one tap
-
-
-@dataclass(frozen=True)
-class Blur(BuiltIn):
-    """Gaussian, sigma in low .. high pixels."""
-
-    name: ClassVar[str] = "blur"
-    low: float
-    high: float
-
-    def draw(self, m: int, generator: Generator) -> Tensor:
-        return uniform(generator, m, 1, self.low, self.high)
-
-    def apply(self, images: Tensor, values: Tensor) -> Tensor:
-        return filters.blur(images, values[:, 0])
-
-    @staticmethod
-    def columns(active: Tensor, values: Tensor, size_px: int) -> Tensor:
-        return torch.where(active[:, None], -0.5 / values.clamp(min=1e-6) ** 2, -_SHARP).clamp(min=-_SHARP)
-
-    @staticmethod
-    def apply_alike(images: Tensor, columns: Tensor) -> Tensor:
-        return alike.blur(images, columns)
 
 
 @dataclass(frozen=True)

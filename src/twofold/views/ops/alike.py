@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from twofold.views.ops import colour, filters
+from twofold.views.ops import blur as separate
+from twofold.views.ops import colour
 
 
 def jitter(images: Float[Tensor, "m c s s"], columns: Float[Tensor, "m 19"]) -> Float[Tensor, "m c s s"]:
@@ -41,11 +42,11 @@ def shift_hue(images: Tensor, sixths: Tensor) -> Tensor:
 
 
 def blur(images: Float[Tensor, "m c s s"], exponent: Float[Tensor, "m 1"]) -> Float[Tensor, "m c s s"]:
-    """`filters.blur`, exponent = -1 / (2 sigma^2): the same band down and across, both as products from the right."""
+    """`ops.blur.blur`, exponent = -1 / (2 sigma^2): the same band down and across, both as products from the right."""
     m, c, s, _ = images.shape
-    taps = filters.blur_taps(s)
+    taps = separate.blur_taps(s)
     weights = torch.exp(exponent * torch.arange(-(taps // 2), taps // 2 + 1, device=images.device).square())
-    band = filters.band(weights / weights.sum(dim=1, keepdim=True), s).transpose(1, 2)
+    band = separate.band(weights / weights.sum(dim=1, keepdim=True), s).transpose(1, 2)
     across = torch.bmm(images.reshape(m, c * s, s), band).view(m, c, s, s)
     both = torch.bmm(across.transpose(2, 3).reshape(m, c * s, s), band).view(m, c, s, s)
     return both.transpose(2, 3).clamp(0, 1)
