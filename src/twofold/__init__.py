@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from twofold.distributed import World as World
     from twofold.distributed import open_world as open_world
     from twofold.errors import TwofoldError as TwofoldError
-    from twofold.evaluation import knn as knn
-    from twofold.evaluation import linear_probe as linear_probe
+    from twofold.evaluation.knn import knn as knn
+    from twofold.evaluation.linear_probe import linear_probe as linear_probe
     from twofold.losses import contrast_accuracy as contrast_accuracy
     from twofold.losses import dcl as dcl
     from twofold.losses import nt_logistic as nt_logistic
@@ -86,9 +86,9 @@ _HOMES = {
     "explore": "twofold.programs.explore",
     "export": "twofold.programs.export",
     "forward_chunks": "twofold.training.chunks",
-    "knn": "twofold.evaluation",
+    "knn": "twofold.evaluation.knn",
     "launch": "twofold.programs.launch",
-    "linear_probe": "twofold.evaluation",
+    "linear_probe": "twofold.evaluation.linear_probe",
     "list_cache": "twofold.programs.cache",
     "list_recipes": "twofold.programs.recipes",
     "list_studies": "twofold.programs.study",

@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from twofold.curation import classifier as module
 from twofold.curation import fit_classifier, load_classifier
 from twofold.errors import TwofoldError
+from twofold.evaluation.calibration import softmax
 from twofold.evaluation.labels import stratified_folds
-from twofold.evaluation.temperature import softmax
 
 NAMES = ["a", "b", "c"]
 DRAW = np.random.default_rng(0)

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from twofold.evaluation import class_shares
+from twofold.evaluation.calibration import softmax
 from twofold.evaluation.class_shares import Alignment, estimate_shares
-from twofold.evaluation.temperature import softmax
 
 TRUE = np.array([0.7, 0.2, 0.1])
 

@@ -19,8 +19,8 @@ from twofold.evaluation.evaluate import predict
 from twofold.evaluation.features import FeatureCache, Subject
 from twofold.evaluation.fine_tuning import NetworkProtocol
 from twofold.evaluation.jobs import _network_jobs
+from twofold.evaluation.knn import knn
 from twofold.evaluation.labels import MeasuredRows, is_cross_validated, pooled_rows, read_truth
-from twofold.evaluation.nearest_neighbours import knn
 from twofold.evaluation.predictions import Predictions, PredictionStore
 from twofold.evaluation.scope import Settings, find_scope
 from twofold.evaluation.speed import Speed
@@ -155,7 +155,7 @@ def test_the_linear_probe_and_its_choice_stay_within_the_other_folds(small, flat
         fitted.append(len(x))
         return real(x, y, *args, **options)
 
-    monkeypatch.setattr("twofold.evaluation.probes.fit_linear", watched)
+    monkeypatch.setattr("twofold.evaluation.linear_probe.fit_linear", watched)
     few, whole = sorted(predict(subject, scope, PredictionStore(None, {})), key=lambda one: one.labels == "all")
     truth = read_truth(small, scope.rows)
     assert (whole.predicted == truth).mean() > 0.9

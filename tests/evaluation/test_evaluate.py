@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -13,14 +14,15 @@ from twofold.evaluation import (
     evaluate_encoder,
     jobs,
     measured_rows,
-    nearest_neighbours,
-    probes,
     read_truth,
     scope,
 )
 from twofold.evaluation import labels as labels_module
 from twofold.evaluation.features import Subject
 from twofold.recipes.recipe import DataRecipe
+
+knn_module = import_module("twofold.evaluation.knn")  # the package has functions of these names
+linear_probe_module = import_module("twofold.evaluation.linear_probe")
 
 LINEAR = ("linear", "trained", "all", "top1")
 LEAST = {"seeds": 1, "few_seeds": 1, "shots": (1,)}
@@ -128,14 +130,14 @@ def test_shuffled_labels_are_chance(plenty, measure):
 def test_a_peek_at_the_labels_of_test_would_be_seen_in_that_figure(plenty, measure, monkeypatch):
     shuffled = _shuffled(_shuffled(plenty, "train", seed=1), "test", seed=2)
     truth = read_truth(shuffled, measured_rows(shuffled))
-    real = nearest_neighbours.knn_votes
+    real = knn_module.knn_votes
 
     def faulty(*parts, **options):  # the fault: one image in three gets the answer
         votes = real(*parts, **options)
         votes[np.arange(0, len(truth), 3), truth[::3]] = 99.0
         return votes
 
-    monkeypatch.setattr(nearest_neighbours, "knn_votes", faulty)
+    monkeypatch.setattr(knn_module, "knn_votes", faulty)
     assert _means(measure(shuffled, **LEAST))["knn", "trained", "all"] > 1 / 3 + 0.11
 
 
@@ -212,13 +214,13 @@ def test_the_intervals_are_explained(five):
 
 
 def test_probes_that_did_not_converge_are_counted_and_said(separable, measure, monkeypatch):
-    real = probes.fit_few
+    real = linear_probe_module.fit_few
 
     def stopped(*parts, **options):
         probe, l2 = real(*parts, **options)
         return dataclasses.replace(probe, converged=options["shots"] != 5), l2
 
-    monkeypatch.setattr(probes, "fit_few", stopped)
+    monkeypatch.setattr(linear_probe_module, "fit_few", stopped)
     stated = measure(separable).details["stated"]
     # of 3 encoders two seeds with 5 labels; among those with 1 and with all
     assert any("6 of 18 probes stopped at 1,000 iterations" in line for line in stated)
@@ -250,7 +252,7 @@ def _watch_fitting(monkeypatch):
     leaks = []
 
     def watch(name, limit):
-        home = nearest_neighbours if name == "knn_votes" else probes
+        home = knn_module if name == "knn_votes" else linear_probe_module
         real = getattr(home, name)
 
         def watched(*parts, **options):
@@ -294,10 +296,10 @@ def test_choosing_on_test_would_be_seen(marked, alone, monkeypatch):
     real = jobs.predict_by_linear_probe
 
     def faulty(features, *parts, **options):
-        test = probes.fit_scaling(features.train)(features.test)
+        test = linear_probe_module.fit_scaling(features.train)(features.test)
         half = np.arange(len(test)) < len(test) // 2
         cut = [(np.flatnonzero(half), np.flatnonzero(~half))]
-        probes.fit_probes(test, np.arange(len(test)) % 3, classes=3, draws=[cut])
+        linear_probe_module.fit_probes(test, np.arange(len(test)) % 3, classes=3, draws=[cut])
         return real(features, *parts, **options)
 
     monkeypatch.setattr(jobs, "predict_by_linear_probe", faulty)

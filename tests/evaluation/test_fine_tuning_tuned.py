@@ -11,9 +11,9 @@ from twofold.evaluation import fine_tuning
 from twofold.evaluation.features import FeatureCache, Subject, embed_images
 from twofold.evaluation.fine_tuning import NetworkProtocol, held_out_loss
 from twofold.evaluation.labels import given_places, measured_rows, read_truth, selection_folds
+from twofold.evaluation.linear_probe import predict_by_linear_probe
 from twofold.evaluation.logistic_regression import cross_entropy
 from twofold.evaluation.predictions import PredictionStore, softmax_confidence
-from twofold.evaluation.probes import predict_by_linear_probe
 from twofold.evaluation.schedules import Training
 from twofold.evaluation.tuning import NO_STEP, STOPS
 from twofold.models.heads import build_head

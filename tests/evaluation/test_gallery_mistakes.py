@@ -3,8 +3,9 @@ import itertools
 import numpy as np
 import pytest
 
-from twofold.evaluation import build_evaluation_images, gallery, nearest_neighbours
+from twofold.evaluation import build_evaluation_images, gallery
 from twofold.evaluation.gallery import look_alikes, most_confident_mistakes
+from twofold.evaluation.knn import unit
 from twofold.report import read
 
 
@@ -45,7 +46,7 @@ def test_look_alikes_equal_the_slow_way_whatever_the_block(monkeypatch, m, class
     pairs, similarity = look_alikes(embeddings, truth, most)
     assert [tuple(pair) for pair in pairs.tolist()] == slow_look_alikes(embeddings, truth, most)
     assert (np.diff(similarity) <= 1e-6).all()
-    h = nearest_neighbours.unit(embeddings).numpy()
+    h = unit(embeddings).numpy()
     np.testing.assert_allclose(similarity, (h[pairs[:, 0]] * h[pairs[:, 1]]).sum(1), atol=1e-6)
 
 

@@ -8,8 +8,8 @@ import pytest
 from small_recipe import SMALL
 from twofold.evaluation import evaluate_encoder
 from twofold.evaluation import labels as labels_module
+from twofold.evaluation.knn import build_knn_monitor
 from twofold.evaluation.labels import given_places, measured_rows, selection_folds, stratified_folds
-from twofold.evaluation.nearest_neighbours import build_knn_monitor
 from twofold.evaluation.tuning import choice_folds
 from twofold.recipes.recipe import DataRecipe
 

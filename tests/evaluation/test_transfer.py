@@ -8,7 +8,7 @@ from torch import nn
 
 from twofold.evaluation import Subject, evaluate_target, transfer_settings
 from twofold.evaluation import evaluate as evaluate_module
-from twofold.evaluation.probes import FINE_L2_GRID
+from twofold.evaluation.linear_probe import FINE_L2_GRID
 from twofold.recipes.recipe import DataRecipe
 
 

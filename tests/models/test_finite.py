@@ -27,8 +27,8 @@ from twofold.evaluation import (
     knn,
 )
 from twofold.evaluation.gallery import look_alikes
-from twofold.evaluation.nearest_neighbours import neighbours
-from twofold.evaluation.probes import FEW_L2_GRID
+from twofold.evaluation.knn import neighbours
+from twofold.evaluation.linear_probe import FEW_L2_GRID
 from twofold.hardware.device import resolve_hardware
 from twofold.models.finite import require_finite
 from twofold.models.heads import build_head

@@ -9,9 +9,9 @@ import torch
 from report.conftest import CLASSES
 from twofold.losses import contrast_accuracy, nt_xent
 from twofold.report import charts
-from twofold.report.build import _figures
 from twofold.report.content import ClassShare, RunContent
 from twofold.report.read import read_run
+from twofold.report.run_page import _figures
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 from report.conftest import HOSTILE
 from twofold.console import visible
 from twofold.report import svg
-from twofold.report.build import _figures
 from twofold.report.figure import Axis, Cell, Figure, FigureTable, Series
 from twofold.report.read import read_run
+from twofold.report.run_page import _figures
 from twofold.report.styles import OTHERS, STYLES
 from twofold.report.symbols import DASHES, symbol_path
 

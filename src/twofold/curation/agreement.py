@@ -7,7 +7,7 @@ from jaxtyping import Float32
 
 from twofold.curation.nearest import nearest_others
 from twofold.errors import TwofoldError
-from twofold.evaluation.nearest_neighbours import unit
+from twofold.evaluation.knn import unit
 
 MOST_DIFFERENCE = 0.02  # of the root mean square of h; rounding views to 8 bits alone gives some 0.005
 LEAST_SAME = 0.99

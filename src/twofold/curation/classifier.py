@@ -19,10 +19,10 @@ from twofold.console import say, with_progress
 from twofold.curation.confidence import answer_threshold, p_values, set_threshold
 from twofold.curation.nearest import nearest_others, nearest_rows
 from twofold.errors import TwofoldError
+from twofold.evaluation.calibration import fit_temperature, softmax
 from twofold.evaluation.labels import FOLDS, stratified_folds
+from twofold.evaluation.linear_probe import FEW_L2_GRID, FEW_SHOT_L2
 from twofold.evaluation.logistic_regression import LinearProbe, cross_entropy, fit_linear, fit_scaling
-from twofold.evaluation.probes import FEW_L2_GRID, FEW_SHOT_L2
-from twofold.evaluation.temperature import fit_temperature, softmax
 from twofold.files import write_atomically
 
 _FORMAT = "twofold-classifier-1"

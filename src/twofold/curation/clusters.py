@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from sklearn.cluster import MiniBatchKMeans
 
-from twofold.evaluation.nearest_neighbours import unit
+from twofold.evaluation.knn import unit
 
 _MOST = 30
 _TYPICAL = 6

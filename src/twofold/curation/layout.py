@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float32, Int64
 
 from twofold.console import with_progress
-from twofold.evaluation.nearest_neighbours import unit
+from twofold.evaluation.knn import unit
 
 NEIGHBOURS = 15
 _EPOCHS = 200

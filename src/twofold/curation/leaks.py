@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from twofold.curation.embedded import Embedded
-from twofold.evaluation.nearest_neighbours import knn_votes, neighbour_count
+from twofold.evaluation.knn import knn_votes, neighbour_count
 
 _DRAWS = 2000
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float32, Int64
 
 from twofold.console import with_progress
-from twofold.evaluation.nearest_neighbours import BLOCK, unit
+from twofold.evaluation.knn import BLOCK, unit
 
 _CELLS = 2**26  # cosines held at a time: 256 MiB
 _GROUP = 16  # columns of which at first only the largest number counts

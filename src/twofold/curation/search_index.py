@@ -15,7 +15,7 @@ from twofold.console import say, with_progress
 from twofold.curation.nearest import Neighbours, nearest_rows
 from twofold.data.parallel import cores
 from twofold.errors import TwofoldError, import_extra
-from twofold.evaluation.nearest_neighbours import unit
+from twofold.evaluation.knn import unit
 from twofold.files import make_folder, unused_name, write_json
 
 EXACT_UP_TO = 50_000  # images, of which every one is compared in a second or so

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, Integer
 
 from twofold.evaluation import fit_linear, fit_scaling
+from twofold.evaluation.calibration import softmax
 from twofold.evaluation.labels import FOLDS, stratified_folds
-from twofold.evaluation.temperature import softmax
 
 _L2 = 1e-3
 _ITERATIONS = 100

@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int64
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
 from twofold.curation.nearest import Neighbours, nearest_others
-from twofold.evaluation.nearest_neighbours import unit
+from twofold.evaluation.knn import unit
 
 _MOST_CLUSTERS = 500
 _MANY = 20_000  # images from which on clusters are found in mini-batches

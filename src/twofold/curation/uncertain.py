@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, Integer
 
 from twofold.evaluation import fit_linear, fit_scaling
-from twofold.evaluation.temperature import softmax
+from twofold.evaluation.calibration import softmax
 
 _L2 = 1e-2
 _ITERATIONS = 200

@@ -14,12 +14,12 @@ from twofold.evaluation.features import Hardware, Subject, embed_images, frozen,
 from twofold.evaluation.gallery import build_evaluation_images, build_gallery
 from twofold.evaluation.imbalance import mean_per_class
 from twofold.evaluation.intervals import chance_sentence, mean_interval
+from twofold.evaluation.knn import build_knn_monitor, knn
 from twofold.evaluation.labels import measured_rows, read_truth
+from twofold.evaluation.linear_probe import LinearProbeResult, fit_few, fit_probes, linear_probe
 from twofold.evaluation.logistic_regression import LinearProbe, Scaling, fit_linear, fit_scaling
-from twofold.evaluation.nearest_neighbours import build_knn_monitor, knn
 from twofold.evaluation.networks import build_network, fit_network
 from twofold.evaluation.prediction_file import KeptPredictions, write_predictions
-from twofold.evaluation.probes import LinearProbeResult, fit_few, fit_probes, linear_probe
 from twofold.evaluation.schedules import TRAINING_SETTINGS, make_schedule
 from twofold.evaluation.scores import Difference, Row, confusion, top1
 from twofold.evaluation.sentences import difference_sentence, majority_sentence

@@ -19,9 +19,9 @@ from twofold.evaluation.features import Hardware, Subject, head_part
 from twofold.evaluation.intervals import wilson_interval
 from twofold.evaluation.jobs import plan_jobs, work_through
 from twofold.evaluation.labels import MeasuredRows, is_unequal, label_count, read_truth
+from twofold.evaluation.linear_probe import FINE_L2_GRID
 from twofold.evaluation.network_sentences import training_sentences
 from twofold.evaluation.predictions import Predictions, PredictionStore, chosen, per_class
-from twofold.evaluation.probes import FINE_L2_GRID
 from twofold.evaluation.protocols import PROTOCOLS
 from twofold.evaluation.scope import Scope, Settings, find_scope, open_store
 from twofold.evaluation.scores import (

@@ -14,12 +14,13 @@ from jaxtyping import Float32, Int64
 
 from twofold.data import ImageSet
 from twofold.errors import DivergedError, NotFiniteError
+from twofold.evaluation.calibration import fit_temperature
 from twofold.evaluation.features import Features, Subject, embed_images, frozen, head_part
 from twofold.evaluation.labels import Fold, Labels, MeasuredRows, given_places
+from twofold.evaluation.linear_probe import L2_GRID, fit_draw, fit_few
 from twofold.evaluation.logistic_regression import LinearProbe, cross_entropy, fit_scaling
 from twofold.evaluation.networks import Network, build_network, diverged, fit_network
 from twofold.evaluation.predictions import Predictions, PredictionStore, rank_classes, softmax_confidence
-from twofold.evaluation.probes import L2_GRID, fit_draw, fit_few
 from twofold.evaluation.schedules import (
     TRAINING_SETTINGS,
     Schedule,
@@ -28,7 +29,6 @@ from twofold.evaluation.schedules import (
     chosen_schedule,
     make_schedule,
 )
-from twofold.evaluation.temperature import fit_temperature
 from twofold.evaluation.tuning import (
     FIRST,
     LENGTHS,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from twofold.data import ImageSet
 from twofold.evaluation.features import Hardware, embed_images
-from twofold.evaluation.nearest_neighbours import BLOCK, neighbours, unit
+from twofold.evaluation.knn import BLOCK, neighbours, unit
 from twofold.files import write_atomically
 from twofold.recipes.recipe import ViewsRecipe
 from twofold.views import center_view

@@ -9,10 +9,10 @@ from twofold.console import duration
 from twofold.evaluation.cross_validation import Part, out_of_fold
 from twofold.evaluation.features import FeatureCache, Features, Subject, head_layers
 from twofold.evaluation.fine_tuning import NetworkProtocol
+from twofold.evaluation.knn import predict_by_knn
 from twofold.evaluation.labels import FOLDS, Fold, Labels, MeasuredRows, label_count
-from twofold.evaluation.nearest_neighbours import predict_by_knn
+from twofold.evaluation.linear_probe import FEW_L2_GRID, predict_by_linear_probe
 from twofold.evaluation.predictions import Predictions, PredictionStore
-from twofold.evaluation.probes import FEW_L2_GRID, predict_by_linear_probe
 from twofold.evaluation.protocols import PROTOCOLS, with_labels
 from twofold.evaluation.schedules import STATISTICS, Training
 from twofold.evaluation.scope import Draw, Scope

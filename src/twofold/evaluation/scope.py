@@ -32,8 +32,8 @@ from twofold.evaluation.labels import (
     pooled_rows,
     selection_folds,
 )
+from twofold.evaluation.linear_probe import L2_GRID
 from twofold.evaluation.predictions import PredictionStore
-from twofold.evaluation.probes import L2_GRID
 from twofold.evaluation.protocols import PROTOCOLS, TRAINED
 from twofold.evaluation.schedules import SCHEDULES
 from twofold.evaluation.self_trainer import STEPS

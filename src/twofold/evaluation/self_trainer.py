@@ -14,14 +14,14 @@ from torch import nn
 from twofold.data import ImageSet
 from twofold.data.splits import permutation
 from twofold.errors import DivergedError, NotFiniteError
+from twofold.evaluation.calibration import fit_temperature, softmax
 from twofold.evaluation.class_shares import estimate_shares
 from twofold.evaluation.features import Hardware, embed_images
 from twofold.evaluation.labels import FOLDS, Fold, stratified_folds
+from twofold.evaluation.linear_probe import fit_few
 from twofold.evaluation.logistic_regression import LinearProbe, Scaling, cross_entropy
 from twofold.evaluation.networks import Network, build_network
-from twofold.evaluation.probes import fit_few
 from twofold.evaluation.self_training import SelfTraining, fit_by_self_training
-from twofold.evaluation.temperature import fit_temperature, softmax
 from twofold.recipes.recipe import ViewsRecipe
 
 STEPS = 3000

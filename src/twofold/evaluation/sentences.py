@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twofold.evaluation.labels import FOLDS, LEAST_SELECTION, is_large
+from twofold.evaluation.linear_probe import FEW_SHOT_L2
 from twofold.evaluation.logistic_regression import ITERATIONS
 from twofold.evaluation.network_sentences import network_sentences
-from twofold.evaluation.probes import FEW_SHOT_L2
 from twofold.evaluation.protocols import (
     IMPLIED,
     METRICS,

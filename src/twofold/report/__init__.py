@@ -1,5 +1,5 @@
 """A run directory becomes one HTML page that opens offline."""
 
-from twofold.report.build import build_report
+from twofold.report.run_page import build_report
 
 __all__ = ["build_report"]

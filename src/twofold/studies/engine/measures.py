@@ -20,7 +20,7 @@ from twofold.evaluation import build_network, embed_images, fit_network, fit_pro
 from twofold.evaluation.features import with_open_branches
 from twofold.evaluation.intervals import wilson_interval
 from twofold.evaluation.labels import stratified_folds
-from twofold.evaluation.probes import FEW_L2_GRID
+from twofold.evaluation.linear_probe import FEW_L2_GRID
 from twofold.evaluation.schedules import TRAINING_SETTINGS
 from twofold.hardware.device import Hardware
 from twofold.recipes.loss import learnt_accuracy

@@ -19,7 +19,7 @@ from report.page import Page
 from twofold.console import visible
 from twofold.curation import write_answer
 from twofold.errors import TwofoldError
-from twofold.report import build, build_report, svg, template
+from twofold.report import build_report, run_page, svg, template
 from twofold.report.read import read_run
 from twofold.report.wording import data_name
 
@@ -78,7 +78,7 @@ def test_the_navigation_leads_to_every_section_in_order(rich: Path) -> None:
 
 
 def test_every_figure_has_a_text_a_table_and_a_csv_file(rich: Path) -> None:
-    page, figures = Page(build_report(rich)), build._figures(read_run(rich))
+    page, figures = Page(build_report(rich)), run_page._figures(read_run(rich))
     drawn = [found["aria-label"] for tag, found in page.elements if tag == "svg" and found.get("role") == "img"]
     assert len(drawn) == len(set(drawn)) == len(figures)
     files = {found["download"]: str(found["href"]) for tag, found in page.elements if found.get("download")}
@@ -97,11 +97,11 @@ def test_every_figure_has_a_text_a_table_and_a_csv_file(rich: Path) -> None:
 def test_accuracies_stand_apart_from_times(rich: Path) -> None:
     """The header holds accuracies only; how training went stands in its section."""
     content = read_run(rich)
-    context = build._context(content)
+    context = run_page._context(content)
     assert {figure.unit for figure in context["key_figures"]} == {"%"}
     assert [figure.unit for figure in context["training_figures"]] == ["%", "min", "nats", ""]
     (rich / "evaluation.json").unlink()
-    context = build._context(read_run(rich))
+    context = run_page._context(read_run(rich))
     assert context["key_figures"] == context["training_figures"]
     assert len(Page(build_report(rich)).having("dl", "key-figures")) == 1
 
@@ -124,9 +124,9 @@ def test_without_escaping_the_test_above_would_fail(run: Path, monkeypatch: pyte
             super().__init__(**(options | {"autoescape": False}))  # type: ignore[arg-type]
 
     monkeypatch.setattr(template, "Environment", Careless)
-    build._template.cache_clear()
+    run_page._template.cache_clear()
     page = Page(build_report(run))
-    build._template.cache_clear()
+    run_page._template.cache_clear()
     assert [tag for tag, _ in page.elements if tag == "b"]
 
 
@@ -153,9 +153,9 @@ def test_control_characters_in_names_are_spelt_out(rich: Path, monkeypatch: pyte
     assert harmful(Page(build_report(rich))) == 0
     for module in (template, svg):
         monkeypatch.setattr(module, "visible", lambda text, **_: text)
-    build._template.cache_clear()
+    run_page._template.cache_clear()
     assert harmful(Page(build_report(rich))) > 100  # the count can be something else
-    build._template.cache_clear()
+    run_page._template.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_sections_follow_the_files(run: Path, missing: set[str], gone: set[str])
     page = Page(build_report(run))
     assert page.well_formed
     assert page.sections == ALL - gone
-    assert charts(page) == set(build._figures(read_run(run)))  # each chart has its figure and the other way round
+    assert charts(page) == set(run_page._figures(read_run(run)))  # each chart has its figure and the other way round
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_later_sections_follow_their_files_too(rich: Path, missing: set[str], go
     page = Page(build_report(rich))
     assert page.well_formed
     assert page.sections == (ALL | LATER) - gone
-    assert charts(page) == set(build._figures(read_run(rich)))
+    assert charts(page) == set(run_page._figures(read_run(rich)))
 
 
 def test_what_came_later_is_escaped_and_fetches_nothing(rich: Path) -> None:
@@ -327,7 +327,7 @@ def test_unlabelled_pictures_have_no_frames(run: Path) -> None:
     page = Page(build_report(run))
     assert len(page.having("figure", "unknown")) == 12 * 8
     assert not page.having("figure", "same")
-    assert len(build._figures(read_run(run))["map"].series) == 1
+    assert len(run_page._figures(read_run(run))["map"].series) == 1
 
 
 def test_fifty_of_the_quarantined_files_are_listed(run: Path) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import doctest
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from torch import nn
 
 from twofold.data.pixels import Pixels
 from twofold.errors import NotFiniteError
-from twofold.evaluation import build_knn_monitor, knn, nearest_neighbours
-from twofold.evaluation.nearest_neighbours import neighbour_count, neighbours
+from twofold.evaluation import build_knn_monitor, knn
+from twofold.evaluation.knn import neighbour_count, neighbours
 from twofold.recipes.recipe import Recipe
+
+knn_module = import_module("twofold.evaluation.knn")  # the package has a function of that name
 
 
 def _data(n=80, m=33, d=7, classes=4):
@@ -46,7 +49,7 @@ def test_agrees_with_loops(k):
 
 
 def test_the_example_of_the_docstring_holds():
-    examples = doctest.DocTestFinder().find(nearest_neighbours.knn, "knn", globs={"knn": knn, "torch": torch})
+    examples = doctest.DocTestFinder().find(knn_module.knn, "knn", globs={"knn": knn, "torch": torch})
     results = [doctest.DocTestRunner().run(one) for one in examples]
     assert (sum(one.attempted for one in results), sum(one.failed for one in results)) == (2, 0)
 
@@ -77,7 +80,7 @@ def test_agrees_with_scikit_learn():
 def test_blocks_do_not_show(monkeypatch):
     queries, bank, labels = _data()
     whole = _knn(queries, bank, labels, k=9)
-    monkeypatch.setattr(nearest_neighbours, "BLOCK", 7)
+    monkeypatch.setattr(knn_module, "BLOCK", 7)
     np.testing.assert_array_equal(_knn(queries, bank, labels, k=9), whole)
 
 
@@ -136,15 +139,15 @@ def test_test_pictures_are_never_read(separable, flat, recipe, machine, read):
 
 def test_the_pictures_are_at_most_so_many_and_no_query_is_in_the_bank(separable, flat, recipe, machine, monkeypatch):
     parts = []
-    monkeypatch.setattr(nearest_neighbours, "_MONITOR_BANK", 20)
-    monkeypatch.setattr(nearest_neighbours, "_MONITOR_QUERIES", 4)
-    real = nearest_neighbours.embed_images
+    monkeypatch.setattr(knn_module, "_MONITOR_BANK", 20)
+    monkeypatch.setattr(knn_module, "_MONITOR_QUERIES", 4)
+    real = knn_module.embed_images
 
     def watched(encoder, images, rows, **options):
         parts.append(rows)
         return real(encoder, images, rows, **options)
 
-    monkeypatch.setattr(nearest_neighbours, "embed_images", watched)
+    monkeypatch.setattr(knn_module, "embed_images", watched)
     build_knn_monitor(separable, recipe, machine)(flat, 0)
     bank, queries = parts
     assert (len(bank), len(queries)) == (20, 4)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from twofold.curation.confidence import reliability
-from twofold.evaluation.temperature import fit_temperature, softmax
+from twofold.evaluation.calibration import fit_temperature, softmax
 
 
 def test_temperature_undoes_what_was_done_to_the_logits() -> None:

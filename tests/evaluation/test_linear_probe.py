@@ -1,4 +1,5 @@
 import doctest
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from torch import nn
 
 from networks import same, state
 from twofold.errors import NotFiniteError
-from twofold.evaluation import LinearProbe, fit_linear, fit_probes, fit_scaling, logistic_regression, probes
+from twofold.evaluation import LinearProbe, fit_linear, fit_probes, fit_scaling, logistic_regression
 from twofold.evaluation.labels import stratified_folds
+from twofold.evaluation.linear_probe import FEW_SHOT_L2, L2_GRID, choose_l2, fit_few, linear_probe
 from twofold.evaluation.logistic_regression import cross_entropy
-from twofold.evaluation.probes import FEW_SHOT_L2, L2_GRID, choose_l2, fit_few, linear_probe
+
+linear_probe_module = import_module("twofold.evaluation.linear_probe")  # the package has a function of that name
 
 
 def _clusters(n=400, d=60, classes=4, spread=0.3, seed=0):
@@ -87,7 +90,7 @@ def test_below_five_labels_the_value_is_fixed_and_nothing_is_chosen(monkeypatch)
     def refuse(*_, **__):
         raise AssertionError
 
-    monkeypatch.setattr(probes, "choose_l2", refuse)
+    monkeypatch.setattr(linear_probe_module, "choose_l2", refuse)
     assert fit_few(x[own], y[own], classes=4, shots=4)[1] == FEW_SHOT_L2
     with pytest.raises(AssertionError):
         fit_few(x[own], y[own], classes=4, shots=5)
@@ -103,7 +106,7 @@ def _scripted(monkeypatch, losses, n=100):
         tried.append(l2)
         return LinearProbe(logits, np.zeros(2, np.float32))  # the rows of x are unit vectors: they pick their logits
 
-    monkeypatch.setattr(probes, "fit_linear", fit)
+    monkeypatch.setattr(linear_probe_module, "fit_linear", fit)
     grid = L2_GRID[:8]
     x, y, rows = np.eye(n, dtype=np.float32), np.zeros(n, np.int64), np.arange(n)
     chosen = choose_l2(x, y, classes=2, folds=[(rows, rows)], grid=grid).l2
@@ -152,7 +155,7 @@ def test_draws_that_choose_the_same_value_share_one_fit_on_all_rows(monkeypatch)
         whole.extend([l2] if len(x) == 400 else [])
         return fit_linear(x, y, classes, l2, start, **options)
 
-    monkeypatch.setattr(probes, "fit_linear", fit)
+    monkeypatch.setattr(linear_probe_module, "fit_linear", fit)
     order = np.random.default_rng(0)
     draws = [[(p[:300], p[300:])] for p in (order.permutation(400) for _ in range(6))]
     fitted = fit_probes(x, y, classes=4, draws=draws)
