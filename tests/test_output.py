@@ -20,7 +20,7 @@ from twofold import console as module
 from twofold.cli import main as cli
 from twofold.console import say, show_settings, visible
 from twofold.evaluation import Row, results_table
-from twofold.recipes.flags import as_flags
+from twofold.recipes.written_flags import as_flags
 
 ODD = "bröken\n\x1b[2J\x07\u202e\udcff.png"
 FLAGS = [

@@ -22,7 +22,7 @@ from twofold.cli import main as cli
 from twofold.cli.failures import flags_of, own_flags_only
 from twofold.errors import TwofoldError, enough_memory, require
 from twofold.programs.pretrain import pretrain
-from twofold.recipes.flags import SHORT
+from twofold.recipes.written_flags import SHORT
 from twofold.runs.encoder_file import load
 
 ROOT = Path(twofold.__file__).parent

@@ -13,8 +13,8 @@ from twofold.cli import main as cli
 from twofold.errors import TwofoldError
 from twofold.programs.pretrain import pretrain
 from twofold.recipes.augmentation import Op
-from twofold.recipes.flags import SHORT, as_flags
 from twofold.recipes.recipe import Recipe, optional_settings, setting_owners
+from twofold.recipes.written_flags import SHORT, as_flags
 from twofold.runs.run_directory import Run
 
 VALUES: dict[str, Any] = {  # of every setting that can be None, one that is not

@@ -11,7 +11,7 @@ import tyro
 
 from twofold.cli.failures import Commands
 from twofold.errors import TwofoldError
-from twofold.recipes.flags import written_out
+from twofold.recipes.written_flags import written_out
 
 
 def parse(arguments: list[str], commands: Commands) -> Callable[[], None]:

@@ -11,9 +11,9 @@ from twofold.errors import require
 from twofold.files import make_folder, require_free, write_json
 from twofold.hardware.device import resolve_hardware
 from twofold.programs.recipe import resolve_recipe
-from twofold.recipes.flags import as_flags
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path
 from twofold.recipes.settings import Settings
+from twofold.recipes.written_flags import as_flags
 from twofold.speed.sweep import bench_encoders
 from twofold.speed.trials import Bench, bench_table, is_bench, trial_line
 from twofold.training.start import say_counts

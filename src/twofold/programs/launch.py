@@ -9,9 +9,9 @@ from twofold.distributed import World
 from twofold.distributed.job import plan_job
 from twofold.distributed.job_files import ENGINES
 from twofold.errors import TwofoldError, require, require_choice
-from twofold.recipes.flags import as_flags
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path
 from twofold.recipes.named import Found, build_recipe
+from twofold.recipes.written_flags import as_flags
 
 _LOCAL = Path("/tmp/twofold-checkpoints")
 

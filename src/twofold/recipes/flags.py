@@ -1,21 +1,11 @@
 """Every setting of the recipe as an optional flag of the command line, made from the recipe itself."""
 
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
-from shlex import quote
 from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 import tyro
 
 from twofold.recipes.data import Reading
 from twofold.recipes.recipe import Help, Recipe, optional_settings, setting_owners
-
-SHORT = {  # flags that need no value -> the flag, and the value where none is given
-    "--vertical-flip": ("--vertical-flip-prob", "0.5"),
-    "--blur": ("--blur-prob", "0.5"),
-    "--no-blur": ("--blur-prob", "0"),
-    "--no-grayscale": ("--grayscale-prob", "0"),
-}
 
 
 def _flags() -> dict[str, Any]:
@@ -55,29 +45,3 @@ Settings = TypedDict("Settings", _flags(), total=False)  # type: ignore[misc]
 ReadingFlags = TypedDict(  # type: ignore[misc]
     "ReadingFlags", {name: _flags()[name] for name in get_type_hints(Reading)}, total=False
 )
-
-
-def as_flags(settings: Mapping[str, Any]) -> list[str]:
-    """The flags that stand for `settings`, as one would type them."""
-    flags = []
-    for name, value in settings.items():
-        values = value if isinstance(value, tuple | list) else [value]
-        flags.append(" ".join([f"--{name.replace('_', '-')}", *(quote(str(one)) for one in values)]))
-    return flags
-
-
-def written_out(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a command line with each of `SHORT` replaced by what it stands for.
-
-    >>> written_out(["--blur", "--vertical-flip", "0.3"])
-    ['--blur-prob', '0.5', '--vertical-flip-prob', '0.3']
-    """
-    words: list[str] = []
-    for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
-        flag, *usual = SHORT.get(argument, (argument,))
-        words += [flag] if _is_number(following) and usual != ["0"] else [flag, *usual]
-    return words
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()

@@ -24,6 +24,7 @@ class PlainSettings(TypedDict, total=False):
     range: tuple[float, ...] | None
     range_from: str
     held_out_fraction: float | None
+    decode: str
     truncated: str
     size_px: int
     policy: str

@@ -10,9 +10,9 @@ from typing import Any
 from twofold.console import warn
 from twofold.errors import TwofoldError
 from twofold.files import Claim, claim, make_folder, write_atomically, write_json
-from twofold.recipes.flags import as_flags
 from twofold.recipes.kinds import AnyPath, as_path
 from twofold.recipes.recipe import Recipe
+from twofold.recipes.written_flags import as_flags
 
 
 class Run:
