@@ -62,7 +62,7 @@ def test_a_replaced_file_keeps_its_permissions(tmp_path: Path, umask: int, kept:
 def test_all_of_the_cache_has_the_permissions_of_the_umask(tmp_path: Path, umask: int) -> None:
     data, cache = write_pictures(tmp_path / "data", per_class=2), tmp_path / "cache"
     load_images(data, recipe=DataRecipe(), store_px=None, cache=cache)
-    assert len(modes_below(cache)) == 8  # stores, stamps, a store of 4 files, a stamp
+    assert len(modes_below(cache)) == 10  # a pool of 4 files, what is known of files, what was opened
     assert modes_below(cache) == expected_below(cache, umask)
 
 

@@ -83,7 +83,7 @@ def test_the_flags_of_a_command_are_those_of_its_help(
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
         cli.main()
-    helped = re.findall(r"^[\s│|]*(?:-h, )?--([a-z][a-z-]*)", capsys.readouterr().out, re.MULTILINE)
+    helped = re.findall(r"^[\s│|]*(?:-h, )?--([a-z][a-z0-9-]*)", capsys.readouterr().out, re.MULTILINE)
     assert {*helped} - {"help", "no-allow-outside", "no-pixels", "no-plan", "no-simulate"} == flags_of(
         COMMANDS[command]
     )
@@ -112,6 +112,7 @@ OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain 
     # how the encoder that they are handed was trained
     ("data.facts", "channels"),
     ("data.findings", "test-fraction"),
+    ("data.file_pixels", "decode"),
     ("views.augmentations.own", "ops"),
     ("data.pixel_checks", "range"),
     ("data.pixel_checks", "range-from"),
@@ -126,22 +127,29 @@ OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain 
     ("models.dry_run", "eval-size-px"),
     ("models.dry_run", "size-px"),
     ("models.resnet", "stages"),
-    ("models.resnet", "stem"),
     ("models.resnet", "width"),
     # training it, which they do not; schedules are made for as many steps as there are
+    ("data.copies", "batch-size"),
+    ("data.copies", "duplicates"),
     ("data.loader", "batch-size"),
     ("data.resident", "resident"),
     ("training.health", "base-lr"),
+    ("training.health", "temperature"),
     ("optim.schedules", "warmup-fraction"),
     ("report.headline", "base-lr"),
     ("hardware.device", "compile"),
     ("hardware.arithmetic", "deterministic"),
     ("hardware.arithmetic", "encoder"),
     ("runs.run_directory", "out"),
+    ("runs.run_directory", "epochs"),
+    ("runs.run_directory", "minutes"),
     # another of these commands
     ("evaluation.scope", "label-fraction"),
     ("evaluation.scope", "shots"),
+    ("evaluation.scope", "self-train-steps"),
     ("evaluation.export", "out"),
+    ("evaluation.embedding_writer", "out"),
+    ("curation.result_folder", "out"),
 }
 
 

@@ -244,7 +244,16 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
             "allow_outside": NO_BOOL,
         },
     ),
-    embed: ({"run": "x", "data": "y", "out": "z.parquet"}, {"run": NO_PATH, "data": NO_PATH, "out": NO_PATH}),
+    embed: (
+        {"run": "x", "data": "y", "out": "z.parquet"},
+        {
+            "run": NO_PATH,
+            "data": NO_PATH,
+            "out": NO_PATH,
+            "shard": [one for one in NO_TEXT if one is not None],
+            "float16": NO_BOOL,
+        },
+    ),
     clean: (
         {"run": "x", "data": "y", "out": "z"},
         {
@@ -384,9 +393,12 @@ SAID = {"path": "run", "protocols": "protocol"}  # by another name
 @pytest.fixture
 def bare_opening(monkeypatch: pytest.MonkeyPatch) -> None:
     """As outside of the tests, here too."""
-    bare = inspect.unwrap(embedded.open_embedded)
-    for program in PUT_TO_USE:
-        monkeypatch.setitem(inspect.unwrap(program).__globals__, "open_embedded", bare)
+    for name in ("open_embedded", "open_encoder"):
+        bare = inspect.unwrap(getattr(embedded, name))
+        monkeypatch.setattr(embedded, name, bare)
+        for program in PUT_TO_USE:
+            if name in inspect.unwrap(program).__globals__:
+                monkeypatch.setitem(inspect.unwrap(program).__globals__, name, bare)
 
 
 @pytest.mark.usefixtures("bare_opening")
