@@ -49,6 +49,21 @@ def test_importing_does_not_import_torch(module: str) -> None:
     assert run_python(f"import sys, {module}; print('torch' in sys.modules)") == "False"
 
 
+HEAVY = {"scipy", "sklearn", "pandas", "sympy"}  # each takes half a second or more, and a short run needs none
+
+
+def heavy(module: str) -> set[str]:
+    return HEAVY & set(run_python(f"import sys, {module}; print(*sys.modules)").split())
+
+
+def test_pretraining_starts_without_what_only_others_need() -> None:
+    assert heavy("twofold.programs.pretrain") == set()
+
+
+def test_what_is_heavy_is_seen() -> None:
+    assert heavy("scipy") == {"scipy"}
+
+
 HELP = """
 import contextlib, io, sys
 known = {*sys.modules}

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from twofold.curation.likeness import likeness, outline
 from twofold.curation.nearest import Neighbours, nearest_others, nearest_rows
@@ -34,6 +32,9 @@ class Duplicates:
     @cached_property
     def groups(self) -> list[list[int]]:
         """Rows that pairs from the threshold on connect, the largest group first."""
+        from scipy.sparse import coo_matrix  # these two take a while, which a run without groups need not wait for
+        from scipy.sparse.csgraph import connected_components
+
         linked = self.pairs[self.likeness >= self.threshold]
         n = len(self.paths)
         _, names = connected_components(coo_matrix((np.ones(len(linked)), (linked[:, 0], linked[:, 1])), (n, n)), False)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from scipy.stats import t as student
 
 from twofold.curation.embedded import Embedded
 from twofold.curation.tables import write_csv
 from twofold.curation.typical import pick_cover, pick_typical
 from twofold.curation.uncertain import pick_uncertain, probabilities_from
 from twofold.errors import TwofoldError, require, require_choice
+from twofold.evaluation.intervals import student
 
 METHODS = ("typical", "cover", "uncertain", "random")
 
@@ -184,7 +184,7 @@ def _worth(
     picked, drawn = accuracy
     differences = picked - drawn
     draws = len(differences)
-    half = float(student.ppf(0.975, draws - 1) * differences.std(ddof=1) / draws**0.5) if draws > 1 else float("inf")
+    half = student(draws - 1) * float(differences.std(ddof=1)) / draws**0.5 if draws > 1 else float("inf")
     rising = np.maximum.accumulate(random)
     mean = float(picked.mean())
     worth = float(np.interp(mean, rising, budgets)) if rising[0] <= mean <= rising[-1] else None

@@ -5,7 +5,6 @@ Legend: n images, d features, budget b.
 
 import numpy as np
 from jaxtyping import Float32, Int64
-from sklearn.cluster import KMeans, MiniBatchKMeans
 
 from twofold.curation.nearest import Neighbours, nearest_others
 from twofold.evaluation.knn import unit
@@ -87,6 +86,8 @@ def pick_cover(
 
 
 def _clusters(x: Float32[np.ndarray, "n d"], count: int, seed: int) -> Int64[np.ndarray, " n"]:
+    from sklearn.cluster import KMeans, MiniBatchKMeans  # a second, which what finds no clusters need not wait for
+
     if len(x) > _MANY:
         found = MiniBatchKMeans(count, random_state=seed, n_init=1, batch_size=4096, max_iter=20)
     else:

@@ -6,13 +6,13 @@ Legend: n draws (of labels, of seeds), m test images, c classes, k folds of a cr
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float, Int64
-from scipy.special import ndtri, stdtrit
 
 Interval = tuple[float, float | None, float | None]  # mean, low, high
-_Z = float(ndtri(0.975))
+_Z = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +110,8 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 def student(freedom: int | float) -> float:
     """How many standard errors an interval reaches: t(0.975, freedom)."""
+    from scipy.special import stdtrit  # half a second, which a run without intervals need not wait for
+
     return float(stdtrit(freedom, 0.975))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import f as fisher
+from scipy.special import fdtri
 
 from twofold.evaluation.intervals import Estimate, Interval, estimate, mean_interval, satterthwaite, student
 from twofold.studies.engine.found import Found
@@ -64,7 +64,7 @@ def _unequal(table: Mapping[str, list[float]]) -> set[str]:
         worst = max(variances, key=lambda name: variances[name])
         rest = rests[worst]
         others, own = (len(rest) - 1) * (rest.shape[1] - 1), rest.shape[1] - 1
-        bound = fisher.isf(_OUTLYING / len(table), own, others) * _squares(rest) / others * (1 + 1 / len(rest))
+        bound = fdtri(own, others, 1 - _OUTLYING / len(table)) * _squares(rest) / others * (1 + 1 / len(rest))
         if not variances[worst] > bound:
             break
         noisy.add(worst)
@@ -133,7 +133,7 @@ def _own_spread(weights: Mapping[Term, float], found: Found, sums: Float[np.ndar
     expected = pooled.variance * sum(weight**2 for weight in weights.values())
     if not pooled.freedom or not expected or pooled.unequal & {name for name, _ in weights}:
         return own
-    larger = own.variance / expected > fisher.isf(_LARGER, own.freedom, pooled.freedom)
+    larger = own.variance / expected > fdtri(own.freedom, pooled.freedom, 1 - _LARGER)
     return own if larger else Spread(expected, pooled.freedom)
 
 
