@@ -1,6 +1,8 @@
 """The longest files first, so that no process is left alone with one of them at the end."""
 
 import gc
+import os
+import sys
 
 import pytest
 
@@ -29,6 +31,9 @@ LONGEST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # a program that a test starts would compile the whole package each time: a second or more
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     gc.set_threshold(100_000, 20, 20)  # with torch loaded a collection of everything takes a while
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False  # xdist would begin with the files of the most tests
