@@ -70,7 +70,7 @@ def put_in(place: str, error: BaseException) -> list[Any]:
     if place == "log":
         loop.build_log = lambda *_: broken
     elif place == "look":
-        loop.build_look = lambda *_: broken
+        loop.build_look = lambda *_, **__: broken
     elif place == "save_checkpoint":
         checkpoint.save_checkpoint = broken
     else:
