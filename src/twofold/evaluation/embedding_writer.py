@@ -10,7 +10,7 @@ A parquet file holds in its metadata what it was made of; beside the others lies
 import csv
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,8 @@ def _alone(out: Path) -> Iterator[Path]:
         finally:
             partial.unlink(missing_ok=True)
             if held is Claim.HELD:
-                lock.unlink(missing_ok=True)
+                with suppress(PermissionError):  # Windows keeps a file that is open
+                    lock.unlink(missing_ok=True)
 
 
 def _parquet(partial: Path, _: Path, parts: Iterable[Part], about: About, _count: int, dtype: "np.dtype[Any]") -> int:
