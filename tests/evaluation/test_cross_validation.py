@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import partial
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ from twofold.evaluation import (
     KeptPredictions,
     evaluate_encoder,
     labels,
-    probes,
     write_predictions,
 )
 from twofold.evaluation.cross_validation import Part, divide, fold_numbers, out_of_fold
@@ -21,6 +21,7 @@ from twofold.evaluation.fine_tuning import NetworkProtocol
 from twofold.evaluation.jobs import _network_jobs
 from twofold.evaluation.knn import knn
 from twofold.evaluation.labels import MeasuredRows, is_cross_validated, pooled_rows, read_truth
+from twofold.evaluation.logistic_regression import fit_linear
 from twofold.evaluation.predictions import Predictions, PredictionStore
 from twofold.evaluation.scope import Settings, find_scope
 from twofold.evaluation.speed import Speed
@@ -149,13 +150,14 @@ def test_the_linear_probe_and_its_choice_stay_within_the_other_folds(small, flat
     scope = find_scope(small, settings, DataRecipe())
     subject = Subject(encoder=flat, untrained=None, views=views, hardware=machine)
     fitted = []
-    real = probes.fit_linear
+    real = fit_linear
 
     def watched(x, y, *args, **options):
         fitted.append(len(x))
         return real(x, y, *args, **options)
 
-    monkeypatch.setattr("twofold.evaluation.linear_probe.fit_linear", watched)
+    # by its module: the package has a function of that name
+    monkeypatch.setattr(import_module("twofold.evaluation.linear_probe"), "fit_linear", watched)
     few, whole = sorted(predict(subject, scope, PredictionStore(None, {})), key=lambda one: one.labels == "all")
     truth = read_truth(small, scope.rows)
     assert (whole.predicted == truth).mean() > 0.9

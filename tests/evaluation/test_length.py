@@ -42,7 +42,7 @@ def _files_of(protocols, separable, flat, blind, views, machine, **options):
 
 def test_one_linear_probe_passes_through_few_files(separable, flat, blind, views, machine):
     files = _files_of("linear", separable, flat, blind, views, machine)
-    assert {"evaluation/probes.py", "evaluation/logistic_regression.py", "evaluation/scores.py"} <= files
+    assert {"evaluation/linear_probe.py", "evaluation/logistic_regression.py", "evaluation/scores.py"} <= files
     assert len(files) <= MOST, " ".join(sorted(files))
 
 
