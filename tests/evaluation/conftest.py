@@ -1,8 +1,10 @@
 """Image sets made of arrays, and machines and encoders small enough to see through."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from torch import nn
 
 from twofold.data import Finding, ImageSet
 from twofold.data.pixels import Pixels
+from twofold.evaluation import evaluate
+from twofold.evaluation.scope import Settings
 from twofold.recipes.recipe import ViewsRecipe
 
 SIDE = 8
@@ -48,6 +52,15 @@ class Blind(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.flatten(1) @ self.weight
+
+
+@pytest.fixture(scope="module")
+def few_decays() -> Iterator[None]:
+    """`evaluate_encoder` chooses among three and two strengths of weight decay: most of its time is such fits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "Settings", partial(Settings, grid=(1e0, 1e-1, 1e-2)))
+        patch.setattr(import_module("twofold.evaluation.linear_probe"), "FEW_L2_GRID", (1e-1, 1e-2))
+        yield
 
 
 @pytest.fixture(scope="session")

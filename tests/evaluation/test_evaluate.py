@@ -24,6 +24,7 @@ from twofold.recipes.recipe import DataRecipe
 knn_module = import_module("twofold.evaluation.knn")  # the package has functions of these names
 linear_probe_module = import_module("twofold.evaluation.linear_probe")
 
+pytestmark = pytest.mark.usefixtures("few_decays")
 LINEAR = ("linear", "trained", "all", "top1")
 LEAST = {"seeds": 1, "few_seeds": 1, "shots": (1,)}
 

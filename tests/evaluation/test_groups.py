@@ -13,6 +13,7 @@ from twofold.evaluation.labels import given_places, measured_rows, selection_fol
 from twofold.evaluation.tuning import choice_folds
 from twofold.recipes.recipe import DataRecipe
 
+pytestmark = pytest.mark.usefixtures("few_decays")
 Y = np.random.default_rng(0).integers(0, 3, 240)
 GROUPS = np.repeat(np.arange(60), 4)
 

@@ -12,6 +12,9 @@ from twofold.evaluation.linear_probe import FINE_L2_GRID
 from twofold.recipes.recipe import DataRecipe
 
 
+GRID = FINE_L2_GRID[20:32:4]
+
+
 class Sized(nn.Module):
     """An encoder with the dim that a network on top needs."""
 
@@ -32,9 +35,11 @@ def subjects(new_flat, blind, views, machine):
 
 @pytest.fixture(scope="module")
 def measure(subjects, separable):
+    """On three of the 45 strengths of weight decay, which take most of the time."""
+
     def run(keep, protocols=("linear",), said=lambda line: None):
         subject, other = subjects
-        settings = transfer_settings(protocols, 2, 1.0)
+        settings = dataclasses.replace(transfer_settings(protocols, 2, 1.0), grid=GRID)
         return evaluate_target(subject, [other], separable, settings, data=DataRecipe(), keep=keep, say=said)
 
     return run
@@ -62,8 +67,12 @@ def test_baselines_are_measured_once_and_others_beside_them(evaluation):
 
 
 def test_l2_is_chosen_among_the_papers_45_values(evaluation):
-    grid = evaluation.details["l2_grid"]
-    assert len(grid) == len(FINE_L2_GRID) == 45
+    """What the settings name is what is chosen among."""
+    grid = transfer_settings(("linear",), 2, 1.0).grid
+    assert grid == FINE_L2_GRID
+    assert len(grid) == 45
+    assert tuple(evaluation.details["l2_grid"]) == GRID
+    assert {l2 for chosen in evaluation.details["chosen_l2"].values() for l2 in chosen} <= set(GRID)
     assert (max(grid), min(grid)) == pytest.approx((1e5, 1e-6))
     ratios = [a / b for a, b in itertools.pairwise(grid)]
     assert ratios == pytest.approx([ratios[0]] * 44)
@@ -93,7 +102,7 @@ def test_training_from_scratch_belongs_to_the_subject_alone(measure, evaluation,
 
 
 def _without_networks(scope):
-    return dataclasses.replace(scope, settings=dataclasses.replace(scope.settings, protocols=("linear",)))
+    return dataclasses.replace(scope, settings=dataclasses.replace(scope.settings, protocols=("knn",)))
 
 
 def test_the_same_call_goes_on_from_what_is_kept(measure, evaluation, kept):
