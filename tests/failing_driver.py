@@ -33,7 +33,7 @@ ERRORS: dict[str, BaseException] = {
     "interrupt": KeyboardInterrupt(),
     "exit": SystemExit(143),
 }
-TINY = SMALL.with_settings(size_px=8, stem="small", z_dim=8, temperature=0.5, batch_size=8, epochs=4.0, optimizer="sgd")
+TINY = SMALL.with_settings(size_px=8, stem="small", z_dim=8, temperature=0.5, batch_size=8, epochs=1.0, optimizer="sgd")
 PLACES = ("build_log", "build_look", "log", "look", "save_checkpoint", "save_encoder", "write_json", "monitor")
 
 

@@ -26,7 +26,7 @@ from twofold.training import step
 from twofold.training.step import StepSetup, TrainState, build_state, train_step
 
 BATCH, LR = 24, 0.1
-STEPS, TO_LEARN = 8, 19  # that groups are compared over, and that one process takes to learn
+STEPS, TO_LEARN = 3, 19  # that groups are compared over, and that one process takes to learn
 RECIPE = SMALL.with_settings(
     size_px=12,
     stages=2,
