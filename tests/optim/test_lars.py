@@ -1,5 +1,7 @@
 """LARS against the written-out formula of the reference."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -197,3 +199,26 @@ def test_a_closure_is_called_with_gradients_on_and_its_loss_returned() -> None:
 def test_refuses_settings_out_of_range(settings: dict[str, float]) -> None:
     with pytest.raises(TwofoldError, match="LARS got lr"):
         LARS([nn.Parameter(torch.ones(1))], **settings)
+
+
+WITHOUT_COMPILER = """
+import sys
+import torch
+from twofold.optim import LARS
+model = torch.nn.Linear(4, 2)
+optimizer = {}
+model(torch.ones(1, 4)).sum().backward()
+optimizer.step()
+optimizer.zero_grad()
+optimizer.load_state_dict(optimizer.state_dict())
+print("torch._dynamo" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "loaded"), [("LARS(model, lr=0.1)", False), ("torch.optim.SGD(model.parameters(), lr=0.1)", True)]
+)
+def test_it_does_not_wait_for_the_compiler_as_those_of_torch_do(optimizer: str, loaded: bool) -> None:
+    code = WITHOUT_COMPILER.format(optimizer)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{loaded}\n"

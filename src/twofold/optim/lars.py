@@ -3,6 +3,7 @@
 Legend: w parameter, g gradient, v momentum buffer.
 """
 
+import inspect
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -75,6 +76,12 @@ class LARS(torch.optim.Optimizer):
             params = list(params)
             _warn_of_bare(params, adapt)
         super().__init__(params, defaults)
+
+    # torch wraps these so that they first import its compiler, for two seconds, and then keep it off
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
 
     @overload
     def step(self, closure: None = None) -> None: ...
