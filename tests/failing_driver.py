@@ -34,6 +34,11 @@ ERRORS: dict[str, BaseException] = {
     "exit": SystemExit(143),
 }
 TINY = SMALL.with_settings(size_px=8, stem="small", z_dim=8, temperature=0.5, batch_size=8, epochs=1.0, optimizer="sgd")
+DIFFERENT: dict[str, Any] = {  # what the second process has otherwise than the first
+    "recipe": {"recipe": TINY.with_settings(seed=1)},
+    "images": {"data": "others"},
+    "profile": {"profile": 2},
+}
 PLACES = ("build_log", "build_look", "log", "look", "save_checkpoint", "save_encoder", "write_json", "monitor")
 
 
@@ -89,6 +94,10 @@ def work(case: str, folder: Path, rank: int) -> None:
         pretrain(
             folder / "images", out=folder / which, recipe=TINY, cache=folder / "cache", monitors=monitors, profile=1
         )
+    elif kind == "differ":
+        given = {"data": "images", "recipe": TINY, "profile": 0} | (DIFFERENT[which] if rank else {})
+        data = folder / given.pop("data")
+        pretrain(data, out=folder / f"differ-{which}", cache=folder / "cache", **given)
     elif kind == "given":
         use_given(which, folder, rank)
     else:

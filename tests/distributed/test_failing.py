@@ -1,5 +1,6 @@
 """Where one process fails, the others end too, at once and with words; and what a world needs before it opens."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +20,15 @@ TEXTS = {  # in the process that fails, and in the others
 }
 WAYS = {"first": 0, "turn": 1, "alone": 0}  # way -> the process that fails
 PLACES = ("build_log", "build_look", "log", "look", "save_checkpoint", "save_encoder", "write_json", "monitor")
+DIFFERENT = {
+    "recipe": "seed is 1 in process 1, but 0 in process 0",
+    "images": "images is '",
+    "profile": "profile is 2 in process 1, but 0 in process 0",
+}
 CASES = [
     *(f"{way}:{which}" for way in WAYS for which in TEXTS),
     *(f"run:{place}" for place in PLACES),
+    *(f"differ:{what}" for what in DIFFERENT),
     "given:cpu",
     "given:cuda",
     "gpus",
@@ -29,13 +36,19 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("failing")
+
+
+@pytest.fixture(scope="module")
+def said(folder: Path) -> dict[str, list[str]]:
     """What each process of each case said at its end."""
-    folder = tmp_path_factory.mktemp("failing")
     (folder / "images").mkdir()
     rng = np.random.default_rng(0)
     for i in range(24):
         Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / "images" / f"{i:02}.png")
+    shutil.copytree(folder / "images", folder / "others")
+    (folder / "others" / "00.png").unlink()
     run = subprocess.run([sys.executable, DRIVER, folder, *CASES], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     ends = {case: [folder / f"{case}-{rank}" for rank in range(2)] for case in CASES}
@@ -57,6 +70,15 @@ def test_wherever_the_first_process_fails_in_a_run_all_end(said: dict[str, list[
     if place == "save_checkpoint":  # the run went on to its end without one
         own = "TwofoldError: the checkpoint 'run/metrics.jsonl' cannot be written (No space left on device)"
     assert [text[: len(own)] for text in said[f"run:{place}"]] == [own, own]
+
+
+@pytest.mark.parametrize("what", DIFFERENT)
+def test_processes_that_differ_are_refused_before_training(folder: Path, said: dict[str, list[str]], what: str) -> None:
+    for text in said[f"differ:{what}"]:
+        assert text.startswith("TwofoldError: ")
+        assert DIFFERENT[what] in text
+        assert "\n" not in text
+    assert not (folder / f"differ-{what}" / "checkpoints").exists()
 
 
 def test_a_group_that_the_caller_made_is_used_and_left_alone(said: dict[str, list[str]]) -> None:
