@@ -206,19 +206,16 @@ import sys
 import torch
 from twofold.optim import LARS
 model = torch.nn.Linear(4, 2)
-optimizer = {}
-model(torch.ones(1, 4)).sum().backward()
-optimizer.step()
-optimizer.zero_grad()
-optimizer.load_state_dict(optimizer.state_dict())
-print("torch._dynamo" in sys.modules)
+for build in (LARS, torch.optim.SGD):
+    optimizer = build(model.parameters(), lr=0.1)
+    model(torch.ones(1, 4)).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    optimizer.load_state_dict(optimizer.state_dict())
+    print("torch._dynamo" in sys.modules)
 """
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "loaded"), [("LARS(model, lr=0.1)", False), ("torch.optim.SGD(model.parameters(), lr=0.1)", True)]
-)
-def test_it_does_not_wait_for_the_compiler_as_those_of_torch_do(optimizer: str, loaded: bool) -> None:
-    code = WITHOUT_COMPILER.format(optimizer)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == f"{loaded}\n"
+def test_it_does_not_wait_for_the_compiler_as_those_of_torch_do() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_COMPILER], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\nTrue\n"
