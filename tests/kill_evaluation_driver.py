@@ -14,6 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import scipy.optimize  # noqa: F401  # what probes and reports need, here once and not in every child
+import sklearn.manifold  # noqa: F401
+
 from forked import forked
 from twofold import files
 from twofold.programs.evaluate import evaluate

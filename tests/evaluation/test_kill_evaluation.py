@@ -43,9 +43,9 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
         "shots": [1],
         "seeds": 2,
         "few_seeds": 2,
-        "finetune_epochs": 1,
+        "finetune_epochs": 0.1,
     }
-    transfer: dict[str, Any] = {"to": [str(data), str(more)], "seeds": 1, "finetune_epochs": 1}
+    transfer: dict[str, Any] = {"to": [str(data), str(more)], "seeds": 1, "finetune_epochs": 0.1}
     transfer["beside"] = [str(home / "run")]
     ends = {"evaluate": ["write:evaluation.json:1", "write:report.html:1"], "transfer": ["write:transfer.json:1"]}
     plans = {

@@ -11,7 +11,6 @@ from twofold.evaluation import evaluate as evaluate_module
 from twofold.evaluation.linear_probe import FINE_L2_GRID
 from twofold.recipes.recipe import DataRecipe
 
-
 GRID = FINE_L2_GRID[20:32:4]
 
 
