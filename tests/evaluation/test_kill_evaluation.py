@@ -39,13 +39,15 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
     evaluate: dict[str, Any] = {
         "data": str(data),
         "protocol": ["knn", "linear", "finetune", "supervised"],
-        "label_fraction": [0.5, 1.0],
+        "label_fraction": [1.0],
         "shots": [1],
         "seeds": 2,
         "few_seeds": 2,
+        "finetune_schedule": "paper",  # a rate is chosen there too, by fewer trainings
         "finetune_epochs": 0.1,
     }
     transfer: dict[str, Any] = {"to": [str(data), str(more)], "seeds": 1, "finetune_epochs": 0.1}
+    transfer["finetune_schedule"] = "paper"
     transfer["beside"] = [str(home / "run")]
     ends = {"evaluate": ["write:evaluation.json:1", "write:report.html:1"], "transfer": ["write:transfer.json:1"]}
     plans = {
