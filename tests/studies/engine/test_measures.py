@@ -25,7 +25,7 @@ from twofold.studies.engine.estimate import build_estimate
 from twofold.studies.engine.folder import StudyFolder
 from twofold.studies.engine.labelled import at_most, split_rows
 from twofold.studies.engine.layers import Stages, layer_features
-from twofold.studies.engine.measures import MEASURES, Task, needs_pretraining, probe
+from twofold.studies.engine.measures import MEASURES, Measured, Task, needs_pretraining, probe
 from twofold.studies.engine.pretrained import pretrained
 from twofold.studies.engine.ranks import RANKS
 from twofold.studies.engine.transformed import TRANSFORMATIONS, tell_transformation
@@ -123,13 +123,26 @@ def test_the_probe_finds_classes_that_can_be_told(images: ImageSet, folder: Stud
     assert probe(one, told).mean() > 0.95
 
 
-def test_labels_teach_more_than_chance_and_seeds_differ(images: ImageSet, folder: StudyFolder) -> None:
-    cells = [Cell(name="s", seed=seed, measure="supervised", settings={"epochs": 30.0}) for seed in (0, 1)]
-    top1s = [measured(cell, images, folder)["top1"] for cell in cells]
-    assert min(top1s) > 0.5
-    assert measured(cells[0], images, folder)["top1"] == top1s[0], "a function of the cell"
-    still = replace(cells[0], options={"base_lr": 1e-9})
-    assert measured(still, images, folder)["top1"] < min(top1s), "its rate is that of its options"
+def with_labels(epochs: float, seed: int = 0, **options: Any) -> Cell:
+    return Cell(name="s", seed=seed, measure="supervised", settings={"epochs": epochs}, options=options)
+
+
+@pytest.fixture(scope="module")
+def taught(images: ImageSet, folder: StudyFolder) -> Measured:
+    """A network trained with labels for long enough to tell the classes."""
+    return MEASURES["supervised"](task(with_labels(30.0), images, folder))
+
+
+def test_labels_teach_more_than_chance_and_seeds_differ(
+    taught: Measured, images: ImageSet, folder: StudyFolder
+) -> None:
+    assert taught.values["top1"] > 0.5
+    cells = with_labels(8.0), with_labels(8.0), with_labels(8.0, seed=1), with_labels(8.0, base_lr=1e-9)
+    first, again, other, still = (MEASURES["supervised"](task(cell, images, folder)).right["top1"] for cell in cells)
+    assert (first == again).all(), "a function of the cell"
+    assert (first != other).any()
+    assert (first != still).any(), "its rate is that of its options"
+    assert still.mean() < taught.values["top1"]
 
 
 @pytest.mark.parametrize("batch", [7, 8], ids=["odd", "even"])
@@ -237,10 +250,11 @@ def test_an_encoder_has_learnt_where_pairs_and_the_probe_say_so(
     assert MEASURES["linear"](one).learnt is learnt
 
 
-def test_a_network_has_learnt_where_it_is_above_the_most_frequent_class(images: ImageSet, folder: StudyFolder) -> None:
-    cell = Cell(name="s", measure="supervised", settings={"epochs": 30.0})
-    assert MEASURES["supervised"](task(cell, images, folder)).learnt
-    slowest = replace(task(cell, images, folder), slower=1e9)
+def test_a_network_has_learnt_where_it_is_above_the_most_frequent_class(
+    taught: Measured, images: ImageSet, folder: StudyFolder
+) -> None:
+    assert taught.learnt
+    slowest = replace(task(with_labels(1.0), images, folder), slower=1e9)
     assert not MEASURES["supervised"](slowest).learnt
 
 

@@ -1,13 +1,11 @@
 """Every study in miniature, from the plan to the verdicts; killed, shared and continued."""
 
 import json
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,9 @@ import pytest
 
 import tiny_study
 from pictures import write_pictures
-from tiny_study import CELLS, TUNED, run_tiny
+from tiny_study import CELLS, TUNED, measured_in, run_tiny
 from twofold.errors import DivergedError, TwofoldError
+from twofold.programs import study as program
 from twofold.programs.study import list_studies, study
 from twofold.recipes.recipe import Recipe
 from twofold.studies import STUDIES
@@ -28,7 +27,6 @@ from twofold.studies.engine.claim import VERDICTS
 from twofold.studies.engine.measures import Measured
 from twofold.studies.engine.pretrained import run_name
 from twofold.studies.engine.scale import PAPER
-from twofold.training import start as starting
 
 DRIVER = Path(tiny_study.__file__)
 
@@ -50,29 +48,29 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[None]:
-    """How long a step takes is not measured for each cell, nor for each study: it is only printed."""
+    """As the processes of `tiny_study` are, so that they measure the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(starting, "measure_step_s", lambda *arguments, **options: 0.01)
-        patch.setattr(run, "views_per_s", lambda *arguments, **options: 1000.0)
-        for module, replaced in tiny_study.call_everything_learnt().items():
+        for module, replaced in tiny_study.shortcuts().items():
             for name, value in replaced.items():
                 patch.setattr(module, name, value)
         yield
 
 
-def command(home: Path, **out: Path) -> list[str]:
-    """The studies of these names, in a process of their own: without type checks, which make them five times slower."""
-    places = [f"{name}={folder}" for name, folder in out.items()]
-    return [sys.executable, str(DRIVER), str(home / "data"), str(home / "cache"), *places]
+@pytest.fixture(scope="module")
+def ended(home: Path) -> dict[str, Any]:
+    """How the processes of `tiny_study` ended: without type checks, which make them five times slower."""
+    done = subprocess.run(
+        [sys.executable, str(DRIVER), str(home / "data"), str(home)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    codes: dict[str, Any] = json.loads(done.stdout)
+    assert codes["all"] == 0, done.stderr
+    return codes
 
 
 @pytest.fixture(scope="module")
-def records(home: Path) -> dict[str, dict[str, Any]]:
+def records(home: Path, ended: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Every study, run once."""
-    done = subprocess.run(
-        command(home, **{name: home / "out" / name for name in STUDIES}), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
     return {name: json.loads((home / "out" / name / "study.json").read_text()) for name in STUDIES}
 
 
@@ -130,64 +128,43 @@ def test_run_again_a_study_measures_nothing_and_gives_the_same_table(
 def test_finished_cells_are_taken_over_from_a_record_alone(
     home: Path, records: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    half = {**records["head"], "cells": records["head"]["cells"][:4]}
+    half = {**records["head"], "cells": records["head"]["cells"][:-2]}
     (tmp_path / "study.json").write_text(json.dumps(half))
     measured: list[str] = []
     whole = run.MEASURES["linear"]
     monkeypatch.setitem(run.MEASURES, "linear", lambda task: measured.append(task.cell.key) or whole(task))
     again = run_tiny("head", home / "data", tmp_path, home / "cache")
-    assert len(measured) == CELLS["head"] - 4
+    assert len(measured) == 2
     assert [cell["measure"] for cell in again["cells"]] == [cell["measure"] for cell in records["head"]["cells"]]
 
 
-def start(name: str, home: Path, out: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(command(home, **{name: out}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def test_killed_and_run_again_no_finished_cell_is_repeated(home: Path, ended: dict[str, Any]) -> None:
+    assert ended["first"] == -signal.SIGKILL
+    assert 3 <= ended["cells of the first"] < CELLS["head"]
+    assert ended["second"] == 0
+    first, second = (measured_in(home / f"{log}.log") for log in ("first", "second"))
+    assert len(second) == CELLS["head"] - ended["cells of the first"]
+    assert not {*first} & {*second}
+    assert (home / "killed" / "table.md").read_text() == (home / "out" / "head" / "table.md").read_text()
 
 
-def measured_in(output: str) -> list[str]:
-    return re.findall(r"^\[\d+ of \d+\] (.*?): ", output, re.MULTILINE)
-
-
-def test_killed_and_run_again_no_finished_cell_is_repeated(
-    home: Path, records: dict[str, dict[str, Any]], tmp_path: Path
-) -> None:
-    process = start("head", home, tmp_path)
-    assert process.stdout is not None
-    first = []
-    for line in process.stdout:
-        first += measured_in(line)
-        if len(first) == 3:
-            break
-    time.sleep(0.1)  # into the fourth
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    done = len(list((tmp_path / "cells").glob("*.json")))
-    assert 3 <= done < CELLS["head"]
-    second = start("head", home, tmp_path).communicate()[0]
-    assert len(measured_in(second)) == CELLS["head"] - done
-    assert not {*first} & {*measured_in(second)}
-    assert (tmp_path / "table.md").read_text() == (home / "out" / "head" / "table.md").read_text()
-
-
-def test_two_processes_share_the_cells(home: Path, records: dict[str, dict[str, Any]], tmp_path: Path) -> None:
-    processes = [start("size", home, tmp_path) for _ in range(2)]
-    parts = [measured_in(process.communicate()[0]) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
+def test_two_processes_share_the_cells(home: Path, ended: dict[str, Any], records: dict[str, dict[str, Any]]) -> None:
+    assert ended["sharing"] == [0, 0]
+    parts = [measured_in(home / f"{log}.log") for log in ("one", "other")]
     keys = [Cell(name=c["name"], seed=c["seed"], on=c["on"]).key for c in records["size"]["cells"]]
     assert sorted(parts[0] + parts[1]) == sorted(keys)
     assert all(parts), "both took some"
-    assert (tmp_path / "table.md").read_text() == (home / "out" / "size" / "table.md").read_text()
+    assert (home / "shared" / "table.md").read_text() == (home / "out" / "size" / "table.md").read_text()
 
 
-def test_processes_of_a_launcher_train_each_cell_together(home: Path, tmp_path: Path) -> None:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python", sys.executable]
-    done = subprocess.run([*launcher, *command(home, size=tmp_path)[1:]], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    keys = measured_in(done.stdout)
-    record = json.loads((tmp_path / "study.json").read_text())
-    assert len(keys) == len(set(keys)) == len(record["cells"]) >= CELLS["size"], "the first process alone speaks"
+def test_processes_of_a_launcher_train_each_cell_together(home: Path, ended: dict[str, Any]) -> None:
+    assert ended["together"] == [0, 0]
+    keys = measured_in(home / "together-0.log")
+    record = json.loads((home / "together" / "study.json").read_text())
+    assert len(keys) == len(set(keys)) == len(record["cells"]) >= CELLS["size"]
+    assert (home / "together-1.log").read_text() == "", "the first process alone speaks"
     assert record["finished"]
-    assert (tmp_path / "report.html").exists()
+    assert (home / "together" / "report.html").exists()
 
 
 def test_a_study_does_not_continue_under_another_recipe(home: Path, records: dict[str, dict[str, Any]]) -> None:
@@ -236,6 +213,9 @@ def test_labels_at_too_high_a_rate_fail_on_test_and_count_as_guessing_on_selecti
         divisors.append((task.cell.on, task.slower))
         raise DivergedError("not finite")
 
+    pretraining = Measured(values={"top1": 0.5, "contrast_accuracy": 0.5, "contrast_entropy": 1.0}, learnt=True)
+    monkeypatch.setattr(run, "pretrained", lambda *arguments: (tmp_path, 0.0))
+    monkeypatch.setitem(run.MEASURES, "linear", lambda task: pretraining)
     monkeypatch.setitem(run.MEASURES, "supervised", diverge)
     record = run_tiny("size", home / "data", tmp_path, home / "cache")
     for cell in record["cells"]:
@@ -306,13 +286,17 @@ def test_each_study_has_its_own_length_and_seeds_where_they_are_longer(home: Pat
     assert study("head", out=tmp_path / "few", seeds=2, **options)["command"].endswith("--scale longer --seeds 2")
 
 
-def test_the_list_says_what_each_study_asks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_says_what_each_study_asks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "views_per_s", lambda *arguments: 1234.0)
     list_studies()
     text = capsys.readouterr().out
     for one in STUDIES.values():
         assert one.asks in text
         assert one.paper in text
     assert text.count("here for one process") == len(STUDIES)
+    assert "1,234 views/s" in text
 
 
 def test_the_papers_scale_needs_pictures_that_are_named() -> None:
