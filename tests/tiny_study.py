@@ -23,6 +23,7 @@ from twofold.programs.study import study
 from twofold.studies import STUDIES
 from twofold.studies.engine import measures, ranks, run
 from twofold.studies.engine.scale import LAPTOP
+from twofold.studies.paper import augmentations
 from twofold.training import start
 
 SEEDS = 2
@@ -65,6 +66,8 @@ CELLS = {  # with two seeds; of those at least so many
     "labels": 2 * 3 + 2 * 2 * 2,
     "duration": 3 * 2 * 2,
 }
+FEW = ("crop", "colour", "sobel", "noise")  # of the seven transformations: their places are all of one kind
+CELLS_RUN = CELLS | {"augmentations": 4 * 4 + 4 + 2 + 2 + 2 * 3}
 
 
 def run_tiny(name: str, data: Path, out: Path, cache: Path, **options: Any) -> dict[str, Any]:
@@ -79,6 +82,7 @@ def shortcuts() -> dict[object, dict[str, Any]]:
     return {
         measures: {"learnt_accuracy": lambda candidates: 0.0, "wilson_interval": lambda share, count: (1.0, 1.0)},
         run: {"untrained_top1": lambda task, folder: -1.0, "views_per_s": lambda *arguments, **options: 1000.0},
+        augmentations: {"NAMES": FEW},
         ranks: {"_PAIRS": 1},  # two views of each image are enough to see that they are measured
         start: {
             "measure_step_s": lambda *arguments, **options: 0.01,

@@ -96,7 +96,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
             kind="heat",
             row_title="first",
             column_title="second",
-            paper={(NAMES[i], NAMES[j]): PAPER[i][j] for i in range(7) for j in range(7)},
+            paper={(a, b): PAPER[i][j] for i, a in enumerate(NAMES) for j, b in enumerate(NAMES)},
             paper_source="figure 5: ResNet-50, ImageNet, linear top-1",
         )
     ]
