@@ -111,6 +111,23 @@ def test_groups_are_what_the_pattern_finds_in_the_path() -> None:
         DataRecipe(group_by="(")
 
 
+def test_images_without_a_label_go_with_their_group() -> None:
+    """Two of each group's five have a label; training on the other three would show the encoder the tested group."""
+    records = [
+        Record(path=f"{row}.png", label=f"c{row // 5 % 2}" if row % 5 < 2 else None, group=f"g{row // 5}")
+        for row in range(100)
+    ]
+    cut = assign_splits(records, DataRecipe())
+    sides: dict[str | None, set[str]] = {}
+    for record, split in zip(records, cut.splits, strict=True):
+        sides.setdefault(record.group, set()).add(split)
+    assert all(len(one) == 1 for one in sides.values())
+    assert cut.splits.count("test") == 20
+    assert "20 % (8 images) cut off as test by seed 0, in whole groups with their 12 images without a label" in str(
+        cut.findings
+    )
+
+
 def test_a_cut_divides_no_group_and_without_groups_is_what_it_was(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "data", per_class=20)
     plain, grouped = load(folder), load(folder, group_by=r"/0(\d)\d\.png|/(\d)")

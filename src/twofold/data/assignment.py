@@ -26,7 +26,8 @@ def assign_splits(records: Sequence[Record], recipe: DataRecipe) -> Assignment:
     """Images without a split are trained on. Where no test image has a label, labels are tested on others.
 
     These are the labelled validation images, where there are any, else a share of the labelled training images of each
-    class, cut off by the data seed without dividing a group. Data of fewer than two classes are left as they are.
+    class, cut off by the data seed without dividing a group: images without a label go with their group. Data of fewer
+    than two classes are left as they are.
     """
     splits = [record.split or "train" for record in records]
     labelled = {split: _rows(records, splits, split) for split in ("train", "validation", "test")}
@@ -45,7 +46,12 @@ def assign_splits(records: Sequence[Record], recipe: DataRecipe) -> Assignment:
     cut = _cut([records[row] for row in train], recipe)
     for place in cut:
         splits[train[place]] = "test"
+    followed = _of_the_same_groups(records, splits, {records[train[place]].group for place in cut} - {None})
+    for row in followed:
+        splits[row] = "test"
     whole = ", in whole groups" if any(records[row].group for row in train) else ""
+    if followed:
+        whole += f" with their {len(followed):,} images without a label"
     return Assignment(splits, "cut" if cut else None, [*findings, *_about_cut(len(cut), len(train), recipe, whole)])
 
 
@@ -68,6 +74,11 @@ def group_by(records: Sequence[Record], pattern: str | None) -> list[Record]:
 
 def _rows(records: Sequence[Record], splits: Sequence[str], split: str) -> list[int]:
     return [row for row, record in enumerate(records) if splits[row] == split and record.label is not None]
+
+
+def _of_the_same_groups(records: Sequence[Record], splits: Sequence[str], groups: set[str | None]) -> list[int]:
+    """Rows of the training images that belong to one of `groups`."""
+    return [row for row, record in enumerate(records) if splits[row] == "train" and record.group in groups]
 
 
 def _cut(train: Sequence[Record], recipe: DataRecipe) -> list[int]:
