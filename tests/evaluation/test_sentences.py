@@ -49,6 +49,12 @@ def test_a_win_a_loss_and_an_undecided_difference() -> None:
     )
 
 
+def test_raw_pixels_are_several() -> None:
+    same = {"protocol": "linear", "against_protocol": "linear", "against_encoder": "pixels"}
+    assert said(-0.123, -0.136, -0.11, **same).startswith("Raw pixels beat the trained encoder under the linear probe")
+    assert said(0.123, 0.11, 0.136, **same).startswith("The trained encoder beats raw pixels under the linear probe")
+
+
 @pytest.mark.parametrize(
     ("low", "high", "decided"),
     [(0.0, 0.02, False), (-0.001, 0.02, False), (0.001, 0.02, True), (-0.02, 0.0, False), (-0.02, -0.001, True)],

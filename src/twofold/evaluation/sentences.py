@@ -8,6 +8,7 @@ from twofold.evaluation.linear_probe import FEW_SHOT_L2
 from twofold.evaluation.logistic_regression import ITERATIONS
 from twofold.evaluation.network_sentences import network_sentences
 from twofold.evaluation.protocols import (
+    ENCODERS,
     IMPLIED,
     METRICS,
     PROTOCOLS,
@@ -52,8 +53,9 @@ def difference_sentence(difference: Difference, data: str = "") -> str:
     low, high = sorted((abs(low), abs(high)))
     if (mean > 0) == (difference.metric in _LOWER_IS_BETTER):
         first, second = second, first
+    verb = "beat" if first == ENCODERS["pixels"] else "beats"
     return capital(
-        f"{first} beats {second}{where}{comma} by {_points(abs(mean))} ({100 * low:.1f} to {100 * high:.1f}, {over})."
+        f"{first} {verb} {second}{where}{comma} by {_points(abs(mean))} ({100 * low:.1f} to {100 * high:.1f}, {over})."
     )
 
 
