@@ -170,3 +170,18 @@ def test_jobs_are_named_by_budget_and_seed_and_nothing_is_trained_for_the_guess(
     longer = plan_jobs(subject, replace(scope, settings=replace(settings, self_train_steps=700)), NOTHING)
     assert longer[2].seconds > 5 * planned[2].seconds
     assert planned[2].seconds > planned[3].seconds > planned[1].seconds  # the first of a budget chooses for all
+
+
+def test_unlabelled_images_of_a_tested_group_are_not_among_the_unlabelled(protocol, separable):
+    """In cross-validation images of train are tested: of groups of three here, of which one image has a label."""
+    count = len(separable)
+    images = replace(
+        separable,
+        splits=["train"] * count,
+        labels=[label if row % 3 == 0 else None for row, label in enumerate(separable.labels)],
+        groups=[f"g{row // 3}" for row in range(count)],
+    )
+    test = np.arange(0, count, 6)
+    rows = replace(measured_rows(separable), test=test)
+    unlabelled = protocol(images, rows).trainer.unlabelled
+    assert unlabelled.tolist() == [row for row in range(count) if row // 3 % 2 == 1]

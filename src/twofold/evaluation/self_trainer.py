@@ -209,14 +209,21 @@ class SelfTrainer:
 
     def _apart_from(self, cut: Integer[np.ndarray, " c"]) -> Int64[np.ndarray, " b"]:
         """The unlabelled images without those at the places `cut`, and without others of their groups."""
-        left_out = set(self.rows[cut].tolist())
-        if self.images.groups:
-            names = {self.images.groups[row] for row in left_out} - {None}
-            left_out |= {row for row in self.unlabelled.tolist() if self.images.groups[row] in names}
-        return self.unlabelled[~np.isin(self.unlabelled, list(left_out))]
+        return apart_from(self.images, self.unlabelled, self.rows[cut])
 
     def _groups_of(self, own: Integer[np.ndarray, " a"]) -> Int64[np.ndarray, " a"] | None:
         return None if self.groups is None else self.groups[own]
+
+
+def apart_from(
+    images: ImageSet, rows: Int64[np.ndarray, " b"], left_out: Integer[np.ndarray, " c"]
+) -> Int64[np.ndarray, " a"]:
+    """Those of `rows` that are neither left out nor of a group of which an image is."""
+    out = set(left_out.tolist())
+    if images.groups:
+        names = {images.groups[row] for row in out} - {None}
+        out |= {row for row in rows.tolist() if images.groups[row] in names}
+    return rows[~np.isin(rows, list(out))]
 
 
 def trainings_to_choose(labels: int, classes: int) -> int:

@@ -15,7 +15,7 @@ from twofold.evaluation.features import Features, Subject
 from twofold.evaluation.labels import Labels, MeasuredRows, given_places
 from twofold.evaluation.logistic_regression import fit_scaling
 from twofold.evaluation.predictions import Predictions, PredictionStore, rank_classes, softmax_confidence
-from twofold.evaluation.self_trainer import SelfTrainer
+from twofold.evaluation.self_trainer import SelfTrainer, apart_from
 from twofold.evaluation.self_training import SelfTraining
 
 NAME = "self-train"
@@ -76,7 +76,7 @@ class SelfTrainingProtocol:
             classes=len(rows.classes),
             h=h,
             scaling=fit_scaling(h),
-            unlabelled=np.setdiff1d(self.images.rows("train"), rows.test),
+            unlabelled=apart_from(self.images, self.images.rows("train"), rows.test),
             groups=rows.groups,
             steps=self.steps,
         )
