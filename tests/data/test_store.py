@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,9 @@ def test_data_sets_share_their_images(folder: Path, tmp_path: Path, decoded: lis
     assert (len(images), len(decoded)) == (9, 27)
 
 
-def test_copies_are_decoded_and_kept_once(folder: Path, decoded: list[int]) -> None:
+def test_copies_are_decoded_and_kept_once(folder: Path, decoded: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = pool.decode
+    monkeypatch.setattr(pool, "decode", lambda *given: (time.sleep(0.01), counted(*given))[1])  # all threads are in it
     for number in range(20):
         shutil.copy(folder / "bars" / "000.png", folder / "bars" / f"copy{number}.png")
     images = load(folder)

@@ -110,10 +110,10 @@ def _keep(
     except Exception as error:  # whatever keeps a file from being read belongs to its content here
         reason = reason_of(error)
         name = digest(["unreadable", reason])
-        if not index.holds(name):
+        if not index.holds(name) and writer.begin(name):
             writer.add(name, unreadable(reason), None)
         return _Kept(name, is_read=False)
-    if not index.holds(name) and not writer.holds(name):
+    if not index.holds(name) and writer.begin(name):
         kind, pixels = _decoded(content, rules)
         writer.add(name, kind, pixels)
     return _Kept(name, is_read=True)

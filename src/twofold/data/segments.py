@@ -36,28 +36,27 @@ class SegmentWriter:
         self._pool = pool
         self._lock = Lock()
         self._segment: _Segment | None = None
-        self._contents: set[bytes] = set()
+        self._begun: set[bytes] = set()
+        self.count = 0  # images that were added here
 
-    @property
-    def count(self) -> int:
-        """Images that were added here."""
-        return len(self._contents)
-
-    def holds(self, content: str) -> bool:
-        """Whether an image with this content was added here."""
-        return bytes.fromhex(content) in self._contents
+    def begin(self, content: str) -> bool:
+        """True for the one caller that is to add the image with this content, False for all after it."""
+        name = bytes.fromhex(content)
+        with self._lock:
+            if name in self._begun:
+                return False
+            self._begun.add(name)
+            return True
 
     def add(self, content: str, kind: str, pixels: UInt8[np.ndarray, "c H W"] | None) -> None:
-        """Keep an image, unless one of this content was added before. Raises OSError where it cannot be written."""
+        """Keep an image that was begun. Raises OSError where it cannot be written."""
         check = 0 if pixels is None else zlib.crc32(pixels.data)
         with self._lock:
-            if self.holds(content):
-                return
             if self._segment is None or self._segment.is_full():
                 self._seal()
                 self._segment = _Segment(self._pool)
             self._segment.write(content, kind, pixels, check)
-            self._contents.add(bytes.fromhex(content))
+            self.count += 1
 
     def seal(self) -> None:
         """Make what was added part of the pool. Raises OSError where that cannot be; `recover` does it later."""
