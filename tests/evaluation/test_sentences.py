@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from twofold.evaluation.intervals import chance_sentence
+from twofold.evaluation.intervals import chance_sentences
 from twofold.evaluation.network_sentences import training_sentences
 from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.schedules import Training
@@ -182,4 +182,10 @@ def test_how_networks_were_trained_is_said_once_for_a_budget_with_what_was_at_an
 
 @pytest.mark.parametrize(("count", "about"), [(27, "1"), (60, "3"), (4, "0.2")])
 def test_how_many_would_be_clear_by_chance_is_said(count: int, about: str) -> None:
-    assert chance_sentence(count) == f"Of {count} comparisons at 95 %, about {about} would look clear by chance alone."
+    (sentence,) = chance_sentences(count)
+    assert sentence == f"Of {count} comparisons at 95 %, about {about} would look clear by chance alone."
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_one_comparison_alone_is_not_counted(count: int) -> None:
+    assert chance_sentences(count) == []

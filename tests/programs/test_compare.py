@@ -53,16 +53,20 @@ def test_the_difference_is_paired_by_image_and_by_draw(tmp_path: Path, capsys: p
     assert one.high is not None
     assert 0.13 < one.low < 0.2 < one.high < 0.27  # 1.96 sqrt(0.2 x 0.8 / 200) = 0.055: draws do not vary
     assert (one.seeds, one.over, one.labels) == (3, "images and draws", 10)
-    assert "beats" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "beats" in said
+    assert "by chance" not in said, "one comparison is not many"
     (back,) = compare(poor, good)
     assert back.mean == pytest.approx(-one.mean)
 
 
-def test_three_runs_are_three_pairs(tmp_path: Path) -> None:
+def test_three_runs_are_three_pairs_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [measured(tmp_path / name, {0: 10, 1: 12}) for name in "abc"]
     assert [(one.encoder, one.against_encoder) for one in compare(*runs)] == [
         (str(runs[first]), str(runs[second])) for first, second in ((0, 1), (0, 2), (1, 2))
     ]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Of 3 comparisons at 95 %, about 0.2 would look clear by chance alone." in said
 
 
 def test_evaluations_of_other_images_are_passed_over(tmp_path: Path) -> None:

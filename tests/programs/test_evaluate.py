@@ -218,6 +218,15 @@ def test_transfer_in_one_command(home: Home, command: Command, monkeypatch: pyte
     assert not any(sentence.startswith("no labelled test split") for sentence in details["stated"]), "not true of both"
     assert "transfer" in sections(run)
 
+    said, page = " ".join(said.split()), (run / "report.html").read_text()
+    assert [len(one["caveats"]) for one in details["targets"]] == [1, 0], "the second is what it was pretrained on"
+    (caveat,) = details["targets"][0]["caveats"]
+    assert caveat.startswith("pretraining read other images or other splits than these")
+    assert said.count(f"Caveat: {caveat}") == 1
+    assert f"Caveat, more: {caveat}" in page
+    chance = f"Of {len(details['differences'])} comparisons at 95 %, about "
+    assert said.count(chance) == page.count(chance) == 1, "both data sets are counted together"
+
 
 @pytest.mark.parametrize(
     ("text", "words"),

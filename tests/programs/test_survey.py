@@ -100,7 +100,7 @@ def test_the_survey_is_printed_by_every_command(
 
 
 @pytest.mark.parametrize("motif", [5, 1], ids=["bursts", "images of their own"])
-def test_evaluate_says_where_embeddings_show_a_leak(
+def test_evaluate_and_transfer_say_where_embeddings_show_a_leak(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], motif: int
 ) -> None:
     draw = np.random.default_rng(0)
@@ -114,6 +114,11 @@ def test_evaluate_says_where_embeddings_show_a_leak(
     evaluation = evaluate(own, data=tmp_path / "data", cache=tmp_path / "cache", **KNN)
     assert ("TF031" in capsys.readouterr().out) is (motif == 5)
     assert any("next to it by name" in text for text in evaluation.details["stated"]) is (motif == 5)
+    data = str(tmp_path / "data")
+    moved = transfer(own, to=[data], protocol=["knn"], seeds=1, cache=tmp_path / "cache")[data]
+    assert moved.details["caveats"] == evaluation.details["caveats"]
+    assert ("TF031" in capsys.readouterr().out) is (motif == 5)
+    assert ("next to it by name" in (own / "report.html").read_text().split('id="transfer"')[1]) is (motif == 5)
 
 
 def test_the_run_and_the_report_keep_it(run: Path) -> None:

@@ -13,7 +13,7 @@ from twofold.evaluation.export import (
 from twofold.evaluation.features import Hardware, Subject, embed_images, frozen, pixels
 from twofold.evaluation.gallery import build_evaluation_images, build_gallery
 from twofold.evaluation.imbalance import mean_per_class
-from twofold.evaluation.intervals import chance_sentence, mean_interval
+from twofold.evaluation.intervals import chance_sentences, mean_interval
 from twofold.evaluation.knn import build_knn_monitor, knn
 from twofold.evaluation.labels import measured_rows, read_truth
 from twofold.evaluation.linear_probe import LinearProbeResult, fit_few, fit_probes, linear_probe
@@ -41,7 +41,7 @@ __all__ = [
     "build_gallery",
     "build_knn_monitor",
     "build_network",
-    "chance_sentence",
+    "chance_sentences",
     "confusion",
     "difference_sentence",
     "embed_images",

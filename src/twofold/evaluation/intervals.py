@@ -126,11 +126,13 @@ def wilson_interval(share: float, count: int | float, z: int | float = _Z) -> tu
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
-def chance_sentence(count: int) -> str:
-    """How many of so many comparisons would be decided by chance alone, at 95 %: 27 -> "about 1"."""
+def chance_sentences(count: int) -> list[str]:
+    """How many of `count` comparisons would look clear by chance, at 95 %: 27 -> "about 1"; [] for one or none."""
+    if count < 2:
+        return []
     expected = 0.05 * count
     about = f"{expected:.0f}" if expected >= 1 else f"{expected:.1g}"
-    return f"Of {count:,} comparisons at 95 %, about {about} would look clear by chance alone."
+    return [f"Of {count:,} comparisons at 95 %, about {about} would look clear by chance alone."]
 
 
 def _class_weights(classes: Int64[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:

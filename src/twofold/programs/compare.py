@@ -10,7 +10,7 @@ import numpy as np
 
 from twofold.console import obeys_verbose, say
 from twofold.errors import TwofoldError
-from twofold.evaluation import Difference, KeptPredictions, difference_sentence
+from twofold.evaluation import Difference, KeptPredictions, chance_sentences, difference_sentence
 from twofold.evaluation.labels import Labels
 from twofold.evaluation.prediction_file import as_labels
 from twofold.evaluation.scores import Sampling, Score, difference
@@ -43,8 +43,8 @@ def compare(*runs: AnyPath, verbose: bool = True) -> list[Difference]:
             "the runs were measured by no protocol and number of labels in common. Measure them alike with "
             "'twofold evaluate'."
         )
-    for one in differences:
-        say(f"  {difference_sentence(one)}")
+    for sentence in [*map(difference_sentence, differences), *chance_sentences(len(differences))]:
+        say(f"  {sentence}")
     return differences
 
 

@@ -1,16 +1,10 @@
 """A run measured on labelled images."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Unpack
-
-import numpy as np
-from jaxtyping import Float32, Int64
 
 from twofold.console import obeys_verbose, say
 from twofold.data import AnyData, ImageSet, as_given
-from twofold.data.leak import find_leak
-from twofold.data.survey import said_of_finding
 from twofold.errors import enough_memory
 from twofold.evaluation import (
     Evaluation,
@@ -20,12 +14,22 @@ from twofold.evaluation import (
     evaluate_encoder,
     write_predictions,
 )
-from twofold.evaluation.labels import is_cross_validated
 from twofold.evaluation.protocols import INITIAL
 from twofold.files import make_folder, write_json
 from twofold.models.own import EncoderSource, as_source
 from twofold.programs.images import as_reading, as_unreadable_limit, most_searched, open_pictures
-from twofold.programs.measurement import LESS_MEMORY, as_asked, as_places, as_subject, forget, load_others, show
+from twofold.programs.measurement import (
+    LESS_MEMORY,
+    add_caveats,
+    as_asked,
+    as_places,
+    as_subject,
+    forget,
+    load_others,
+    say_chance,
+    seen_in_pretraining,
+    show,
+)
 from twofold.programs.objects import notes_on
 from twofold.recipes.data import Reading
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path, as_several
@@ -36,12 +40,6 @@ from twofold.runs.evaluation_folder import PREDICTIONS, keep_evaluation
 from twofold.runs.foreign_encoders import Beside
 from twofold.runs.run_directory import Run, writing_alone
 from twofold.versions import versions
-
-_AMONG = 4000  # train images that are embedded once more, to see whether the test split leaks
-_SEEN = (
-    "pretraining read other images or other splits than these: some of the test images may have been among its "
-    "unlabelled ones"
-)
 
 
 @obeys_verbose
@@ -105,12 +103,8 @@ def evaluate(
     images = open_pictures(
         loaded, source, cache, own=own, beside=others, allow_outside=allow_outside, limit=limit, reading=how
     )
-    same = images.fingerprint == own
-    seen = [] if same else [_SEEN]
-    if same and is_cross_validated(images):
-        seen = [f"pretraining read {len(images.labelled_rows('train')):,} of these images, without their labels"]
-    about = [*seen, *notes_on(encoder)]
-    for sentence in about:
+    seen, notes = seen_in_pretraining(images, own), notes_on(encoder)
+    for sentence in (*seen, *notes):
         say(f"  {sentence}")
     needs_head = "layers" in asked.protocols or finetune_from != "h"
     with (
@@ -139,11 +133,8 @@ def evaluate(
             keep=record.evaluation_partial,
             say=say,
         )
-        leak = find_leak(images, partial(_embed, loaded, images), most=_AMONG)
-        for finding in leak:
-            say(f"  {said_of_finding(finding)}")
-        evaluation.details["stated"] += [*about, *(finding.text for finding in leak)]
-        evaluation.details["caveats"] += [*seen, *(finding.text for finding in leak)]
+        add_caveats(evaluation, images, loaded, seen)
+        evaluation.details["stated"] += notes
         evaluation.details.update(hardware=loaded.hardware.describe(), versions=versions())
         keep_evaluation(record)
         write_json(record.evaluation_details, evaluation.details)
@@ -153,12 +144,9 @@ def evaluate(
         path = build_report(record.folder)
         forget(evaluation)  # only now is nothing left that needs it
     show(evaluation)
+    say_chance(evaluation)
     say(f"Report: {path}")
     return evaluation
-
-
-def _embed(loaded: Loaded, images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n d"]:
-    return embed_images(loaded.encoder, images, rows, views=loaded.recipe.views, hardware=loaded.hardware)
 
 
 def _initial(record: Run, hardware: HardwareRecipe, encoder: EncoderSource | None) -> list[Beside]:

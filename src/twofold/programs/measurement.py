@@ -5,22 +5,31 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import Float32, Int64
+
 from twofold.console import console, say
+from twofold.data import ImageSet
+from twofold.data.leak import find_leak
+from twofold.data.survey import said_of_finding
 from twofold.errors import require
 from twofold.evaluation import (
     Evaluation,
     Subject,
-    chance_sentence,
+    chance_sentences,
     difference_sentence,
+    embed_images,
     majority_sentence,
     results_table,
     text_curve,
 )
+from twofold.evaluation.labels import is_cross_validated
 from twofold.evaluation.protocols import ENCODERS, INITIAL, layer_name
 from twofold.recipes.kinds import as_data, as_kind, as_several
 from twofold.runs.foreign_encoders import Beside, load_beside
 from twofold.runs.loaded import Loaded
 
+_AMONG = 4000  # train images that are embedded once more, to see whether the test split leaks
 LESS_MEMORY = (
     "Close other programs, compute with --device cpu, or leave finetune and supervised, which take most, out of "
     "--protocol."
@@ -66,8 +75,33 @@ def as_subject(other: Beside, loaded: Loaded) -> Subject:
     return Subject(name=other.name, encoder=other.encoder, untrained=None, views=other.views, hardware=loaded.hardware)
 
 
+def seen_in_pretraining(images: ImageSet, own: str) -> list[str]:
+    """Whether pretraining, on images of the fingerprint `own`, may have read what is tested on: a sentence, or none."""
+    if images.fingerprint != own:
+        return [
+            "pretraining read other images or other splits than these: some of the test images may have been among its "
+            "unlabelled ones"
+        ]
+    if is_cross_validated(images):
+        return [f"pretraining read {len(images.labelled_rows('train')):,} of these images, without their labels"]
+    return []
+
+
+def add_caveats(evaluation: Evaluation, images: ImageSet, loaded: Loaded, seen: Sequence[str]) -> None:
+    """To the caveats of an evaluation what was `seen` in pretraining, and whether the test split leaks."""
+
+    def embed(rows: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n d"]:
+        return embed_images(loaded.encoder, images, rows, views=loaded.recipe.views, hardware=loaded.hardware)
+
+    leak = find_leak(images, embed, most=_AMONG)
+    for finding in leak:
+        say(f"  {said_of_finding(finding)}")
+    for part in ("stated", "caveats"):
+        evaluation.details[part] += [*seen, *(finding.text for finding in leak)]
+
+
 def show(evaluation: Evaluation) -> None:
-    """The table, how the test split came about, the curve, and the differences in words."""
+    """The table, how the test split came about, caveats, the curve, and the differences in words."""
     details = evaluation.details
     notes = (evaluation.about_test, majority_sentence(details["majority"]))
     table = results_table(
@@ -84,8 +118,12 @@ def show(evaluation: Evaluation) -> None:
         say(line)
     for difference in evaluation.differences:
         say(f"  {difference_sentence(difference)}")
-    if len(evaluation.differences) > 1:
-        say(f"  {chance_sentence(len(evaluation.differences))}")
+
+
+def say_chance(*evaluations: Evaluation) -> None:
+    """How many of all their differences would look clear by chance."""
+    for sentence in chance_sentences(sum(len(evaluation.differences) for evaluation in evaluations)):
+        say(f"  {sentence}")
 
 
 def forget(*evaluations: Evaluation) -> None:

@@ -16,7 +16,18 @@ from twofold.evaluation import (
 from twofold.files import make_folder, write_json
 from twofold.models.own import EncoderSource, as_source
 from twofold.programs.images import as_reading, as_unreadable_limit, open_pictures
-from twofold.programs.measurement import LESS_MEMORY, as_asked, as_places, as_subject, forget, load_others, show
+from twofold.programs.measurement import (
+    LESS_MEMORY,
+    add_caveats,
+    as_asked,
+    as_places,
+    as_subject,
+    forget,
+    load_others,
+    say_chance,
+    seen_in_pretraining,
+    show,
+)
 from twofold.programs.objects import notes_on
 from twofold.recipes.data import Reading
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path, as_several
@@ -66,7 +77,7 @@ def transfer(
     limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
     record = Run(as_path("run", run))
     sources = _sources(to, cache, allow_outside)
-    record.read_recipe()
+    own = record.read_recipe()["data"]["fingerprint"]
     make_folder(record.folder, "RUN")
     loaded = load(record.folder, hardware=hardware, encoder=encoder)
     others = load_others(encoders, loaded, size_px=beside_px)
@@ -84,6 +95,9 @@ def transfer(
     ):
         for name, images in targets.items():
             say(f"\n{name}: {len(images):,} images")
+            seen = seen_in_pretraining(images, own)
+            for sentence in seen:
+                say(f"  {sentence}")
             found[name] = evaluate_target(
                 _subject(loaded),
                 [as_subject(other, loaded) for other in others],
@@ -93,12 +107,14 @@ def transfer(
                 keep=record.transfer_partial,
                 say=say,
             )
+            add_caveats(found[name], images, loaded, seen)
         _write_transfer(record, found)
         path = build_report(record.folder)
         forget(*found.values())
     for name, evaluation in found.items():
         say(f"\n{name}")
         show(evaluation)
+    say_chance(*found.values())
     say(f"Report: {path}")
     return found
 
@@ -133,6 +149,7 @@ def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:
             "classes": len(one["classes"]),
             "split": _SPLITS[test_from],
             "test_also_in_train": one["test_also_in_train"],
+            "caveats": one["caveats"],
             "chosen_l2": one["chosen_l2"],
             "chosen_base_lr": one["chosen_base_lr"],
             "chosen_training": one["chosen_training"],

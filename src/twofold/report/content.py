@@ -123,6 +123,7 @@ class Target:
     classes: int
     split: str
     test_also_in_train: int
+    caveats: list[str] = field(default_factory=list)  # what is known to make the figures too high or too low
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -186,7 +186,7 @@ def _details(values: Any) -> Details:
             for row in values.get("per_class") or []
         ],
         test_also_in_train=int(values.get("test_also_in_train") or 0),
-        caveats=[str(sentence) for sentence in values.get("caveats") or []],
+        caveats=_sentences(values.get("caveats")),
         cross_validated=values.get("cross_validated") is True,
         majority={name: _share(share) for name, share in (values.get("majority") or {}).items() if name in ACCURACIES},
         main=(main["protocol"], main["labels"]) if (main := values.get("main")) else ("linear", "all"),
@@ -200,10 +200,15 @@ def _transfer_details(values: Any) -> dict[str, Any]:
             **{name: int(row[name]) for name in ("train", "test", "classes")},
             split=str(row["split"]),
             test_also_in_train=int(row.get("test_also_in_train") or 0),
+            caveats=_sentences(row.get("caveats")),
         )
         for row in values.get("targets") or []
     ]
     return {"targets": targets, "differences": _differences(values), "stated": values.get("stated") or []}
+
+
+def _sentences(values: Any) -> list[str]:
+    return [str(sentence) for sentence in values or []]
 
 
 def _gallery(arrays: Any) -> Gallery:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from twofold import __version__
-from twofold.evaluation.intervals import chance_sentence
+from twofold.evaluation.intervals import chance_sentences
 from twofold.evaluation.protocols import METRICS, classifier_name
 from twofold.evaluation.sentences import difference_sentence, is_about_head
 from twofold.files import write_atomically
@@ -190,11 +190,15 @@ def _measured(run: RunContent) -> dict[str, Any]:
         "on_head": [difference_sentence(one) for one in differences if is_about_head(one)],
         "differences": [
             *(difference_sentence(one) for one in differences if not is_about_head(one)),
-            *([chance_sentence(len(differences))] if len(differences) > 1 else []),
+            *chance_sentences(len(differences)),
         ],
         "transfer": table.build_transfer_table(run.transfer.measurements),
         "targets": target_facts(run.transfer),
-        "transfer_differences": [difference_sentence(one, data_name(one.data)) for one in run.transfer.differences],
+        "transfer_caveats": [(data_name(one.data), caveat) for one in run.transfer.targets for caveat in one.caveats],
+        "transfer_differences": [
+            *(difference_sentence(one, data_name(one.data)) for one in run.transfer.differences),
+            *chance_sentences(len(run.transfer.differences)),
+        ],
     }
 
 
