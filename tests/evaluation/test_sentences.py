@@ -158,7 +158,7 @@ def _trained(protocol, labels, training, encoder="trained"):
     )
 
 
-def test_how_networks_were_trained_is_said_once_for_a_budget_with_what_was_at_an_edge():
+def test_how_networks_were_trained_is_said_once_for_a_budget():
     tuned = Training(base_lr=0.06, statistics="pretrained", layer_decay=0.65, taken=0.5)
     scratch = Training(base_lr=0.1, weight_decay=5e-4, epochs=300.0, edges=("length",))
     predictions = [
@@ -174,9 +174,9 @@ def test_how_networks_were_trained_is_said_once_for_a_budget_with_what_was_at_an
         "layer's rate 0.65 of the next one's, 50 % of the steps",
         "fine-tuning with 1 label per class: no step, the linear probe as it is",
         "supervised from scratch with 10 labels per class: learning rate 0.1 at batch 256, weight decay 0.0005, "
-        "300 epochs; at the edge of what was tried: length",
+        "300 epochs",
         "fine-tuning of runs/other with all labels: learning rate 0.02 at batch 256, batch statistics of each batch, "
-        "100 % of the steps; at the edge of what was tried: learning rate, length",
+        "100 % of the steps",
     ]
 
 

@@ -226,6 +226,9 @@ def test_transfer_in_one_command(home: Home, command: Command, monkeypatch: pyte
     assert f"Caveat, more: {caveat}" in page
     chance = f"Of {len(details['differences'])} comparisons at 95 %, about "
     assert said.count(chance) == page.count(chance) == 1, "both data sets are counted together"
+    edges = [line for one in details["targets"] for line in one["stated"] if line.startswith("at the edge")]
+    assert edges, "of a grid of three, some choice is at an end"
+    assert all(f"Chosen {edge}" in said for edge in edges)
 
 
 @pytest.mark.parametrize(

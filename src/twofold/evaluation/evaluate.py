@@ -15,6 +15,7 @@ from torch import nn
 
 from twofold.data import ImageSet
 from twofold.errors import require_choice
+from twofold.evaluation.edges import edge_sentences
 from twofold.evaluation.features import Hardware, Subject, head_part
 from twofold.evaluation.intervals import wilson_interval
 from twofold.evaluation.jobs import plan_jobs, work_through
@@ -250,6 +251,7 @@ def _details(
 ) -> dict[str, Any]:
     settings, main = scope.settings, answers.predictions
     majority = _majority(scope.rows, answers.truth)
+    edges = edge_sentences(predictions, settings.grid)
     converged = [one.converged for one in predictions if one.protocol == "linear"]
     return {
         "data": scope.images.name,
@@ -273,6 +275,7 @@ def _details(
         "seconds": round(sum(one.seconds for one in predictions), 3),
         "differences": [difference.to_dict() for difference in differences],
         "l2_grid": list(settings.grid),
+        "edges": edges,
         **chosen(predictions),
         "stated": [
             *(finding.text for finding in scope.images.findings if not scope.parts or finding.code != "TF001"),
@@ -281,6 +284,7 @@ def _details(
             majority_sentence(majority),
             *result_sentences(converged),
             *(training_sentences(predictions) if settings.trained else ()),
+            *edges,
         ],
     }
 

@@ -23,7 +23,7 @@ def network_sentences(scope: Scope) -> list[str]:
 
 
 def training_sentences(predictions: Sequence[Predictions]) -> list[str]:
-    """How the networks of each protocol and budget were trained, and what was best at the end of what was tried."""
+    """How the networks of each protocol and budget were trained."""
     trainings = {
         (one.protocol, one.encoder, one.labels): Training.from_dict(one.training)
         for one in predictions
@@ -49,8 +49,7 @@ def training_sentences(predictions: Sequence[Predictions]) -> list[str]:
         else:
             length = [] if training.epochs is None else [f"{training.epochs:g} epochs"]
             parts += [f"weight decay {training.weight_decay:.2g}", *length]
-        edge = f"; at the edge of what was tried: {', '.join(training.edges)}" if training.edges else ""
-        sentences.append(f"{who}: {', '.join(parts)}{edge}")
+        sentences.append(f"{who}: {', '.join(parts)}")
     return sentences
 
 

@@ -101,7 +101,7 @@ def add_caveats(evaluation: Evaluation, images: ImageSet, loaded: Loaded, seen: 
 
 
 def show(evaluation: Evaluation) -> None:
-    """The table, how the test split came about, caveats, the curve, and the differences in words."""
+    """The table, how the test split came about, caveats, choices at an edge, the curve, differences in words."""
     details = evaluation.details
     notes = (evaluation.about_test, majority_sentence(details["majority"]))
     table = results_table(
@@ -114,6 +114,8 @@ def show(evaluation: Evaluation) -> None:
     console.print(table)
     for caveat in details["caveats"]:
         say(f"  Caveat: {caveat}")
+    for edge in details["edges"]:
+        say(f"  Chosen {edge}")
     for line in text_curve(evaluation.rows, details["labels_per_class"]):
         say(line)
     for difference in evaluation.differences:
