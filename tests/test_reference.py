@@ -9,7 +9,7 @@ import torch
 
 from twofold.cli import main as cli
 from twofold.models import ResNet
-from twofold.models.heads import build_head
+from twofold.models.head import build_head
 from twofold.recipes.named import describe_recipes
 from twofold.recipes.named.cifar10_resnet18 import RECIPE as CIFAR10_RESNET18
 from twofold.recipes.named.imagenet_resnet50 import RECIPE as IMAGENET_RESNET50

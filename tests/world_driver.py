@@ -17,7 +17,7 @@ from forked import forked_group
 from small_recipe import SMALL
 from twofold.data import ImageBatch
 from twofold.distributed import World, open_world
-from twofold.distributed.world import _Gather
+from twofold.distributed.gather import Gather
 from twofold.hardware.device import Hardware
 from twofold.losses import build as choosing
 from twofold.losses import nt_xent
@@ -73,7 +73,7 @@ def put_in(fault: str) -> None:
     elif fault == "wrong_positive":
         choosing.nt_xent = _wrong_positive
     elif fault == "dropped_gradient":
-        _Gather.backward = staticmethod(_own_gradient)
+        Gather.backward = staticmethod(_own_gradient)
     elif fault == "local_norm":
         step.global_norm = _local_norm
     else:

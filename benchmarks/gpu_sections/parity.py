@@ -13,7 +13,7 @@ from gpu_sections.pictures import batch_of
 from gpu_sections.trainer import draws_of, hardware_of, recipe_of
 from twofold import losses
 from twofold.models import build_encoder
-from twofold.models.heads import build_head
+from twofold.models.head import build_head
 from twofold.models.simclr import SimCLR
 from twofold.recipes.recipe import EncoderRecipe, HeadRecipe, Op
 from twofold.training.step import make_views

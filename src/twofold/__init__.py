@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from twofold.losses import triplet as triplet
     from twofold.models import ResNet as ResNet
     from twofold.models import adapt as adapt
-    from twofold.models.heads import ProjectionHead as ProjectionHead
+    from twofold.models.head import ProjectionHead as ProjectionHead
     from twofold.models.simclr import SimCLR as SimCLR
     from twofold.optim import LARS as LARS
     from twofold.optim import lr_at as lr_at
@@ -64,7 +64,7 @@ _HOMES = {
     "LARS": "twofold.optim",
     "Loaded": "twofold.runs.loaded",
     "Op": "twofold.recipes.recipe",
-    "ProjectionHead": "twofold.models.heads",
+    "ProjectionHead": "twofold.models.head",
     "Record": "twofold.data",
     "Recipe": "twofold.recipes.recipe",
     "ResNet": "twofold.models",

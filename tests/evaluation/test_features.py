@@ -10,7 +10,7 @@ from twofold.errors import TwofoldError
 from twofold.evaluation import Hardware, embed_images, frozen, pixels
 from twofold.evaluation.features import FeatureCache, Subject, head_layers, with_open_branches
 from twofold.evaluation.labels import measured_rows
-from twofold.models.heads import build_head
+from twofold.models.head import build_head
 from twofold.models.resnet import ResNet
 from twofold.recipes.recipe import HeadRecipe, ViewsRecipe
 from twofold.views import center_view

@@ -18,7 +18,7 @@ from twofold.evaluation.labels import given_places, measured_rows, read_truth, s
 from twofold.evaluation.predictions import PredictionStore
 from twofold.evaluation.schedules import TRAINING_SETTINGS, Training
 from twofold.evaluation.scores import score
-from twofold.models.heads import build_head
+from twofold.models.head import build_head
 from twofold.recipes.recipe import DataRecipe, HeadRecipe
 
 NOTHING = PredictionStore(None, {})

@@ -16,7 +16,7 @@ from twofold.evaluation.logistic_regression import cross_entropy
 from twofold.evaluation.predictions import PredictionStore, softmax_confidence
 from twofold.evaluation.schedules import Training
 from twofold.evaluation.tuning import NO_STEP, STOPS
-from twofold.models.heads import build_head
+from twofold.models.head import build_head
 from twofold.recipes.recipe import DataRecipe, HeadRecipe
 
 NOTHING = PredictionStore(None, {})

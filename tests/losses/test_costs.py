@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from twofold.distributed import World, world
+from twofold.distributed import gather as gather_module
 from twofold.losses.dense import nt_xent_dense
 from twofold.losses.tiled import nt_xent_tiled
 
@@ -62,8 +63,8 @@ def test_only_z_crosses_once_each_way(processes: int, monkeypatch: pytest.Monkey
         sent.append(("scatter", whole.nbytes))
         out.copy_(whole[: len(out)])
 
-    monkeypatch.setattr(world, "_all_gather", gather)
-    monkeypatch.setattr(world, "_reduce_scatter", scatter)
+    monkeypatch.setattr(world, "all_gather", gather)
+    monkeypatch.setattr(gather_module, "_reduce_scatter", scatter)
     own = N // processes
     z = torch.randn(own, 2 * P, generator=torch.Generator().manual_seed(0)).requires_grad_()  # both views side by side
     z_a, z_b = World(size=processes).gather(z).chunk(2, dim=1)

@@ -31,7 +31,7 @@ from twofold.evaluation.knn import neighbours
 from twofold.evaluation.linear_probe import FEW_L2_GRID
 from twofold.hardware.device import resolve_hardware
 from twofold.models.finite import require_finite
-from twofold.models.heads import build_head
+from twofold.models.head import build_head
 from twofold.programs.embed import embed
 from twofold.programs.evaluate import evaluate
 from twofold.programs.transfer import transfer

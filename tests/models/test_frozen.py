@@ -6,7 +6,7 @@ import torch
 from twofold.errors import TwofoldError
 from twofold.models import ResNet, adapt, build_encoder
 from twofold.models.frozen import freeze_until
-from twofold.models.heads import ProjectionHead
+from twofold.models.head import ProjectionHead
 from twofold.models.simclr import SimCLR
 from twofold.recipes.recipe import EncoderRecipe
 

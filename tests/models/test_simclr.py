@@ -6,7 +6,7 @@ from torch import nn
 
 from twofold.losses import nt_xent
 from twofold.models import ResNet, adapt
-from twofold.models.heads import build_head
+from twofold.models.head import build_head
 from twofold.models.simclr import SimCLR
 from twofold.optim import build_optimizer
 from twofold.recipes.recipe import HeadRecipe, OptimRecipe

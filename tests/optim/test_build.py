@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from twofold.models import ResNet
-from twofold.models.heads import build_head
+from twofold.models.head import build_head
 from twofold.models.simclr import SimCLR
 from twofold.optim import LARS, build_optimizer, param_groups
 from twofold.recipes.recipe import HeadRecipe, OptimRecipe

@@ -18,7 +18,7 @@ from twofold import load
 from twofold.data import load_images
 from twofold.errors import TwofoldError
 from twofold.evaluation import build_network, embed_images
-from twofold.models.heads import build_head, layer_outputs
+from twofold.models.head import build_head, layer_outputs
 from twofold.models.simclr import SimCLR
 from twofold.recipes.recipe import HardwareRecipe, Recipe
 from twofold.runs import encoder_file as module

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations
 
 from twofold.losses import nt_xent
 from twofold.models import ResNet
-from twofold.models.heads import build_head
+from twofold.models.head import build_head
 from twofold.models.simclr import SimCLR
 from twofold.recipes.recipe import HeadRecipe
 from twofold.training import chunks

@@ -22,6 +22,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
+from twofold.distributed.gather import Gather, all_gather
 from twofold.distributed.outcome import Outcome, attempt
 from twofold.distributed.process import (
     RENDEZVOUS,
@@ -38,14 +39,6 @@ from twofold.errors import TwofoldError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-
-def _collective(*names: str) -> Callable[..., Any]:
-    """The first of these that this torch has: 2.14 renamed some and warns about the old names."""
-    return next(getattr(distributed, name) for name in names if hasattr(distributed, name))
-
-
-_all_gather = _collective("all_gather_single", "all_gather_into_tensor")
-_reduce_scatter = _collective("reduce_scatter_single", "reduce_scatter_tensor")
 
 _CPU = torch.device("cpu")
 _LET_GO_S = 0.1  # before torch 2.8 the group's end holds what its thread needs to drop the last message
@@ -109,7 +102,7 @@ class World:
         """
         if self.size == 1:
             return rows
-        gathered: Tensor = _Gather.apply(rows, self)
+        gathered: Tensor = Gather.apply(rows, self)
         return gathered
 
     def sum(self, values: Tensor) -> Tensor:
@@ -136,7 +129,7 @@ class World:
         if self.mailbox:
             return self.mailbox.stack(values)
         rows = values.new_empty(self.size, len(values))
-        _all_gather(rows.view(-1), values.contiguous())
+        all_gather(rows.view(-1), values.contiguous())
         return rows
 
     def highest(self, number: int) -> int:
@@ -192,22 +185,6 @@ class World:
         box: list[Any] = [None] * self.size
         distributed.all_gather_object(box, value)
         return box
-
-
-class _Gather(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, world: World) -> Tensor:
-        ctx.world = world
-        return world.stack(rows.reshape(-1)).view(world.size * len(rows), *rows.shape[1:])
-
-    @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None]:
-        world: World = ctx.world
-        if world.mailbox:
-            return world.sum(outer).chunk(world.size)[world.rank], None
-        own = outer.new_empty(len(outer) // world.size, *outer.shape[1:])
-        _reduce_scatter(own, outer.contiguous())
-        return own, None
 
 
 @contextmanager

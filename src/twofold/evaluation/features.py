@@ -16,7 +16,7 @@ from twofold.data import ImageSet
 from twofold.errors import unknown_name
 from twofold.evaluation.labels import MeasuredRows
 from twofold.models.finite import require_finite
-from twofold.models.heads import layer_outputs
+from twofold.models.head import layer_outputs
 from twofold.recipes.recipe import ViewsRecipe
 from twofold.views import center_view
 

@@ -11,7 +11,7 @@ class SimCLR(nn.Module):
 
     >>> import torch
     >>> from twofold.models import ResNet
-    >>> from twofold.models.heads import ProjectionHead
+    >>> from twofold.models.head import ProjectionHead
     >>> encoder = ResNet(10, stem="small", width=0.25)
     >>> h, z = SimCLR(encoder, ProjectionHead(encoder.dim, z_dim=16))(torch.rand(4, 3, 16, 16))
     >>> h.shape, z.shape

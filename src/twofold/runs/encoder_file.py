@@ -15,7 +15,7 @@ from twofold.files import write_atomically
 from twofold.hardware.device import Hardware, resolve_hardware
 from twofold.hardware.randomness import weights_of_seed
 from twofold.models import build_encoder
-from twofold.models.heads import build_head
+from twofold.models.head import build_head
 from twofold.models.own import EncoderSource, saved_encoder
 from twofold.models.weights import fill
 from twofold.recipes.kinds import AnyPath, as_kind, as_path

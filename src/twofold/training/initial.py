@@ -14,7 +14,7 @@ from twofold.errors import TwofoldError
 from twofold.hardware.randomness import weights_of_seed
 from twofold.models import build_encoder
 from twofold.models.channels import IMAGENET, NONE, without_normalization
-from twofold.models.heads import build_head
+from twofold.models.head import build_head
 from twofold.models.matching import Match, first_convolution, library_module, match, rename
 from twofold.models.simclr import SimCLR
 from twofold.recipes.recipe import InitRecipe, Recipe

@@ -17,7 +17,7 @@ from twofold.hardware.randomness import weights_of_seed
 from twofold.losses import build_loss, contrast_measures, wide
 from twofold.models import build_encoder, require_size
 from twofold.models.frozen import freeze_until
-from twofold.models.heads import build_head
+from twofold.models.head import build_head
 from twofold.models.own import OwnEncoder
 from twofold.models.simclr import SimCLR
 from twofold.models.weights import fill

@@ -10,7 +10,7 @@ from twofold.data import ImageSet
 from twofold.evaluation import embed_images
 from twofold.models import ResNet
 from twofold.models.finite import require_finite
-from twofold.models.heads import layer_outputs
+from twofold.models.head import layer_outputs
 from twofold.runs.encoder_file import Loaded
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from twofold.models.heads import build_head, layer_outputs
+from twofold.models.head import build_head, layer_outputs
 from twofold.recipes.recipe import HeadRecipe
 
 
