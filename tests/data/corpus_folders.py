@@ -394,7 +394,7 @@ REFUSED_FOLDERS = [
     Case("nothing but HEIC", only(a_heic="x", b_heic="x"), error=r"only 2 x \.heic"),
     Case("nothing but text", only(a_txt="x"), error=r"only 1 x \.txt"),
     Case("nothing", lambda root: root / "gone", error="no folder, table or torchvision data set"),
-    Case("an archive", lambda root: only(a_zip="x")(root) / "a.zip", error="single file.*unpack"),
+    Case("an archive", lambda root: only(a_zip="x")(root) / "a.zip", error="cannot be read.*unpacked"),
 ]
 
 

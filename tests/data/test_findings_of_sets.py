@@ -4,6 +4,7 @@ No code of all that there are lacks the three.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 from PIL import Image
 
 from curation.test_findings import EMBEDDED
+from data.sources.test_archives import png, write_tar, write_zip
 from data.test_findings import OF_RECORDS, bursts, plain
 from data.test_pixel_findings import FILES
 from data_objects import Pairs, pixels
 from pictures import picture
-from twofold.data import ImageSet, as_given, load_images
+from twofold.data import ImageSet, as_given, load_images, open_source
 from twofold.data.diagnosis import SMALL_PX, diagnose
 from twofold.data.findings import CHECKS
 from twofold.programs.images import open_pictures
@@ -132,8 +134,18 @@ def test_tf070_labels_of_an_object_that_name_no_class(tmp_path: Path) -> None:
     assert due == [True, False, False]
 
 
+def test_tf047_and_tf048_archives_with_labels_beside_and_compressed_whole(tmp_path: Path) -> None:
+    due = []
+    for name, label in (("a.tar.gz", ".cls"), ("b.tar", ".txt"), ("c.zip", ".cls")):
+        files = {f"{n}{end}": content for n in range(2) for end, content in ((".png", png(n)), (label, b"7"))}
+        write = {"a.tar.gz": partial(write_tar, mode="w:gz"), "b.tar": write_tar, "c.zip": write_zip}[name]
+        source = open_source(write(tmp_path / name, files), cache=tmp_path)
+        due.append({finding.code for finding in source.findings} & {"TF047", "TF048"})
+    assert due == [{"TF047", "TF048"}, set(), set()]
+
+
 def test_no_code_lacks_its_three_kinds() -> None:
     tables: tuple[dict[str, Any], ...] = (OF_RECORDS, FILES, SETS, EMBEDDED)
     held = {code: kinds for table in tables for code, kinds in table.items()}
-    assert {*held, "TF050", "TF070"} == set(CHECKS)
+    assert {*held, "TF047", "TF048", "TF050", "TF070"} == set(CHECKS)
     assert {len(kinds) for kinds in held.values()} == {3}

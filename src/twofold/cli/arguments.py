@@ -10,7 +10,10 @@ from twofold.errors import TwofoldError
 Out = Annotated[Path, arg(help="run directory: created, or continued if the same command began it")]
 Run = Annotated[Positional[Path], arg(help="run directory that 'twofold pretrain' wrote")]
 Data = Annotated[
-    Positional[str], arg(help="folder of images, table (.csv, .tsv or .jsonl), parquet files or torchvision name")
+    Positional[str],
+    arg(
+        help="folder of images, archive, table (.csv, .tsv or .jsonl), parquet files, .txt of paths or torchvision name"
+    ),
 ]
 Cache = Annotated[
     Path | None,

@@ -237,6 +237,19 @@ CHECKS = {
         "The names of the parquet files say how many there are, and some are not there.",
         "Download the missing ones.",
     ),
+    "TF047": Check(
+        "info",
+        "Labels from files beside the images",
+        "In a tar of WebDataset a .cls, .label or .json file of an image's own name may give its label.",
+        "Nothing. To take the labels from folders instead, leave those files out.",
+    ),
+    "TF048": Check(
+        "info",
+        "An archive that is compressed as a whole",
+        "A .tar.gz can only be unpacked from its beginning. It is read through once, in memory; the decompressor's "
+        "state is kept every few megabytes, so that each later image costs the unpacking of the few before it.",
+        "Nothing. A .tar or .zip of the same images is read faster, and JPEG and PNG take as much space there.",
+    ),
     "TF050": Check(
         "info",
         "Grey images for an encoder of colour",

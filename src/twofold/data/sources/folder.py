@@ -34,7 +34,7 @@ class FolderSource:
         if not any(record.label for record in self.records):
             self.records, said = with_metadata(self.records, root, listing.tables)
         unused = [table for table in listing.tables if not said or not is_metadata(table)]
-        self.findings = [*layout.findings, *said, *_left_out(listing, unused)]
+        self.findings = [*layout.findings, *said, *left_out(listing, unused)]
 
     def stamp(self) -> str:
         """Over the place, and each file's path, size and times as they were when the folder was opened."""
@@ -58,7 +58,7 @@ class FolderSource:
         return read_regular(self._root / self._files[index])
 
 
-def _left_out(listing: Listing, tables: Sequence[str]) -> list[Finding]:
+def left_out(listing: Listing, tables: Sequence[str]) -> list[Finding]:
     """A sentence each on images of other formats, other files, what the system keeps for itself, and links."""
     findings = []
     images = Counter({end: count for end, count in listing.others.items() if kind_of(end)})

@@ -15,6 +15,7 @@ FileStamp = bytes | None  # `file_stamp`, packed
 _STAMP = Struct("<qqq")
 NO_FILE = "pipe, socket or device"
 TABLES = frozenset({".csv", ".tsv", ".jsonl", ".parquet", ".xlsx"})
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 _SYSTEM = frozenset(  # what storage devices, desktops and archives put into people's folders
     {"@eadir", "__macosx", "$recycle.bin", "#recycle", "@recycle", "#snapshot", "@tmp", "lost+found"}
     | {"system volume information", "thumbs.db", "desktop.ini", "picasa.ini", "ehthumbs.db"}
@@ -49,6 +50,7 @@ class Listing:
     links: list[str] = field(default_factory=list)  # linked folders that were read
     repeated: list[str] = field(default_factory=list)  # linked folders that lead to one that was read already
     tables: list[str] = field(default_factory=list)
+    archives: list[str] = field(default_factory=list)
 
 
 def kind_of(extension: str) -> str | None:
@@ -84,22 +86,36 @@ def _sort_in(
     listing: Listing, entry: os.DirEntry[str], prefix: str, real: list[tuple[str, str]], linked: list[tuple[str, str]]
 ) -> None:
     name = entry.name
-    if name.lower() in _SYSTEM:
-        listing.hidden[shown(name)] += 1
-    elif name.startswith("."):
-        listing.hidden["hidden files and folders"] += 1
+    if (why := left_out_by_name(name)) is not None:
+        listing.hidden[why] += 1
     elif _is(entry, entry.is_dir):
         (linked if entry.is_symlink() else real).append((entry.path, f"{prefix}{name}/"))
     elif (end := extension_of(name)) not in extensions():
         listing.others[end] += 1
         if end in TABLES:
             listing.tables.append(shown(prefix + name))
+        elif is_archive(name):
+            listing.archives.append(prefix + name)
     elif _is(entry, entry.is_file):
-        listing.files.append((prefix + name, _STAMP.pack(*file_stamp(entry.stat()))))
+        listing.files.append((prefix + name, packed_stamp(entry.stat())))
     elif entry.is_symlink():
         listing.files.append((prefix + name, None))  # to nowhere or to a pipe: reading it fails, with a reason
     else:
         listing.others[NO_FILE] += 1
+
+
+def packed_stamp(status: os.stat_result) -> FileStamp:
+    """`file_stamp`, packed."""
+    return _STAMP.pack(*file_stamp(status))
+
+
+def left_out_by_name(path: str) -> str | None:
+    """What a path is, whose names, parted by "/", say that it is the system's own; None for all others."""
+    names = path.split("/")
+    system = next((name for name in names if name.lower() in _SYSTEM), None)
+    if system is not None:
+        return shown(system)
+    return "hidden files and folders" if any(name.startswith(".") for name in names) else None
 
 
 def _is(entry: os.DirEntry[str], kind: Callable[[], bool]) -> bool:
@@ -110,6 +126,11 @@ def _is(entry: os.DirEntry[str], kind: Callable[[], bool]) -> bool:
         if entry.is_symlink():
             return False
         raise
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file is an archive that is read here, by its name."""
+    return name.lower().endswith(ARCHIVES)
 
 
 def extension_of(name: str) -> str:

@@ -19,13 +19,11 @@ def is_pattern(text: str) -> bool:
     return any(sign in text for sign in "*?[")
 
 
-def shards_of(text: str) -> list[Path]:
-    """The parquet files that a pattern names, sorted. Raises TwofoldError where there is none."""
-    files = sorted(Path(one) for one in glob.glob(str(Path(text).expanduser()), recursive=True))  # noqa: PTH207
-    found = [file for file in files if file.suffix.lower() == ".parquet"]
+def matches(text: str) -> list[Path]:
+    """The files and folders that a pattern names, sorted. Raises TwofoldError where there is none."""
+    found = sorted(Path(one) for one in glob.glob(str(Path(text).expanduser()), recursive=True))  # noqa: PTH207
     if not found:
-        held = f"{len(files):,} files, none of them .parquet" if files else "no file"
-        raise TwofoldError(f"the pattern '{text}' names {held}. Give a pattern such as 'data/*.parquet'.")
+        raise TwofoldError(f"the pattern '{text}' names no file. Give a pattern such as 'data/*.parquet'.")
     return found
 
 
@@ -62,7 +60,12 @@ def missing_shards(files: Sequence[Path]) -> list[str]:
     return sorted(file.name for file in promised - set(files))
 
 
+def numberless(stem: str) -> str:
+    """The name of a shard's file without its number: train of train-00000-of-00002."""
+    match = _SHARD.fullmatch(stem)
+    return match["name"] if match else stem
+
+
 def _split(file: Path) -> str | None:
-    match = _SHARD.fullmatch(file.stem)
-    names = [match["name"] if match else file.stem, *reversed(file.parts[:-1])]
+    names = [numberless(file.stem), *reversed(file.parts[:-1])]
     return next((split for name in names if (split := split_named(name))), None)

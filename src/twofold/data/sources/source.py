@@ -6,12 +6,14 @@ from pathlib import Path
 from twofold.data.cache import cache_folder
 from twofold.data.findings import Finding
 from twofold.data.record import Record, Source
+from twofold.data.sources.archive import open_archive, refuse_packed
 from twofold.data.sources.columns import Columns
 from twofold.data.sources.folder import FolderSource
-from twofold.data.sources.listing import list_images
+from twofold.data.sources.listed import open_list, open_matches, open_several
+from twofold.data.sources.listing import ARCHIVES, is_archive, list_images
 from twofold.data.sources.named import TorchvisionSource, find_dataset, nearest_dataset
 from twofold.data.sources.parquet import ParquetSource
-from twofold.data.sources.shards import is_pattern, rows_in, shards_of
+from twofold.data.sources.shards import is_pattern, matches, rows_in
 from twofold.data.sources.table import SUFFIXES, TableSource
 from twofold.errors import TwofoldError
 
@@ -23,9 +25,10 @@ _PREFIX = "torchvision:"
 def open_source(
     data: str | Path | Source, *, cache: Path | None = None, allow_outside: bool = False, columns: Columns | None = None
 ) -> Source:
-    """The images in a folder, a table, parquet files or a torchvision data set ("CIFAR10", "SVHN@folder").
+    """The images in a folder, an archive, a table, parquet files or a torchvision data set ("CIFAR10", "SVHN@folder").
 
-    Parquet files are given as one file, as a folder that holds nothing else or as a pattern ("data/*.parquet").
+    Archives (zip, tar, WebDataset's shards) and parquet files are given as one file, as a folder that holds nothing
+    else or as a pattern ("data/*.parquet"); a pattern or a .txt file may also name several folders.
     A path that exists wins over a name; "torchvision:CIFAR10" is always the name. torchvision's files are kept in
     `cache`/torchvision. A source stays what it is. A table may name files outside its own folder only with
     `allow_outside`: who made it could otherwise show any file of the one who opens it. `columns` are those of a table.
@@ -39,21 +42,21 @@ def open_source(
     path = Path(name).expanduser()
     try:
         if name and path.is_dir():
-            return _open_folder(path, name, allow_outside, columns)
+            return _open_folder(path, name, cache, allow_outside, columns)
         if path.is_file():
-            return _open_file(path, name, allow_outside, columns)
+            return _open_file(path, name, cache, allow_outside, columns)
     except OSError as error:
         raise TwofoldError(
             f"'{name}' cannot be opened ({error.strerror or error}), but the data must be readable. "
             "Change its permissions."
         ) from error
     if is_pattern(name):
-        return ParquetSource(shards_of(name), name, allow_outside=allow_outside, columns=columns)
+        return _open_matches(matches(name), name, cache, allow_outside, columns)
     return _open_named(name, name, cache)
 
 
-def _open_folder(path: Path, name: str, allow_outside: bool, columns: Columns | None) -> Source:
-    """The images in a folder, or the parquet files in one, where they hold ten times as many images."""
+def _open_folder(path: Path, name: str, cache: Path | None, allow_outside: bool, columns: Columns | None) -> Source:
+    """The images in a folder, or the parquet files in one, where they hold ten times as many images; or archives."""
     listing = list_images(path)
     shards = [path / table for table in sorted(listing.tables) if table.lower().endswith(".parquet")]
     if shards and not listing.files:
@@ -64,17 +67,34 @@ def _open_folder(path: Path, name: str, allow_outside: bool, columns: Columns | 
             text = f"{len(listing.files):,} images beside the parquet files are left out: {listing.files[0][0]}"
             source.findings.append(Finding("TF029", text))
             return source
+    if listing.archives and not listing.files:
+        return open_several([path / archive for archive in sorted(listing.archives)], name, cache, root=path)
     return FolderSource(path, name, listing)
 
 
-def _open_file(path: Path, name: str, allow_outside: bool, columns: Columns | None) -> Source:
+def _open_matches(
+    places: list[Path], name: str, cache: Path | None, allow_outside: bool, columns: Columns | None
+) -> Source:
+    """What a pattern names: parquet files, or folders, archives and images."""
+    shards = [place for place in places if place.suffix.lower() == ".parquet"]
+    if shards:
+        return ParquetSource(shards, name, allow_outside=allow_outside, columns=columns)
+    return open_matches(places, name, cache)
+
+
+def _open_file(path: Path, name: str, cache: Path | None, allow_outside: bool, columns: Columns | None) -> Source:
     if path.suffix.lower() in SUFFIXES:
         return TableSource(path, name, allow_outside=allow_outside, columns=columns)
     if path.suffix.lower() == ".parquet":
         return ParquetSource([path], name, allow_outside=allow_outside, columns=columns)
+    if is_archive(path.name):
+        return open_archive(path, name, cache)
+    if path.suffix.lower() == ".txt":
+        return open_list(path, name, cache, allow_outside=allow_outside)
+    refuse_packed(name)
     raise TwofoldError(
-        f"'{name}' is a single file; the data must be a folder of images, a table (.csv, .tsv, .jsonl) or a .parquet "
-        "file. Give the folder it lies in, or unpack it first."
+        f"'{name}' is a single file; the data must be a folder of images, an archive ({', '.join(ARCHIVES)}), a table "
+        "(.csv, .tsv, .jsonl), a .parquet file or a .txt file of paths. Give the folder it lies in."
     )
 
 
