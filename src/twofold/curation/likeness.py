@@ -5,7 +5,6 @@ A perceptual comparison in two steps. `outline` is a rough vector to find candid
 """
 
 from functools import cache
-from itertools import product
 
 import numpy as np
 import torch
@@ -78,21 +77,24 @@ def _fit(details: Float32[Tensor, "p 3 k d"], targets: Float32[Tensor, "p 3 d 2"
 
 
 def _details(thumbs: UInt8[np.ndarray, "m s s 3"], crops: Crops) -> Float32[Tensor, "m 3 k d"]:
-    """Each crop at 16 px less its blur, as a vector over channels and pixels of length 1, or shorter where faint."""
-    x = _channels_first(thumbs)
-    details = (x.flatten(2) @ _crop_details(x.shape[-1], crops)).unflatten(-1, (-1, _SMALL * _SMALL))
+    """Each crop at 16 px less its blur, as a vector over channels and pixels of length 1, or shorter where faint.
+
+    Crops are A x B^T with A and B among the windows of a share, the blur P of one (P A) x (P B)^T.
+    """
+    x, parts = _channels_first(thumbs), []
+    for share, places in crops:
+        windows = _windows(x.shape[-1], share, places)
+        parts.append(_cut(x, windows) - _cut(x, _blur() @ windows))
+    details = torch.cat(parts, 2)
     return details / details.square().sum((1, 3), keepdim=True).sqrt().clamp(min=1.0)
 
 
-@cache
-def _crop_details(side: int, crops: Crops) -> Float32[Tensor, "s2 kd"]:
-    """The linear map from an image's pixels to the details of its crops: A x B^T - (P A) x (P B)^T, P the blur."""
-    blur = _blur()
-    parts = []
-    for share, places in crops:
-        for a, b in product(_windows(side, share, places), repeat=2):
-            parts += [torch.kron(a, b) - torch.kron(blur @ a, blur @ b)]
-    return torch.cat(parts).T.contiguous()
+def _cut(x: Float32[Tensor, "m 3 s s"], windows: Float32[Tensor, "w t s"]) -> Float32[Tensor, "m 3 w2 t2"]:
+    """A x B^T of each pair of windows A, B; two products of all windows at once."""
+    all_windows = windows.flatten(0, 1)
+    cut = all_windows @ (x @ all_windows.T)  # (m, 3, w t, w t)
+    t = windows.shape[1]
+    return cut.unflatten(-1, (-1, t)).unflatten(-3, (-1, t)).transpose(-3, -2).flatten(-2).flatten(-3, -2)
 
 
 @cache
