@@ -1,15 +1,18 @@
 """Images that are blank, look cut off, or are unlike all others."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 
 from twofold.curation.nearest import Neighbours
 
 _FLAT = 2.0  # standard deviation of the pixels, of 255
 _FILL = (118, 138)  # grey that decoders put where a file ends early
 _FILLED = 0.15  # share of the height from which on that counts
+_EVEN = 6  # of 255: what the numbers of a line of that grey may differ by
+_AT_ONCE = 4096
 _NEAREST = 10
 _FENCES = 3.0  # interquartile ranges above the third quartile: Tukey's "far out"
 
@@ -52,16 +55,24 @@ def find_off_topic(near: Neighbours) -> OffTopic:
 
 def find_blank(thumbs: UInt8[np.ndarray, "n s s 3"]) -> Int64[np.ndarray, " k"]:
     """Rows of images of one colour: a standard deviation below 2 of 255 in every channel."""
-    return np.flatnonzero([bool((thumb.std((0, 1)) < _FLAT).all()) for thumb in thumbs])
+    return _rows_where(lambda some: (some.std((1, 2), dtype=np.float32) < _FLAT).all(1), thumbs)
 
 
 def find_cut_off(thumbs: UInt8[np.ndarray, "n s s 3"]) -> Int64[np.ndarray, " k"]:
     """Rows of images whose lower part is the even grey that a decoder puts where a file ends, while the rest is not."""
-    return np.flatnonzero([_is_cut_off(thumb) for thumb in thumbs])
+    return _rows_where(_are_cut_off, thumbs)
 
 
-def _is_cut_off(thumb: UInt8[np.ndarray, "s s 3"]) -> bool:
-    inside = (thumb >= _FILL[0]) & (thumb <= _FILL[1])
-    grey = inside.all((1, 2)) & (np.ptp(thumb, axis=(1, 2)) <= 6)
-    filled = len(grey) if grey.all() else int(np.argmin(grey[::-1]))
-    return _FILLED * len(grey) <= filled < len(grey)
+def _rows_where(
+    judge: Callable[[UInt8[np.ndarray, "m s s 3"]], Bool[np.ndarray, " m"]], thumbs: UInt8[np.ndarray, "n s s 3"]
+) -> Int64[np.ndarray, " k"]:
+    parts = [thumbs[start : start + _AT_ONCE] for start in range(0, len(thumbs), _AT_ONCE)]
+    return np.flatnonzero(np.concatenate([np.zeros(0, bool), *(judge(part) for part in parts)]))
+
+
+def _are_cut_off(thumbs: UInt8[np.ndarray, "m s s 3"]) -> Bool[np.ndarray, " m"]:
+    lowest, highest = thumbs.min((2, 3)), thumbs.max((2, 3))  # of each line
+    grey = (lowest >= _FILL[0]) & (highest <= _FILL[1]) & (highest - lowest <= _EVEN)
+    height = thumbs.shape[1]
+    filled = np.where(grey.all(1), height, grey[:, ::-1].argmin(1))
+    return (filled >= _FILLED * height) & (filled < height)
