@@ -67,6 +67,21 @@ def test_ours_are_at_least_as_precise_as_those_of_cleanlab_on_the_same_probabili
         assert precision(found.ranking[:count]) >= precision(first) - 1 / count, "up to one image"
 
 
+def test_of_very_many_images_a_part_and_five_of_each_class_are_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted, fit = [], suspect_labels.fit_linear
+    monkeypatch.setattr(suspect_labels, "_FITTED", 100)
+    monkeypatch.setattr(
+        suspect_labels, "fit_linear", lambda x, y, *rest, **more: fitted.append(y) or fit(x, y, *rest, **more)
+    )
+    rare = np.where(np.arange(400) < 8, 4, GIVEN)
+    p = out_of_fold_probabilities(H, rare, 5)
+    assert len(fitted) == 5
+    for y in fitted:
+        assert 100 <= len(y) <= 125
+        assert (np.bincount(y, minlength=5) >= 5).all()
+    assert (p.argmax(1) == TRUTH)[8:].mean() > 0.8
+
+
 def test_the_next_labels_to_look_at_are_not_among_the_suspects() -> None:
     found = find_suspect_labels(H, GIVEN)
     assert not np.isin(found.borderline(10), found.rows).any()

@@ -16,6 +16,7 @@ from twofold.evaluation.labels import FOLDS, stratified_folds
 
 _L2 = 1e-3
 _ITERATIONS = 100
+_FITTED = 100_000  # images that a fold's classifier is fitted to, at most, beside five of each class
 LEAST_ACCURACY = 0.8  # of the classifier, from which on labels are judged
 _MOST_OF_GUESSES = 0.5  # of the mistakes that always guessing the most frequent class makes
 _RANKED = 100  # labels that are shown where none is judged
@@ -72,7 +73,7 @@ def find_suspect_labels(
         return SuspectLabels(
             rows=none, suggested=none, margin=np.zeros(0, np.float32), ranking=none, accuracy=0.0, most_frequent=1.0
         )
-    p = out_of_fold_probabilities(h[rows], y, len(names), seed=seed)
+    p = out_of_fold_probabilities(h if len(rows) == len(h) else h[rows], y, len(names), seed=seed)
     margin = label_margin(p, y)
     accuracy, most_frequent = float((p.argmax(1) == y).mean()), float(np.bincount(y).max() / len(y))
     suspect = is_suspect(p, y) if _is_good(accuracy, most_frequent) else margin < 0
@@ -95,15 +96,25 @@ def out_of_fold_probabilities(
 ) -> Float64[np.ndarray, "n c"]:
     """p of each image from a linear classifier on h that was fitted to the other four folds.
 
-    Each class is spread evenly over the folds, at random by `seed`.
+    Each class is spread evenly over the folds, at random by `seed`. Of more than 100,000 images in these a random
+    100,000 are taken, and five of each class in any case.
     """
     p, order = np.zeros((len(y), classes)), np.random.default_rng(seed).permutation(len(y))
     for kept, cut in stratified_folds(y[order]):
-        rest, own = order[kept], order[cut]
+        rest, own = order[kept[_enough(y[order[kept]])]], order[cut]
         scaling = fit_scaling(h[rest])
         probe = fit_linear(scaling(h[rest]), y[rest], classes, _L2, tolerance=1e-6, iterations=_ITERATIONS)
         p[own] = softmax(probe.logits(scaling(h[own])))
     return p
+
+
+def _enough(y: Integer[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+    """The first 100,000, and the first five of each class."""
+    order = np.argsort(y, kind="stable")
+    _, starts = np.unique(y[order], return_index=True)
+    enough = np.arange(len(y)) < _FITTED
+    enough[order[(starts[:, None] + np.arange(FOLDS)).clip(max=len(y) - 1)]] = True
+    return enough
 
 
 def label_margin(p: Float64[np.ndarray, "n c"], y: Integer[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
