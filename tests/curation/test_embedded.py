@@ -81,7 +81,7 @@ def test_rows_of_unequal_number_are_refused() -> None:
 def test_neighbours_are_kept_where_there_is_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = whole().neighbours
     first = whole(key="key", cache=tmp_path).neighbours
-    monkeypatch.setattr(embedded, "nearest_others", None)
+    monkeypatch.setattr(embedded, "neighbours", None)
     second = whole(key="key", cache=tmp_path).neighbours
     for near in (first, second):
         np.testing.assert_array_equal(near.rows, expected.rows)

@@ -6,8 +6,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float32, Int64, UInt8
 
+from twofold.curation.cells import EXACT_UP_TO, build_cells
 from twofold.curation.likeness import likeness, outline
 from twofold.curation.nearest import Neighbours, nearest_others, nearest_rows
 from twofold.curation.tables import write_csv
@@ -99,13 +101,21 @@ def _of_pairs(pairs: np.ndarray, alike: np.ndarray, threshold: float, paths: Seq
 
 def _candidates(thumbs: UInt8[np.ndarray, "n s s 3"], near: Neighbours | None) -> Int64[np.ndarray, "p 2"]:
     whole, inner = _unit(outline(thumbs)), _unit(outline(thumbs, inner=True))
-    lists = [nearest_others(whole, _CANDIDATES), nearest_rows(inner, whole, _CANDIDATES)]
+    lists = _nearest_outlines(whole, inner)
     lists += [near.first(_CANDIDATES)] if near is not None else []
     cosines, rows = (np.concatenate([getattr(one, name) for one in lists], 1) for name in ("cosines", "rows"))
     pairs, _ = _once(Neighbours(cosines, rows))
     cosine = np.concatenate([_cosine(whole, inner, part) for part in np.array_split(pairs, len(pairs) // 2**16 + 1)])
     likest = np.argsort(-cosine, kind="stable")[: _PAIRS * len(thumbs)]
     return pairs[np.sort(likest[cosine[likest] >= _OUTLINE])]
+
+
+def _nearest_outlines(whole: Float32[np.ndarray, "n d"], inner: Float32[np.ndarray, "n d"]) -> list[Neighbours]:
+    """Of each image and of its inner part, among all whole images."""
+    if len(whole) <= EXACT_UP_TO:
+        return [nearest_others(whole, _CANDIDATES), nearest_rows(inner, whole, _CANDIDATES)]
+    cells = build_cells(torch.from_numpy(whole))
+    return [cells.others(_CANDIDATES), cells.nearest(torch.from_numpy(inner), _CANDIDATES)]
 
 
 def _cosine(

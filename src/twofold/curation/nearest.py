@@ -22,10 +22,11 @@ class Neighbours:
 
     cosines: Float32[np.ndarray, "m k"]  # in [-1, 1]
     rows: Int64[np.ndarray, "m k"]
+    recall: float = 1.0  # share of the k nearest that are here, in [0, 1]: measured where not all rows were compared
 
     def first(self, k: int) -> "Neighbours":
         """The k nearest alone."""
-        return Neighbours(self.cosines[:, :k], self.rows[:, :k])
+        return Neighbours(self.cosines[:, :k], self.rows[:, :k], self.recall)
 
 
 def nearest_others(h: Float32[np.ndarray, "n d"], k: int) -> Neighbours:
