@@ -89,3 +89,39 @@ def test_groups_follow_the_threshold_and_borderline_pairs_lie_around_it(tmp_path
 def test_few_images_have_no_copies(count: int) -> None:
     found = find_copies(thumbs(SCENES[:1])[:count], ["a"][:count])
     assert (found.groups, found.borderline()) == ([], [])
+
+
+def near_pairs(spread: float) -> np.ndarray:
+    """40 embeddings around one direction, as a weak encoder gives them; the last is nearly the first."""
+    draw = np.random.default_rng(0)
+    h = 1 + spread * draw.normal(size=(40, 16))
+    h[39] = h[0] + 0.02 * spread * draw.normal(size=16)
+    return h.astype(np.float32)
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.2, 1.0])
+def test_what_is_near_for_an_encoder_follows_from_how_near_its_images_are(spread: float) -> None:
+    near = nearest_others(near_pairs(spread), 10)
+    found = find_alike(near, [str(row) for row in range(40)])
+    assert found.groups == [[0, 39]]
+    assert found.threshold == pytest.approx(1 - np.median(1 - near.cosines[:, 0]) / 5)
+
+
+def test_one_threshold_for_every_encoder_takes_all_images_for_the_same() -> None:
+    found = find_alike(nearest_others(near_pairs(0.05), 10), [str(row) for row in range(40)], threshold=0.98)
+    assert len(found.groups[0]) == 40
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_without_a_pair_nothing_is_alike(n: int) -> None:
+    assert find_alike(nearest_others(np.ones((n, 4), np.float32), 10), ["a.png"] * n).groups == []
+
+
+def test_among_many_images_copies_are_looked_for_in_the_nearest_cells(
+    planted: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [str(row) for row in range(64)]
+    expected = find_copies(planted, paths).groups
+    monkeypatch.setattr(duplicates, "EXACT_UP_TO", 10)
+    monkeypatch.setattr(duplicates, "nearest_others", None)
+    assert find_copies(planted, paths).groups == expected

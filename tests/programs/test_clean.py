@@ -53,8 +53,8 @@ def test_the_page_needs_no_other_file_and_shows_the_copy(home: Path, tmp_path: P
     twofold.clean(None, home / "data", out=tmp_path / "out", cache=home / "cache", verbose=False)
     page = (tmp_path / "out" / "clean.html").read_text(encoding="utf-8")
     assert "train/x/1.png" in page
-    assert "<li>1 test images with a copy in train</li>" in page
-    assert 'data-likeness="1.000"' in page
+    assert "<li>1 test image with a copy in train</li>" in page
+    assert 'data-likeness="1.0000"' in page
     assert "http" not in page.replace("http-equiv", "")
 
 

@@ -29,7 +29,13 @@ def clean(
     ] = None,
     embeddings: Embeddings = None,
     threshold: Annotated[float, arg(help="likeness of pixels from which two images are copies, in 0.5 to 1")] = 0.95,
-    cosine: Annotated[float, arg(help="cosine of embeddings from which two images are alike, in 0.5 to 1")] = 0.98,
+    cosine: Annotated[
+        float | None,
+        arg(
+            help="cosine of embeddings from which two images are alike, in 0.5 to 1",
+            help_behavior_hint="(default: five times nearer than the nearest image usually is)",
+        ),
+    ] = None,
     common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:

@@ -15,15 +15,15 @@ from twofold.curation.odd_images import OffTopic, find_blank, find_cut_off, find
 from twofold.curation.suspect_labels import SuspectLabels, find_suspect_labels
 from twofold.curation.tables import write_csv
 
-KINDS = {  # in the order in which they are told
-    "copy": "copies of another image",
-    "leak": "test images with a copy in train",
-    "blank": "blank",
-    "cut off": "look cut off",
-    "off topic": "far from all others",
-    "label": "suspect labels",
-    "unlikely label": "labels that are unlikely (ranked, not judged)",
-    "alike": "near another image for the encoder",
+KINDS = {  # what one and several are called, in the order in which they are told
+    "copy": ("copy of another image", "copies of another image"),
+    "leak": ("test image with a copy in train", "test images with a copy in train"),
+    "blank": ("blank image", "blank images"),
+    "cut off": ("image that looks cut off", "images that look cut off"),
+    "off topic": ("image far from all others", "images far from all others"),
+    "label": ("suspect label", "suspect labels"),
+    "unlikely label": ("unlikely label (ranked, not judged)", "unlikely labels (ranked, not judged)"),
+    "alike": ("image very near another one for the encoder", "images very near another one for the encoder"),
 }
 DROPPED = ("copy", "blank", "cut off")  # kinds that keep.csv leaves out
 
@@ -111,7 +111,7 @@ class Cleaning:
     def sentences(self) -> list[str]:
         """The counts for people, one kind of finding each."""
         counts = self.counts()
-        return [f"{counts[kind]:,} {words}" for kind, words in KINDS.items() if counts.get(kind)]
+        return [f"{counts[kind]:,} {KINDS[kind][counts[kind] > 1]}" for kind in KINDS if counts.get(kind)]
 
     def to_csv(self, path: Path | str) -> Path:
         """Write the findings. Raises TwofoldError as `write_csv` does."""
@@ -177,7 +177,7 @@ def clean_pixels(
 
 
 def clean_embedded(
-    thumbs: UInt8[np.ndarray, "n s s 3"], embedded: Embedded, *, threshold: float = COPY, cosine: float = 0.98
+    thumbs: UInt8[np.ndarray, "n s s 3"], embedded: Embedded, *, threshold: float = COPY, cosine: float | None = None
 ) -> Cleaning:
     """The same and what embeddings show: alike and off-topic images, suspect labels, what leaks do to the accuracy.
 

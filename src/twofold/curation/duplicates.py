@@ -19,6 +19,7 @@ COPY = 0.95  # likeness from which two images count as copies: docs/clean.md has
 _FLOOR = 0.5  # pairs below are not kept
 _CANDIDATES = 10  # nearest images whose pixels are compared
 _OUTLINE = 0.8  # cosine of outlines below which pixels are not compared
+_UNUSUAL = 5  # times nearer than the nearest image usually is
 _PAIRS = 2  # pairs compared for each image on average, at most
 
 
@@ -83,11 +84,17 @@ def find_copies(
     return _of_pairs(pairs, likeness(thumbs, pairs), threshold, paths)
 
 
-def find_alike(near: Neighbours, paths: Sequence[str], *, threshold: float = 0.98) -> Duplicates:
+def find_alike(near: Neighbours, paths: Sequence[str], *, threshold: float | None = None) -> Duplicates:
     """Images whose embeddings have a cosine from the threshold on, among each one's ten nearest.
 
-    What an encoder takes for the same: also series of one scene. Raises TwofoldError for a threshold outside [0.5, 1].
+    What an encoder takes for the same: also series of one scene. The default threshold is 1 - m / 5, m the median of
+    1 - cosine to the nearest other image: what is near depends on the encoder. Raises TwofoldError for a threshold
+    outside [0.5, 1].
     """
+    if threshold is None:
+        distances = 1 - np.asarray(near.cosines[:, :1])
+        usual = float(np.median(distances)) if distances.size else 0.0
+        threshold = max(_FLOOR, 1 - usual / _UNUSUAL)
     require(_FLOOR <= threshold <= 1, "threshold", threshold, f"in [{_FLOOR}, 1]")
     pairs, cosines = _once(near.first(_CANDIDATES))
     return _of_pairs(pairs, cosines, threshold, paths)

@@ -37,7 +37,7 @@ def clean(
     out: AnyPath | None = None,
     embeddings: AnyPath | None = None,
     threshold: int | float = COPY,
-    cosine: int | float = 0.98,
+    cosine: int | float | None = None,
     verbose: bool = True,
     **opening: Unpack[Opening],
 ) -> Cleaning:
@@ -45,13 +45,14 @@ def clean(
 
     `run` is a run, an encoder.safetensors, or None: then pixels alone are compared, before any training. `out` is the
     folder (default: RUN/clean, or clean here). `threshold` is the likeness of pixels from which two images are copies,
-    `cosine` that of embeddings from which they are alike, both in [0.5, 1]. The rest is as in `embed`.
+    `cosine` that of embeddings from which they are alike (default: five times nearer than the nearest image usually
+    is), both in [0.5, 1]. The rest is as in `embed`.
     """
     run, folder = as_optional_path("run", run), as_optional_path("out", out)
-    threshold, cosine = as_kind("threshold", threshold, float), as_kind("cosine", cosine, float)
+    threshold, cosine = as_kind("threshold", threshold, float), as_kind("cosine", cosine, float | None)
     verbose = as_kind("verbose", verbose, bool)
     for name, value in (("threshold", threshold), ("cosine", cosine)):
-        require(0.5 <= value <= 1, name, value, "in [0.5, 1]")
+        require(value is None or 0.5 <= value <= 1, name, value, "in [0.5, 1]")
     if run is None and embeddings is not None:
         raise TwofoldError(
             f"embeddings is '{embeddings}', but without a run pixels alone are compared. Leave --embeddings out, or "

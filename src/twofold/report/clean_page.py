@@ -26,7 +26,6 @@ _SECTIONS = (
     ("off topic", "Far from all others", "The farthest come first. They may not belong here, or be rare and valuable."),
     ("blank", "Blank images", "One colour throughout."),
     ("cut off", "Images that look cut off", "The lower part is the even grey of a file that ends early."),
-    ("alike", "Near another image for the encoder", "For example series of one scene. keep.csv keeps them all."),
 )
 
 
@@ -64,7 +63,7 @@ def write_clean_page(cleaning: Cleaning, images: ImageSet, path: Path) -> None:
         for group in copies.groups[:_GROUPS]
     ]
     borderline = [
-        {"first": gallery.show(first), "second": gallery.show(second), "likeness": f"{likeness:.3f}"}
+        {"first": gallery.show(first), "second": gallery.show(second), "likeness": f"{likeness:.4f}"}
         for first, second, likeness in copies.borderline(_PAIRS)
     ]
     page = load_template("clean.html.j2", "twofold.report").render(
@@ -77,6 +76,7 @@ def write_clean_page(cleaning: Cleaning, images: ImageSet, path: Path) -> None:
         groups_total=len(copies.groups),
         borderline=borderline,
         threshold=f"{copies.threshold:g}",
+        alike=_alike(cleaning, gallery),
         sections=list(_sections(cleaning, gallery)),
     )
     write_atomically(path, page.encode("utf-8", "backslashreplace"))
@@ -89,14 +89,33 @@ def _sections(cleaning: Cleaning, gallery: Gallery) -> Iterable[dict[str, object
             shown = [gallery.show(flaw.row, _note(cleaning, flaw)) for flaw in flaws[:_OF_A_SECTION]]
             if kind in ("label", "unlikely label") and cleaning.suspects is not None:
                 text = f"{text} {cleaning.suspects.sentence()}"
-            yield {"title": title, "text": text, "images": shown, "total": len(flaws)}
+            yield {
+                "title": title,
+                "text": text,
+                "images": shown,
+                "total": f"{len(flaws):,}",
+                "more": len(flaws) > len(shown),
+            }
+
+
+def _alike(cleaning: Cleaning, gallery: Gallery) -> dict[str, object] | None:
+    flaws = [flaw for flaw in cleaning.flaws if flaw.kind == "alike"]
+    pairs = [(flaw.other, flaw.row, flaw.score) for flaw in flaws if flaw.other is not None]
+    if not pairs or cleaning.alike is None:
+        return None
+    return {
+        "cosine": f"{cleaning.alike.threshold:.4f}",
+        "total": f"{len(pairs):,}",
+        "pairs": [
+            {"first": gallery.show(first), "second": gallery.show(second), "cosine": f"{cosine:.4f}"}
+            for first, second, cosine in pairs[:_PAIRS]
+        ],
+    }
 
 
 def _note(cleaning: Cleaning, flaw: Flaw) -> str:
     if flaw.kind in ("label", "unlikely label"):
         return f"label {cleaning.labels[flaw.row]}, rather {flaw.suggestion}"
-    if flaw.kind == "alike" and flaw.other is not None:
-        return f"near {cleaning.paths[flaw.other]} ({flaw.score:.3f})"
     return _place(cleaning, flaw.row)
 
 
