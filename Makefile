@@ -25,7 +25,7 @@ bench: $(VENV)/.installed
 	else echo "CIFAR10=FOLDER was not given: endtoend and speedrun are left out"; fi
 	$(BIN)/python benchmarks/render.py
 
-# docs/results.md and its charts, from the figures that are kept in docs/results.
+# docs/results.md with its charts, and the marked figures of README.md and docs, from docs/results and benchmarks/results.
 results: $(VENV)/.installed
 	$(BIN)/python tools/make_results.py render
 

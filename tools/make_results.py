@@ -2,7 +2,8 @@
 
     python tools/make_results.py collect NAME RUN [--commands FILE]   copies a run's figures to docs/results/NAME.json
     python tools/make_results.py judge                                judges the cells of the studies' records anew
-    python tools/make_results.py render                               writes docs/results.md from docs/results/*.json
+    python tools/make_results.py render                               writes docs/results.md from docs/results/*.json,
+                                                                      and the marked figures of README.md and docs/
 
 FILE holds the commands that made the run, one a line. Of a study, its study.json is
 copied to docs/results/NAME.json as it is.
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from figures import fill, pages
 from study_results import judged_anew, study_section, verdicts_table
 
 from twofold.files import write_json
@@ -348,6 +350,8 @@ def main() -> None:
     else:
         (DOCS / "results.md").write_text(render())
         print(f"Written: {DOCS / 'results.md'}")
+        for page in pages():
+            page.write_text(fill(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

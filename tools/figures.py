@@ -1,0 +1,229 @@
+"""The measured figures within the text of README.md and docs/*.md, each computed from a JSON.
+
+A figure stands between `<!-- figure NAME -->` and `<!-- /figure -->`, which a reader of the page does not see. `make
+results` writes there what FIGURES[NAME] gives; a test compares. What is not between marks is a setting, a rule, a
+prediction or somebody else's figure, and tests/test_figures.py lists it.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from twofold.studies.engine.claim import NOT_TESTABLE
+from twofold.studies.show.wording import label
+
+HOME = Path(__file__).parent.parent
+MARKED = re.compile(r"(<!-- figure ([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
+
+
+def pages() -> list[Path]:
+    """Those whose figures stand in text that people write."""
+    written = {"results.md", "cli.md", "checks.md", "notebook.md"}  # by a tool, or dated
+    return [HOME / "README.md", *(page for page in sorted((HOME / "docs").glob("*.md")) if page.name not in written)]
+
+
+def fill(text: str) -> str:
+    """The page with every marked figure as it is measured; one that says the same keeps its line breaks.
+
+    Raises KeyError for a name that FIGURES lacks.
+    """
+
+    def filled(found: re.Match[str]) -> str:
+        figure = FIGURES[found[2]]()
+        return found[0] if figure.split() == found[3].split() else f"{found[1]}{figure}{found[4]}"
+
+    return MARKED.sub(filled, text)
+
+
+def _results(name: str) -> Any:
+    return json.loads((HOME / "docs" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _printed(name: str) -> Any:
+    return _results("printed")[name]
+
+
+def _benchmark(name: str) -> Any:
+    return json.loads((HOME / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [" | ".join(cells) for cells in (head, *rows)]
+    lines = [f"| {line} |" for line in lines]
+    return "\n" + "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]) + "\n"
+
+
+def _demo_table() -> str:
+    demo = _printed("demo")
+    rows = [
+        [
+            f"all ({demo['per_class']:,})" if row["labels"] == "all" else row["labels"],
+            *(f"{mean:.1f} ± {half:.1f}" for mean, half in row["percent"]),
+        ]
+        for row in demo["rows"]
+    ]
+    return _table(["labels per class", *demo["encoders"]], rows)
+
+
+def _demo_measured() -> str:
+    demo = _printed("demo")
+    return (
+        f"{demo['test']:,} test images, with the 95 % interval; {demo['draws']} draws of the labelled images; one run "
+        f"of {demo['steps']:,} steps"
+    )
+
+
+def _demo_above_pixels() -> str:
+    (mean, low, high), (one, one_low, one_high) = (_printed("demo")["above_pixels"][labels] for labels in ("all", "1"))
+    return (
+        f"by {mean:.1f} points ({low:.1f} to {high:.1f}) over raw pixels with all labels, by {one:.1f} "
+        f"({one_low:.1f} to {one_high:.1f}) with one label a class"
+    )
+
+
+def _cifar10_few() -> str:
+    found = _results("cifar10")
+    rows = {(row["protocol"], row["encoder"]): row for row in found["evaluation"] if _is_one_percent(row)}
+
+    def share(protocol: str, encoder: str) -> str:
+        row = rows[protocol, encoder]
+        return f"{100 * row['mean']:.1f} ± {100 * max(row['high'] - row['mean'], row['mean'] - row['low']):.1f}"
+
+    labels = found["evaluation_details"]["labels_per_class"]["0.01"]
+    return (
+        f"after {found['pretraining_s'] / 60:.0f} minutes of pretraining on two cores, five draws, 1 % of the labels "
+        f"({labels:.0f} a class): linear probe {share('linear', 'trained')} %, fine-tuned by "
+        f"the paper's schedule {share('finetune', 'trained')}, from scratch {share('supervised', 'untrained')}, "
+        f"raw pixels {share('linear', 'pixels')}"
+    )
+
+
+def _is_one_percent(row: dict[str, Any]) -> bool:
+    return row["labels"] == 0.01 and row["metric"] == "top1"
+
+
+def _claims() -> str:
+    records = (json.loads(path.read_text(encoding="utf-8")) for path in (HOME / "docs" / "results").glob("*.json"))
+    labels = [label(claim) for record in records if record.get("finished") for claim in record["claims"]]
+    count = labels.count
+    text = f"Of {len(labels)} claims {count('reproduced')} are reproduced, {count('contradicted')} contradicted and "
+    text += f"{count('undecided')} undecided after so few epochs; {count('not asked')} are not asked"
+    testable = count(NOT_TESTABLE)
+    return f"{text}, {testable} not testable here" if testable else text
+
+
+def _h200_training() -> str:
+    rate = _benchmark("gpu")["results"]["compile"]["resnet18 small, 512: compiled"]["compiled"]["images/s"]
+    return f"{round(rate, -2):,.0f}"
+
+
+def _h200_views() -> str:
+    rate = _benchmark("gpu")["results"]["big"]["resnet50 224 from 256 px, 256: the loop"]["images/s"]
+    return f"{2 * rate:,.0f}"
+
+
+def _h200_activations() -> str:
+    gpu = _benchmark("gpu")["results"]
+    less = gpu["big"]["resnet50 224 from 256 px, 256: the loop"]["peak GiB"]
+    more = gpu["memory"]["resnet50 224, batch 512 at once"]["peak allocated GiB"]
+    view = (more - less) * 2**30 / (2 * 256)
+    return f"{view / 1e6:.0f} MB (batch 256 and 512 at once, {less:.1f} and {more:.1f} GiB)"
+
+
+def _h200_copies() -> str:
+    machine = _benchmark("gpu-before")["results"]["env"]
+    pinned, ordinary = (machine[f"host to device GB/s, {kind}"] for kind in ("pinned", "ordinary memory"))
+    return f"{pinned:.0f} GB/s on an H200, beside {ordinary:.1f}"
+
+
+def _ratio(ratio: dict[str, float]) -> str:
+    return f"{ratio['median']:.2f} times ({ratio['low']:.2f} to {ratio['high']:.2f})"
+
+
+def _study_hours() -> str:
+    records = (json.loads(path.read_text(encoding="utf-8")) for path in (HOME / "docs" / "results").glob("*.json"))
+    return f"{sum(record['seconds'] for record in records if 'study' in record) / 3600:.1f} hours"
+
+
+def _branches() -> str:
+    one = _printed("residual_branches")
+    return f"{one['at_zero']} % with zeros, {one['at_one']} % without"
+
+
+def _choice_of_l2() -> str:
+    few, ten, fifty = (_printed("choice_of_l2")[labels] for labels in ("5", "10", "50"))
+    return (
+        f"{few[0]} by cross-entropy and {few[1]} by counts at 5 labels a class, {ten[0]} and {ten[1]} at "
+        f"10, {fifty[0]} by both at 50; a fixed 0.1 gets {few[2]}, {ten[2]} and {fifty[2]}"
+    )
+
+
+def _coverage() -> str:
+    split, folds = (_printed("coverage")[name] for name in ("split", "cross_validated"))
+    return (
+        f"the interval holds the truth in {_span(split['holds'])} % of data sets and a winner is named in "
+        f"{_span(split['names'])} % (cross-validated {_span(folds['holds'])} % and {_span(folds['names'])} %)"
+    )
+
+
+def _draws_alone() -> str:
+    one = _printed("coverage")["draws_alone"]
+    return f"held it in {_span(one['holds'])} % and named a winner in {_span(one['names'])} %"
+
+
+def _span(ends: Sequence[float]) -> str:
+    return f"{ends[0]} to {ends[1]}"
+
+
+def _copies() -> str:
+    found = _printed("copies")
+    rows = [
+        [row["images"], f"{row['threshold']:.2f}", *(f"{share:g} %" for share in row["percent"])]
+        for row in found["rows"]
+    ]
+    return _table(["images", "threshold", *found["columns"]], rows)
+
+
+def _suspects() -> str:
+    one = _printed("suspects")
+    first, changed = one["among_the_first"], one["changed"]
+    return f"{first} % were changed labels: {first / changed:.0f} times chance"
+
+
+def _picking() -> str:
+    head = ["labels a class", "picked", "random", "difference, points (95 % interval)", "as many random labels"]
+    rows = []
+    for row in _printed("picking")["rows"]:
+        mean, low, high = row["difference"]
+        shares = [f"{row[name]:.1f} %" for name in ("picked", "random")]
+        rows.append([str(row["labels"]), *shares, f"{mean:+.1f} ({low:+.1f} to {high:+.1f})", row["worth"]])
+    return _table(head, rows)
+
+
+FIGURES: dict[str, Callable[[], str]] = {
+    "demo-time": lambda: _printed("demo")["make_demo"],
+    "demo-measured": _demo_measured,
+    "demo-table": _demo_table,
+    "demo-above-pixels": _demo_above_pixels,
+    "cifar10-few": _cifar10_few,
+    "claims": _claims,
+    "h200-training": _h200_training,
+    "h200-views": _h200_views,
+    "h200-activations": _h200_activations,
+    "h200-copies": _h200_copies,
+    "h200-context": lambda: f"{_printed('h200_context_gib')} GiB",
+    "chunks": lambda: _ratio(_benchmark("batch")["price"]),
+    "two-processes": lambda: f"{_benchmark('processes')['speed']['median']:.2f} times",
+    "study-hours": _study_hours,
+    "residual-branches": _branches,
+    "choice-of-l2": _choice_of_l2,
+    "coverage": _coverage,
+    "draws-alone": _draws_alone,
+    "folds-as-independent": lambda: f"{_printed('coverage')['folds_as_independent_names']} %",
+    "copies": _copies,
+    "suspects": _suspects,
+    "suspects-called": lambda: f"{_printed('suspects')['among_confident_learning']} %",
+    "picking": _picking,
+}
