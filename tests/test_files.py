@@ -16,6 +16,7 @@ from pictures import write_pictures
 from small_recipe import SMALL
 from twofold import files
 from twofold.data import load_images
+from twofold.data.sample import write as sample
 from twofold.data.sample import write_sample
 from twofold.files import sync_folder, write_atomically, write_json
 from twofold.recipes.recipe import DataRecipe
@@ -143,7 +144,8 @@ def test_a_file_that_somebody_has_open_is_tried_again(
     assert [path.name for path in tmp_path.iterdir()] == (["a"] if works else [])
 
 
-def test_the_sample_has_the_permissions_of_the_umask(tmp_path: Path) -> None:
+def test_the_sample_has_the_permissions_of_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample, "SPLITS", ("test",))  # 2,000 of the 14,000 files
     before = os.umask(0o027)
     try:
         write_sample(tmp_path / "sample")
