@@ -164,15 +164,6 @@ def test_a_killed_process_ends_the_group_with_one_line(data: Path, cache: Path, 
     assert err == "twofold: process 1 was ended by SIGKILL, so all stopped. The same command continues.\n"
 
 
-def test_one_line_for_what_cannot_work(data: Path, cache: Path, tmp_path: Path) -> None:
-    arguments = command(data, tmp_path / "run", cache, TINY.with_settings(batch_size=25, chunk=None))
-    process = start([*arguments, "--processes", "2"])
-    _, err = process.communicate()
-    assert process.returncode == 1
-    assert "batch_size is 25, but 2 processes must share it evenly. Choose --batch-size 24 or 26" in err
-    assert len(err.strip().splitlines()) == 1
-
-
 def test_no_process_at_all_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["pretrain", str(tmp_path), "--out", str(tmp_path / "run"), "--processes", "0"]
     monkeypatch.setattr(sys, "argv", ["twofold", *words])
