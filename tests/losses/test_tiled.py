@@ -2,6 +2,7 @@
 
 import random
 import sys
+from functools import cache
 from typing import Any
 
 import pytest
@@ -40,19 +41,32 @@ def require_same(found: tuple[Tensor, ...], expected: tuple[Tensor, ...], relati
         assert float((one.double() - other.double()).abs().max()) <= relative * max(largest, ZERO)
 
 
+def exact(z: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The same numbers in float64."""
+    return z[0].detach().double().requires_grad_(), z[1].detach().double().requires_grad_()
+
+
+@cache  # the same for every tile, and slow
+def of_the_loop(
+    n: int, p: int, temperature: float, normalize: bool = True, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, ...]:
+    """Algorithm 1 in float64 on `pair(n, p, dtype)`."""
+    return outcome(nt_xent_loop, exact(pair(n, p, dtype)), temperature=temperature, normalize=normalize)
+
+
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("tile", [1, 3, 7, 64, 768, 4096])  # the last ones larger than 2n
 @pytest.mark.parametrize(("n", "p", "temperature"), SHORT)
 def test_is_the_loop_over_algorithm_1(n: int, p: int, temperature: float, tile: int, normalize: bool) -> None:
-    z, options = pair(n, p), {"temperature": temperature, "normalize": normalize}
-    require_same(outcome(nt_xent_tiled, z, tile=tile, **options), outcome(nt_xent_loop, z, **options), 1e-6)
+    found = outcome(nt_xent_tiled, pair(n, p), tile=tile, temperature=temperature, normalize=normalize)
+    require_same(found, of_the_loop(n, p, temperature, normalize), 1e-6)
 
 
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize(("n", "p", "temperature"), SHORT)
 def test_the_dense_version_is_the_loop_over_algorithm_1(n: int, p: int, temperature: float, normalize: bool) -> None:
-    z, options = pair(n, p), {"temperature": temperature, "normalize": normalize}
-    require_same(outcome(nt_xent_dense, z, **options), outcome(nt_xent_loop, z, **options), 1e-6)
+    found = outcome(nt_xent_dense, pair(n, p), temperature=temperature, normalize=normalize)
+    require_same(found, of_the_loop(n, p, temperature, normalize), 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +74,8 @@ def test_the_dense_version_is_the_loop_over_algorithm_1(n: int, p: int, temperat
 )
 @pytest.mark.parametrize(("n", "p", "temperature"), [case for case in SHORT if case[0] > 2])
 def test_float32_is_the_loop_in_float64(n: int, p: int, temperature: float, loss: Any, options: dict[str, int]) -> None:
-    z = pair(n, p, torch.float32)
-    exact = tuple(part.detach().double().requires_grad_() for part in z)
-    expected = outcome(nt_xent_loop, exact, temperature=temperature)  # type: ignore[arg-type]
-    require_same(outcome(loss, z, temperature=temperature, **options), expected, 1e-5)
+    found = outcome(loss, pair(n, p, torch.float32), temperature=temperature, **options)
+    require_same(found, of_the_loop(n, p, temperature, dtype=torch.float32), 1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -71,8 +83,7 @@ def test_float32_is_the_loop_in_float64(n: int, p: int, temperature: float, loss
 @pytest.mark.parametrize(("n", "p"), LONG_FOR_A_LOOP)
 def test_both_versions_are_a_loop_over_the_anchors(n: int, p: int, temperature: float, dtype: torch.dtype) -> None:
     z = pair(n, p, dtype)
-    exact = tuple(part.detach().double().requires_grad_() for part in z)
-    expected = outcome(nt_xent_anchors, exact, temperature=temperature)  # type: ignore[arg-type]
+    expected = outcome(nt_xent_anchors, exact(z), temperature=temperature)
     versions = [(nt_xent_tiled, {"tile": tile}) for tile in (33, 257, 768, 4096)]
     for loss, options in ((nt_xent_dense, {}), *versions):
         found = outcome(loss, z, temperature=temperature, **options)
@@ -84,8 +95,7 @@ def test_both_versions_are_a_loop_over_the_anchors(n: int, p: int, temperature: 
 @pytest.mark.parametrize(("n", "p"), LONG)
 def test_is_the_dense_version_in_float64(n: int, p: int, temperature: float, dtype: torch.dtype) -> None:
     z = pair(n, p, dtype)
-    exact = tuple(part.detach().double().requires_grad_() for part in z)
-    expected = outcome(nt_xent_dense, exact, temperature=temperature)  # type: ignore[arg-type]
+    expected = outcome(nt_xent_dense, exact(z), temperature=temperature)
     found = outcome(nt_xent_tiled, z, temperature=temperature, tile=257)
     require_same(found, expected, 1e-6 if dtype == torch.float64 else 1e-5)
     assert found[1].dtype == dtype
