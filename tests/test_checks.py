@@ -41,6 +41,11 @@ class Pair:
     b: Float[Tensor, "n"]
 
 
+@check
+def squares(a: Float[Tensor, "n"], side: int = 2) -> Float[Tensor, "n {side} {side}"]:
+    return a[:, None, None].expand(-1, side, 2)
+
+
 def ones(*shape: int) -> Tensor:
     return torch.ones(*shape)
 
@@ -50,6 +55,7 @@ def test_what_fits_passes() -> None:
     assert plain("ab", 2) == "abab"
     assert len(list(rows(ones(3, 2)))) == 3
     assert Pair(ones(2), ones(2)).a.shape == (2,)
+    assert squares(ones(3)).shape == (3, 2, 2)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +70,9 @@ def test_what_fits_passes() -> None:
         lambda: plain("ab", 0),  # its result is no string
         lambda: rows(ones(3)),
         lambda: Pair(ones(2), ones(3)),
+        lambda: Pair(ones(2), b="ones"),  # type: ignore[arg-type]
+        lambda: squares(ones(3), 3),  # its result is 3 x 3 x 2
+        lambda: squares(ones(3), side=3),
         lambda: nt_xent(ones(3), ones(3), temperature=0.1),
         lambda: nt_xent(ones(3, 2), ones(3, 2), temperature="0.1"),  # type: ignore[arg-type]
         lambda: center_view(ones(2, 3, 4, 4), torch.ones(2, 2, dtype=torch.int64), size_px=4, crop_fraction=1.0),
