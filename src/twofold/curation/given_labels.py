@@ -1,5 +1,6 @@
 """Which of the images have a label that may be learnt from: those of a table, or those of the train split."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
+from twofold.console import say
 from twofold.curation.embedded import Embedded
 from twofold.curation.tables import read_labels
 from twofold.errors import TwofoldError
@@ -45,10 +47,22 @@ def given_labels(embedded: Embedded, table: Path | None, name: str) -> GivenLabe
 
 
 def number_labels(labels: Sequence[str | None], name: str) -> GivenLabels:
-    """The same of labels by image (None: none), classes in alphabetical order. Raises TwofoldError for none at all."""
-    classes = sorted({label for label in labels if label is not None})
-    if not classes:
+    """The same of labels by image (None: none), classes in alphabetical order.
+
+    A class with one label is left out, and said: one label cannot be learnt from and checked. Where then fewer than two
+    classes are left, all stay. Raises TwofoldError for no label at all.
+    """
+    counts = Counter(label for label in labels if label is not None)
+    if not counts:
         raise TwofoldError(f"'{name}' gives no image a label. Give a file or a folder with labels as --labels.")
+    classes = sorted(label for label, count in counts.items() if count > 1)
+    if len(classes) < 2:
+        classes = sorted(counts)
+    elif single := sorted(label for label, count in counts.items() if count == 1):
+        say(
+            f"  left out, as there is one label each: {', '.join(map(repr, single))}. No image will be given such a "
+            "label; two of a class are the least"
+        )
     places: dict[str | None, int] = {label: place for place, label in enumerate(classes)}
-    rows = np.array([row for row, label in enumerate(labels) if label is not None], np.int64)
+    rows = np.array([row for row, label in enumerate(labels) if label in places], np.int64)
     return GivenLabels(rows, np.array([places[labels[row]] for row in rows], np.int64), classes)
