@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_every_image_is_there_with_its_neighbours_and_its_thumbnail(home: Path, 
 
 def test_columns_of_a_table_colour_the_map_and_are_no_markup(home: Path, tmp_path: Path) -> None:
     _, data = page(home, tmp_path / "out", columns=home / "table.csv")
-    assert list(data["columns"]) == ["label", "cluster", "split", "table: note"]
+    assert list(data["columns"]) == ["label", "table: note", "cluster", "split"]
     note = data["columns"]["table: note"]
     assert note["names"] == ["none", "</script> and b"]
     assert [data["paths"][row] for row, of in enumerate(note["of"]) if of == 1] == ["bars/000.png"]
@@ -90,7 +91,21 @@ def test_many_numbers_become_ranges() -> None:
 def test_a_table_without_these_images_is_refused(home: Path, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("file,x\na,1\n")
     (tmp_path / "b.csv").write_text("path,x\nnowhere.png,1\n")
-    for name, words in (("a", "has no column path"), ("b", "names no image"), ("c", "cannot read")):
+    for name, words in (("a", "has no column path"), ("b", "names no image"), ("c", "is no file")):
         with pytest.raises(TwofoldError, match=words):
             page(home, tmp_path / "out", columns=tmp_path / f"{name}.csv")
     assert not (tmp_path / "out").exists()
+
+
+def test_without_labels_the_map_is_coloured_by_what_there_is(home: Path, tmp_path: Path) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, file in enumerate(sorted((home / "data").rglob("*.png"))):
+        shutil.copy(file, flat / f"{number:02d}.png")
+    asked = {"cache": home / "cache", "device": "cpu", "verbose": False}
+    (tmp_path / "mine.csv").write_text("path,place\n00.png,here\n")
+    for columns, first in (((), "cluster"), (tmp_path / "mine.csv", "mine: place")):
+        file = twofold.explore(home / "run", flat, columns=columns, out=tmp_path / first[:4], **asked)
+        text = file.read_text(encoding="utf-8")
+        data = json.loads(re.search(r'type="application/json">(.*?)</script>', text, re.DOTALL)[1])
+        assert next(iter(data["columns"])) == first

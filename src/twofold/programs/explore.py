@@ -44,6 +44,9 @@ def explore(
     """
     run, out, verbose = as_path("run", run), as_optional_path("out", out), as_kind("verbose", verbose, bool)
     tables = as_several("columns", columns, Path)
+    for table in tables:
+        if not table.is_file():
+            raise TwofoldError(f"'{table}' is no file; a CSV file with a column path is needed. Change --columns.")
     opened = open_embedded(run, data, embeddings=embeddings, **opening)
     embedded, images = opened.embedded, opened.images
     extra = {name: values for table in tables for name, values in _columns(table, embedded.paths).items()}
@@ -57,11 +60,11 @@ def explore(
             near = nearest_others(h, NEIGHBOURS).rows
         places = lay_out(h, np.ascontiguousarray(near[:, :NEIGHBOURS]))
         clusters = find_clusters(h)
-    shown = {
-        "label": [embedded.labels[row] or "no label" for row in rows],
+    shown = {  # coloured by the first at the beginning
+        **({"label": [embedded.labels[row] or "no label" for row in rows]} if embedded.classes else {}),
+        **{name: [values[row] for row in rows] for name, values in extra.items()},
         "cluster": [f"cluster {number + 1}" for number in clusters.ids],
         "split": [embedded.splits[row] for row in rows],
-        **{name: [values[row] for row in rows] for name, values in extra.items()},
     }
     home = out or (run if run.is_dir() else run.parent) / "explore"
     question = {"map": embedded.key, "columns": [[str(table), *sorted(extra)] for table in tables]}
