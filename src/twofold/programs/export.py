@@ -180,9 +180,10 @@ def _images_per_s(loaded: Loaded, form: Format, read: Reader) -> float:
 def _said(exported: Exported, to: str) -> list[str]:
     compared = exported.agreement
     top1 = "" if compared.same_top1 is None else f", top-1 class {compared.same_top1:.1%}"
+    takes = "decoded images (n, H, W, c) in uint8" if FORMATS[to].takes_pixels else "views (n, c, s, s) in [0, 1]"
     return [
         f"Agreement on {compared.images} images: numbers within {compared.largest_difference:.2g} of their root mean "
         f"square, nearest neighbour {compared.same_neighbour:.1%}{top1}",
         f"{exported.folder}: {to}, {exported.bytes / 1e6:.1f} MB, {exported.images_per_s:,.0f} images/s on this CPU "
-        "(after decoding). Images in [0, 1] or uint8; no normalisation.",
+        f"(after decoding). It takes {takes}; no normalisation.",
     ]
