@@ -124,7 +124,8 @@ function legend() {
 function select() {
   const path = new Path2D(); lasso.forEach(([x, y], number) => number ? path.lineTo(x, y) : path.moveTo(x, y)); path.closePath();
   pen.setTransform(1, 0, 0, 1, 0, 0);
-  for (let row = 0; row < count; row++) if (visible[row]) { const [x, y] = px(row); if (pen.isPointInPath(path, x, y)) selected.add(row); }
+  const s = scale() / 65535, x0 = left(), y0 = top_();
+  for (let row = 0; row < count; row++) if (visible[row] && pen.isPointInPath(path, x0 + places[2 * row] * s, y0 + places[2 * row + 1] * s)) selected.add(row);
   lasso = null; told(); draw();
 }
 
