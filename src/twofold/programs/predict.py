@@ -54,7 +54,8 @@ def predict(
     With `self_train` a copy of the encoder learns from the labels and, for `self_train_steps` steps, from the images of
     train that have none; it is written as encoder.safetensors, to which the classifier then belongs. Where labels that
     were left out say that this is no better, it is not done.
-    Raises TwofoldError where labels are missing, of one class, or no class has two, and where `out` holds anything else.
+    Raises TwofoldError where labels are missing, where fewer than two classes have two, and where `out` holds anything
+    else.
     """
     run, out, verbose = as_path("run", run), as_optional_path("out", out), as_kind("verbose", verbose, bool)
     labels, classifier = as_optional_path("labels", labels), as_optional_path("classifier", classifier)
