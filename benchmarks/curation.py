@@ -8,6 +8,7 @@ Seconds are those of all threads together, so that other programs on the machine
 """
 
 import argparse
+import importlib.util
 import json
 import resource
 import subprocess
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 from results import load, machine, save
 
-from twofold.curation import Embedded, clean_embedded, nearest_others, pick_images
+from twofold.curation import Embedded, clean_embedded, nearest_others, nearest_rows, pick_images
 from twofold.curation.clusters import find_clusters
 from twofold.curation.layout import lay_out
 from twofold.curation.search_index import open_index
@@ -30,7 +31,7 @@ from twofold.curation.suspect_labels import find_suspect_labels, out_of_fold_pro
 
 DIM, CLUSTERS, CLASSES, CHANGED, COPIES = 512, 100, 10, 0.05, 0.02
 ON_A_MAP = 50_000
-PICKED, TOP = 100, 20
+PICKED, TOP, QUERIES = 100, 20, 10
 Made = tuple[Embedded, np.ndarray, np.ndarray]  # images, which labels were changed, pairs of copies
 
 
@@ -39,7 +40,10 @@ def make(images: int, seed: int = 0) -> Made:
     draw = np.random.default_rng(seed)
     centres = draw.normal(size=(CLUSTERS, DIM)).astype(np.float32)
     own = draw.integers(0, CLUSTERS, images)
-    h = centres[own] + 1.5 * draw.standard_normal((images, DIM), np.float32)
+    h = draw.standard_normal((images, DIM), np.float32)
+    h *= 1.5
+    for part in np.array_split(np.arange(images), images // 2**16 + 1):
+        h[part] += centres[own[part]]
     ids = own % CLASSES
     changed = draw.random(images) < CHANGED
     ids[changed] = (ids[changed] + draw.integers(1, CLASSES, int(changed.sum()))) % CLASSES
@@ -82,6 +86,11 @@ def pick(made: Made) -> dict[str, float]:
 
 
 def search(made: Made) -> dict[str, float]:
+    queries = made[0].h[-QUERIES:] + 0.05
+    return {"queries": float(len(nearest_rows(queries, made[0].h, TOP).rows))}
+
+
+def index(made: Made) -> dict[str, float]:
     with TemporaryDirectory() as folder:
         index = open_index(Path(folder) / "index", encoder="made up", paths=made[0].paths, h=made[0].h)
         return {"recall": index.recall(TOP, sample=200)}
@@ -128,8 +137,15 @@ def activeml(made: Made) -> dict[str, float]:
     return {"classes": float(len({made[0].labels[row] for row in rows}))}
 
 
-OURS = {one.__name__: one for one in (clean, pick, search, explore, suspects)}
+MODULES = {"scikit-activeml": "skactiveml"}
+OURS = {one.__name__: one for one in (clean, pick, search, index, explore, suspects)}
 PEERS = {"imagededup": imagededup, "cleanlab": cleanlab, "scikit-activeml": activeml}
+
+
+def installed() -> dict[str, str]:
+    """Versions of the peers that are here; of those that are not the kept figures keep theirs."""
+    names = [name for name in ("usearch", *PEERS) if importlib.util.find_spec(MODULES.get(name, name))]
+    return {name: version(name) for name in names}
 
 
 def measure(task: Callable[[Made], dict[str, float]], images: int) -> dict[str, Any]:
@@ -161,7 +177,7 @@ def main() -> None:
             row = {"task": task, "images": images, **json.loads(out)}
             print(row, flush=True)
             kept["rows"] = [one for one in kept["rows"] if (one["task"], one["images"]) != (task, images)] + [row]
-            versions = {name: version(name) for name in ("usearch", *PEERS)}
+            versions = kept.get("versions", {}) | installed()
             save("curation", {"machine": machine(), "dim": DIM, "versions": versions, "rows": kept["rows"]})
 
 

@@ -277,6 +277,7 @@ CURATION_FIGURES = {
     "copies_recall": "planted copies found {:.1%}",
     "labels_precision": "changed among suspect labels {:.1%}",
     "labels_recall": "changed labels found {:.1%}",
+    "queries": "queries {:.0f}",
     "recall": "of the 20 nearest found {:.1%}",
     "classes": "classes among 100 picked {:.0f}",
     "shown": "images on the map {:,.0f}",

@@ -31,6 +31,15 @@ def test_rows_of_a_bank_are_found_for_other_queries() -> None:
     np.testing.assert_array_equal(near.first(1).rows, near.rows[:, :1])
 
 
+@pytest.mark.parametrize("part", [1, 7, 39, 40])
+def test_a_bank_that_is_read_in_parts_gives_the_same(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+    expected = nearest_rows(H[:9], H, 5)
+    monkeypatch.setattr(nearest, "_PART", part)
+    near = nearest_rows(H[:9], H, 5)
+    np.testing.assert_array_equal(near.rows, expected.rows)
+    np.testing.assert_allclose(near.cosines, expected.cosines, atol=1e-6)
+
+
 @pytest.mark.parametrize(("n", "k", "expected"), [(0, 3, (0, 0)), (1, 3, (1, 0)), (2, 3, (2, 1))])
 def test_there_are_never_more_neighbours_than_others(n: int, k: int, expected: tuple[int, int]) -> None:
     assert nearest_others(H[:n], k).rows.shape == expected

@@ -37,7 +37,7 @@ def test_above_the_limit_an_index_answers_and_says_its_recall(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("usearch.index")
-    monkeypatch.setattr(program, "EXACT_UP_TO", 10)
+    monkeypatch.setattr(program, "_EXACT_UP_TO", 10)
     asked = {"query": home / "data" / "bars", "top": 3, "cache": home / "cache"}
     near = twofold.search(home / "run", home / "data", out=tmp_path / "near", **asked)
     assert "index of 24 images (24 added): it finds 100.0% of the 3 nearest" in capsys.readouterr().out
@@ -49,7 +49,7 @@ def test_above_the_limit_an_index_answers_and_says_its_recall(
 def test_without_usearch_there_is_one_line_and_exact_still_answers(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(program, "EXACT_UP_TO", 10)
+    monkeypatch.setattr(program, "_EXACT_UP_TO", 10)
     monkeypatch.setitem(sys.modules, "usearch.index", None)
     asked = {"query": home / "data" / "bars" / "000.png", "cache": home / "cache", "verbose": False}
     with pytest.raises(TwofoldError, match=r"needs usearch.*pip install 'twofold\[search\]'"):

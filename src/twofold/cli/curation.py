@@ -104,12 +104,12 @@ def search(
     index: Annotated[
         Path | None,
         arg(
-            help="folder of an index, which is made, reused and extended; used above 50,000 images, or where given",
+            help="folder of an index, which is made, reused and extended; used where given, and above 10^9 comparisons",
             metavar="PATH",
             help_behavior_hint="(default: RUN/search-index)",
         ),
     ] = None,
-    exact: Annotated[bool, arg(help="compare every image, also above 50,000")] = False,
+    exact: Annotated[bool, arg(help="compare every image with every query, also above 10^9 times")] = False,
     out: Annotated[
         Path | None,
         arg(help="folder for the results", metavar="PATH", help_behavior_hint="(default: RUN/search, or search here)"),

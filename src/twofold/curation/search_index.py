@@ -18,7 +18,6 @@ from twofold.errors import TwofoldError, import_extra
 from twofold.evaluation.knn import unit
 from twofold.files import make_folder, unused_name, write_json
 
-EXACT_UP_TO = 50_000  # images, of which every one is compared in a second or so
 _FORMAT = "twofold-index-1"
 _AT_ONCE = 8192
 _SAME = (
@@ -68,7 +67,7 @@ def open_index(folder: Path, *, encoder: str, paths: list[str], h: Float32[np.nd
     Raises TwofoldError where usearch is missing, where the folder holds anything else or the index of another encoder
     (`encoder` is its digest), and NotFiniteError for an h that is not finite.
     """
-    usearch = import_extra("usearch.index", f"search in more than {EXACT_UP_TO:,} images", "search")
+    usearch = import_extra("usearch.index", "an index to search in", "search")
     about = _read_about(folder, encoder, h.shape[1])
     names: list[str] = about["paths"] if about else []
     graph = usearch.Index(ndim=h.shape[1], metric="cos", dtype="f16")

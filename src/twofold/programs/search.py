@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int64
 
 from twofold.console import obeys_verbose, say
 from twofold.curation import Neighbours, nearest_rows, result_folder, write_answer, write_csv
-from twofold.curation.search_index import EXACT_UP_TO, open_index
+from twofold.curation.search_index import open_index
 from twofold.data import AnyData
 from twofold.errors import TwofoldError, enough_memory, require
 from twofold.programs.embedded import LESS_MEMORY, Opened, encoder_digest, open_embedded
@@ -19,6 +19,7 @@ from twofold.programs.report import renew_report
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
 from twofold.report.search_page import write_search_page
 
+_EXACT_UP_TO = 10**9  # comparisons of a query and an image: some 15 s of a CPU with 512 numbers each
 _SHOWN = 5  # results of each query that are printed
 _SAMPLE = 200  # images on which the recall of an index is measured
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic")
@@ -67,8 +68,9 @@ def search(
 ) -> Hits:
     """The `top` images of `data` most like each image in `query` (a file or a folder), by the cosine of h.
 
-    Up to 50,000 images, or with `exact`, every image is compared. Above, or where `index` is given, a folder
-    (default: RUN/search-index), an index is asked, which is made once and grows with the data; its recall is printed.
+    Every image is compared with every query, up to 10^9 times, or with `exact` more often. Above, or where `index` is
+    given, a folder (default: RUN/search-index), an index is asked, which is made once and grows with the data; its
+    recall is printed.
     Writes search.csv and search.html to a folder (default: RUN/search). The rest is as in `embed`. Raises TwofoldError
     where `query` is no image and holds none, where usearch is missing, and for the index of another encoder.
     """
@@ -81,7 +83,7 @@ def search(
     opened = open_embedded(run, data, embeddings=embeddings, **opening)
     with enough_memory("searching", LESS_MEMORY):
         h = opened.loaded.embed(files)
-        if exact or (index is None and len(opened.embedded) <= EXACT_UP_TO):
+        if exact or (index is None and len(files) * len(opened.embedded) <= _EXACT_UP_TO):
             near = nearest_rows(h, opened.embedded.h, top)
         else:
             near = _by_index(h, opened, index or (run if run.is_dir() else Path()) / "search-index", top)
