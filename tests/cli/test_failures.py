@@ -111,6 +111,12 @@ BEGINS = {  # where the work of the commands begins that measure
 OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain --FLAG', or that they cannot meet
     # how the encoder that they are handed was trained
     ("data.facts", "channels"),
+    ("data.bands", "bands"),
+    ("data.bands", "channels"),
+    ("data.pixel_checks", "bands"),
+    ("data.pixel_checks", "channels"),
+    ("data.pixel_checks", "pages"),
+    ("views.augmentations.own", "colour"),
     ("data.findings", "test-fraction"),
     ("data.file_pixels", "decode"),
     ("views.augmentations.own", "ops"),

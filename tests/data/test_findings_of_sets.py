@@ -147,5 +147,5 @@ def test_tf047_and_tf048_archives_with_labels_beside_and_compressed_whole(tmp_pa
 def test_no_code_lacks_its_three_kinds() -> None:
     tables: tuple[dict[str, Any], ...] = (OF_RECORDS, FILES, SETS, EMBEDDED)
     held = {code: kinds for table in tables for code, kinds in table.items()}
-    assert {*held, "TF047", "TF048", "TF050", "TF070"} == set(CHECKS)
+    assert {*held, "TF047", "TF048", "TF050", "TF070", "TF072"} == set(CHECKS)
     assert {len(kinds) for kinds in held.values()} == {3}

@@ -46,7 +46,23 @@ def codes(images: ImageSet) -> set[str]:
 
 
 def test_every_code_has_its_files() -> None:
-    assert set(FILES) == set(PIXEL_CHECKS)
+    assert {*FILES, "TF072"} == set(PIXEL_CHECKS)  # which a setting brings about: below
+
+
+def test_tf072_pages_that_are_channels(tmp_path: Path) -> None:
+    due = []
+    for name, pages, channels in (
+        ("TIFF of two pages", "channels", 6),  # of three bands each
+        ("TIFF of two pages", "first", 3),
+        ("JPEG, all", "channels", 3),
+    ):
+        folder = tmp_path / f"{name} {pages}"
+        folder.mkdir()
+        (folder / "image").with_suffix(".tif").write_bytes(BY_NAME[name].content())
+        recipe = DataRecipe(channels=channels, pages=pages)
+        images = load_images(folder, recipe=recipe, store_px=None, cache=tmp_path / "cache")
+        due.append("TF072" in codes(images))
+    assert due == [True, False, False]
 
 
 @pytest.mark.parametrize("code", FILES)

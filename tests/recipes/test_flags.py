@@ -25,6 +25,7 @@ VALUES: dict[str, Any] = {  # of every setting that can be None, one that is not
     "group_column": "patient",
     "group_by": "(p[0-9]+)",
     "range": (0.0, 4095.0),
+    "bands": (4, 3, 2),
     "eval_size_px": 40,
     "init": "weights.pth",
     "freeze_until": "layer1",

@@ -71,6 +71,7 @@ WRONG = {
     tuple[float, float]: NO_PAIR,
     tuple[float, float, float, float] | None: NO_FOUR,
     tuple[float, ...] | None: ["0 1", 4095.0, ("0", "1"), {0.0, 1.0}],
+    tuple[int, ...] | None: ["0 1", 4, ("0", "1"), {4, 3}, (4.5, 3)],
     tuple[Op, ...] | None: NO_OPS,
 }
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
@@ -136,6 +137,7 @@ EXAMPLES: dict[str, Any] = {
     "group_column": "patient",
     "group_by": "(p[0-9]+)",
     "range": (0.0, 4095.0),
+    "bands": (4, 3, 2),
     "ops": (Op(name="flip"), Op(name="crop", range=(0.5, 1.0))),
     "jitter": (0.4, 0.4, 0.4, 0.1),
     "blur_prob": 0.5,

@@ -110,7 +110,7 @@ def test_settings_change_by_name_and_epochs_replace_minutes() -> None:
         ({"rotate_degrees": 200.0}, ["rotate_degrees", "200.0", "[0, 180]", "--rotate-degrees"]),
         ({"jitter": (0.4, 0.4, 0.4, 0.6)}, ["jitter", "0.6", "at most 0.5", "--jitter"]),
         ({"blur_prob": -0.1}, ["blur_prob", "-0.1"]),
-        ({"channels": 2}, ["channels", "1 or 3"]),
+        ({"channels": 33}, ["channels", "33", "1 to 32"]),
         ({"optimizer": "lasr"}, ["did you mean 'lars'"]),
         ({"device": "gpu"}, ["device", "'gpu'"]),
         ({"head_layers": 1}, ["head_layers", "--head linear"]),

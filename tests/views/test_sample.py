@@ -19,6 +19,7 @@ RANGES = {
     "rotate": (0.0, 3.0),
     "rotate-degrees": (-30.0, 90.0),
     "solarise": (0.3, 0.9),
+    "channel-jitter": (0.4, 0.1, 0.4),
 }
 EVERYTHING = tuple(Op(name=name, prob=0.5, range=RANGES.get(name, ())) for name in OPS)
 

@@ -276,7 +276,7 @@ def test_images_on_a_canvas_are_read_no_further_than_they_reach() -> None:
     ("images", "words"),
     [
         (torch.zeros(3, 8, 8), r"of the shape \(3, 8, 8\), but it must be \(n, c, H, W\)"),
-        (torch.zeros(2, 4, 8, 8), "1 or 3 channels"),
+        (torch.zeros(2, 33, 8, 8), "1 to 32 channels"),
         (torch.zeros(0, 3, 8, 8), "of the shape"),
         (torch.zeros(2, 3, 8, 8, dtype=torch.int64), "torch.int64.*uint8 or float"),
         (torch.full((2, 3, 8, 8), 255.0), r"from 255 to 255, .* in \[0, 1\]"),

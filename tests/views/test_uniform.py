@@ -29,6 +29,7 @@ RANGES = {
     "rotate": (0.0, 3.0),
     "rotate-degrees": (-180.0, 180.0),
     "solarise": (0.2, 0.9),
+    "channel-jitter": (0.4, 0.1, 0.4),
 }
 
 
@@ -142,6 +143,8 @@ def test_every_op_has_its_columns() -> None:
         "rotate": 1,
         "rotate-degrees": 1,
         "solarise": 1,
+        "channel-jitter": 96,
+        "channel-drop": 1,
     }
 
 

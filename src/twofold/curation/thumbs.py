@@ -11,13 +11,14 @@ from PIL import Image
 from twofold.curation.kept_arrays import kept_arrays
 from twofold.data import ImageSet
 from twofold.data.parallel import in_order
+from twofold.data.rgb import to_rgb
 
 SIDE = 32
 
 
 def squash(pixels: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "s s 3"]:
-    """The whole image at 32 x 32 pixels, whatever its shape; grey as three equal channels."""
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
+    """The whole image at 32 x 32 pixels, whatever its shape; grey as three equal channels, of many the first three."""
+    image = Image.fromarray(pixels[:, :, 0]).convert("RGB") if pixels.shape[2] == 1 else Image.fromarray(to_rgb(pixels))
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0))
 
 

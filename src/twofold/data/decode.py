@@ -3,12 +3,13 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from twofold.data.bands import open_bands, shrink_bands
 from twofold.data.budget import Budget
 from twofold.data.colour import conversion
 from twofold.data.deep import deep_samples
@@ -28,46 +29,21 @@ from twofold.data.formats import (
     open_raw,
     orientation_of,
 )
+from twofold.data.numpy_file import is_numpy, open_numpy
 from twofold.data.parallel import cores
 from twofold.data.quiet import quiet
 from twofold.data.record import Source
+from twofold.data.rules import Rules as Rules
+from twofold.data.rules import stored_size as stored_size
 from twofold.data.samples import Range, Samples, Seen, eight_bits, own_range, require_range
 from twofold.data.tiff import PAGES, open_tiff
 from twofold.data.traits import Traits
 from twofold.data.truncated import rows_there
 from twofold.errors import TwofoldError
-from twofold.recipes.recipe import DataRecipe
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit; above it a header is taken to lie
 MEMORY = Budget(max(2**30, 2**26 * cores()))  # bytes that all threads decode in: a photograph takes 20 to 200 MB
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
-LONG_SIDES = 4  # the long side is at most so many short sides of the store
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """How images become pixels of 8 bits."""
-
-    channels: int  # 1 (grey) or 3 (RGB)
-    short_px: int | None = None  # a larger image shrinks to it, its long side to 4 short_px at most
-    range: Range | None = None  # of images of more than 8 bits: low, high; or a pair for each of red, green and blue
-    range_from: str = "type"  # without a range: what the type of number holds; "image": each its own; "data": an error
-    truncated: str = "read"  # or "skip": what to do with a JPEG that ends early
-
-    @classmethod
-    def of(cls, recipe: DataRecipe, short_px: int | None) -> "Rules":
-        """Those of a recipe."""
-        return cls(
-            channels=recipe.channels,
-            short_px=short_px,
-            range=recipe.range,
-            range_from=recipe.range_from,
-            truncated=recipe.truncated,
-        )
-
-    def alone(self) -> "Rules":
-        """Those for an image of which no data set is known: without a range, what its type of number holds."""
-        return replace(self, range_from="type") if self.range_from == "data" else self
 
 
 @dataclass(frozen=True)
@@ -79,17 +55,20 @@ class Decoded:
 
 
 def decode(content: bytes | Image.Image | Samples, rules: Rules) -> Decoded:
-    """The pixels of a file's content, or of an image that was decoded elsewhere, upright, in 1 or 3 channels of 8 bits.
+    """The pixels of a file's content, or of an image that was decoded elsewhere, upright, in channels of 8 bits.
 
     The first frame counts, or the first page that is no thumbnail. Colours are brought to sRGB, transparency is laid
     over white, EXIF's orientation applied, numbers of more than 8 bits are scaled by a range. Larger images shrink,
-    antialiased. Threads share a bound on memory: those that would pass it wait, and a very large image is decoded
-    alone. Raises UnreadableError with the reason, RangeNeededError where the rules leave the range to the data.
+    antialiased. Where the rules ask for bands, these are taken as they are stored instead, each scaled by its own
+    range. Threads share a bound on memory: those that would pass it wait, and a very large image is decoded alone.
+    Raises UnreadableError with the reason, RangeNeededError where the rules leave the range to the data.
     """
     with as_unreadable():
-        opened = open_image(content)
+        opened = open_image(content, rules)
         if 0 in opened.size:
             raise UnreadableError(f"it has no pixels: {opened.size[0]} x {opened.size[1]}")
+        if isinstance(opened, Samples) and rules.by_bands:
+            return _decode_bands(opened, rules)
         if isinstance(opened, Samples):
             return _decode_samples(opened, rules)
         return _decode_plain(opened, content if isinstance(content, bytes) else None, rules)
@@ -107,9 +86,14 @@ def as_unreadable() -> Iterator[None]:
             raise UnreadableError(reason_of(error)) from error
 
 
-def open_image(content: bytes | File | Image.Image | Samples) -> Image.Image | Samples:
-    """The image with its header read and its pixels not yet. Raises UnreadableError or what Pillow raises."""
-    if isinstance(content, bytes):
+def open_image(content: bytes | File | Image.Image | Samples, rules: Rules | None = None) -> Image.Image | Samples:
+    """The image with its header read and its pixels not yet; its bands where the rules ask for them.
+
+    Raises UnreadableError or what Pillow raises.
+    """
+    if rules is not None and rules.by_bands:
+        opened: Image.Image | Samples = open_bands(content, rules)
+    elif isinstance(content, bytes):
         if not content:
             raise UnreadableError("the file is empty (0 bytes)")
         opened = _open(io.BytesIO(content))
@@ -123,14 +107,14 @@ def open_image(content: bytes | File | Image.Image | Samples) -> Image.Image | S
 
 
 @contextmanager
-def opened(source: Source, index: int) -> Iterator[Image.Image | Samples]:
+def opened(source: Source, index: int, rules: Rules | None = None) -> Iterator[Image.Image | Samples]:
     """An image of a source with its header read; its file is closed at the end, an image of the user's own is not.
 
     Raises what `open_image` raises.
     """
     content = source.open(index)
     with nullcontext(content) if isinstance(content, Image.Image) else content as file:
-        yield open_image(file)
+        yield open_image(file, rules)
 
 
 def _open(file: File) -> Image.Image | Samples:
@@ -139,15 +123,9 @@ def _open(file: File) -> Image.Image | Samples:
         return open_heic(file)
     if is_raw(head):
         return open_raw(file)
+    if is_numpy(head):
+        return open_numpy(file)
     return open_tiff(file) if is_tiff(head) else Image.open(file, formats=FORMATS)
-
-
-def stored_size(size: tuple[int, int], short_px: int | None) -> tuple[int, int]:
-    """(width, height) after shrinking to a short side of `short_px` and a long side of 4 short_px at most."""
-    if short_px is None:
-        return size
-    scale = min(1.0, short_px / min(size), LONG_SIDES * short_px / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def is_grey(opened: Image.Image | Samples) -> bool:
@@ -241,6 +219,21 @@ def _decode_samples(samples: Samples, rules: Rules) -> Decoded:
     return _kept(flat, samples.orientation, samples.format, samples.bits, samples.colours == 1, notes)
 
 
+def _decode_bands(samples: Samples, rules: Rules) -> Decoded:
+    target = stored_size(samples.size, rules.short_px)
+    with MEMORY.take(samples.held_bytes + bytes_to_flatten(samples.size, target)):
+        seen = Seen()
+        range_, notes = _range_of(samples, rules, has_profile=False)
+        flats = [Image.fromarray(band) for band in shrink_bands(samples, range_, target, seen)]
+    if samples.is_deep:
+        seen.require_contrast()
+        seen.require_inside(range_)
+    notes += ["pages"] if rules.pages == "channels" and samples.format == "TIFF" else []
+    notes += ["missing values"] if seen.missing else []
+    pixels = np.stack([np.asarray(_upright(flat, samples.orientation)) for flat in flats], axis=2)
+    return _decoded(pixels, samples.orientation, samples.format, samples.bits, rules.channels == 1, notes)
+
+
 def _profile_of(samples: Samples) -> tuple[bytes | None, ExactProfile | None, list[str]]:
     """The profile for LittleCMS, or the one for numbers of more than 8 bits; and what is noted."""
     profile = samples.info.get("icc_profile")
@@ -267,7 +260,12 @@ def _range_of(samples: Samples, rules: Rules, *, has_profile: bool) -> tuple[Ran
 
 def _kept(flat: Image.Image, orientation: int, form: str, bits: int, grey: bool, notes: list[str]) -> Decoded:
     pixels = np.asarray(_upright(flat, orientation))
-    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    return _decoded(pixels[:, :, None] if pixels.ndim == 2 else pixels, orientation, form, bits, grey, notes)
+
+
+def _decoded(
+    pixels: UInt8[np.ndarray, "H W c"], orientation: int, form: str, bits: int, grey: bool, notes: list[str]
+) -> Decoded:
     notes = [*notes, *(["turned"] if 2 <= orientation <= 8 else []), *(["constant"] if _is_constant(pixels) else [])]
     return Decoded(pixels, Traits(format=form, bits=bits, is_grey=grey, notes=tuple(notes)))
 

@@ -29,6 +29,7 @@ class Facts:
     unreadable: int  # in the sample: headers that cannot be read
     formats: dict[str, int] = field(default_factory=dict)  # in the sample: "JPEG" -> images, the commonest first
     bits: dict[int, int] = field(default_factory=dict)  # in the sample: bits of a number -> images
+    bands: dict[int, int] = field(default_factory=dict)  # in the sample: bands, where beyond grey or colour -> images
 
 
 def look_at(source: Source, sample: int = 1000) -> Facts:
@@ -58,6 +59,7 @@ def look_at(source: Source, sample: int = 1000) -> Facts:
         unreadable=len(reasons),
         formats=dict(Counter(one.format for one in headers).most_common()),
         bits=dict(sorted(Counter(one.bits for one in headers).items())),
+        bands=dict(sorted(Counter(one.bands for one in headers if one.bands).items())),
     )
 
 
@@ -66,6 +68,8 @@ def require_channels(facts: Facts, recipe: DataRecipe, name: str) -> list[str]:
 
     Raises TwofoldError for images in colour and an encoder of 1 channel. Grey ones suit an encoder of 3.
     """
+    if recipe.by_bands:
+        return []  # an image without the bands is set aside, with its reason
     if facts.channels > recipe.channels:
         raise TwofoldError(
             f"the images in '{name}' are in colour ({facts.channels} channels), but the encoder was trained with "
@@ -82,6 +86,7 @@ class _Header:
     is_grey: bool
     format: str
     bits: int
+    bands: int  # of more than grey, colour and transparency; else 0
 
 
 def _headers(source: Source, indices: Sequence[int]) -> tuple[list[_Header], list[str]]:
@@ -91,7 +96,9 @@ def _headers(source: Source, indices: Sequence[int]) -> tuple[list[_Header], lis
         try:
             with quiet(), opened(source, index) as image:
                 bits = image.bits if isinstance(image, Samples) else 1 if image.mode == "1" else 8
-                headers.append(_Header(image.size, is_grey(image), image.format or "memory", bits))
+                bands = image.colours + image.further_bands if isinstance(image, Samples) else 0
+                bands = bands if bands > 4 or bands == 2 else 0
+                headers.append(_Header(image.size, is_grey(image), image.format or "memory", bits, bands))
         except Exception as error:  # as in decode
             reasons.append(reason_of(error))
     return headers, reasons

@@ -73,13 +73,14 @@ def open_files(
 
     The headers are read once for each state of the files (`stamp`).
     """
-    place = opening_path(cache, digest(["files", _FORMAT, stamp, rules.channels, rules.short_px])[:32])
+    bands = [rules.bands, rules.pages] if rules.bands is not None or rules.pages != "first" else []
+    place = opening_path(cache, digest(["files", _FORMAT, stamp, rules.channels, rules.short_px, *bands])[:32])
     opening = read_opening(place)
     if opening is None:
         opening = _opening(source, stamp, rules, show_progress)
         write_opening(place, opening)
     if rules.range is None and rules.range_from == "data":
-        measured = find_range(source, stamp, cache) if opening.facts.notes else None
+        measured = find_range(source, stamp, cache, rules) if opening.facts.notes else None
         rules = replace(rules, range=measured, range_from="type" if measured is None else "data")
     return rules, opening, FilePixels(source, opening, rules)
 
@@ -111,7 +112,7 @@ def _opening(source: Source, stamp: str, rules: Rules, show_progress: bool) -> O
 
 def _header(source: Source, rules: Rules, index: int) -> _Header:
     try:
-        with quiet(), opened(source, index) as image:
+        with quiet(), opened(source, index, rules) as image:
             width, height = stored_size(image.size, rules.short_px)
             orientation = image.orientation if isinstance(image, Samples) else orientation_of(image)
             size = (width, height) if 5 <= orientation <= 8 else (height, width)

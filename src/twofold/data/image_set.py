@@ -151,11 +151,11 @@ def _open(source: Source, rules: Rules, cache: Path, show_progress: bool) -> tup
     """The store, and the rules with the range that was measured, where there is an image of more than 8 bits."""
     stamp = source.stamp()
     if rules.range is None and rules.range_from == "data":
-        rules = replace(rules, range=known_range(stamp, cache))
+        rules = replace(rules, range=known_range(stamp, cache, rules))
     try:
         return rules, open_store(source, stamp, rules=rules, cache=cache, show_progress=show_progress)
     except RangeNeededError:
-        measured = find_range(source, stamp, cache)
+        measured = find_range(source, stamp, cache, rules)
         rules = replace(rules, range=measured, range_from="type" if measured is None else "data")
         return rules, open_store(source, stamp, rules=rules, cache=cache, show_progress=show_progress)
 

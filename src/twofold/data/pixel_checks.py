@@ -30,7 +30,7 @@ PIXEL_CHECKS = {  # code -> severity, title, meaning, fix
         "Further bands left out",
         "Some files hold bands beyond grey or red, green and blue, such as near-infrared; a band counts as "
         "transparency only where the file says so and most of its values are 0 or the largest one.",
-        "Nothing, or write the bands that matter into files of three bands.",
+        "Nothing; or read them too: all with --channels and their number, some of them with --bands 4 3 2.",
     ),
     "TF065": (
         "info",
@@ -69,6 +69,13 @@ PIXEL_CHECKS = {  # code -> severity, title, meaning, fix
         "Further frames or pages",
         "Some files hold several frames or pages: an animation, a stack, channels one after the other. The first is "
         "read.",
-        "Write the frames or pages that matter into files of their own.",
+        "Write the frames or pages that matter into files of their own; or read the pages of a TIFF as channels, with "
+        "--pages channels and --channels.",
+    ),
+    "TF072": (
+        "info",
+        "Pages as channels",
+        "With --pages channels each page of a TIFF file is a channel of one image, in the order of the pages.",
+        "Nothing. Without that flag the first page is the image.",
     ),
 }

@@ -45,7 +45,8 @@ def settings_of(rules: Rules) -> list[object]:
     """What a pool is called after: only what differs from the first version's rules."""
     changed: list[object] = [rules.range, rules.range_from, rules.truncated]
     plain = changed == [None, "data", "read"]
-    return [_FIRST, rules.channels, rules.short_px, *([] if plain else changed)]
+    bands = [["bands", rules.bands, rules.pages]] if rules.bands is not None or rules.pages != "first" else []
+    return [_FIRST, rules.channels, rules.short_px, *([] if plain else changed), *bands]
 
 
 def pool_of(cache: Path, rules: Rules) -> Path:

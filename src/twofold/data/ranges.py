@@ -10,6 +10,7 @@ from jaxtyping import Float
 from twofold.data.decode import MEMORY, as_unreadable, open_image, opened
 from twofold.data.formats import UnreadableError
 from twofold.data.record import Source, digest
+from twofold.data.rules import Rules
 from twofold.data.samples import PERCENTILES, Range, Samples, is_missing, spread
 from twofold.data.splits import permutation
 from twofold.files import write_atomically
@@ -18,30 +19,31 @@ _MEASURED = 64  # images of more than 8 bits whose values are read
 _NEVER_DEEP = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp")
 
 
-def known_range(stamp: str, cache: Path) -> Range | None:
+def known_range(stamp: str, cache: Path, rules: Rules) -> Range | None:
     """What was measured before on the source with this stamp."""
     with suppress(OSError, ValueError, TypeError):
-        return tuple(float(end) for end in json.loads(_place(stamp, cache).read_text(encoding="utf-8")))
+        return tuple(float(end) for end in json.loads(_place(stamp, cache, rules).read_text(encoding="utf-8")))
     return None
 
 
-def find_range(source: Source, stamp: str, cache: Path) -> Range | None:
+def find_range(source: Source, stamp: str, cache: Path, rules: Rules) -> Range | None:
     """`measure_range`, kept in `cache` under the source's stamp."""
-    measured = measure_range(source)
+    measured = measure_range(source, rules)
     if measured is not None:
-        place = _place(stamp, cache)
+        place = _place(stamp, cache, rules)
         with suppress(OSError):  # a cache that may only be read: measured each time
             place.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(place, json.dumps(measured).encode())
     return measured
 
 
-def _place(stamp: str, cache: Path) -> Path:
-    return cache / "ranges" / digest([stamp, _MEASURED, PERCENTILES])
+def _place(stamp: str, cache: Path, rules: Rules) -> Path:
+    bands = [rules.channels, rules.bands, rules.pages] if rules.by_bands else []
+    return cache / "ranges" / digest([stamp, _MEASURED, PERCENTILES, *bands])
 
 
-def measure_range(source: Source) -> Range | None:
-    """The 0.1 and 99.9 percentiles of the values of up to 64 images, of each channel where there is colour.
+def measure_range(source: Source, rules: Rules | None = None) -> Range | None:
+    """The 0.1 and 99.9 percentiles of the values of up to 64 images, of each channel where there are several.
 
     Images of 8 bits are not counted, nor those in colour with a profile: what their numbers mean is agreed. None where
     no image is left.
@@ -52,7 +54,7 @@ def measure_range(source: Source) -> Range | None:
         if records[index].path.lower().endswith(_NEVER_DEEP):
             continue
         with suppress(UnreadableError, OSError):
-            values = _values(source, index)
+            values = _values(source, index, rules)
             if values is not None and len(values):
                 parts.append(values)
         if len(parts) == _MEASURED:
@@ -65,13 +67,13 @@ def measure_range(source: Source) -> Range | None:
     return tuple(end for channel in range(channels) for end in spread(ends[:, channel]))
 
 
-def _values(source: Source, index: int) -> Float[np.ndarray, "m c"] | None:
+def _values(source: Source, index: int, rules: Rules | None) -> Float[np.ndarray, "m c"] | None:
     """The colours of some pixels of an image of more than 8 bits, without missing ones; None for all other images."""
-    with as_unreadable(), opened(source, index) as image:
+    with as_unreadable(), opened(source, index, rules) as image:
         if not _is_measured(image):
             return None
     with as_unreadable():
-        samples = open_image(source.read(index))
+        samples = open_image(source.read(index), rules)
         assert isinstance(samples, Samples)
         with MEMORY.take(2 * samples.held_bytes):
             colours = samples.sample()[:, : samples.colours]

@@ -15,7 +15,7 @@ from PIL import Image
 from twofold.data.exact_profile import ExactProfile
 from twofold.data.formats import UnreadableError
 
-Range = tuple[float, ...]  # low, high; or such a pair for each of red, green and blue
+Range = tuple[float, ...]  # low, high; or such a pair for each channel
 PERCENTILES = (0.1, 99.9)  # of the values, that become black and white
 _LOOKED_AT = 2**14  # pixels of an image that tell its range and its transparency
 _OPAQUE_OR_NOT = 0.5  # share of a band's values that are 0 or the largest one, where it is transparency
@@ -34,6 +34,7 @@ class Samples:
     alpha: Literal["straight", "premultiplied"] | None = None  # what the file says of the band after the colours
     alpha_is_sure: bool = False  # the format has no other use for that band, as PNG
     further_bands: int = 0  # beyond the colours, as stored
+    read_bands: Callable[[int, int], Num[np.ndarray, "h w b"]] | None = None  # all of them, where `read` gives fewer
     is_inverted: bool = False  # the smallest number is white
     missing: float | None = None  # the number that stands for none
     orientation: int = 1  # as in EXIF
@@ -108,7 +109,8 @@ def spread(ends: Num[np.ndarray, " 2"]) -> Range:
 def is_missing(values: Num[np.ndarray, "..."], number: float | None) -> Bool[np.ndarray, "..."]:
     """Where a value is no finite number, or the one that stands for none."""
     missing = ~np.isfinite(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
-    return missing if number is None else missing | (values == values.dtype.type(number))
+    marker = None if number is None else values.dtype.type(number)
+    return missing if marker is None or marker != number else missing | (values == marker)
 
 
 class Seen:
@@ -178,11 +180,13 @@ def eight_bits(
 
 
 def scale(values: Num[np.ndarray, "h w c"], range_: Range) -> UInt8[np.ndarray, "h w c"]:
-    """round(255 (v - low) / (high - low)) in 0..255, with a pair of each channel's own where there are three."""
+    """round(255 (v - low) / (high - low)) in 0..255, with a pair of each channel's own where there are several."""
     if values.dtype == np.uint8 and range_ == (0, 255):
         return values
     if len(range_) > 2:
-        return np.concatenate([scale(values[:, :, [c]], range_[2 * c : 2 * c + 2]) for c in range(3)], axis=2)
+        return np.concatenate(
+            [scale(values[:, :, [c]], range_[2 * c : 2 * c + 2]) for c in range(values.shape[2])], axis=2
+        )
     if values.dtype == np.uint16:
         return _table(*range_)[values]
     return _scaled(values, *range_)

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Int64
 from PIL import Image
 
-from twofold.data.decode import LONG_SIDES, Rules, open_image, stored_size
+from twofold.data.decode import open_image
 from twofold.data.quiet import quiet
 from twofold.data.record import Source
+from twofold.data.rules import LONG_SIDES, Rules, stored_size
 from twofold.data.splits import permutation
 from twofold.errors import TwofoldError
 

@@ -64,7 +64,9 @@ class Survey:
         facts = self.facts
         sides = f"{facts.min_px}" if facts.min_px == facts.max_px else f"{facts.min_px} to {facts.max_px}"
         held = f" ({kinds})" if kinds else ""
-        depth = f"{' and '.join(map(str, facts.bits))} bits, {'grey' if facts.channels == 1 else 'colour'}"
+        colour = "grey" if facts.channels == 1 else "colour"
+        colour = f"{' or '.join(map(str, facts.bands))} bands" if facts.bands else colour
+        depth = f"{' and '.join(map(str, facts.bits))} bits, {colour}"
         return f"{self.images:,} images{unreadable}{held}, {', '.join(facts.formats)}, {sides} px, {depth}"
 
     def _facts(self) -> list[str]:

@@ -1,7 +1,11 @@
 """TIFF: pages, bands, photometric interpretation, numbers of any kind; what Pillow reads as it should, it reads."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import Num
 from PIL import Image, ImagePalette, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
@@ -40,12 +44,43 @@ def open_tiff(file: File) -> Image.Image | Samples:
     return image
 
 
+def tiff_bands(file: File, pages: str) -> Samples:
+    """All bands of the first page that is no thumbnail, or of all such pages. Raises UnreadableError."""
+    all_pages = _pages(file, most=_MOST_PAGES if pages == "channels" else 1)
+    large = [page for page in all_pages if not _is_small(page)] or all_pages[:1]
+    return _stacked([_samples(file, page, has_more=False) for page in large])
+
+
+def _stacked(pages: Sequence[Samples]) -> Samples:
+    """Pages of one size as the bands of one image. Raises UnreadableError where they differ."""
+    first = pages[0]
+    if any((page.size, page.bits, page.limits) != (first.size, first.bits, first.limits) for page in pages):
+        sizes = ", ".join(sorted({f"{page.size[0]} x {page.size[1]} of {page.bits} bits" for page in pages}))
+        raise UnreadableError(f"its pages differ ({sizes}), but pages that are channels have one size and depth")
+
+    def read(top: int, bottom: int) -> Num[np.ndarray, "h w b"]:
+        return np.concatenate([(page.read_bands or page.read)(top, bottom) for page in pages], axis=2)
+
+    bands = sum(page.colours + page.further_bands for page in pages)
+    return replace(
+        first,
+        colours=bands,
+        further_bands=0,
+        alpha=None,
+        read=read,
+        read_bands=None,
+        held_bytes=sum(page.held_bytes for page in pages),
+        info={},
+    )
+
+
 def _is_small(tags: Tags) -> bool:
     """Whether a page is a thumbnail, or a mask, of another one."""
     return bool(all_of(tags, _SUBFILE, 0)[0] & 5)
 
 
-def _pages(file: File) -> list[Tags]:
+def _pages(file: File, most: int = 2) -> list[Tags]:
+    """The directories of the pages, until `most` of them are no thumbnails."""
     head = file.read(8)
     head += file.read(8) if head[2:4] in (b"+\0", b"\0+") else b""
     file.seek(0)
@@ -56,7 +91,7 @@ def _pages(file: File) -> list[Tags]:
         known.add(offset)
         pages.append(_directory(file, head, offset))
         offset = pages[-1].next
-        if sum(not _is_small(page) for page in pages) == 2:
+        if sum(not _is_small(page) for page in pages) == most:
             break
     file.seek(0)
     if not pages:
@@ -109,6 +144,7 @@ def _samples(file: File, tags: Tags, has_more: bool) -> Samples:
         bits=bits,
         colours=layout.colours,
         read=reader(file, tags, layout),
+        read_bands=reader(file, tags, layout, all_bands=True),
         limits=limits,
         alpha=alphas.get(extra) if after else None,
         further_bands=after,

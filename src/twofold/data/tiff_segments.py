@@ -122,14 +122,16 @@ class Layout:
         )
 
 
-def reader(file: File, tags: Tags, layout: Layout) -> Callable[[int, int], Num[np.ndarray, "h w b"]]:
+def reader(
+    file: File, tags: Tags, layout: Layout, *, all_bands: bool = False
+) -> Callable[[int, int], Num[np.ndarray, "h w b"]]:
     """What reads rows of the image; the last row of segments stays in memory for the rows that follow."""
     offsets = all_of(tags, _TILE_OFFSETS if _TILE_OFFSETS in tags else _STRIP_OFFSETS)
     counts = all_of(tags, _TILE_COUNTS if _TILE_OFFSETS in tags else _STRIP_COUNTS)
     width, height = layout.size
     down = -(-height // layout.segment[0])
     planes = layout.bands if layout.is_planar else 1
-    used = min(layout.bands, layout.colours + 1)  # the colours, and what may be transparency
+    used = layout.bands if all_bands else min(layout.bands, layout.colours + 1)  # colours, and maybe transparency
     if len(offsets) < planes * down * layout.across or len(counts) < len(offsets):
         raise UnreadableError("the TIFF does not say where all its pixels are")
 

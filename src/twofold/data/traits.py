@@ -21,6 +21,7 @@ NOTES = {  # decision about an image -> code of the finding, and how it is told 
     "type range": ("TF068", "{n} of more than 8 bits, scaled by all that their kind of number can hold"),
     "own range": ("TF068", "{n} of more than 8 bits, scaled each by its own range"),
     "frames": ("TF071", "{n} with further frames or pages, of which the first is read"),
+    "pages": ("TF072", "{n} whose pages are read as channels"),
     "turned": None,
     "constant": None,
 }

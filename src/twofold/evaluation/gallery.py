@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Float32, Int64, Integer, UInt8
 from torch import Tensor, nn
 
 from twofold.data import ImageSet
+from twofold.data.rgb import to_rgb
 from twofold.evaluation.features import Hardware, embed_images
 from twofold.evaluation.knn import BLOCK, neighbours, unit
 from twofold.files import write_atomically
@@ -147,7 +148,7 @@ def look_alikes(
 def build_thumbs(
     images: ImageSet, rows: Integer[np.ndarray, " m"], *, side_px: int, crop_fraction: float
 ) -> UInt8[np.ndarray, "m {side_px} {side_px} 3"]:
-    """The central square of each row's image, `crop_fraction` in (0, 1] of its short side; grey as 3 equal channels.
+    """The central square of each row's image, `crop_fraction` in (0, 1] of its short side; three channels (`to_rgb`).
 
     Memory holds 256 images at a time.
     """
@@ -156,7 +157,7 @@ def build_thumbs(
         part = slice(first, first + _THUMBS_AT_ONCE)
         batch = images.read(rows[part])
         shown = center_view(batch.images, batch.sizes, size_px=side_px, crop_fraction=crop_fraction)
-        thumbs[part] = (shown * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        thumbs[part] = to_rgb((shown * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy())
     return thumbs
 
 

@@ -32,4 +32,10 @@ def resolve_recipe(
         say(f"Recipe {name} picked:")
     for reason in reasons:
         say(f"  {reason}")
-    return chosen.with_settings(**settings)
+    resolved = chosen.with_settings(**settings)
+    if resolved.views.colour != chosen.views.colour and "colour" not in settings:
+        say(
+            f"  --colour {resolved.views.colour}: gain, offset and gamma of each of {resolved.data.channels} channels, "
+            "and a channel left out, in place of jitter and grayscale, which need 1 or 3"
+        )
+    return resolved

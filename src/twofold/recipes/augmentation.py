@@ -16,6 +16,8 @@ OPS: dict[str, int] = {  # name -> how many numbers its range holds
     "flip": 0,
     "jitter": 4,  # brightness, contrast, saturation: factor in [max(0, 1 - x), 1 + x]; hue: shift in [-x, x] turns
     "grayscale": 0,
+    "channel-jitter": 3,  # of each channel: gain in [max(0, 1 - x), 1 + x], offset in [-x, x], gamma in [e^-x, e^x]
+    "channel-drop": 0,
     "blur": 2,  # sigma in pixels: low, high
     "cutout": 2,  # area fraction of the erased square: low, high
     "sobel": 0,
@@ -32,6 +34,7 @@ BRANCHES = ("each", "shared", "b")
 _USUAL: dict[str, tuple[float, ...]] = {  # ranges of ops that are given by their name alone
     "crop": (0.08, 1.0),
     "jitter": (0.8, 0.8, 0.8, 0.2),
+    "channel-jitter": (0.4, 0.1, 0.4),
     "blur": (0.1, 2.0),
     "cutout": (0.1, 0.3),
     "noise": (0.05, 0.2),
@@ -184,6 +187,8 @@ def _require_range(name: str, numbers: tuple[float, ...]) -> None:
         _require(0 < numbers[0] <= numbers[1] <= 1, "range", numbers, f"in (0, 1] (op '{name}')")
     elif name == "jitter":
         _require(min(numbers) >= 0 and numbers[3] <= 0.5, "range", numbers, ">= 0, and hue <= 0.5")
+    elif name == "channel-jitter":
+        _require(min(numbers) >= 0, "range", numbers, ">= 0: gain, offset and gamma")
     elif name == "rotate":
         whole = all(v == int(v) and abs(v) <= 4 for v in numbers)
         _require(whole, "range", numbers, "whole quarter turns in [-4, 4]")

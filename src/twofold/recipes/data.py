@@ -9,7 +9,8 @@ from twofold.errors import require, require_choice
 from twofold.recipes.help import Help
 from twofold.recipes.kinds import check_kinds
 
-_RANGE_RULE = "low high with low < high, both finite, or three such pairs"
+MOST_CHANNELS = 32
+_RANGE_RULE = "low high with low < high, both finite, or such a pair for each channel"
 
 
 class Reading(TypedDict, total=False):
@@ -26,7 +27,16 @@ class Reading(TypedDict, total=False):
 class DataRecipe:
     """How images become rows of pixels."""
 
-    channels: Annotated[int, Help("colour channels of the encoder's input: 1 (grey) or 3 (colour)")] = 3
+    channels: Annotated[
+        int, Help("channels of the encoder's input: 1 (grey), 3 (colour) or as many bands as the images have, up to 32")
+    ] = 3
+    bands: Annotated[
+        tuple[int, ...] | None,
+        Help("bands of the files that become the channels, counted from 1: 4 3 2 (none: all, or grey and colour)"),
+    ] = None
+    pages: Annotated[
+        str, Help("TIFF files with several pages: first (is the image) or channels (each page is a channel)")
+    ] = "first"
     store_px: Annotated[
         int | None, Help("short side kept in the store, in pixels; larger images shrink (none: twice --size-px)")
     ] = None
@@ -46,8 +56,8 @@ class DataRecipe:
     range: Annotated[
         tuple[float, ...] | None,
         Help(
-            "numbers that become black and white in images of more than 8 bits: low high, or such a pair for each of "
-            "red, green and blue (none: measured, see --range-from)"
+            "numbers that become black and white in images of more than 8 bits: low high, or such a pair for each "
+            "channel (none: measured, see --range-from)"
         ),
     ] = None
     range_from: Annotated[
@@ -71,7 +81,12 @@ class DataRecipe:
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
+        require(1 <= self.channels <= MOST_CHANNELS, "channels", self.channels, f"1 to {MOST_CHANNELS}")
+        if self.bands is not None:
+            require(min(self.bands, default=0) >= 1, "bands", self.bands, "numbers of bands, counted from 1")
+            rule = f"as many bands as channels ({self.channels})"
+            require(len(self.bands) == self.channels, "bands", self.bands, rule, fix="Leave --channels out.")
+        require_choice("pages", self.pages, ("first", "channels"))
         require(self.store_px is None or self.store_px >= 1, "store_px", self.store_px, "at least 1 pixel")
         for name in ("max_unreadable_fraction", "test_fraction"):
             require(0.0 <= getattr(self, name) < 1.0, name, getattr(self, name), "a fraction in [0, 1)")
@@ -83,12 +98,18 @@ class DataRecipe:
         require_choice("range_from", self.range_from, ("data", "image", "type"))
         require_choice("decode", self.decode, ("once", "each-time"))
         require_choice("truncated", self.truncated, ("read", "skip"))
-        require(self.range is None or _is_range(self.range), "range", self.range, _RANGE_RULE)
+        is_range = self.range is None or _is_range(self.range, self.channels)
+        require(is_range, "range", self.range, _RANGE_RULE)
+
+    @property
+    def by_bands(self) -> bool:
+        """Whether bands are read as they are stored: nothing is taken for colour or transparency."""
+        return self.bands is not None or self.pages != "first" or self.channels not in (1, 3)
 
 
-def _is_range(ends: tuple[float, ...]) -> bool:
+def _is_range(ends: tuple[float, ...], channels: int) -> bool:
     pairs = list(zip(ends[::2], ends[1::2], strict=False))
-    return len(ends) in (2, 6) and all(math.isfinite(high - low) and low < high for low, high in pairs)
+    return len(ends) in (2, 6, 2 * channels) and all(math.isfinite(high - low) and low < high for low, high in pairs)
 
 
 def _is_pattern(text: str) -> bool:

@@ -199,6 +199,8 @@ class Recipe:
             settings["epochs"] = None
         if ":" in str(settings.get("encoder", "")):  # a foreign network has a width and a stem of its own
             settings = {"width": 1.0, "stages": 4, "stem": "imagenet"} | settings
+        if hasattr(settings.get("bands"), "__len__"):
+            settings = {"channels": len(settings["bands"])} | settings
         if "ops" in settings:
             settings["ops"] = as_ops(settings["ops"])
         if "policy" in settings:
@@ -210,6 +212,8 @@ class Recipe:
             leaves = {name: value for name, value in settings.items() if owners[name] == stage}
             changed[stage] = dataclasses.replace(getattr(self, stage), **leaves)
         recipe = dataclasses.replace(self, **changed)
+        if "colour" not in settings and recipe.data.channels not in (1, 3):
+            recipe = dataclasses.replace(recipe, views=dataclasses.replace(recipe.views, colour="channels"))
         require_used(recipe.views, settings, self.settings())
         return recipe
 

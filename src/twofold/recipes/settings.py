@@ -11,6 +11,8 @@ class PlainSettings(TypedDict, total=False):
     """Every setting but those that may be given as an object too."""
 
     channels: int
+    bands: tuple[int, ...] | None
+    pages: str
     store_px: int | None
     max_unreadable_fraction: float
     test_fraction: float
@@ -28,6 +30,7 @@ class PlainSettings(TypedDict, total=False):
     truncated: str
     size_px: int
     policy: str
+    colour: str
     strength: float
     crop_area: tuple[float, float]
     flip_prob: float

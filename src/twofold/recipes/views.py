@@ -11,6 +11,7 @@ from twofold.recipes.kinds import check_kinds
 
 POLICY_SETTINGS = (  # that a list of ops has no use for
     "strength",
+    "colour",
     "crop_area",
     "flip_prob",
     "vertical_flip_prob",
@@ -27,7 +28,14 @@ class ViewsRecipe:
 
     size_px: Annotated[int, Help("side of a view in pixels")] = 224
     policy: Annotated[str, Help("simclr (with blur, for 224 px) or small (no blur, for 32 px)")] = "simclr"
-    strength: Annotated[float, Help("colour strength s: jitter 0.8s 0.8s 0.8s 0.2s")] = 1.0
+    colour: Annotated[
+        str,
+        Help(
+            "what the policy's colour augmentations are: photos (jitter and grayscale, of 1 or 3 channels) or channels "
+            "(gain, offset and gamma of each channel by itself, and a channel left out; where --channels is another)"
+        ),
+    ] = "photos"
+    strength: Annotated[float, Help("colour strength s: jitter 0.8s 0.8s 0.8s 0.2s; of channels half of it")] = 1.0
     crop_area: Annotated[tuple[float, float], Help("share of the image that a crop covers: low, high")] = (0.08, 1.0)
     flip_prob: Annotated[float, Help("probability of a left-right flip")] = 0.5
     interpolation: Annotated[str, Help("resize by bilinear or bicubic, antialiased when it shrinks")] = "bicubic"
@@ -65,6 +73,7 @@ class ViewsRecipe:
         require(self.size_px >= 8, "size_px", self.size_px, "at least 8 pixels")
         require(self.eval_size_px is None or self.eval_size_px >= 8, "eval_size_px", self.eval_size_px, "at least 8")
         require_choice("policy", self.policy, ("simclr", "small"))
+        require_choice("colour", self.colour, ("photos", "channels"))
         require(0.0 <= self.strength <= 2.5, "strength", self.strength, "in [0, 2.5]")
         low, high = self.crop_area
         require(0.0 < low <= high <= 1.0, "crop_area", self.crop_area, "low, high with 0 < low <= high <= 1")

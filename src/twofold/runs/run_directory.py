@@ -189,6 +189,8 @@ _OF_THE_ENCODER = (  # what it is, then what it sees
     "stages",
     "stem",
     "channels",
+    "bands",
+    "pages",
     "range",
     "range_from",
     "size_px",

@@ -2,11 +2,14 @@
 
 import io
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
+
+from twofold.data.rgb import to_rgb
 
 _PAIRS_ACROSS, _PAIRS_DOWN = 8, 4
 SHEET_PAIRS = _PAIRS_ACROSS * _PAIRS_DOWN
@@ -23,9 +26,9 @@ def view_sheet(views: Float[Tensor, "m c s s"]) -> bytes:
     rows = [torch.cat(pairs[start : start + _PAIRS_ACROSS], dim=-1) for start in range(0, count, _PAIRS_ACROSS)]
     width = max(row.shape[-1] for row in rows)
     sheet = torch.cat([functional.pad(row, (0, width - row.shape[-1], 0, 0), value=1.0) for row in rows], dim=1)
-    pixels = sheet.expand(3, -1, -1).mul(255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
+    pixels = to_rgb(sheet.mul(255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy())
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG")
     return buffer.getvalue()
 
 

@@ -12,6 +12,8 @@ Legend: m views, s = size_px, the side of a view in pixels; columns of a row, in
     rotate-degrees  1   degrees (0)
     solarise    1   threshold (infinity)
     crop       10   box of the view (all of it), as `resize_lines` puts it
+    channel-jitter  96   gain (1), offset (0) and gamma (1), each of 32 channels
+    channel-drop    1   which channel, as a share of all (-1)
     flip, vertical-flip, grayscale, sobel   1   whether it acts
     an augmentation of the user's own   1   whether it acts; what it drew goes to the device by itself
 """

@@ -13,9 +13,11 @@ def build_policy(views: ViewsRecipe) -> tuple[Op, ...]:
 
     With strength s, `simclr` is crop, flip, jitter (prob 0.8; 0.8s, 0.8s, 0.8s, 0.2s), grayscale (prob 0.2), blur
     (prob 0.5, sigma 0.1 to 2 px); `small` is the same without blur. The hue range is capped at 0.5, half the circle.
-    `views.jitter`, `grayscale_prob` and `blur_prob` replace these numbers; `vertical_flip_prob` and `rotate_degrees`
-    add an op each behind the flip. What is never due is left out. `views.ops`, where given, replaces all of this; an op
-    called "policy" among them stands for all of it.
+    With `views.colour` "channels", for images that are no photographs, the two ops of colour are channel-jitter (prob
+    0.8; gain 0.4s, offset 0.1s, gamma 0.4s: half the strengths of brightness, hue and contrast) and channel-drop (the
+    probability of grayscale). `views.jitter`, `grayscale_prob` and `blur_prob` replace these numbers;
+    `vertical_flip_prob` and `rotate_degrees` add an op each behind the flip. What is never due is left out.
+    `views.ops`, where given, replaces all of this; an op called "policy" among them stands for all of it.
 
     With `views.one_branch`, as in the paper's figure 5, view a is R(x) and view b is T(R(x)): R is the crop that comes
     first (without one, the central square), drawn once for both views, and T is every other op, in order. T may hold
@@ -47,15 +49,23 @@ def _named(views: ViewsRecipe) -> tuple[Op, ...]:
     usual_blur = 0.0 if views.policy == "small" else 0.5
     blur_prob = usual_blur if views.blur_prob is None else views.blur_prob
     jitter = views.jitter or (0.8 * s, 0.8 * s, 0.8 * s, min(0.2 * s, 0.5))
+    dropped = "grayscale" if views.colour == "photos" else "channel-drop"
     return (
         Op(name="crop", range=views.crop_area),
         Op(name="flip", prob=views.flip_prob),
         *_where(views.vertical_flip_prob > 0, Op(name="vertical-flip", prob=views.vertical_flip_prob)),
         *_where(degrees > 0, Op(name="rotate-degrees", range=(-degrees, degrees))),
-        *_where(views.jitter is None or max(jitter) > 0, Op(name="jitter", prob=0.8, range=jitter)),
-        *_where(views.grayscale_prob > 0, Op(name="grayscale", prob=views.grayscale_prob)),
+        *_where(views.jitter is None or max(jitter) > 0, _jitter(views.colour, jitter)),
+        *_where(views.grayscale_prob > 0, Op(name=dropped, prob=views.grayscale_prob)),
         *_where(blur_prob > 0, Op(name="blur", prob=blur_prob, range=(0.1, 2.0))),
     )
+
+
+def _jitter(colour: str, strengths: tuple[float, float, float, float]) -> Op:
+    if colour == "photos":
+        return Op(name="jitter", prob=0.8, range=strengths)
+    brightness, contrast, _, hue = strengths
+    return Op(name="channel-jitter", prob=0.8, range=(brightness / 2, hue / 2, contrast / 2))
 
 
 def _where(wanted: bool, op: Op) -> tuple[Op, ...]:

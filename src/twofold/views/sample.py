@@ -10,6 +10,8 @@ Legend: m = 2N rows, all a views and then all b views of N images; k numbers for
     rotate          1   quarter turns (a whole number)
     solarise        1   threshold
     rotate-degrees  1   degrees, counter-clockwise
+    channel-jitter 96   gain, offset and gamma, each of up to 32 channels
+    channel-drop    1   which channel, as a share of all in [0, 1)
     flip, vertical-flip, grayscale, sobel   0
 
 An augmentation of the user's own draws what it likes: tensors of m rows.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from twofold.errors import TwofoldError
 from twofold.recipes.augmentation import as_ops
+from twofold.recipes.data import MOST_CHANNELS
 from twofold.recipes.kinds import unfit
 from twofold.recipes.recipe import ViewsRecipe
 from twofold.views.augmentations import build_augmentation, require_augmentations, take
@@ -70,8 +71,8 @@ class TwoViews:
     def __call__(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
         """(n, c, H, W) -> (2n, c, s, s), float32 in [0, 1]: all a, then all b.
 
-        `images` are uint8 in 0..255 or float in [0, 1], of 1 or 3 channels; `sizes` holds (height, width) of each where
-        they lie at the top left of a larger canvas, int64 (n, 2).
+        `images` are uint8 in 0..255 or float in [0, 1], of up to 32 channels; `sizes` holds (height, width) of each
+        where they lie at the top left of a larger canvas, int64 (n, 2).
         """
         _require_images(images)
         n, c, height, width = images.shape
@@ -93,10 +94,11 @@ def _require_images(images: object) -> None:
     if not isinstance(images, Tensor):
         raise unfit("images", images, "a tensor (n, c, H, W)")
     what = f"a tensor of {images.dtype} of the shape {tuple(images.shape)}"
-    fits = images.ndim == 4 and images.shape[1] in (1, 3) and 0 not in images.shape
+    fits = images.ndim == 4 and 1 <= images.shape[1] <= MOST_CHANNELS and 0 not in images.shape
     if not fits or not (images.dtype == torch.uint8 or images.is_floating_point()):
         raise TwofoldError(
-            f"images is {what}, but it must be (n, c, H, W) with 1 or 3 channels, uint8 or float. Convert it."
+            f"images is {what}, but it must be (n, c, H, W) with 1 to {MOST_CHANNELS} channels, uint8 or float. "
+            "Convert it."
         )
     if images.is_floating_point() and images.device.type == "cpu":  # elsewhere the host would wait for it
         low, high = images.amin().item(), images.amax().item()

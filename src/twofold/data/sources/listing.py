@@ -15,6 +15,7 @@ FileStamp = bytes | None  # `file_stamp`, packed
 _STAMP = Struct("<qqq")
 NO_FILE = "pipe, socket or device"
 TABLES = frozenset({".csv", ".tsv", ".jsonl", ".parquet", ".xlsx"})
+ARRAYS = (".npy", ".npz")
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 _SYSTEM = frozenset(  # what storage devices, desktops and archives put into people's folders
     {"@eadir", "__macosx", "$recycle.bin", "#recycle", "@recycle", "#snapshot", "@tmp", "lost+found"}
@@ -51,6 +52,7 @@ class Listing:
     repeated: list[str] = field(default_factory=list)  # linked folders that lead to one that was read already
     tables: list[str] = field(default_factory=list)
     archives: list[str] = field(default_factory=list)
+    arrays: list[tuple[str, FileStamp]] = field(default_factory=list)  # .npy and .npz, as `files`
 
 
 def kind_of(extension: str) -> str | None:
@@ -78,6 +80,10 @@ def list_images(root: Path) -> Listing:
             seen.add((place.st_dev, place.st_ino))
             for entry in _entries(folder):
                 _sort_in(listing, entry, prefix, real, linked)
+    if not listing.files:  # beside images they are something else, such as embeddings
+        listing.files = listing.arrays
+        for end in ARRAYS if listing.arrays else ():
+            listing.others.pop(end, None)
     listing.files.sort(key=lambda file: file[0])
     return listing
 
@@ -96,6 +102,8 @@ def _sort_in(
             listing.tables.append(shown(prefix + name))
         elif is_archive(name):
             listing.archives.append(prefix + name)
+        elif end in ARRAYS and _is(entry, entry.is_file):
+            listing.arrays.append((prefix + name, packed_stamp(entry.stat())))
     elif _is(entry, entry.is_file):
         listing.files.append((prefix + name, packed_stamp(entry.stat())))
     elif entry.is_symlink():

@@ -7,10 +7,11 @@ from twofold.data.cache import cache_folder
 from twofold.data.findings import Finding
 from twofold.data.record import Record, Source
 from twofold.data.sources.archive import open_archive, refuse_packed
+from twofold.data.sources.arrays import ArraySource
 from twofold.data.sources.columns import Columns
 from twofold.data.sources.folder import FolderSource
 from twofold.data.sources.listed import open_list, open_matches, open_several
-from twofold.data.sources.listing import ARCHIVES, is_archive, list_images
+from twofold.data.sources.listing import ARCHIVES, ARRAYS, is_archive, list_images
 from twofold.data.sources.named import TorchvisionSource, find_dataset, nearest_dataset
 from twofold.data.sources.parquet import ParquetSource
 from twofold.data.sources.shards import is_pattern, matches, rows_in
@@ -91,10 +92,12 @@ def _open_file(path: Path, name: str, cache: Path | None, allow_outside: bool, c
         return open_archive(path, name, cache)
     if path.suffix.lower() == ".txt":
         return open_list(path, name, cache, allow_outside=allow_outside)
+    if path.suffix.lower() in ARRAYS:
+        return ArraySource(path, name)
     refuse_packed(name)
     raise TwofoldError(
         f"'{name}' is a single file; the data must be a folder of images, an archive ({', '.join(ARCHIVES)}), a table "
-        "(.csv, .tsv, .jsonl), a .parquet file or a .txt file of paths. Give the folder it lies in."
+        "(.csv, .tsv, .jsonl), a .parquet, .npy or .npz file or a .txt file of paths. Give the folder it lies in."
     )
 
 

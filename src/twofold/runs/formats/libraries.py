@@ -33,7 +33,7 @@ def _write_torchvision(loaded: Loaded, classifier: nn.Linear | None, folder: Pat
         '"""The encoder in torchvision: images in [0, 1], no normalisation; grey ones repeated three times."""',
         "\nfrom pathlib import Path\n\nimport torch\nfrom torchvision.models import get_model\n",
         f'model = get_model("{name}", weights=None{_classes(classifier)})',
-        *_stem_lines(loaded.recipe, channels=3),
+        *_stem_lines(loaded.recipe, channels=3 if loaded.recipe.data.channels == 1 else loaded.recipe.data.channels),
         *([] if classifier else ["model.fc = torch.nn.Identity()"]),
         'weights = torch.load(Path(__file__).with_name("encoder.pth"), weights_only=True)',
         "model.load_state_dict(weights, strict=True)",
@@ -135,12 +135,13 @@ def _no_such(to: str, recipe: Recipe) -> TwofoldError:
 
 def _stem_lines(recipe: Recipe, channels: int) -> list[str]:
     """What turns the library's first layers into those of small images."""
-    if ":" in recipe.encoder.encoder or recipe.encoder.stem == "imagenet":
+    is_usual = recipe.encoder.stem == "imagenet"
+    if ":" in recipe.encoder.encoder or (is_usual and channels in (1, 3)):
         return []
     kernel, stride = STEMS[recipe.encoder.stem]
     return [
         f"model.conv1 = torch.nn.Conv2d({channels}, 64, {kernel}, stride={stride}, padding={kernel // 2}, bias=False)",
-        "model.maxpool = torch.nn.Identity()",
+        *([] if is_usual else ["model.maxpool = torch.nn.Identity()"]),
     ]
 
 

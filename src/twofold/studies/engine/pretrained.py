@@ -18,7 +18,7 @@ from twofold.training.loop import pretrain
 _LATER = {  # settings that came after the first recorded studies
     "data": (
         *("path_column", "label_column", "split_column", "group_column", "group_by"),
-        *("range", "range_from", "truncated", "held_out_fraction", "decode"),
+        *("range", "range_from", "truncated", "held_out_fraction", "decode", "bands", "pages"),
     ),
     "views": ("vertical_flip_prob", "rotate_degrees", "grayscale_prob", "jitter", "blur_prob"),
     "schedule": ("duplicates",),

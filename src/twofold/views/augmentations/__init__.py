@@ -3,6 +3,7 @@
 from twofold.recipes.augmentation import Op
 from twofold.views.augmentations.base import Augmentation, BuiltIn, Values
 from twofold.views.augmentations.blur import Blur
+from twofold.views.augmentations.channels import ChannelDrop, ChannelJitter
 from twofold.views.augmentations.colour import Grayscale, Jitter, Solarise
 from twofold.views.augmentations.crop import Crop
 from twofold.views.augmentations.filters import Cutout, Noise, Sobel
@@ -14,6 +15,8 @@ __all__ = [
     "Augmentation",
     "Blur",
     "BuiltIn",
+    "ChannelDrop",
+    "ChannelJitter",
     "Crop",
     "Cutout",
     "Flip",
@@ -42,6 +45,8 @@ BUILT_IN: dict[str, type[BuiltIn]] = {
         VerticalFlip,
         Jitter,
         Grayscale,
+        ChannelJitter,
+        ChannelDrop,
         Blur,
         Cutout,
         Sobel,

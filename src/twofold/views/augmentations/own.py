@@ -14,6 +14,7 @@ from twofold.recipes.augmentation import Op
 from twofold.views.augmentations.base import Augmentation, Values
 
 _TRIED = 4  # images of a trial
+_OF_PHOTOGRAPHS = ("jitter", "grayscale")  # whose formulas are about red, green and blue
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,14 @@ def on_each(values: Values, change: Callable[[Tensor], Tensor]) -> Values:
 def require_augmentations(policy: Sequence[Op], *, channels: int, size_px: int) -> None:
     """Try the augmentations of the user's own on a few made-up images, on the CPU.
 
-    Raises TwofoldError where one fails, draws other numbers for the same generator, or does to an image what depends
-    on the images around it.
+    Raises TwofoldError for a built-in op that needs 1 or 3 channels where there are others, and where an own one fails,
+    draws other numbers for the same generator, or does to an image what depends on the images around it.
     """
+    if channels not in (1, 3) and (photographic := [op.name for op in policy if op.name in _OF_PHOTOGRAPHS]):
+        raise TwofoldError(
+            f"the op '{photographic[0]}' needs 1 or 3 channels, but the images have {channels}. Give "
+            "--colour channels, or channel-jitter and channel-drop in a list of ops."
+        )
     images = torch.rand(_TRIED, channels, size_px, size_px, generator=_generator())
     for one in (build_own(op) for op in policy if op.own):
         with one.tried():
