@@ -1,5 +1,6 @@
 """Working through jobs: the total is said first, what was kept is not done again, and the order is theirs."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,20 @@ def test_the_total_is_said_first_then_each_job_with_what_is_left(work, tmp_path,
         "[2 of 3] title b: 40 s, about 1 min 00 s left",
         "[3 of 3] title c: 1 min 00 s",
     ]
+
+
+@pytest.mark.parametrize(
+    ("networks_s", "ending"),
+    [
+        (7200.0, "2 h 00 min, 2 h 00 min of it for networks (leave them out with --protocol linear)"),
+        (60.0, "1 min 30 s"),
+    ],
+)
+def test_networks_that_take_long_are_told_apart_before_anything_begins(work, tmp_path, networks_s, ending):
+    made = work(seconds=(30.0, networks_s))
+    made.jobs[1] = dataclasses.replace(made.jobs[1], trains=True)
+    _, lines = made.through(PredictionStore(tmp_path, {}))
+    assert lines[0] == f"2 measurements: about {ending}"
 
 
 def test_after_an_interruption_what_was_kept_is_counted_and_not_repeated(work, tmp_path):

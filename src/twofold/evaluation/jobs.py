@@ -24,16 +24,18 @@ from twofold.evaluation.speed import Speed, measure_speed
 from twofold.evaluation.tuning import MOST_TO_CHOOSE_ON, MOST_VALUES, QUICK, folds_needed
 
 _PIXEL_NUMBERS = 972
+_LONG_S = 600.0  # of training networks, from which on it is said how to leave them out
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A piece of work that is done as a whole or, after an interruption, again."""
+    """A piece of work that is done as a whole or, after an interruption, again. `trains`: networks, not a probe."""
 
     name: str
     title: str
     seconds: float
     predict: Callable[[], list[Predictions]]
+    trains: bool = False
 
 
 def plan_jobs(subject: Subject, scope: Scope, store: PredictionStore) -> list[Job]:
@@ -69,7 +71,10 @@ def work_through(jobs: Sequence[Job], store: PredictionStore, say: Callable[[str
     """
     todo = [job for job in jobs if not store.has(job.name)]
     begun = f", {len(jobs) - len(todo)} of them made before an interruption" if len(todo) < len(jobs) else ""
-    say(f"{len(jobs)} measurements{begun}: about {duration(sum((job.seconds for job in todo), 0.0))}")
+    training_s = sum((job.seconds for job in todo if job.trains), 0.0)
+    networks = f", {duration(training_s)} of it for networks (leave them out with --protocol linear)"
+    total = duration(sum((job.seconds for job in todo), 0.0))
+    say(f"{len(jobs)} measurements{begun}: about {total}{networks if training_s > _LONG_S else ''}")
     clock = _Clock(todo)
     predictions: list[Predictions] = []
     for place, job in enumerate(jobs, start=1):
@@ -174,6 +179,7 @@ def _network_jobs(network: NetworkProtocol, scope: Scope, store: PredictionStore
                 title=f"{PROTOCOLS[network.protocol]} {with_labels(labels)}, seed {seed}",
                 seconds=times * (once + (choosing if scope.parts or seed == scope.settings.seeds[0] else 0.0)),
                 predict=partial(_train, network, on, labels, seed, store, scope.parts.get(seed, [])),
+                trains=True,
             )
 
 
@@ -203,6 +209,7 @@ def _self_training_jobs(
                 title=f"{PROTOCOLS[SELF_TRAINING]} {with_labels(labels)}, seed {seed}",
                 seconds=times * (once + choosing) + embedding_s + speed.embedding_s(len(scope.rows.test)),
                 predict=partial(_train, protocol, on, labels, seed, store, scope.parts.get(seed, [])),
+                trains=True,
             )
             embedding_s = 0.0  # for all of them, by the first
 
