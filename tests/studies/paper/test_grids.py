@@ -100,6 +100,17 @@ def test_an_extreme_temperature_that_is_best_contradicts(peak: float, verdict: s
     assert judge(STUDIES["temperature"].claims(LAPTOP, found)[1], found).verdict == verdict
 
 
+@pytest.mark.parametrize(("peak", "edge"), [(0.1, ", at the edge of these"), (0.2, "")])
+def test_the_temperature_that_is_chosen_is_noted_and_whether_it_is_at_an_edge(peak: float, edge: str) -> None:
+    study, found = STUDIES["temperature"], Found()
+    assert study.notes(LAPTOP, found) == []
+    for cell in study.cells(LAPTOP, 3, found):
+        found.add(cell, {"top1": 0.5 - 0.05 * abs(math.log(cell.settings["temperature"] / peak))})
+    assert study.notes(LAPTOP, found) == [
+        f"normalised, {peak:g}: the best of 3 temperatures between the extremes{edge}, chosen on selection"
+    ]
+
+
 def batch_verdicts(*, large_behind: tuple[float, float], sgd_drop: float, lars_drop: float) -> list[str]:
     """What the study of batches says where the largest batch is so far behind at the short and at the long length."""
     study, found = STUDIES["batch"], Found()

@@ -11,6 +11,7 @@ from twofold.studies.engine.study import Study
 from twofold.studies.engine.tuning import TUNING_SEED, Tuning, Values, tune
 
 NORMALISED = (0.05, 0.1, 0.2, 0.5, 1.0)
+BETWEEN = [f"normalised, {t:g}" for t in NORMALISED[1:-1]]
 PLAIN = (10.0, 100.0)
 PAPER = {  # contrastive accuracy, entropy, top-1
     "normalised, 0.05": (90.5, 1.0, 59.7),
@@ -59,12 +60,17 @@ def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
 
 
 def notes(scale: Scale, found: Found) -> list[str]:
-    """Which rates were chosen."""
-    return [
+    """Which rates and which temperature were chosen, and whether that is the last one before an extreme."""
+    rates = [
         f"{name}: {tuning.told({'base_lr': 'rate'})}, chosen on selection"
         for name, tuning in _rates(scale, found).items()
         if tuning.best
     ]
+    best = _best(scale, found, BETWEEN)
+    if best is None:
+        return rates
+    edge = ", at the edge of these" if best in (BETWEEN[0], BETWEEN[-1]) else ""
+    return [*rates, f"{best}: the best of {len(BETWEEN)} temperatures between the extremes{edge}, chosen on selection"]
 
 
 def _best(scale: Scale, found: Found, names: list[str]) -> str | None:
@@ -111,10 +117,10 @@ _PLACES = {"contrast_accuracy": 0, "contrast_entropy": 1, "top1": 2}
 
 def claims(scale: Scale, found: Found) -> list[Claim]:
     """Normalised with the right temperature wins; contrastive accuracy does not predict it."""
-    coldest, *between, warmest = [f"normalised, {t:g}" for t in NORMALISED]
+    coldest, warmest = (f"normalised, {t:g}" for t in (NORMALISED[0], NORMALISED[-1]))
     plain = [f"plain, {t:g}" for t in PLAIN]
-    every = (coldest, *between, warmest, *plain)
-    chosen = _best(scale, found, between)
+    every = (coldest, *BETWEEN, warmest, *plain)
+    chosen = _best(scale, found, BETWEEN)
     ready = chosen is not None and all(found.seeds(name, "contrast_accuracy") for name in every)
     best = chosen or "normalised, 0.1"
     surest = found.best(every, "contrast_accuracy", on="test") if ready else "plain, 100"
