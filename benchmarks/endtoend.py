@@ -1,7 +1,8 @@
 """Images/s from JPEG files to new weights beside lightly's loop, in turn.
 
 Run it alone on a quiet machine:  python benchmarks/endtoend.py CIFAR10       (about 12 minutes; `bench` extra)
-CIFAR10 is the folder with train/CLASS/*.jpg. Larger images are made of it: 8 x 8 of its images make one of 256 px.
+CIFAR10 is the folder with train/CLASS that tools/make_data.py writes. Larger images are made: 8 x 8 of its images make
+one of 256 px.
 lightly's loop comes as documented, and with bf16 and channels-last set by hand. Before each of its turns it may empty
 what its workers read ahead while it waited. Twofold reads from its store, as every epoch does but the first.
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightly_loop import WORKERS, Loop
+from lightly_loop import WORKERS, documented
 from PIL import Image
 from results import load, machine, save
 
@@ -39,7 +40,7 @@ AHEAD = 2 * WORKERS  # batches that DataLoader's workers hold ready
 
 def mosaics(source: Path, folder: Path, count: int) -> Path:
     """`count` JPEG files of 256 px, each of 64 images of `source`."""
-    paths = sorted(source.rglob("*.jpg"))[:: 50_000 // (64 * count)]
+    paths = sorted(path for path in source.rglob("*") if path.suffix in (".jpg", ".png"))[:: 50_000 // (64 * count)]
     (folder / "all").mkdir()
     for number in range(count):
         picture = Image.new("RGB", (256, 256))
@@ -89,8 +90,8 @@ def compare(title: str, setting: dict[str, Any], folder: Path, rounds: int, seco
     blur = recipe.views.policy == "simclr"
     loops = {
         "twofold": (ours(recipe, images), 1),
-        "lightly": (Loop(train, **setting, tuned=False, blur=blur).step, AHEAD + 1),
-        "lightly, bf16 and channels-last": (Loop(train, **setting, tuned=True, blur=blur).step, AHEAD + 1),
+        "lightly": (documented(train, **setting, blur=blur).step, AHEAD + 1),
+        "lightly, bf16 and channels-last": (documented(train, **setting, blur=blur, fast=True).step, AHEAD + 1),
     }
     taken = []
     for _ in range(rounds):

@@ -1,46 +1,56 @@
-"""The best linear probe that 15 minutes of pretraining on this machine can buy on CIFAR-10, beside lightly's loop.
+"""The best linear probe that 15 minutes of pretraining on this machine can buy on CIFAR-10, beside lightly.
 
-Run it alone:  python benchmarks/speedrun.py CIFAR10 --out runs/speedrun      (about 70 minutes)
-CIFAR10 is the folder with train/CLASS/*.jpg and test/CLASS/*.jpg. Every encoder is frozen and measured by the same
-code: L2 of the probe chosen on images cut from train (two splits), then fitted on all of train, test looked at once.
-Started again with the same --out it continues.
+Run it alone:  python benchmarks/speedrun.py CIFAR10 --out runs/speedrun      (about 2.5 hours; `bench` extra)
+CIFAR10 is the folder with train/CLASS and test/CLASS (tools/make_data.py). Twofold stands beside lightly's loop with
+the same encoder, views, batch, temperature, momentum, weight decay and warm-up, bf16 and channels-last, for the same
+seconds; both choose their learning rate among RATES by short trainings, on images cut from train. Then the same seeds
+train each, and the difference is paired. lightly's loop as documented is a row beside them, of one seed.
+Every encoder is frozen and measured by the same code; test is looked at once. Started again with the same --out it
+continues.
 """
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torchvision
-from lightly_loop import Loop, Normalised
+from few_labels import on_selection
+from lightly_loop import Loop, Normalised, documented, tuned
 from results import machine, save
 from torch import nn
 
 import twofold
 from twofold.data import load_images
-from twofold.evaluation import evaluate_encoder, mean_interval
+from twofold.evaluation import Evaluation, evaluate_encoder, mean_interval
+from twofold.evaluation.intervals import estimate
 from twofold.hardware.allocator import keep_freed_memory
-from twofold.hardware.device import Hardware
-from twofold.recipes.recipe import DataRecipe, ViewsRecipe
+from twofold.hardware.device import Hardware, resolve_hardware
+from twofold.models import build_encoder
+from twofold.optim import lr_at
+from twofold.recipes.named.cifar10_laptop import RECIPE as AS_NAMED
+from twofold.recipes.recipe import ViewsRecipe
 from twofold.runs.encoder_file import build_untrained
 
-RECIPE = "cifar10-laptop"
-SETTINGS = {"base-lr": 0.6, "weight-decay": 3e-4}
-SIZE_PX = 32
+RECIPE = AS_NAMED.with_settings(weight_decay=3e-4)
+RATES = (0.2, 0.6, 1.8)
+CHOOSING_SEED = 1000  # no final training's
+SIZE_PX = 32  # of lightly as documented
+TICKS = 1000  # of the learning rate's schedule, which follows the clock
 
 
-def ours(data: Path, out: Path, seed: int, minutes: float) -> dict[str, Any]:
+def ours(data: Path, out: Path, *, seed: int, minutes: float, rate: float, selection: bool = False) -> dict[str, Any]:
     """A run of the command line, then its measurement."""
-    flags = [word for name, value in SETTINGS.items() for word in (f"--{name}", str(value))]
-    command = [sys.executable, "-m", "twofold", "pretrain", str(data), "--recipe", RECIPE, "--out", str(out)]
-    command += ["--minutes", str(minutes), "--processes", "2", "--seed", str(seed), *flags]
-    subprocess.run(command, check=True)
+    command = [sys.executable, "-m", "twofold", "pretrain", str(data), "--recipe", RECIPE.name, "--out", str(out)]
+    command += ["--minutes", str(minutes), "--processes", "2", "--seed", str(seed), "--base-lr", str(rate)]
+    subprocess.run([*command, "--weight-decay", str(RECIPE.optim.weight_decay)], check=True)
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     loaded = twofold.load(out)
     last = max((row for row in rows if "elapsed_s" in row), key=lambda row: row["step"])
@@ -50,102 +60,174 @@ def ours(data: Path, out: Path, seed: int, minutes: float) -> dict[str, Any]:
         data,
         loaded.recipe.views,
         loaded.hardware,
+        selection=selection,
     )
-    return {"seed": seed, "minutes": last["elapsed_s"] / 60, "epochs": last["epoch"], **figures}
+    return {"seed": seed, "rate": rate, "minutes": last["elapsed_s"] / 60, "epochs": last["epoch"], **figures}
 
 
-def lightly(data: Path, seed: int, minutes: float) -> dict[str, Any]:
+def lightly_tuned(data: Path, *, seed: int, minutes: float, rate: float, selection: bool = False) -> dict[str, Any]:
+    """lightly's loop with the recipe's encoder and settings; warm-up and cosine over the same seconds."""
+    torch.manual_seed(seed)
+    loop = tuned(data / "train", RECIPE)
+    warmup = round(RECIPE.optim.warmup_fraction * TICKS)
+    peak = rate * RECIPE.schedule.batch_size / 256
+
+    def rate_at(share: float) -> float:
+        return lr_at(int(share * TICKS), steps=TICKS, warmup_steps=warmup, peak=peak)
+
+    taken = trained(loop, RECIPE.schedule.batch_size, minutes, rate_at)
+
+    def fresh(other: int) -> nn.Module:
+        torch.manual_seed(other)
+        return Normalised(build_encoder(RECIPE.encoder, channels=RECIPE.data.channels))
+
+    hardware = resolve_hardware(RECIPE.hardware)
+    figures = measured(Normalised(loop.encoder), fresh, data, RECIPE.views, hardware, selection=selection)
+    return {"seed": seed, "rate": rate, **taken, **figures}
+
+
+def lightly_documented(data: Path, *, seed: int, minutes: float) -> dict[str, Any]:
     """ResNet-18 with its ImageNet stem, as documented: the faster of lightly's two, batch 256."""
     torch.manual_seed(seed)
-    settings: dict[str, Any] = {"encoder": "resnet18", "stem": "imagenet", "size_px": SIZE_PX, "batch_size": 256}
-    loop = Loop(data / "train", **settings, tuned=False, blur=False)
-    loop.encoder.train()
-    start, steps = time.monotonic(), 0
-    while time.monotonic() - start < minutes * 60:
-        loss = loop.step()
-        steps += 1
-        if steps % 50 == 0:
-            print(f"lightly: step {steps}, loss {loss:.3f}, {steps * 256 / (time.monotonic() - start):.0f} images/s")
-    taken = time.monotonic() - start
+    loop = documented(data / "train", encoder="resnet18", stem="imagenet", size_px=SIZE_PX, batch_size=256, blur=False)
+    taken = trained(loop, 256, minutes)
+
+    def fresh(other: int) -> nn.Module:
+        torch.manual_seed(other)
+        network = torchvision.models.resnet18()
+        network.fc = nn.Identity()
+        return Normalised(network)
+
     views = ViewsRecipe(size_px=SIZE_PX, eval_crop_fraction=1.0)
-    figures = measured(Normalised(loop.encoder), _fresh, data, views, Hardware(torch.device("cpu"), "fp32"))
-    return {"seed": seed, "minutes": taken / 60, "epochs": steps * 256 / 50_000, **figures}
-
-
-def _fresh(seed: int) -> nn.Module:
-    torch.manual_seed(seed)
-    network = torchvision.models.resnet18()
-    network.fc = nn.Identity()
-    return Normalised(network)
-
-
-def measured(encoder: nn.Module, untrained: Any, data: Path, views: ViewsRecipe, hardware: Hardware) -> dict[str, Any]:
-    """Linear and k-NN top-1 on test with all labels: the encoder, the same untrained, raw pixels."""
-    images = load_images(data, recipe=DataRecipe(), store_px=2 * SIZE_PX, cache=None, show_progress=False)
-    evaluation = evaluate_encoder(
-        encoder,
-        untrained=untrained,
-        images=images,
-        views=views,
-        data=DataRecipe(),
-        hardware=hardware,
-        seeds=2,
-        few_seeds=2,
-        shots=(10,),
-    )
     return {
-        f"{row.protocol} {row.encoder}": row.mean
-        for row in evaluation.rows
-        if row.labels == "all" and row.metric == "top1"
+        "seed": seed,
+        **taken,
+        **measured(Normalised(loop.encoder), fresh, data, views, Hardware(torch.device("cpu"), "fp32")),
     }
 
 
-def kept(path: Path, make: Any) -> dict[str, Any]:
-    """What `make` gives, made once."""
+def trained(
+    loop: Loop, batch_size: int, minutes: float, rate_at: Callable[[float], float] | None = None
+) -> dict[str, Any]:
+    """Train for `minutes`, at the rate of each share of them; the minutes and epochs that it took."""
+    loop.encoder.train()
+    start, steps, share = time.monotonic(), 0, 0.0
+    while share < 1:
+        loss = loop.step(rate_at(share) if rate_at else None)
+        steps += 1
+        share = (time.monotonic() - start) / (60 * minutes)
+        if steps % 50 == 0:
+            print(f"lightly: step {steps}, loss {loss:.3f}, {share:.0%}", flush=True)
+    return {"minutes": minutes * share, "epochs": steps * batch_size / loop.images}
+
+
+def measured(
+    encoder: nn.Module, untrained: Any, data: Path, views: ViewsRecipe, hardware: Hardware, *, selection: bool = False
+) -> dict[str, Any]:
+    """Linear and k-NN top-1 with all labels: the encoder, the same untrained, raw pixels; on test or on `selection`.
+
+    `right` has for each test image how many of the two linear probes (of two selection splits) are right.
+    """
+    images = load_images(data, recipe=RECIPE.data, store_px=2 * SIZE_PX, cache=None, show_progress=False)
+    with hardware.arithmetic():
+        evaluation = evaluate_encoder(
+            encoder,
+            untrained=untrained,
+            images=on_selection(images, RECIPE) if selection else images,
+            views=views,
+            data=RECIPE.data,
+            hardware=hardware,
+            seeds=2,
+            shots=(),
+        )
+    rows = [row for row in evaluation.rows if row.labels == "all" and row.metric == "top1"]
+    return {**{f"{row.protocol} {row.encoder}": row.mean for row in rows}, "right": _right(evaluation)}
+
+
+def _right(evaluation: Evaluation) -> list[int]:
+    ways = [one for one in evaluation.predictions if (one.protocol, one.encoder) == ("linear", "trained")]
+    return sum((one.predicted == evaluation.answers.truth).astype(int) for one in ways).tolist()
+
+
+def paired(runs: list[dict[str, Any]], peers: list[dict[str, Any]]) -> dict[str, Any]:
+    """The difference of the linear probes' accuracy, image by image and seed by seed, over both."""
+    d = np.array([run["right"] for run in runs]) - np.array([peer["right"] for peer in peers])
+    mean, low, high = estimate(d / 2, [run["seed"] for run in runs], drawn=True).difference()
+    return {"mean": mean, "low": low, "high": high}
+
+
+def chosen(rates: dict[float, float]) -> float:
+    """The rate with the best probe on selection; one at an end of the grid is printed."""
+    best = max(rates, key=lambda rate: rates[rate])
+    if best in (min(rates), max(rates)):
+        print(f"the rate {best:g} is at an end of {', '.join(f'{rate:g}' for rate in rates)}: better may lie beyond")
+    return best
+
+
+def kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `make` gives, made once; printed."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(make()))
-    return json.loads(path.read_text())
+    found = json.loads(path.read_text())
+    print(path.stem, {name: value for name, value in found.items() if name != "right"}, flush=True)
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=14.5, help="asked for; the minutes taken are reported")
+    parser.add_argument("--minutes", type=float, default=15.0, help="of each training")
+    parser.add_argument("--choose-minutes", type=float, default=5.0, help="of each training that a rate is chosen by")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--peer-seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--peer-minutes", type=float, default=15.0)
+    parser.add_argument("--name", default=Path(__file__).stem, help="of the JSON in benchmarks/results")
     options = parser.parse_args()
     keep_freed_memory()  # as the command line does
-    runs = []
-    for seed in options.seeds:
-        out = options.out / f"seed{seed}"
-        make = lambda seed=seed, out=out: ours(options.data, out, seed, options.minutes)  # noqa: E731
-        runs.append(kept(options.out / f"seed{seed}.json", make))
-        print(runs[-1], flush=True)
-    peers = []
-    for seed in options.peer_seeds:
-        make = lambda seed=seed: lightly(options.data, seed, options.peer_minutes)  # noqa: E731
-        peers.append(kept(options.out / f"lightly{seed}.json", make))
-        print(peers[-1], flush=True)
-    accuracies = [run["linear trained"] for run in runs]
-    mean, low, high = mean_interval(accuracies)
-    difference = mean - statistics.mean(peer["linear trained"] for peer in peers)
-    print(f"linear {mean:.2%} ({low:.2%} to {high:.2%}), {difference:.2%} above lightly's loop")
+    data, out = options.data, options.out
+
+    def twofold_of(name: str, **how: Any) -> dict[str, Any]:
+        return kept(out / f"{name}.json", lambda: ours(data, out / name, **how))
+
+    def lightly_of(name: str, **how: Any) -> dict[str, Any]:
+        return kept(out / f"{name}.json", lambda: lightly_tuned(data, **how))
+
+    sides = {"twofold": twofold_of, "lightly": lightly_of}
+    short = {"seed": CHOOSING_SEED, "minutes": options.choose_minutes, "selection": True}
+    tried = {
+        name: {rate: make(f"{name}-rate{rate:g}", rate=rate, **short)["linear trained"] for rate in RATES}
+        for name, make in sides.items()
+    }
+    rates = {name: chosen(one) for name, one in tried.items()}
+    runs = {
+        name: [
+            make(f"{name}-seed{seed}", seed=seed, minutes=options.minutes, rate=rates[name]) for seed in options.seeds
+        ]
+        for name, make in sides.items()
+    }
+    plain = kept(out / "lightly-documented.json", lambda: lightly_documented(data, seed=0, minutes=options.minutes))
+    above = paired(runs["twofold"], runs["lightly"])
+    print(f"{above['mean']:.2%} above lightly tuned ({above['low']} to {above['high']})")
+    mean, low, high = mean_interval([run["linear trained"] for run in runs["twofold"]])
     save(
-        Path(__file__).stem,
+        options.name,
         {
             "machine": machine(),
             "lightly": version("lightly"),
-            "recipe": RECIPE,
-            "settings": SETTINGS,
-            "runs": runs,
-            "peers": peers,
+            "recipe": RECIPE.name,
+            "settings": {"base-lr": rates["twofold"], "weight-decay": RECIPE.optim.weight_decay},
+            "tried": tried,
+            "runs": [_without_images(run) for run in runs["twofold"]],
+            "tuned": [_without_images(run) for run in runs["lightly"]],
+            "peers": [_without_images(plain)],
             "linear": {"mean": mean, "low": low, "high": high},
-            "above_lightly": difference,
+            "above_tuned": above,
         },
     )
+
+
+def _without_images(run: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in run.items() if name != "right"}
 
 
 if __name__ == "__main__":
