@@ -15,11 +15,15 @@ import pytest
 from pictures import write_pictures
 from small_recipe import SMALL
 from twofold.cli import main as cli
+from twofold.curation.classifier import load_classifier
+from twofold.data import load_images
 from twofold.errors import TwofoldError
-from twofold.evaluation import KeptPredictions
+from twofold.evaluation import KeptPredictions, embed_images
 from twofold.programs.compare import compare
 from twofold.programs.embed import embed
+from twofold.programs.embedded import encoder_digest
 from twofold.programs.evaluate import evaluate
+from twofold.programs.predict import predict
 from twofold.programs.pretrain import pretrain
 from twofold.programs.transfer import transfer
 from twofold.runs.encoder_file import build_untrained, load, save_encoder
@@ -146,6 +150,31 @@ def test_label_efficiency_in_one_command(home: Home, command: Command) -> None:
     same = compare(run, home.copy("again", run))  # a copy: the same predictions
     assert {one.mean for one in same} == {0.0}
     assert all(one.low is None or one.low < 0 < one.high for one in same if one.high is not None)
+
+
+def test_the_main_classifier_is_kept_and_says_what_was_measured(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, options = home.copy("classified"), {"protocol": ["linear"], "shots": [1], "seeds": 1, "few_seeds": 1}
+    evaluation = evaluate(run, data=home.data, cache=home.cache, **options)
+    (file,) = run.glob("evaluations/*/classifier.safetensors")
+    loaded, main = load(run), evaluation.answers.predictions
+    model = load_classifier(file, encoder=encoder_digest(loaded))
+    images = load_images(home.data, recipe=loaded.recipe.data, store_px=loaded.recipe.stored_px, cache=home.cache)
+    h = embed_images(
+        loaded.encoder, images, evaluation.answers.rows, views=loaded.recipe.views, hardware=loaded.hardware
+    )
+    said = model.probabilities(h).argmax(1)
+    assert (said == main.predicted).mean() >= 23 / 24, "but for one that lies on the border"
+    assert model.classes == evaluation.details["classes"]
+    answers = predict(run, home.more, classifier=file, cache=home.cache)
+    assert answers.classifier.classes == model.classes
+
+    monkeypatch.setattr("twofold.programs.evaluate._LARGEST_CLASSIFIER", 100)
+    large = home.copy("classified-large")
+    evaluate(large, data=home.data, cache=home.cache, **options)
+    assert "no classifier is kept: it would take 0 MiB" in capsys.readouterr().out
+    assert not list(large.glob("evaluations/*/classifier.safetensors"))
 
 
 def figures(run: Path, encoder: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:

@@ -99,11 +99,13 @@ class Classifier:
         write_atomically(path, safetensors.numpy.save(tensors, metadata=metadata))
 
 
-def fit_classifier(h: Float32[np.ndarray, "n d"], ids: Integer[np.ndarray, " n"], classes: list[str]) -> Classifier:
+def fit_classifier(
+    h: Float32[np.ndarray, "n d"], ids: Integer[np.ndarray, " n"], classes: list[str], *, l2: float | None = None
+) -> Classifier:
     """Multinomial logistic regression on standardised h, and its logits on each of up to five folds left out.
 
-    The weight decay is chosen on folds of all labels, fixed below five labels a class. Raises TwofoldError for fewer
-    than two classes, and for a class with fewer than two labels.
+    The weight decay is `l2`; without it, it is chosen on folds of all labels, fixed below five labels a class. Raises
+    TwofoldError for fewer than two classes, and for a class with fewer than two labels.
     """
     counts = np.bincount(ids, minlength=len(classes))
     if len(classes) < 2 or counts.min() < 2:
@@ -113,9 +115,10 @@ def fit_classifier(h: Float32[np.ndarray, "n d"], ids: Integer[np.ndarray, " n"]
             "to check. Label more, or leave out the class."
         )
     say(f"  fitting a classifier to {len(h):,} labels of {len(classes)} classes")
-    l2, logits, start = choose_decay(h, ids, FEW_L2_GRID if counts.min() >= FOLDS else (FEW_SHOT_L2,))
+    fixed = l2 if counts.min() >= FOLDS or l2 is not None else FEW_SHOT_L2
+    decay, logits, start = choose_decay(h, ids, FEW_L2_GRID if fixed is None else (fixed,))
     scaling = fit_scaling(h)
-    probe = fit_linear(scaling(h), ids, len(classes), l2, start).unscaled(scaling)
+    probe = fit_linear(scaling(h), ids, len(classes), decay, start).unscaled(scaling)
     return Classifier(
         classes=classes,
         weight=probe.weight,
@@ -154,7 +157,7 @@ def choose_decay(
 
 def load_classifier(path: Path, *, encoder: str) -> Classifier:
     """Read what `save` wrote. Raises TwofoldError for another file, and for the classifier of another encoder."""
-    fix = "Give the classifier.safetensors that 'twofold predict' wrote for this run."
+    fix = "Give the classifier.safetensors that 'twofold predict' or 'twofold evaluate' wrote for this run."
     try:
         with safetensors.safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}

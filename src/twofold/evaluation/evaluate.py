@@ -72,6 +72,7 @@ class Evaluation:
     test_from: str = "own"  # what is tested on: "own" split, "validation" images, "cut" off train by seed, or "folds"
     about_test: str = "the data's own test split"  # the same as a sentence
     predictions: tuple[Predictions, ...] = ()  # for every test image, by every protocol and draw
+    train: tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]] | None = None  # labelled rows and their classes
     groups: Int64[np.ndarray, " m"] | None = None  # of the test images
     folds: Mapping[int, Int64[np.ndarray, " m"]] = field(default_factory=dict)  # by seed, where it is cross-validated
 
@@ -230,6 +231,7 @@ def summarize(
         stores,
         "folds" if scope.parts else scope.images.test_from or "own",
         predictions=tuple(predictions),
+        train=(scope.rows.train, scope.rows.train_ids),
         groups=scope.rows.test_groups,
         folds=scope.fold_numbers,
     )

@@ -1,9 +1,13 @@
 """A run measured on labelled images."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Unpack
 
+import numpy as np
+
 from twofold.console import obeys_verbose, say
+from twofold.curation.classifier import fit_classifier
 from twofold.data import AnyData, ImageSet, as_given
 from twofold.errors import enough_memory
 from twofold.evaluation import (
@@ -17,6 +21,7 @@ from twofold.evaluation import (
 from twofold.evaluation.protocols import INITIAL
 from twofold.files import make_folder, write_json
 from twofold.models.own import EncoderSource, as_source
+from twofold.programs.embedded import encoder_digest
 from twofold.programs.images import as_reading, as_unreadable_limit, most_searched, open_pictures
 from twofold.programs.measurement import (
     LESS_MEMORY,
@@ -36,10 +41,12 @@ from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path, a
 from twofold.recipes.recipe import HardwareRecipe
 from twofold.report import build_report
 from twofold.runs.encoder_file import Loaded, build_untrained, load, load_head
-from twofold.runs.evaluation_folder import PREDICTIONS, keep_evaluation
+from twofold.runs.evaluation_folder import CLASSIFIER, PREDICTIONS, keep_evaluation
 from twofold.runs.foreign_encoders import Beside
 from twofold.runs.run_directory import Run, writing_alone
 from twofold.versions import versions
+
+_LARGEST_CLASSIFIER = 256 * 2**20  # bytes: with it stand the embeddings of what it was fitted on
 
 
 @obeys_verbose
@@ -69,7 +76,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure a run on labelled images; print the table, write RUN/evaluation.json and the report.
 
-    The figures and what was predicted for every test image (predictions.parquet) stay in RUN/evaluations/<data>-<key>.
+    The figures, what was predicted for every test image (predictions.parquet) and the linear probe with all labels
+    (classifier.safetensors, for `predict`) stay in RUN/evaluations/<data>-<key>.
 
     `protocol` holds knn, linear, layers (the linear probe on the head's layers too), sgd (the paper's linear probe),
     finetune, self-train (also on the images of train whose labels are not given, for `self_train_steps` steps) and
@@ -140,7 +148,7 @@ def evaluate(
         write_json(record.evaluation_details, evaluation.details)
         write_json(record.evaluation, [row.to_dict() for row in evaluation.rows])
         _pictures(loaded, images, evaluation, record)
-        _keep(images, evaluation, record)
+        _keep(images, evaluation, record, loaded)
         path = build_report(record.folder)
         forget(evaluation)  # only now is nothing left that needs it
     show(evaluation)
@@ -157,10 +165,14 @@ def _initial(record: Run, hardware: HardwareRecipe, encoder: EncoderSource | Non
     return [Beside(name=INITIAL, encoder=came.encoder, views=came.recipe.views)]
 
 
-def _keep(images: ImageSet, evaluation: Evaluation, record: Run) -> None:
-    """In a folder of its own: the figures, and what was predicted for every test image."""
+def _keep(images: ImageSet, evaluation: Evaluation, record: Run, loaded: Loaded) -> None:
+    """In a folder of its own: the figures, what was predicted for every test image, and the main classifier."""
     folder = keep_evaluation(record)
-    if folder is not None and not (folder / PREDICTIONS).exists():
+    if folder is None:
+        return
+    if not (folder / CLASSIFIER).exists():
+        _keep_classifier(folder / CLASSIFIER, images, evaluation, loaded)
+    if not (folder / PREDICTIONS).exists():
         write_predictions(
             folder / PREDICTIONS,
             evaluation.predictions,
@@ -170,6 +182,22 @@ def _keep(images: ImageSet, evaluation: Evaluation, record: Run) -> None:
             groups=evaluation.groups,
             folds=evaluation.folds,
         )
+
+
+def _keep_classifier(path: Path, images: ImageSet, evaluation: Evaluation, loaded: Loaded) -> None:
+    """The linear probe with all labels, at the weight decay of its first draw, for `predict --classifier`."""
+    main = evaluation.answers.predictions
+    if main.l2 is None or (main.encoder, main.labels) != ("trained", "all") or evaluation.train is None:
+        return
+    (rows, ids), views = evaluation.train, loaded.recipe.views
+    size = 4 * len(rows) * loaded.dim
+    if np.bincount(ids).min() < 2 or size > _LARGEST_CLASSIFIER:
+        few = "a class has a single labelled image, which cannot be both learnt and checked on"
+        say(f"  no classifier is kept: {few if size <= _LARGEST_CLASSIFIER else f'it would take {size >> 20:,} MiB'}")
+        return
+    h = embed_images(loaded.encoder, images, rows, views=views, hardware=loaded.hardware)
+    model = fit_classifier(h, ids, evaluation.details["classes"], l2=main.l2)
+    model.save(path, encoder=encoder_digest(loaded))
 
 
 def _pictures(loaded: Loaded, images: ImageSet, evaluation: Evaluation, record: Run) -> None:

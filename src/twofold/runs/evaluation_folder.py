@@ -11,6 +11,7 @@ from twofold.files import make_folder
 from twofold.runs.run_directory import Run
 
 PREDICTIONS = "predictions.parquet"
+CLASSIFIER = "classifier.safetensors"
 _FILES = ("evaluation_details.json", "evaluation_pictures.npz", "evaluation.json")  # the last one says: it is whole
 
 
