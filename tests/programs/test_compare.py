@@ -69,6 +69,21 @@ def test_three_runs_are_three_pairs_and_counted(tmp_path: Path, capsys: pytest.C
     assert "Of 3 comparisons at 95 %, about 0.2 would look clear by chance alone." in said
 
 
+def test_where_the_mean_per_class_led_it_is_what_is_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "TRUTH", (np.arange(M) < 20).astype(int))  # 20 of 200 are of the rare class
+    runs = [measured(tmp_path / name, {0: wrong, 1: wrong}) for name, wrong in (("good", 0), ("poor", 40))]
+    (top1,) = compare(*runs)
+    details = runs[0] / "evaluations" / "leaves-1" / "evaluation_details.json"
+    led = json.loads(details.read_text()) | {"differences": [{"metric": "mean_per_class"}]}
+    details.write_text(json.dumps(led))
+    (one,) = compare(*runs)
+    assert (top1.metric, top1.mean) == ("top1", pytest.approx(40 / 200))
+    assert (one.metric, one.mean) == ("mean_per_class", pytest.approx((20 / 20 + 20 / 180) / 2))
+    assert "in mean accuracy per class" in " ".join(capsys.readouterr().out.split())
+
+
 def test_evaluations_of_other_images_are_passed_over(tmp_path: Path) -> None:
     first, second = (measured(tmp_path / name, {0: 10, 1: 12}) for name in "ab")
     measured(first, {0: 0, 1: 0}, paths=[f"other/{path}" for path in PATHS], name="other-1")
@@ -94,7 +109,10 @@ def test_what_cannot_be_compared_is_one_clear_error(tmp_path: Path) -> None:
         compare(first, bare)
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"labels_per_class": {"10": "ten"}}'])
+@pytest.mark.parametrize(
+    "content",
+    [None, "{", "[]", '{"labels_per_class": {"10": "ten"}}', '{"taken": {}, "differences": [{"metric": "ece"}]}'],
+)
 def test_details_that_are_damaged_are_named(tmp_path: Path, content: str | None) -> None:
     runs = [measured(tmp_path / name, {0: 10}) for name in "ab"]
     details = runs[0] / "evaluations" / "leaves-1" / "evaluation_details.json"

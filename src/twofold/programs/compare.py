@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from twofold.errors import TwofoldError
 from twofold.evaluation import Difference, KeptPredictions, chance_sentences, difference_sentence
 from twofold.evaluation.labels import Labels
 from twofold.evaluation.prediction_file import as_labels
-from twofold.evaluation.scores import Sampling, Score, difference
+from twofold.evaluation.scores import HITS, Sampling, Score, difference
 from twofold.recipes.kinds import AnyPath, as_kind, as_path
 from twofold.runs.evaluation_folder import PREDICTIONS, kept_evaluations
 from twofold.runs.run_directory import Run
@@ -23,8 +24,9 @@ from twofold.runs.run_directory import Run
 def compare(*runs: AnyPath, verbose: bool = True) -> list[Difference]:
     """Compare the trained encoders of two or more runs in pairs, from what 'twofold evaluate' has kept.
 
-    Each difference in top-1 accuracy is paired: the same test images and, with few labels, the same labelled images.
-    It has the 95 % interval of `twofold.evaluate`. Of each run, the newest evaluation on the same test images counts.
+    Each difference in top-1 accuracy (mean accuracy per class, where that led the first run's evaluation) is paired:
+    the same test images and, with few labels, the same labelled images. It has the 95 % interval of `twofold.evaluate`.
+    Of each run, the newest evaluation on the same test images counts.
     Raises TwofoldError for fewer than two runs, for a run without predictions, and for runs without common test images.
     """
     verbose = as_kind("verbose", verbose, bool)
@@ -90,10 +92,12 @@ def _differences(
 ) -> list[Difference]:
     (folder, own), (_, theirs) = first, second
     ours, against = _by_way(own, name), _by_way(theirs, other)
-    taken = _taken(folder)
+    details = _details(folder)
     truth = np.unique(own.truth, return_inverse=True)[1]
-    sampling = Sampling(truth=truth, groups=own.groups, taken=taken, folds=own.folds)
-    return [difference(scores, against[way], sampling) for way, scores in ours.items() if way in against]
+    sampling = Sampling(truth=truth, groups=own.groups, taken=details.taken, folds=own.folds)
+    return [
+        difference(scores, against[way], sampling, details.leading) for way, scores in ours.items() if way in against
+    ]
 
 
 def _by_way(kept: KeptPredictions, name: str) -> dict[tuple[str, Labels], list[Score]]:
@@ -105,17 +109,32 @@ def _by_way(kept: KeptPredictions, name: str) -> dict[tuple[str, Labels], list[S
     return ways
 
 
-def _taken(folder: Path) -> dict[Labels, float]:
-    """The share of the labelled images that a draw takes: as many a class of as many as there are."""
+class _Details(NamedTuple):
+    """`taken`: the share of the labelled images that a draw takes; `leading`: the metric of the differences."""
+
+    taken: dict[Labels, float]
+    leading: str
+
+
+def _details(folder: Path) -> _Details:
     file = folder / "evaluation_details.json"
     try:
         details = json.loads(file.read_text(encoding="utf-8"))
-        if "taken" in details:
-            return {as_labels(text): float(share) for text, share in details["taken"].items()}
-        counts = {as_labels(text): count for text, count in details["labels_per_class"].items()}
-        return {labels: round(count * len(details["classes"])) / details["train"] for labels, count in counts.items()}
+        differences = details.get("differences") or [{}]
+        leading = differences[0].get("metric", "top1")
+        if leading not in HITS:
+            raise ValueError(f"differences of {leading}")
+        return _Details(_taken(details), leading)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TwofoldError(
             f"'{file}' is missing or damaged ({error}); the interval needs the number of labels in it. Measure the run "
             "again with 'twofold evaluate'."
         ) from error
+
+
+def _taken(details: dict[str, Any]) -> dict[Labels, float]:
+    """Of files without it: as many a class of as many as there are."""
+    if "taken" in details:
+        return {as_labels(text): float(share) for text, share in details["taken"].items()}
+    counts = {as_labels(text): count for text, count in details["labels_per_class"].items()}
+    return {labels: round(count * len(details["classes"])) / details["train"] for labels, count in counts.items()}
