@@ -20,10 +20,21 @@ VIEWS = torch.rand(2, 3, 16, 16)
 RECIPE = SMALL.with_settings(optimizer="sgd", base_lr=0.01, batch_size=8, epochs=2.0)
 
 
+@pytest.fixture
+def plain_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Compiled anew, one kernel after another, as for a processor of no extensions: each is tried by a compilation."""
+    from torch._inductor import config, cpu_vec_isa
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    monkeypatch.setattr(cpu_vec_isa, "valid_vec_isa_list", lambda: [])
+    for name, value in (("compile_threads", 1), ("cpp_cache_precompile_headers", False)):
+        monkeypatch.setattr(config, name, value, raising=False)
+
+
+@pytest.mark.usefixtures("plain_code")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_a_compiled_encoder_learns_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
     data = write_pictures(tmp_path / "data", per_class=8, side=16)
     compiled: list[type] = []
     whole = torch.nn.Module.compile
