@@ -1,6 +1,7 @@
 """Claims about error rates hold on images that were held out, within their binomial error."""
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def test_abstention_keeps_its_promise(most_wrong: float) -> None:
         return int((p[own].argmax(1) != ids[own]).sum()), int(own.sum())
 
     misses, answered_in_all = each_draw(120, wrong)
-    assert answered_in_all > 0.3 * DRAWS * TESTED, "it answers"
+    assert answered_in_all > 0.15 * DRAWS * TESTED, "it answers"
     assert misses / answered_in_all <= most_wrong + error(most_wrong, answered_in_all, 120)
 
 
@@ -91,6 +92,26 @@ def test_the_expected_accuracy_holds_the_true_one() -> None:
     assert low <= (answers.ranked[:, 0] == truth).mean() <= high
 
 
+def share_that_answers(right_share: float, most_wrong: float, labelled: int = 60) -> float:
+    """Of draws whose confidence says nothing of what is right, so that each answer is wrong with 1 - right_share."""
+    draw = np.random.default_rng(0)
+    found = [
+        answer_threshold(draw.random(labelled), draw.random(labelled) < right_share, most_wrong) for _ in range(400)
+    ]
+    return float(np.mean([threshold is not None for threshold in found]))
+
+
+@pytest.mark.parametrize(("right_share", "most_wrong"), [(0.6, 0.2), (0.85, 0.05), (0.5, 0.3)])
+def test_a_promise_that_cannot_be_kept_is_seldom_made(right_share: float, most_wrong: float) -> None:
+    assert share_that_answers(right_share, most_wrong) <= 0.1
+
+
+def test_a_promise_about_the_mean_alone_would_often_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    mean = lambda wrong, answered, most: (wrong + 1) / (answered + 1) - most + 0.1  # noqa: E731
+    monkeypatch.setattr("scipy.special.bdtr", mean)
+    assert share_that_answers(0.5, 0.3) > 0.2
+
+
 def test_p_values_count() -> None:
     assert p_values(np.array([0.0, 2.0, 2.5, 9.0]), np.array([1.0, 2.0, 3.0])).tolist() == [1, 0.75, 0.5, 0.25]
 
@@ -101,6 +122,11 @@ def test_sets_of_too_few_images_hold_everything() -> None:
     assert set_threshold(p, y, 0.8) == 0.9
 
 
+def chance(wrong: int, answered: int, share: float) -> float:
+    """Of at most so many wrong ones, by adding them up."""
+    return sum(math.comb(answered, k) * share**k * (1 - share) ** (answered - k) for k in range(wrong + 1))
+
+
 def test_the_threshold_is_the_lowest_that_keeps_the_promise() -> None:
     confidence, right = np.linspace(0.99, 0.5, 50), np.ones(50, bool)
     assert answer_threshold(confidence, right, 0.05) == 0.5
@@ -108,7 +134,8 @@ def test_the_threshold_is_the_lowest_that_keeps_the_promise() -> None:
     found = answer_threshold(confidence, right, 0.1)
     assert found is not None
     own = confidence >= found
-    assert ((~right[own]).sum() + 1) / (own.sum() + 1) <= 0.1 < ((~right[own]).sum() + 2) / (own.sum() + 2)
+    assert (int(own.sum()), int((~right[own]).sum())) == (25, 0)
+    assert chance(0, 25, 0.1) <= 0.1 < chance(1, 26, 0.1)
     assert answer_threshold(confidence[:10], right[:10], 0.05) is None
     assert answer_threshold(np.full(50, 0.9), right, 0.1) is None, "equals are answered together"
 

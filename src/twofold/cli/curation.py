@@ -149,7 +149,9 @@ def predict(
         bool, arg(help="also learn from the images of train that have no label: minutes or more, which are said first")
     ] = False,
     self_train_steps: Annotated[int, arg(help="length of self-training")] = 3000,
-    abstain: Annotated[float, arg(help="share of the given labels that may be wrong; the rest is unsure")] = 0.05,
+    abstain: Annotated[
+        float, arg(help="share of the given labels that may be wrong, at 90 % confidence; the rest is unsure")
+    ] = 0.05,
     novelty: Annotated[float, arg(help="share of ordinary images that may be called unlike anything labelled")] = 0.01,
     out: Annotated[Path | None, arg(help="folder to write to (default: RUN/predictions)")] = None,
     common: OmitArgPrefixes[CommonFlags] = COMMON,

@@ -25,7 +25,7 @@ class Answers:
     probabilities: Float64[np.ndarray, "m c"]
     novelty: Float64[np.ndarray, " m"]  # p-values in (0, 1]
     classifier: Classifier
-    most_wrong: float  # expected share of wrong answers at most, in (0, 1)
+    most_wrong: float  # share of wrong answers at most, at 90 % confidence, in (0, 1)
     most_flagged: float  # share of ordinary images that are called unlike anything labelled, at most, in (0, 1)
 
     @cached_property

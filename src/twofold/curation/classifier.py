@@ -68,7 +68,7 @@ class Classifier:
         return self.held_out.argmax(1) == self.ids
 
     def answer_threshold(self, most_wrong: float) -> float | None:
-        """The confidence from which on at most this share of answers is expected to be wrong; None: there is none."""
+        """The confidence from which on at most this share of answers is wrong (at 90 % confidence), None for none."""
         return answer_threshold(self.held_out.max(1), self.right, most_wrong)
 
     def set_threshold(self, coverage: float) -> float:

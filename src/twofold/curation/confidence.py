@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Integer
 
+_DOUBT = 0.1  # probability at most that too many answers are wrong
+
 
 def p_values(scores: Float[np.ndarray, " m"], held_out: Float[np.ndarray, " n"]) -> Float64[np.ndarray, " m"]:
     """Conformal p = (1 + number of held-out scores >= score) / (n + 1), in (0, 1]; high scores are strange.
@@ -32,16 +34,19 @@ def set_threshold(p: Float64[np.ndarray, "n c"], y: Integer[np.ndarray, " n"], c
 def answer_threshold(
     confidence: Float64[np.ndarray, " n"], right: Bool[np.ndarray, " n"], most_wrong: float
 ) -> float | None:
-    """The lowest confidence from which on at most a share `most_wrong` of answers is expected to be wrong.
+    """The lowest confidence from which on at most a share `most_wrong` of answers is wrong, at 90 % confidence.
 
-    The lowest t among the held-out confidences with (wrong + 1) / (answered + 1) <= most_wrong, over those >= t: the
-    next image counts as wrong. None where there is no such t.
+    The lowest t among the held-out confidences with P(Binomial(answered, most_wrong) <= wrong) <= 0.1, counted over
+    those >= t: so few would be wrong by chance in one case of ten at most (Clopper and Pearson 1934; for abstention
+    Geifman and El-Yaniv 2017). None where there is no such t.
     """
+    from scipy.special import bdtr
+
     order = np.argsort(-confidence, kind="stable")
     sorted_confidence = confidence[order]
     wrong, answered = np.cumsum(~right[order]), np.arange(1, len(order) + 1)
     last_of_equals = np.append(sorted_confidence[1:] < sorted_confidence[:-1], True)[: len(order)]
-    kept = np.flatnonzero(((wrong + 1) / (answered + 1) <= most_wrong) & last_of_equals)
+    kept = np.flatnonzero((bdtr(wrong, answered, most_wrong) <= _DOUBT) & last_of_equals)
     return float(sorted_confidence[kept[-1]]) if len(kept) else None
 
 

@@ -49,8 +49,8 @@ def predict(
 
     `labels` is a CSV file with the columns path and label, or a folder with one folder a class; where it is left out,
     the labels of `data`'s train split. `classifier` is a classifier.safetensors in their place. Of the images that get
-    the decision "label" at most a share `abstain` is expected to be wrong; of images like the labelled ones at most a
-    share `novelty` is called "unlike anything labelled". `data` is as in `pretrain`, `encoder` as in `load`.
+    the decision "label" at most a share `abstain` is wrong, at 90 % confidence; of images like the labelled ones at
+    most a share `novelty` is called "unlike anything labelled". `data` is as in `pretrain`, `encoder` as in `load`.
     With `self_train` a copy of the encoder learns from the labels and, for `self_train_steps` steps, from the images of
     train that have none; it is written as encoder.safetensors, to which the classifier then belongs. Where labels that
     were left out say that this is no better, it is not done.
@@ -123,8 +123,8 @@ def said_of_answers(answers: Answers) -> list[str]:
     if "answered" in expected:
         right, least, most, answered = expected["answered"]
         lines.append(
-            f"Of the labels given at most {answers.most_wrong:.0%} are expected to be wrong ({answered:,} of {count:,} "
-            f"labelled images pass; {right:.1%} of these are right, {least:.1%} to {most:.1%})"
+            f"At most {answers.most_wrong:.0%} of the labels given are wrong, at 90 % confidence ({answered:,} of "
+            f"{count:,} labelled images pass; {right:.1%} of these are right, {least:.1%} to {most:.1%})"
         )
     else:
         lines.append(
