@@ -112,6 +112,10 @@ OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain 
     # how the encoder that they are handed was trained
     ("data.facts", "channels"),
     ("data.bands", "bands"),
+    ("data.findings", "tile"),
+    ("data.findings", "tile-content"),
+    ("data.sources.tiles", "micrometres-per-px"),
+    ("data.sources.tiles", "tile-content"),
     ("data.bands", "channels"),
     ("data.pixel_checks", "bands"),
     ("data.pixel_checks", "channels"),

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from twofold.data import Loader, load_images, rows_of_step
+from twofold.data import copies as copies_module
 from twofold.data import loader as loader_module
 from twofold.data.copies import Copies, apart, known_copies
 from twofold.errors import TwofoldError
@@ -46,7 +47,7 @@ def test_no_batch_holds_two_of_one_group_and_every_row_comes_once(n: int, batch_
 
 def test_without_it_copies_would_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     copies, rows = some_copies(50, [5] * 8), np.arange(50)
-    monkeypatch.setattr(loader_module, "apart", lambda copies, batch_size, *key: np.arange(50))
+    monkeypatch.setattr(copies_module, "apart", lambda copies, batch_size, *key: np.arange(50))
     loader_module._order_apart.cache_clear()
     assert sum(clashes(copies, rows_of_step(rows, 10, 0, step, copies)) for step in range(5)) > 0
     loader_module._order_apart.cache_clear()

@@ -144,8 +144,16 @@ def test_tf047_and_tf048_archives_with_labels_beside_and_compressed_whole(tmp_pa
     assert due == [{"TF047", "TF048"}, set(), set()]
 
 
+def test_tf049_images_cut_into_tiles(tmp_path: Path) -> None:
+    data = written(Set({"a.png": np.tile(picture("bars", 0, 12), (4, 4, 1)), "b.png": FIRST}), tmp_path / "data")
+    due = [
+        "TF049" in {finding.code for finding in opened(data, tmp_path, tile=tile).findings} for tile in (16, None, 64)
+    ]
+    assert due == [True, False, False]
+
+
 def test_no_code_lacks_its_three_kinds() -> None:
     tables: tuple[dict[str, Any], ...] = (OF_RECORDS, FILES, SETS, EMBEDDED)
     held = {code: kinds for table in tables for code, kinds in table.items()}
-    assert {*held, "TF047", "TF048", "TF050", "TF070", "TF072"} == set(CHECKS)
+    assert {*held, "TF047", "TF048", "TF049", "TF050", "TF070", "TF072"} == set(CHECKS)
     assert {len(kinds) for kinds in held.values()} == {3}

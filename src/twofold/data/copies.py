@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Int64
@@ -22,6 +23,7 @@ TOGETHER, APART = "together", "apart"
 class Copies:
     """The group of each of n images that is a copy of others among them; -1 for the rest."""
 
+    name: ClassVar[str] = "copies"
     groups: Int64[np.ndarray, " n"]
 
     @cached_property
@@ -37,6 +39,10 @@ class Copies:
     def sentence(self) -> str:
         """For people."""
         return f"{int(self.sizes.sum()):,} images in {len(self.sizes):,} groups, never two of one group in a batch"
+
+    def order(self, batch_size: int, *key: int) -> Int64[np.ndarray, " n"]:
+        """`apart`."""
+        return apart(self, batch_size, *key)
 
     def require_batches(self, batch_size: int) -> None:
         """Raises TwofoldError where an epoch has fewer batches than a group has images."""

@@ -250,6 +250,13 @@ CHECKS = {
         "state is kept every few megabytes, so that each later image costs the unpacking of the few before it.",
         "Nothing. A .tar or .zip of the same images is read faster, and JPEG and PNG take as much space there.",
     ),
+    "TF049": Check(
+        "info",
+        "Large images cut into tiles",
+        "With --tile each image that is larger than a tile becomes several, and its tiles are one group: no cut of a "
+        "test split divides them. Tiles that are mostly black, bright grey or without data are left out.",
+        "Nothing; --tile-content 0 keeps all tiles.",
+    ),
     "TF050": Check(
         "info",
         "Grey images for an encoder of colour",

@@ -20,6 +20,7 @@ _KINDS = {
     "torchvision": "data sets that torchvision downloaded",
     "openings": "where the images of data lie",
     "files": "what files of data hold",
+    "tiles": "where the tiles of large images lie",
     "archives": "where the images in archives lie",
     "ranges": "ranges that were measured",
 }

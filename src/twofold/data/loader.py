@@ -11,11 +11,12 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int64
 
-from twofold.data.copies import Copies, apart
+from twofold.data.copies import Copies
 from twofold.data.image_set import ImageSet
 from twofold.data.parallel import cores
 from twofold.data.pixels import ImageBatch
 from twofold.data.resident import ResidentImages
+from twofold.data.slides import Slides
 from twofold.data.splits import permutation
 from twofold.errors import TwofoldError
 
@@ -24,11 +25,12 @@ _AHEAD = 2  # batches read before they are asked for
 
 
 def rows_of_step(
-    rows: Int64[np.ndarray, " n"], batch_size: int, seed: int, step: int, copies: Copies | None = None
+    rows: Int64[np.ndarray, " n"], batch_size: int, seed: int, step: int, copies: Copies | Slides | None = None
 ) -> Int64[np.ndarray, " {batch_size}"]:
     """The rows of a step (0, 1, ...): a slice of the permutation of (seed, epoch); an epoch's remainder is dropped.
 
-    epoch = step // (n // batch_size). With `copies` of the rows no batch holds two of one group (`apart`).
+    epoch = step // (n // batch_size). With `copies` of the rows no batch holds two of one group (`apart`); with slides,
+    images come first and then their tiles (`Slides.order`).
     Raises TwofoldError where n < batch_size.
 
     >>> sorted(int(row) for step in (0, 1) for row in rows_of_step(np.arange(6), 3, seed=0, step=step))
@@ -55,7 +57,7 @@ class Loader:
         positions: Int64[np.ndarray, " m"] | None = None,
         pinned: bool = False,
         resident: ResidentImages | None = None,
-        copies: Copies | None = None,
+        copies: Copies | Slides | None = None,
     ) -> None:
         """`positions`: the places in each batch to read; all of them for None. `copies`: those among `rows` that no
         batch is to hold together. `resident`: the images of `rows` on a device, where batches are then gathered, and
@@ -129,8 +131,8 @@ def _order(count: int, seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
 
 
 @lru_cache(maxsize=2)
-def _order_apart(copies: Copies, batch_size: int, seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
-    order = apart(copies, batch_size, seed, epoch)
+def _order_apart(copies: Copies | Slides, batch_size: int, seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
+    order = copies.order(batch_size, seed, epoch)
     order.setflags(write=False)
     return order
 

@@ -1,6 +1,7 @@
 """Where each image of a source lies in the store: kept by the source's stamp, so that what is unchanged opens at once.
 
 <cache>/openings/<key>.npz    of a source and the rules of decoding
+<cache>/tiles/<key>.npz       where the tiles of a source's large images lie
 <cache>/files/<key>.npz       what the files of a source hold, by their places, sizes and times
 """
 
@@ -100,6 +101,20 @@ def keep_contents(
     order = np.argsort(keys[is_known], kind="stable")
     columns = {"keys": keys[is_known][order], "contents": contents[is_known][order]}
     _write(_files_path(cache, source), columns, {"source": source.name})
+
+
+def keep_tiles(path: Path, tiles: Int32[np.ndarray, "n 5"], left_out: int) -> None:
+    """Keep where the tiles of a source lie, and how many others there are; not where the cache may only be read."""
+    _write(path, {"tiles": tiles}, {"left_out": left_out})
+
+
+def kept_tiles(path: Path) -> tuple[Int32[np.ndarray, "n 5"], int] | None:
+    """What was kept; None where there is nothing, or it is damaged."""
+    try:
+        columns, about = _read(path)
+        return columns["tiles"], int(about["left_out"])
+    except (*_BROKEN, OSError):
+        return None
 
 
 def _files_path(cache: Path, source: Source) -> Path:

@@ -102,3 +102,14 @@ def stamp_path(path: Path) -> tuple[int, int, int] | None:
 def shown(path: str) -> str:
     """A path that can be printed and written as UTF-8, also where a file's name is neither."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def image_of_tile(path: str) -> str:
+    """The file that a tile is of, by its path; a path of another kind is its own.
+
+    >>> image_of_tile("slides/a.tif#0,256,256,256"), image_of_tile("a#1.png")
+    ('slides/a.tif', 'a#1.png')
+    """
+    file, _, window = path.rpartition("#")
+    numbers = window.split(",")
+    return file if file and len(numbers) == 4 and all(map(str.isdigit, numbers)) else path

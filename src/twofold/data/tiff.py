@@ -18,7 +18,16 @@ _PALETTE, _SUB_IFDS, _EXTRA, _KIND, _ICC, _MISSING, _DNG = 320, 330, 338, 339, 3
 PAGES = "further pages"  # in an image's info: there are pages beyond the one that is read
 _GREY_OR_RGB = {0: 1, 1: 1, 2: 3}  # photometric interpretation -> bands
 _SENSOR = (32803, 34892)  # photometric interpretations of a camera's sensor
+_LONG8, _IFD8 = 16, 18
+_KNOWN: Any = ImageFileDirectory_v2._load_dispatch  # how the values of a tag are read, by their type
+_READERS: Any = {**_KNOWN, _IFD8: _KNOWN[_LONG8]}
 _MOST_PAGES = 64  # looked through for one that is no thumbnail
+
+
+class _Directory(ImageFileDirectory_v2):
+    """With the places of smaller copies in a BigTIFF, a type (IFD8) that Pillow does not know: read as its LONG8."""
+
+    _load_dispatch: Any = _READERS
 
 
 def open_tiff(file: File) -> Image.Image | Samples:
@@ -74,6 +83,16 @@ def _stacked(pages: Sequence[Samples]) -> Samples:
     )
 
 
+def directories(file: File) -> list[Tags]:
+    """The pages of a file, the first that is no thumbnail in front, and the smaller copies that they point to."""
+    head = _head(file)
+    pages = _pages(file, most=_MOST_PAGES)
+    main = next((page for page in pages if not _is_small(page)), pages[0])
+    below = [_directory(file, head, at) for page in pages for at in all_of(page, _SUB_IFDS) if at]
+    file.seek(0)
+    return [main, *(page for page in [*pages, *below] if page is not main)]
+
+
 def _is_small(tags: Tags) -> bool:
     """Whether a page is a thumbnail, or a mask, of another one."""
     return bool(all_of(tags, _SUBFILE, 0)[0] & 5)
@@ -81,9 +100,7 @@ def _is_small(tags: Tags) -> bool:
 
 def _pages(file: File, most: int = 2) -> list[Tags]:
     """The directories of the pages, until `most` of them are no thumbnails."""
-    head = file.read(8)
-    head += file.read(8) if head[2:4] in (b"+\0", b"\0+") else b""
-    file.seek(0)
+    head = _head(file)
     pages: list[Tags] = []
     tags: Any = ImageFileDirectory_v2(head)
     offset, known = tags.next, set[int]()
@@ -99,8 +116,15 @@ def _pages(file: File, most: int = 2) -> list[Tags]:
     return pages
 
 
+def _head(file: File) -> bytes:
+    head = file.read(8)
+    head += file.read(8) if head[2:4] in (b"+\0", b"\0+") else b""
+    file.seek(0)
+    return head
+
+
 def _directory(file: File, head: bytes, offset: int) -> Tags:
-    tags: Any = ImageFileDirectory_v2(head)
+    tags: Any = _Directory(head)
     file.seek(offset)
     tags.load(file)
     return tags
@@ -149,14 +173,15 @@ def _samples(file: File, tags: Tags, has_more: bool) -> Samples:
         alpha=alphas.get(extra) if after else None,
         further_bands=after,
         is_inverted=all_of(tags, _PHOTOMETRIC)[0] == 0,
-        missing=_number(tags.get(_MISSING)),
+        missing=number_of(tags.get(_MISSING)),
         orientation=all_of(tags, _ORIENTATION, 1)[0],
         held_bytes=4 * layout.across * layout.segment[0] * layout.row_bytes * (layout.bands if layout.is_planar else 1),
         info={**({"icc_profile": profile} if profile else {}), **({PAGES: True} if has_more else {})},
     )
 
 
-def _number(text: Any) -> float | None:
+def number_of(text: Any) -> float | None:
+    """A number that is written as text; None where it is none."""
     try:
         return float(str(text).strip("\0 "))
     except ValueError:

@@ -20,6 +20,7 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _FILL_ORDER, _STRIP_OFFSETS, _BANDS, _STRIP_ROWS, _STRIP_COUNTS = 266, 273, 277, 278, 279
 _PLANES, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 284, 317, 322, 323, 324, 325
 _EXTRA, _KIND = 338, 339
+JPEG = 7
 UNPACKED = (1, 5, 8, 32773, 32946, 34925, 50000)  # none, LZW, deflate, PackBits, LZMA, Zstandard
 _PREDICTED = (5, 8, 32946, 34925, 50000)  # elsewhere a predictor is not used, whatever the tag says
 _KINDS: dict[int, tuple[str, tuple[int, ...]]] = {  # sample format -> numpy's kind, and the bits there are
@@ -59,6 +60,7 @@ class Layout:
     bits: int
     dtype: np.dtype[Any]  # of a sample once unpacked, in the byte order of the file
     is_planar: bool  # each band in segments of its own
+    is_tiled: bool
     segment: tuple[int, int]  # rows, columns
     compression: int
     predictor: int
@@ -79,16 +81,16 @@ class Layout:
         return -(-self.segment[1] * self.together * self.bits // 8)
 
     @classmethod
-    def of(cls, tags: Tags) -> "Layout":
-        """Raises UnreadableError, naming what it is, for a layout that is not read."""
+    def of(cls, tags: Tags, compressions: tuple[int, ...] = UNPACKED) -> "Layout":
+        """Raises UnreadableError, naming what it is, for a layout that is not read, or another compression."""
         bits, kinds, bands = all_of(tags, _BITS, 1), all_of(tags, _KIND, 1), all_of(tags, _BANDS, 1)[0]
         photometric, compression = all_of(tags, _PHOTOMETRIC)[0], all_of(tags, _COMPRESSION, 1)[0]
-        colours = 3 if photometric == 2 else 1
+        colours = 3 if photometric == 2 or (photometric, compression) == (6, JPEG) else 1
         extras = len(all_of(tags, _EXTRA)) if tags.get(_EXTRA) else 0
         kind, sizes = _KINDS.get(kinds[0], ("", ()))
         packed = kind == "u" and bits[0] < 32
         is_read = (
-            compression in UNPACKED
+            compression in compressions
             and len(set(bits)) == len(set(kinds)) == 1
             and (bits[0] in sizes or packed)
             and bands >= colours
@@ -115,6 +117,7 @@ class Layout:
             colours=colours,
             bits=bits[0],
             dtype=np.dtype(f"{order}{kind}{wide // 8}"),
+            is_tiled=is_tiled,
             is_planar=bands > 1 and all_of(tags, _PLANES, 1)[0] == 2,
             segment=segment,
             compression=compression,
@@ -122,12 +125,18 @@ class Layout:
         )
 
 
+def places_of(tags: Tags) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """First byte and length of each segment."""
+    is_tiled = _TILE_OFFSETS in tags
+    offsets = all_of(tags, _TILE_OFFSETS if is_tiled else _STRIP_OFFSETS)
+    return offsets, all_of(tags, _TILE_COUNTS if is_tiled else _STRIP_COUNTS)
+
+
 def reader(
     file: File, tags: Tags, layout: Layout, *, all_bands: bool = False
 ) -> Callable[[int, int], Num[np.ndarray, "h w b"]]:
     """What reads rows of the image; the last row of segments stays in memory for the rows that follow."""
-    offsets = all_of(tags, _TILE_OFFSETS if _TILE_OFFSETS in tags else _STRIP_OFFSETS)
-    counts = all_of(tags, _TILE_COUNTS if _TILE_OFFSETS in tags else _STRIP_COUNTS)
+    offsets, counts = places_of(tags)
     width, height = layout.size
     down = -(-height // layout.segment[0])
     planes = layout.bands if layout.is_planar else 1
@@ -137,14 +146,14 @@ def reader(
 
     @lru_cache(maxsize=1)
     def row_of_segments(row: int) -> Num[np.ndarray, "h w b"]:
-        rows = layout.segment[0] if _TILE_OFFSETS in tags else min(layout.segment[0], height - row * layout.segment[0])
+        rows = layout.segment[0] if layout.is_tiled else min(layout.segment[0], height - row * layout.segment[0])
         parts = []
         for plane in range(min(planes, used)):
             first = (plane * down + row) * layout.across
             tiles = []
             for place in range(first, first + layout.across):
                 file.seek(offsets[place])
-                tiles.append(_unpacked(file.read(counts[place]), rows, layout))
+                tiles.append(unpacked(file.read(counts[place]), rows, layout))
             parts.append(np.concatenate(tiles, axis=1)[:, :width])
         return parts[0][:, :, :used] if planes == 1 else np.concatenate(parts, axis=2)
 
@@ -159,7 +168,7 @@ def reader(
     return read
 
 
-def _unpacked(content: bytes, rows: int, layout: Layout) -> Num[np.ndarray, "h w b"]:
+def unpacked(content: bytes, rows: int, layout: Layout) -> Num[np.ndarray, "h w b"]:
     """The samples of a strip or tile."""
     if layout.compression != 1:
         wrapped = _wrap(content, rows, layout)

@@ -53,6 +53,17 @@ class DataRecipe:
     group_by: Annotated[
         str | None, Help("regular expression: what its parenthesis matches in an image's path is the group")
     ] = None
+    tile: Annotated[
+        int | None, Help("side in pixels of the tiles that larger images are cut into (none: images are not cut)")
+    ] = None
+    stride: Annotated[int | None, Help("pixels from one tile to the next (none: --tile, side by side)")] = None
+    micrometres_per_px: Annotated[
+        float | None, Help("size of a tile's pixel, by the resolution that the file says (none: the file's pixels)")
+    ] = None
+    tile_content: Annotated[
+        float,
+        Help("least share of a tile that is neither black, without data nor bright grey background; 0: all tiles"),
+    ] = 0.1
     range: Annotated[
         tuple[float, ...] | None,
         Help(
@@ -86,6 +97,11 @@ class DataRecipe:
             require(min(self.bands, default=0) >= 1, "bands", self.bands, "numbers of bands, counted from 1")
             rule = f"as many bands as channels ({self.channels})"
             require(len(self.bands) == self.channels, "bands", self.bands, rule, fix="Leave --channels out.")
+        require(self.tile is None or self.tile >= 8, "tile", self.tile, "at least 8 pixels")
+        require(self.stride is None or self.stride >= 1, "stride", self.stride, "at least 1 pixel")
+        size = self.micrometres_per_px
+        require(size is None or 0 < size < math.inf, "micrometres_per_px", size, "above 0 and finite")
+        require(0.0 <= self.tile_content <= 1.0, "tile_content", self.tile_content, "a share in [0, 1]")
         require_choice("pages", self.pages, ("first", "channels"))
         require(self.store_px is None or self.store_px >= 1, "store_px", self.store_px, "at least 1 pixel")
         for name in ("max_unreadable_fraction", "test_fraction"):

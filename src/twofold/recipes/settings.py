@@ -23,6 +23,10 @@ class PlainSettings(TypedDict, total=False):
     split_column: str | None
     group_column: str | None
     group_by: str | None
+    tile: int | None
+    stride: int | None
+    micrometres_per_px: float | None
+    tile_content: float
     range: tuple[float, ...] | None
     range_from: str
     held_out_fraction: float | None

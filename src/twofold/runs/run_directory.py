@@ -191,6 +191,8 @@ _OF_THE_ENCODER = (  # what it is, then what it sees
     "channels",
     "bands",
     "pages",
+    "tile",
+    "micrometres_per_px",
     "range",
     "range_from",
     "size_px",

@@ -14,6 +14,7 @@ from twofold.console import console, say
 from twofold.data import ImageSet, Source
 from twofold.data.copies import known_copies
 from twofold.data.for_training import open_for_training, settled
+from twofold.data.slides import slides_of
 from twofold.distributed import Alone, open_world
 from twofold.errors import DivergedError, NotFiniteError, TwofoldError
 from twofold.hardware.randomness import forked_random
@@ -113,7 +114,9 @@ def pretrain(
         say_counts(images)
         world.in_turn(require_enough, images, recipe.schedule.batch_size)
         world.in_turn(world.share, recipe.schedule.batch_size, recipe.schedule.fixed_chunk)
-        copies = world.from_first(known_copies, images, images.rows("train"), recipe.schedule.duplicates)
+        rows = images.rows("train")
+        equal = world.from_first(known_copies, images, rows, recipe.schedule.duplicates)
+        copies = equal or world.from_first(slides_of, images, rows)
         if copies:
             world.in_turn(copies.require_batches, recipe.schedule.batch_size)
         watched = world.only_first(build_monitors, monitors, images, recipe, hardware) or []

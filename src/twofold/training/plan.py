@@ -7,6 +7,7 @@ import torch
 
 from twofold.data import ImageSet
 from twofold.data.copies import Copies
+from twofold.data.slides import Slides
 from twofold.errors import TwofoldError
 from twofold.losses import loss_version
 from twofold.optim import peak_lr
@@ -42,7 +43,7 @@ def make_plan(
     processes: int = 1,
     chunk: int | None = None,
     device: torch.device = _CPU,
-    copies: Copies | None = None,
+    copies: Copies | Slides | None = None,
 ) -> Plan:
     """Steps, warm-up and learning rate of a run on `images` images whose step takes `step_s` seconds.
 
@@ -78,7 +79,7 @@ def make_plan(
             **_portions(recipe.loss, schedule.batch_size, chunk, processes, device),
             **_undivided(schedule, chunk),
             **_residence(images, resident_bytes, device),
-            **({"copies": copies.sentence()} if copies else {}),
+            **({copies.name: copies.sentence()} if copies else {}),
         },
     )
 

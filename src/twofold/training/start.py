@@ -13,6 +13,7 @@ from twofold.data import ImageSet, Loader, rows_of_step
 from twofold.data.copies import Copies
 from twofold.data.held_out import held_out_rows
 from twofold.data.resident import ResidentImages
+from twofold.data.slides import Slides
 from twofold.distributed import Share, World
 from twofold.errors import TwofoldError
 from twofold.files import write_atomically, write_json
@@ -51,7 +52,7 @@ class RunSetup:
     world: World
     images: ImageSet
     resident: ResidentImages | None  # those of train, where they lie on the device
-    copies: Copies | None  # among those of train, to be kept apart
+    copies: Copies | Slides | None  # among those of train, to be kept apart
     monitors: Sequence[Monitor]  # of the first process; elsewhere empty
     initial: Initial | None = None
 
@@ -88,7 +89,7 @@ def build_monitors(
     return [monitor for build in builders if (monitor := build(images, recipe, hardware))]
 
 
-def resume_plan(run: Run, record: dict[str, Any], images: ImageSet, copies: Copies | None) -> Plan:
+def resume_plan(run: Run, record: dict[str, Any], images: ImageSet, copies: Copies | Slides | None) -> Plan:
     """The plan that a run was begun with. Raises TwofoldError where the images changed, or which of them are copies."""
     require_same_pictures(run, record, images.fingerprint)
     plan = Plan(**record["plan"], derived=record["derived"])

@@ -19,6 +19,7 @@ _LATER = {  # settings that came after the first recorded studies
     "data": (
         *("path_column", "label_column", "split_column", "group_column", "group_by"),
         *("range", "range_from", "truncated", "held_out_fraction", "decode", "bands", "pages"),
+        *("tile", "stride", "micrometres_per_px", "tile_content"),
     ),
     "views": ("vertical_flip_prob", "rotate_degrees", "grayscale_prob", "jitter", "blur_prob"),
     "schedule": ("duplicates",),

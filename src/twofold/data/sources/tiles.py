@@ -1,0 +1,240 @@
+"""Large images cut into tiles: each is an image of its own, called file.tif#x,y,w,h in pixels of the file."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Num
+from PIL import Image
+from torch.nn import functional
+
+from twofold.data.cache import cache_folder
+from twofold.data.decode import open_image
+from twofold.data.findings import Finding
+from twofold.data.formats import File, UnreadableError, head_of, is_tiff
+from twofold.data.openings import keep_tiles, kept_tiles
+from twofold.data.parallel import in_order
+from twofold.data.quiet import quiet
+from twofold.data.record import Record, Source, digest
+from twofold.data.samples import Samples
+from twofold.data.tiff_windows import TiffWindows
+from twofold.errors import TwofoldError
+from twofold.recipes.data import DataRecipe
+
+_FORMAT = 1
+_COARSE_PX = 16  # side of a tile where it is looked at for content
+_LIGHT, _GREYEST = 220, 20  # a pixel of a bright, nearly grey background: all channels at least, and their spread
+_OPEN = 8  # files whose tables of tiles stay in memory
+
+
+class Tile(NamedTuple):
+    """A window of the image `number` of a source, in its pixels; of zero width the whole image."""
+
+    number: int
+    x: int
+    y: int
+    w: int
+    h: int
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How images are cut: the settings of the recipe."""
+
+    tile_px: int
+    stride_px: int
+    micrometres_per_px: float | None
+    content: float  # least share of a tile that is neither missing nor background
+
+    @classmethod
+    def of(cls, recipe: DataRecipe) -> "Cut | None":
+        """Those of a recipe, None where nothing is cut."""
+        if recipe.tile is None:
+            return None
+        return cls(recipe.tile, recipe.stride or recipe.tile, recipe.micrometres_per_px, recipe.tile_content)
+
+
+class TiledSource:
+    """The tiles of a source's images; an image that is no larger than a tile stays whole."""
+
+    def __init__(self, source: Source, cut: Cut, cache: Path | None, *, show_progress: bool = False) -> None:
+        """Raises TwofoldError where no tile is left, and where micrometres are asked for that a file does not say."""
+        self.name, self._source, self._cut = source.name, source, cut
+        self._stamp = digest(["tiles", _FORMAT, source.stamp(), list(vars(cut).values())])
+        place = cache_folder(cache) / "tiles" / f"{self._stamp[:32]}.npz"
+        kept = kept_tiles(place)
+        if kept is None:
+            work = partial(_cut_one, source, cut)
+            found = list(in_order(work, len(source.records), text="Cutting into tiles", show=show_progress))
+            rows = [tile for one in found for tile in one.tiles]
+            kept = np.array(rows, np.int32).reshape(-1, 5), sum(one.left_out for one in found)
+            keep_tiles(place, *kept)
+        tiles, left_out = kept
+        if not len(tiles):
+            raise TwofoldError(
+                f"no tile of '{source.name}' has content in at least {cut.content:.0%} of its pixels. "
+                "Give a lower --tile-content, or other images."
+            )
+        self._tiles = tiles
+        self.records = [_record(source.records[tile[0]], Tile(*tile)) for tile in tiles.tolist()]
+        several = len(set(tiles[tiles[:, 3] > 0, 0].tolist()))
+        text = f"{several:,} of {len(source.records):,} files are cut into {int((tiles[:, 3] > 0).sum()):,} tiles"
+        text += f" of {cut.tile_px} px" + (f" of {cut.micrometres_per_px:g} um each" if cut.micrometres_per_px else "")
+        text += f"; {left_out:,} more are background or hold no data" if left_out else ""
+        self.findings: Sequence[Finding] = [*source.findings, *([Finding("TF049", text)] if several else [])]
+        self._windows = lru_cache(maxsize=_OPEN)(partial(_windows, source))
+
+    def stamp(self) -> str:
+        """Over that of the source and how it is cut."""
+        return self._stamp
+
+    def open(self, index: int) -> File | Image.Image:
+        """The tile, as a file in memory or an image; the whole file of an image that is not cut."""
+        tile = Tile(*self._tiles[index].tolist())
+        if not tile.w:
+            return self._source.open(tile.number)
+        content = self.read(index)
+        return io.BytesIO(content) if isinstance(content, bytes) else content
+
+    def read(self, index: int) -> bytes | Image.Image:
+        """The tile at its size, an image where it is grey or colour of 8 bits, else an .npy."""
+        tile = Tile(*self._tiles[index].tolist())
+        if not tile.w:
+            return self._source.read(tile.number)
+        windows, side = self._windows(tile.number), self._cut.tile_px
+        shrink = max(1.0, max(tile.w, tile.h) / side)
+        values = windows.read(tile.x, tile.y, tile.w, tile.h, shrink=shrink)
+        if shrink > 1:
+            values = _averaged(values, max(1, round(tile.h / shrink)), max(1, round(tile.w / shrink)))
+        if values.dtype == np.uint8 and values.shape[2] in (1, 3):
+            return Image.fromarray(np.ascontiguousarray(values[:, :, 0] if values.shape[2] == 1 else values))
+        stream = io.BytesIO()
+        np.save(stream, np.ascontiguousarray(values))
+        return stream.getvalue()
+
+
+def tiled(source: Source, recipe: DataRecipe, cache: Path | None, *, show_progress: bool = False) -> Source:
+    """A source's tiles, where the recipe asks for them; else the source itself."""
+    cut = Cut.of(recipe)
+    if cut is None or isinstance(source, TiledSource):
+        return source
+    return TiledSource(source, cut, cache, show_progress=show_progress)
+
+
+class _Found(NamedTuple):
+    tiles: list[Tile]
+    left_out: int
+
+
+class _PlainWindows:
+    """Windows of an image that is decoded as a whole."""
+
+    def __init__(self, source: Source, index: int) -> None:
+        opened = open_image(source.read(index))
+        if isinstance(opened, Samples):
+            self._values = (opened.read_bands or opened.read)(0, opened.size[1])
+        else:
+            grey = opened.mode in ("1", "L", "LA")
+            self._values = np.asarray(opened.convert("L" if grey else "RGB"))
+            self._values = self._values[:, :, None] if grey else self._values
+        self.size, self.missing, self.micrometres_per_px = opened.size, None, None
+
+    def read(self, x: int, y: int, w: int, h: int, *, shrink: float = 1.0) -> Num[np.ndarray, "h w b"]:  # noqa: ARG002
+        return self._values[y : y + h, x : x + w]
+
+
+def _windows(source: Source, index: int) -> TiffWindows | _PlainWindows:
+    def opened() -> File:
+        file = source.open(index)
+        if isinstance(file, Image.Image):
+            raise UnreadableError("it was decoded elsewhere")
+        return file
+
+    with quiet():
+        try:
+            with opened() as file:
+                is_file_of_tiles = is_tiff(head_of(file))
+            if is_file_of_tiles:
+                return TiffWindows(opened)
+        except UnreadableError:
+            pass  # Pillow may read it as a whole
+        return _PlainWindows(source, index)
+
+
+def _cut_one(source: Source, cut: Cut, index: int) -> _Found:
+    """The tiles of an image with content. A file that cannot be read stays whole, and is set aside with its reason."""
+    try:
+        windows = _windows(source, index)
+        side, stride = _sides(windows, cut, source.records[index].path)
+        width, height = windows.size
+        if width <= side and height <= side:
+            return _Found([Tile(index, 0, 0, 0, 0)], 0)
+        places = [(x, y) for y in _starts(height, side, stride) for x in _starts(width, side, stride)]
+        tiles = [Tile(index, x, y, min(side, width), min(side, height)) for x, y in places]
+        with quiet():
+            kept = [tile for tile in tiles if cut.content == 0 or _content(windows, tile) >= cut.content]
+    except TwofoldError as error:
+        if not isinstance(error, UnreadableError):
+            raise
+        return _Found([Tile(index, 0, 0, 0, 0)], 0)
+    except Exception:  # whatever a broken file brings about is said when it is decoded
+        return _Found([Tile(index, 0, 0, 0, 0)], 0)
+    return _Found(kept, len(tiles) - len(kept))
+
+
+def _sides(windows: TiffWindows | _PlainWindows, cut: Cut, path: str) -> tuple[int, int]:
+    """Side and stride of a tile in pixels of the file."""
+    if cut.micrometres_per_px is None:
+        return cut.tile_px, cut.stride_px
+    own = windows.micrometres_per_px
+    if own is None:
+        raise TwofoldError(
+            f"'{path}' does not say how large its pixels are, but --micrometres-per-px needs it. Leave that flag out."
+        )
+    scale = cut.micrometres_per_px / own
+    return max(1, round(cut.tile_px * scale)), max(1, round(cut.stride_px * scale))
+
+
+def _starts(length: int, side: int, stride: int) -> list[int]:
+    """Where tiles begin; the last one ends with the image, so that nothing is left over."""
+    if length <= side:
+        return [0]
+    starts = list(range(0, length - side + 1, stride))
+    return starts if starts[-1] + side == length else [*starts, length - side]
+
+
+def _content(windows: TiffWindows | _PlainWindows, tile: Tile) -> float:
+    """The share of a tile that is neither missing, black nor bright grey background, on a grid of its pixels."""
+    shrink = max(1.0, max(tile.w, tile.h) / _COARSE_PX)
+    values = windows.read(tile.x, tile.y, tile.w, tile.h, shrink=shrink)
+    step = max(1, min(values.shape[:2]) // _COARSE_PX)
+    return 1.0 - float(_is_background(values[::step, ::step], windows.missing).mean())
+
+
+def _is_background(values: Num[np.ndarray, "h w b"], missing: float | None) -> Bool[np.ndarray, "h w"]:
+    empty = (values == 0).all(axis=2) | (~np.isfinite(values)).any(axis=2)
+    if missing is not None:
+        empty |= (values == missing).all(axis=2)
+    if values.dtype == np.uint8 and values.shape[2] == 3:
+        low, high = values.min(axis=2), values.max(axis=2)
+        empty |= (low >= _LIGHT) & (high - low <= _GREYEST)
+    return empty
+
+
+def _averaged(values: Num[np.ndarray, "h w b"], height: int, width: int) -> Num[np.ndarray, "{height} {width} b"]:
+    """Shrunk by averaging areas."""
+    planes = torch.from_numpy(values.astype(np.float32).transpose(2, 0, 1))
+    small = functional.adaptive_avg_pool2d(planes, (height, width)).numpy().transpose(1, 2, 0)
+    return small.astype(values.dtype) if values.dtype.kind == "f" else np.rint(small).astype(values.dtype)
+
+
+def _record(record: Record, tile: Tile) -> Record:
+    if not tile.w:
+        return record
+    window = f"{tile.x},{tile.y},{tile.w},{tile.h}"
+    return replace(record, path=f"{record.path}#{window}", group=record.group or record.path)

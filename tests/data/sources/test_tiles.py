@@ -1,0 +1,227 @@
+"""Tiles of large images: windows as tifffile reads them, which are kept, and in which order an epoch shows them."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from twofold.data import load_images, open_source
+from twofold.data.decode import Rules, decode
+from twofold.data.loader import rows_of_step
+from twofold.data.record import image_of_tile
+from twofold.data.slides import Slides, slides_of
+from twofold.data.sources import tiles
+from twofold.data.sources.tiles import TiledSource, tiled
+from twofold.data.tiff_windows import TiffWindows
+from twofold.errors import TwofoldError
+from twofold.recipes.recipe import DataRecipe
+
+DRAW = np.random.default_rng(0)
+
+
+def slide(height: int = 150, width: int = 210, bands: int = 3, kind: Any = np.uint8) -> np.ndarray:
+    return DRAW.integers(1, 200, (height, width, bands), kind)
+
+
+def pyramid(path: Path, values: np.ndarray, sub_ifds: bool = False, **options: Any) -> Path:
+    """The image and two smaller copies, as pages or below the first one."""
+    with tifffile.TiffWriter(path, bigtiff=True) as writer:
+        options = {"tile": (32, 48), "photometric": "rgb", **options}
+        writer.write(values, subifds=2 if sub_ifds else None, **options)
+        for step in (2, 4):
+            writer.write(values[::step, ::step], subfiletype=1, **options)
+    return path
+
+
+def cut(path: Path, cache: Path, **settings: Any) -> TiledSource:
+    source = tiled(open_source(path, cache=cache), DataRecipe(**{"tile": 64, **settings}), cache)
+    assert isinstance(source, TiledSource)
+    return source
+
+
+def windows(source: TiledSource) -> dict[str, np.ndarray]:
+    return {
+        record.path: decode(source.read(number), Rules(channels=3)).pixels
+        for number, record in enumerate(source.records)
+    }
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "tiles": {},
+    "tiles of planes": {"planarconfig": "separate"},
+    "deflated": {"compression": "zlib", "predictor": True},
+    "strips": {"tile": None, "rowsperstrip": 11},
+    "copies below the page": {"sub_ifds": True},
+    "big-endian strips": {"tile": None},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_tiles_are_the_windows_of_the_image(way: str, tmp_path: Path) -> None:
+    values = slide()
+    (tmp_path / "data").mkdir()
+    options = dict(WAYS[way])
+    data = values.transpose(2, 0, 1) if options.get("planarconfig") == "separate" else values
+    if options.get("planarconfig") == "separate":
+        tifffile.imwrite(tmp_path / "data" / "a.tif", data, tile=(32, 48), photometric="rgb", **options)
+    else:
+        pyramid(tmp_path / "data" / "a.tif", data, **options)
+    source = cut(tmp_path / "data", tmp_path / "cache")
+    found = windows(source)
+    xs, ys = (0, 64, 128, 146), (0, 64, 86)
+    assert sorted(found) == sorted(f"a.tif#{x},{y},64,64" for x in xs for y in ys)
+    for path, tile in found.items():
+        x, y, w, h = map(int, path.partition("#")[2].split(","))
+        assert np.array_equal(tile, values[y : y + h, x : x + w])
+    assert {record.group for record in source.records} == {"a.tif"}
+
+
+def test_tiles_of_jpeg_are_those_of_pillow(tmp_path: Path) -> None:
+    """As scanners of slides write them: each tile is a JPEG, with its tables in a tag of the page."""
+    values = np.asarray(Image.fromarray(slide(128, 192)).resize((192, 128)).resize((24, 16)).resize((192, 128)))
+    Image.fromarray(values).save(tmp_path / "a.tif", compression="jpeg", quality=90)
+    theirs = np.asarray(Image.open(tmp_path / "a.tif"))
+    ours = TiffWindows(lambda: (tmp_path / "a.tif").open("rb")).read(10, 20, 100, 90)
+    np.testing.assert_allclose(ours.astype(int), theirs[20:110, 10:110].astype(int), atol=2)
+
+
+def test_sixteen_bits_and_many_bands_stay_what_they_are(tmp_path: Path) -> None:
+    values = slide(70, 70, 5, np.uint16)
+    (tmp_path / "data").mkdir()
+    tifffile.imwrite(
+        tmp_path / "data" / "a.tif", values, tile=(16, 16), photometric="minisblack", planarconfig="contig"
+    )
+    source = cut(tmp_path / "data", tmp_path / "cache", channels=5)
+    for number, record in enumerate(source.records):
+        x, y, w, h = map(int, record.path.partition("#")[2].split(","))
+        content = source.read(number)
+        assert isinstance(content, bytes)
+        assert np.array_equal(np.load(io.BytesIO(content)), values[y : y + h, x : x + w])
+
+
+def test_stride_and_images_that_are_no_larger_than_a_tile(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    Image.fromarray(slide(64, 100)).save(tmp_path / "data" / "large.png")
+    Image.fromarray(slide(60, 64)).save(tmp_path / "data" / "small.png")
+    (tmp_path / "data" / "broken.tif").write_bytes(b"II*\0nothing")
+    source = cut(tmp_path / "data", tmp_path / "cache", stride=20)
+    paths = [record.path for record in source.records]
+    assert paths == ["broken.tif", *(f"large.png#{x},0,64,64" for x in (0, 20, 36)), "small.png"]
+    assert source.read(4) == (tmp_path / "data" / "small.png").read_bytes()
+    assert source.findings[-1].text == "1 of 3 files are cut into 3 tiles of 64 px"
+
+
+def test_background_and_what_is_without_data_are_left_out(tmp_path: Path) -> None:
+    values = np.full((128, 256, 3), 240, np.uint8)  # white glass
+    values[:, 64:128] = 0  # outside of the scan
+    values[:64, 128:192] = slide(64, 64)
+    values[64:70, 192:] = (180, 60, 140)  # a thin piece of tissue
+    (tmp_path / "data").mkdir()
+    tifffile.imwrite(tmp_path / "data" / "a.tif", values, tile=(32, 32), photometric="rgb")
+    paths = [record.path for record in cut(tmp_path / "data", tmp_path / "cache", tile_content=0.5).records]
+    assert paths == ["a.tif#128,0,64,64"]
+    paths = [record.path for record in cut(tmp_path / "data", tmp_path / "cache", tile_content=0.05).records]
+    assert paths == ["a.tif#128,0,64,64", "a.tif#192,64,64,64"]
+    assert len(cut(tmp_path / "data", tmp_path / "cache", tile_content=0.0).records) == 8
+    tifffile.imwrite(tmp_path / "data" / "a.tif", values[:, :64], tile=(32, 32), photometric="rgb")
+    with pytest.raises(TwofoldError, match=r"no tile .* has content in at least 100%"):
+        cut(tmp_path / "data", tmp_path / "cache", tile_content=1.0)
+
+
+@pytest.mark.parametrize("sub_ifds", [False, True])
+def test_micrometres_come_from_a_smaller_copy(sub_ifds: bool, tmp_path: Path) -> None:
+    """A tile at twice the file's pixel covers twice the side, and holds what the copy of half the size holds."""
+    values = slide(256, 256)
+    (tmp_path / "data").mkdir()
+    dots = 10_000 / 0.25  # a centimetre at 0.25 micrometres a pixel
+    options: dict[str, Any] = {"resolution": (dots, dots), "resolutionunit": "CENTIMETER"}
+    pyramid(tmp_path / "data" / "a.tif", values, sub_ifds, **options)
+    source = cut(tmp_path / "data", tmp_path / "cache", micrometres_per_px=0.5)
+    found = windows(source)
+    assert sorted(found) == sorted(f"a.tif#{x},{y},128,128" for x in (0, 128) for y in (0, 128))
+    assert np.array_equal(found["a.tif#128,0,128,128"], values[::2, ::2][:64, 64:])
+    finer = windows(cut(tmp_path / "data", tmp_path / "cache", micrometres_per_px=0.75))["a.tif#0,0,192,192"]
+    assert finer.shape == (64, 64, 3)
+    Image.fromarray(values).save(tmp_path / "data" / "b.png")
+    with pytest.raises(TwofoldError, match=r"'b\.png' does not say how large its pixels are"):
+        cut(tmp_path / "data", tmp_path / "cache", micrometres_per_px=0.5)
+
+
+def test_a_large_file_is_never_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen by the bytes that are read for a tile: those of the file's own tiles around it."""
+    values = slide(512, 512)
+    tifffile.imwrite(tmp_path / "a.tif", values, tile=(64, 64), photometric="rgb")
+    read: list[int] = []
+
+    class Counted(io.FileIO):
+        def read(self, size: int = -1, /) -> bytes:
+            content = super().read(size)
+            read.append(len(content))
+            return content
+
+    opened = TiffWindows(lambda: Counted(tmp_path / "a.tif"))  # type: ignore[arg-type, return-value]
+    read.clear()
+    assert np.array_equal(opened.read(70, 130, 60, 60), values[130:190, 70:130])
+    assert sum(read) <= 4 * 64 * 64 * 3
+
+
+def test_where_tiles_lie_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    pyramid(tmp_path / "data" / "a.tif", slide())
+    first = cut(tmp_path / "data", tmp_path / "cache")
+    monkeypatch.setattr(tiles, "_cut_one", None)  # a second look would fail
+    again = cut(tmp_path / "data", tmp_path / "cache")
+    assert again.records == first.records
+    assert again.stamp() == first.stamp()
+
+
+def test_a_set_of_tiles_from_file_to_order(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    pyramid(tmp_path / "data" / "large.tif", slide(256, 512))
+    for number in range(3):
+        Image.fromarray(slide(60, 60)).save(tmp_path / "data" / f"{number}.png")
+    for decoding in ("once", "each-time"):
+        recipe = DataRecipe(tile=64, decode=decoding)
+        images = load_images(tmp_path / "data", recipe=recipe, store_px=None, cache=tmp_path / "cache")
+        assert len(images) == 3 + 32
+        batch = images.read(np.array([0, 34]))
+        assert batch.sizes.tolist() == [[60, 60], [64, 64]]
+    assert images.survey is not None
+    assert images.survey.kinds == {".tif": 32, ".png": 3}
+    assert image_of_tile(images.paths[20]) == "large.tif"
+    slides = slides_of(images, np.arange(35))
+    assert slides is not None
+    assert sorted(slides.sizes.tolist()) == [1, 1, 1, 32]
+
+
+def test_images_come_first_and_then_their_tiles() -> None:
+    slides = Slides(np.repeat(np.arange(5), [100, 3, 1, 7, 9]))
+    order = slides.order(8, 3, 0)
+    assert len(order) == 120
+    drawn = slides.of_each[order]
+    assert np.bincount(drawn).tolist() == [24] * 5  # the largest does not rule
+    assert all(sorted(drawn[start : start + 5]) == list(range(5)) for start in range(0, 120, 5))
+    shown = [order[drawn == image] for image in range(5)]
+    assert len(set(shown[0].tolist())) == 24  # none twice while there are others
+    for image, count in ((1, 3), (3, 7), (4, 9)):
+        times = np.bincount(shown[image] - shown[image].min())
+        assert len(times) == count
+        assert times.max() - times.min() <= 1
+    assert np.array_equal(order, Slides(slides.of_each).order(8, 3, 0))
+    assert not np.array_equal(order, slides.order(8, 3, 1))
+    batches = np.concatenate([rows_of_step(np.arange(120), 8, 3, step, slides) for step in range(15)])
+    assert np.array_equal(batches, order)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"tile": 4}, "at least 8 pixels"), ({"stride": 0}, "stride"), ({"tile_content": 2.0}, "tile_content"),
+     ({"micrometres_per_px": 0.0}, "micrometres_per_px")],
+)  # fmt: skip
+def test_settings_that_cannot_be(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(TwofoldError, match=words):
+        DataRecipe(**settings)
