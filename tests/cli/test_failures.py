@@ -160,6 +160,13 @@ OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain 
     ("evaluation.export", "out"),
     ("evaluation.embedding_writer", "out"),
     ("curation.result_folder", "out"),
+    # beside the classifier, whose fit alone evaluate calls
+    ("curation.duplicates", "threshold"),
+    ("curation.picking", "count"),
+    ("curation.picking", "labels"),
+    ("curation.picking", "method"),
+    ("curation.picking", "simulate"),
+    ("curation.tables", "out"),
 }
 
 
