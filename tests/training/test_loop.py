@@ -38,7 +38,7 @@ TINY = SMALL.with_settings(
     optimizer="sgd",
     base_lr=0.5,
     batch_size=32,
-    epochs=6.0,
+    epochs=3.0,
 )
 
 
