@@ -55,12 +55,12 @@ def test_a_dozen_classes_are_named_and_the_others_counted(tmp_path: Path) -> Non
 
 def test_all_kinds_that_are_left_out_are_named_images_first(tmp_path: Path) -> None:
     write_pictures(tmp_path / "data", per_class=2)
-    for name in ("a.txt", "b.txt", "c.md", "d.json", "e.svs", "f.dcm", "g.nd2", "h.dcm"):
+    for name in ("a.txt", "b.txt", "c.md", "d.json", "e.svs", "f.fits", "g.nd2", "h.fits"):
         (tmp_path / "data" / name).write_bytes(b"x")
     lines = survey(tmp_path / "data").lines()
     (images,) = [line for line in lines if "TF010" in line]
     (others,) = [line for line in lines if "TF011" in line]
-    assert images.startswith("  warning: images that cannot be read here: 2 x .dcm (DICOM image), 1 x .nd2")
+    assert images.startswith("  warning: images that cannot be read here: 2 x .fits (FITS image), 1 x .nd2")
     assert ".svs" in images
     assert "2 x .txt, 1 x .json, 1 x .md" in others
 

@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     Image.open(home / "bars" / "000.png").save(home / "bars" / "copy.png")
     for name in "ab":
         (home / "discs" / f"broken {name}.png").write_bytes(b"no image")
-    (home / "scan.dcm").write_bytes(b"x")
+    (home / "scan.fits").write_bytes(b"x")
     return home
 
 

@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             place = home / (kind if seed < LABELLED else "unlabelled")
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture(kind, seed, 16)).save(place / f"{kind}{seed:03d}.png")
-    (home / "IMG_1.HEIF.dcm").write_bytes(b"x")
+    (home / "IMG_1.HEIF.fits").write_bytes(b"x")
     return home
 
 
@@ -96,7 +96,7 @@ def test_the_survey_is_printed_by_every_command(
         call()
         out = " ".join(capsys.readouterr().out.split())
         assert out.count(labels) == 1, name
-        assert "images that cannot be read here: 1 x .dcm (DICOM image)" in out, name
+        assert "images that cannot be read here: 1 x .fits (FITS image)" in out, name
 
 
 @pytest.mark.parametrize("motif", [5, 1], ids=["bursts", "images of their own"])

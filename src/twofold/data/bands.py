@@ -8,6 +8,7 @@ from jaxtyping import Num, UInt8
 from PIL import Image
 
 from twofold.data.deep import deep_samples
+from twofold.data.dicom import is_dicom, open_dicom
 from twofold.data.flatten import flatten
 from twofold.data.formats import FORMATS, File, UnreadableError, head_of, is_tiff, orientation_of
 from twofold.data.numpy_file import is_numpy, open_numpy
@@ -71,6 +72,8 @@ def _of_file(file: File, content: bytes | None, pages: str) -> Samples:
         return open_numpy(file)
     if is_tiff(head):
         return tiff_bands(file, pages)
+    if is_dicom(file):
+        return open_dicom(file, all_frames=pages == "channels")
     return _of_image(Image.open(file, formats=FORMATS), content)
 
 

@@ -13,11 +13,13 @@ from twofold.data.bands import open_bands, shrink_bands
 from twofold.data.budget import Budget
 from twofold.data.colour import conversion
 from twofold.data.deep import deep_samples
+from twofold.data.dicom import is_dicom, open_dicom
 from twofold.data.exact_profile import EXACT_BYTES, ExactProfile, exact_profile
 from twofold.data.flatten import GAP, bytes_needed, bytes_to_flatten, flatten
 from twofold.data.formats import (
     FORMATS,
     ORIENTATION,
+    PAGES,
     File,
     RangeNeededError,
     UnreadableError,
@@ -36,7 +38,7 @@ from twofold.data.record import Source
 from twofold.data.rules import Rules as Rules
 from twofold.data.rules import stored_size as stored_size
 from twofold.data.samples import Range, Samples, Seen, eight_bits, own_range, require_range
-from twofold.data.tiff import PAGES, open_tiff
+from twofold.data.tiff import open_tiff
 from twofold.data.traits import Traits
 from twofold.data.truncated import rows_there
 from twofold.errors import TwofoldError
@@ -125,6 +127,8 @@ def _open(file: File) -> Image.Image | Samples:
         return open_raw(file)
     if is_numpy(head):
         return open_numpy(file)
+    if is_dicom(file):
+        return open_dicom(file)
     return open_tiff(file) if is_tiff(head) else Image.open(file, formats=FORMATS)
 
 

@@ -23,7 +23,12 @@ def _named(text: str) -> frozenset[str]:
 
 _HEIC = _named("heic heif hif")
 _RAW = _named("3fr arw cr2 cr3 dng erf iiq kdc mef mos mrw nef nrw orf pef raf rw2 rwl sr2 srf srw x3f")
-_EXTRAS = ((_HEIC, "pi_heif", "heic"), (_RAW, "rawpy", "raw"))  # extensions, the library that reads them, our extra
+_DICOM = _named("dcm dicom ima")
+_EXTRAS = (  # extensions, the library that reads them, our extra
+    (_HEIC, "pi_heif", "heic"),
+    (_RAW, "rawpy", "raw"),
+    (_DICOM, "pydicom", "dicom"),
+)
 _PILLOW_EXTENSIONS = _named("""
     jpg jpeg jpe jfif mpo png apng webp bmp dib gif tif tiff avif jp2 j2k j2c jpc jpf jpx ppm pgm pbm pnm pfm tga psd
     dds qoi pcx sgi ras
@@ -52,6 +57,7 @@ _RAW_STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"\0MRM"
 _HEAD = 64  # bytes that tell
 _TURNS = {3: 3, 5: 8, 6: 6}  # LibRaw's flip -> EXIF's orientation
 ORIENTATION = 0x0112
+PAGES = "further pages"  # in an image's info: there are pages or frames beyond the one that is read
 
 
 class UnreadableError(TwofoldError):
@@ -86,14 +92,14 @@ def is_raw(head: bytes) -> bool:
 
 def open_heic(file: File) -> Image.Image:
     """The header of a HEIC file. libheif turns it upright as it decodes. Raises UnreadableError without the extra."""
-    image: Image.Image = _extra("pi_heif", "heic", "a HEIC").HeifImageFile(file)
+    image: Image.Image = load_extra("pi_heif", "heic", "a HEIC").HeifImageFile(file)
     image.format = "HEIC"
     return image
 
 
 def open_raw(file: File) -> Image.Image:
     """The preview in a RAW file. Raises UnreadableError where there is none, and without the extra."""
-    rawpy = _extra("rawpy", "raw", "a camera's RAW")
+    rawpy = load_extra("rawpy", "raw", "a camera's RAW")
     try:
         with rawpy.imread(file) as raw:
             preview, flip = raw.extract_thumb(), raw.sizes.flip
@@ -119,7 +125,8 @@ def orientation_of(image: Image.Image) -> int:
         return 1
 
 
-def _extra(module: str, extra: str, what: str) -> Any:
+def load_extra(module: str, extra: str, what: str) -> Any:
+    """A library that is an extra, for `what` file. Raises UnreadableError with the line that installs it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

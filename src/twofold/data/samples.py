@@ -36,6 +36,7 @@ class Samples:
     further_bands: int = 0  # beyond the colours, as stored
     read_bands: Callable[[int, int], Num[np.ndarray, "h w b"]] | None = None  # all of them, where `read` gives fewer
     is_inverted: bool = False  # the smallest number is white
+    window: Range | None = None  # what the file itself gives as black and white
     missing: float | None = None  # the number that stands for none
     orientation: int = 1  # as in EXIF
     held_bytes: int = 0  # that reading holds at once
@@ -92,7 +93,12 @@ def require_range(samples: Samples, given: Range | None) -> Range:
 
 
 def own_range(samples: Samples) -> Range:
-    """The percentiles of one image alone, over all its colours. Raises UnreadableError where it is constant."""
+    """The window that a file gives, else the percentiles of one image alone, over all its colours.
+
+    Raises UnreadableError where none of its pixels is a number.
+    """
+    if samples.window is not None:
+        return samples.window
     pixels = samples.sample()[:, : samples.colours]
     values = pixels[~is_missing(pixels, samples.missing)]
     if not values.size:

@@ -9,13 +9,12 @@ from jaxtyping import Num
 from PIL import Image, ImagePalette, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from twofold.data.formats import File, UnreadableError, open_raw
+from twofold.data.formats import PAGES, File, UnreadableError, open_raw
 from twofold.data.samples import Samples
 from twofold.data.tiff_segments import UNPACKED, Layout, Tags, all_of, not_read, reader
 
 _SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _BANDS = 254, 258, 259, 262, 274, 277
 _PALETTE, _SUB_IFDS, _EXTRA, _KIND, _ICC, _MISSING, _DNG = 320, 330, 338, 339, 34675, 42113, 50706
-PAGES = "further pages"  # in an image's info: there are pages beyond the one that is read
 _GREY_OR_RGB = {0: 1, 1: 1, 2: 3}  # photometric interpretation -> bands
 _SENSOR = (32803, 34892)  # photometric interpretations of a camera's sensor
 _LONG8, _IFD8 = 16, 18

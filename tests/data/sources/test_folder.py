@@ -31,12 +31,12 @@ def test_hidden_and_other_files_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "png").write_text("no extension")
     (tmp_path / "UPPER.JPG").write_bytes(b"broken, but called an image")
-    (tmp_path / "scan.DCM").write_bytes(b"a photograph")
-    (tmp_path / "other.dcm").write_bytes(b"a photograph")
+    (tmp_path / "scan.FITS").write_bytes(b"a photograph")
+    (tmp_path / "other.fits").write_bytes(b"a photograph")
     source = open_source(tmp_path)
     assert paths(source) == ["UPPER.JPG", "a.png"]
     assert [(finding.code, finding.text) for finding in source.findings] == [
-        ("TF010", "images that cannot be read here: 2 x .dcm (DICOM image)"),
+        ("TF010", "images that cannot be read here: 2 x .fits (FITS image)"),
         ("TF011", "other files: 1 x .txt, 1 x no extension"),
         ("TF012", "left out: 3 x hidden files and folders"),
     ]
@@ -110,9 +110,9 @@ def test_the_stamp_moves_with_the_files_and_with_nothing_else(tmp_path: Path) ->
 def test_an_empty_folder_and_one_without_pictures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TwofoldError, match=r"holds no image that can be read \(it is empty\)"):
         open_source(tmp_path)
-    (tmp_path / "a.dcm").write_bytes(b"x")
-    (tmp_path / "b.dcm").write_bytes(b"x")
-    with pytest.raises(TwofoldError, match=r"only 2 x \.dcm"):
+    (tmp_path / "a.fits").write_bytes(b"x")
+    (tmp_path / "b.fits").write_bytes(b"x")
+    with pytest.raises(TwofoldError, match=r"only 2 x \.fits"):
         open_source(tmp_path)
 
 
