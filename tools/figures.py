@@ -186,6 +186,37 @@ def _copies() -> str:
     return _table(["images", "threshold", *found["columns"]], rows)
 
 
+def _copies_among_many() -> str:
+    found = _printed("copies_among_many")
+    kinds = ", ".join(f"{kind} {share} %" for kind, share in found["kinds"].items())
+    return f"{found['found']} % were found ({kinds})"
+
+
+def _abstention() -> str:
+    found = _printed("abstention")
+    rows = [
+        [
+            f"{row['abstain']:g}",
+            f"{row['draws']} of {found['draws']}",
+            f"{row['answered']:.1f} %",
+            "" if row["wrong"] is None else f"{row['wrong']:.1f} %",
+        ]
+        for row in found["rows"]
+    ]
+    return _table(["`--abstain`", "draws with answers", "images answered", "wrong among them"], rows)
+
+
+def _expected_accuracy() -> str:
+    found = _printed("abstention")
+    return f"{found['expected']:.1f} % were expected to be right, and {found['right']:.1f} % were"
+
+
+def _abstention_by_mean() -> str:
+    found = _printed("abstention")
+    one = found["by_the_mean_alone"]
+    return f"{one['draws']} of {found['draws']} draws, {one['wrong']:.1f} % of them wrong"
+
+
 def _suspects() -> str:
     one = _printed("suspects")
     first, changed = one["among_the_first"], one["changed"]
@@ -223,6 +254,10 @@ FIGURES: dict[str, Callable[[], str]] = {
     "draws-alone": _draws_alone,
     "folds-as-independent": lambda: f"{_printed('coverage')['folds_as_independent_names']} %",
     "copies": _copies,
+    "copies-among-many": _copies_among_many,
+    "abstention": _abstention,
+    "expected-accuracy": _expected_accuracy,
+    "abstention-by-mean": _abstention_by_mean,
     "suspects": _suspects,
     "suspects-called": lambda: f"{_printed('suspects')['among_confident_learning']} %",
     "picking": _picking,
