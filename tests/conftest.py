@@ -9,24 +9,26 @@ import pytest
 import checks  # noqa: F401  # before the package is imported
 
 LONGEST = (
-    "studies/engine/test_run.py",
-    "distributed/test_world.py",
     "distributed/test_launch.py",
-    "evaluation/test_evaluate.py",
+    "studies/engine/test_run.py",
     "test_pretend_cuda.py",
-    "evaluation/test_kill_evaluation.py",
-    "evaluation/test_networks.py",
-    "training/test_compile.py",
-    "distributed/test_failing.py",
     "training/test_loop.py",
-    "losses/test_tiled.py",
-    "training/test_kill.py",
-    "data/test_flatten.py",
+    "distributed/test_world.py",
+    "evaluation/test_evaluate.py",
+    "evaluation/test_kill_evaluation.py",
     "cli/test_main.py",
+    "training/test_compile.py",
+    "programs/test_objects.py",
+    "training/test_kill.py",
+    "distributed/test_failing.py",
     "programs/test_evaluate.py",
-    "test_windows.py",
-    "speed/test_step_time.py",
+    "losses/test_tiled.py",
+    "speed/test_chunk_size.py",
+    "data/test_flatten.py",
+    "evaluation/test_fine_tuning_tuned.py",
+    "cli/test_failures.py",
     "test_at_once.py",
+    "test_windows.py",
 )
 
 
