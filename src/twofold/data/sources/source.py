@@ -14,6 +14,7 @@ from twofold.data.sources.listed import open_list, open_matches, open_several
 from twofold.data.sources.listing import ARCHIVES, ARRAYS, is_archive, list_images
 from twofold.data.sources.named import TorchvisionSource, find_dataset, nearest_dataset
 from twofold.data.sources.parquet import ParquetSource
+from twofold.data.sources.remote import is_remote, open_remote
 from twofold.data.sources.shards import is_pattern, matches, rows_in
 from twofold.data.sources.table import SUFFIXES, TableSource
 from twofold.errors import TwofoldError
@@ -40,6 +41,8 @@ def open_source(
     name = str(data)
     if name.startswith(_PREFIX):
         return _open_named(name.removeprefix(_PREFIX), name, cache)
+    if is_remote(name):
+        return open_remote(name)
     path = Path(name).expanduser()
     try:
         if name and path.is_dir():
