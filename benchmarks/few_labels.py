@@ -124,9 +124,10 @@ def main() -> None:
             draws=options.draws,
             steps=options.steps,
         )
-    settings = {name: getattr(options, name) for name in ("minutes", "draws", "budgets", "steps", "selection")}
+    settings = {name: getattr(options, name) for name in ("draws", "budgets", "steps", "selection")}
+    pretrained_for = f"{loaded.step:,} steps of {recipe.schedule.batch_size} images"
     name = options.name or ("few_labels-selection" if options.selection else "few_labels")
-    save(name, report(evaluation, recipe=RECIPE, **settings))
+    save(name, report(evaluation, recipe=RECIPE, pretrained=pretrained_for, **settings))
 
 
 if __name__ == "__main__":

@@ -212,11 +212,12 @@ def few_labels(result: dict[str, Any]) -> list[str]:
     on = "images cut from train" if result["selection"] else "test"
     rows = {(row["protocol"], str(row["labels"])): row for row in result["rows"]}
     ways = [way for way in ("linear", "finetune", "self-train") if any(way == key[0] for key in rows)]
+    learnt = f", self-training in {result['steps']:,} steps" if "self-train" in ways else ""
     lines = [
         "## What few labels are worth on CIFAR-10 (`benchmarks/few_labels.py`)",
         "",
-        f"One encoder (`{result['recipe']}`, {result['minutes']:g} minutes), {result['draws']} draws of the labels, "
-        f"self-training in {result['steps']:,} steps. Top-1 on {on}, per cent, with 95 % intervals. {_where(result)}",
+        f"One encoder (`{result['recipe']}`, {result['pretrained']}), {result['draws']} draws of the labels"
+        f"{learnt}. Top-1 on {on}, per cent, with 95 % intervals. {_where(result)}",
         "",
         f"| labels | {' | '.join(PROTOCOLS[way] for way in ways)} |",
         f"|---|{'---|' * len(ways)}",
