@@ -25,9 +25,11 @@ def rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def test_picking_labelling_and_picking_again(home: Path, tmp_path: Path) -> None:
-    asked = {"count": 9, "cache": home / "cache", "device": "cpu", "verbose": False}
+def test_picking_labelling_and_picking_again(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = {"count": 9, "cache": home / "cache", "device": "cpu"}
     first = twofold.pick(home / "run", home / "data", out=tmp_path / "first", **asked)
+    said = capsys.readouterr().out.replace("\n", "")
+    assert f"Then: twofold predict {home / 'run'} {home / 'data'}" in said, "what to do next"
     picked = [row["path"] for row in rows(tmp_path / "first" / "pick.csv")]
     assert picked == [first.paths[row] for row in first.rows]
     page = (tmp_path / "first" / "label.html").read_text(encoding="utf-8")

@@ -71,8 +71,11 @@ def pick(
     classes = sorted({label for label in known if label is not None}) or opened.embedded.classes
     write_label_page(picks, opened.images, classes, target / "label.html")
     known_labels = sum(label is not None for label in known)
-    said = f"{len(picks.rows):,} images to label, picked by {method} beside {known_labels:,} that have a label"
+    said = f"{len(picks.rows):,} images to label, picked by {method}; {known_labels:,} have a label already"
     write_answer(target, "Images to label", "label.html", [said])
     renew_report(run)
-    say(f"{len(picks.rows):,} images picked. Label them: open {target / 'label.html'} in a browser.")
+    say(
+        f"{len(picks.rows):,} images picked. Label them: open {target / 'label.html'} in a browser and save labels.csv."
+    )
+    say(f"Then: twofold predict {run} {opened.images.name} --labels labels.csv")
     return picks
