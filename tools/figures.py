@@ -100,6 +100,18 @@ def _cifar10_few() -> str:
     )
 
 
+def _few_labels_now() -> str:
+    found = _benchmark("few_labels")
+    rows = {row["protocol"]: row for row in found["rows"] if row["labels"] == 0.01}
+    names = {"linear": "linear probe", "finetune": "fine-tuned", "self-train": "self-trained"}
+    shares = (f"{name} {_interval(rows[protocol])}" for protocol, name in names.items() if protocol in rows)
+    return f"{found['pretrained']}, {found['draws']} draws, 1 % of the labels: {', '.join(shares)}"
+
+
+def _interval(row: dict[str, Any]) -> str:
+    return f"{100 * row['mean']:.1f} % ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+
+
 def _is_one_percent(row: dict[str, Any]) -> bool:
     return row["labels"] == 0.01 and row["metric"] == "top1"
 
@@ -239,6 +251,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "demo-table": _demo_table,
     "demo-above-pixels": _demo_above_pixels,
     "cifar10-few": _cifar10_few,
+    "few-labels-now": _few_labels_now,
     "claims": _claims,
     "h200-training": _h200_training,
     "h200-views": _h200_views,
