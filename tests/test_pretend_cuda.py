@@ -163,6 +163,12 @@ ALL_OPS = (
 
 OWN_OPS = (*ALL_OPS[:3], Op(augmentation=Darken(), prob=0.5), *ALL_OPS[3:5])
 
+OF_CHANNELS = (
+    Op(name="crop", range=(0.08, 1.0)),
+    Op(name="channel-jitter", prob=0.8, range=(0.4, 0.1, 0.4)),
+    Op(name="channel-drop", prob=0.5),
+)
+
 
 def pictures(count: int = N, side: int = 24, channels: int = 3) -> ImageBatch:
     draw = torch.Generator().manual_seed(0)
@@ -172,7 +178,9 @@ def pictures(count: int = N, side: int = 24, channels: int = 3) -> ImageBatch:
 
 @pytest.mark.parametrize("size_px", [16, 96])
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("ops", [None, ALL_OPS, OWN_OPS], ids=["simclr", "all ops", "own"])
+@pytest.mark.parametrize(
+    "ops", [None, ALL_OPS, OWN_OPS, OF_CHANNELS], ids=["simclr", "all ops", "own", "ops of channels"]
+)
 def test_views_are_those_of_the_host(gpu: Device, ops: tuple[Op, ...] | None, channels: int, size_px: int) -> None:
     count = 6
     batch = pictures(count, channels=channels)

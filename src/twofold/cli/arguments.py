@@ -12,7 +12,7 @@ Run = Annotated[Positional[Path], arg(help="run directory that 'twofold pretrain
 Data = Annotated[
     Positional[str],
     arg(
-        help="folder, archive or bucket of images, table (.csv, .tsv, .jsonl), parquet, .npy, .txt list or torchvision name"
+        help="folder, archive or bucket of images, table (.csv, .tsv, .jsonl, .parquet), .npy, list (.txt), torchvision name"
     ),
 ]
 Cache = Annotated[
