@@ -11,9 +11,7 @@ Out = Annotated[Path, arg(help="run directory: created, or continued if the same
 Run = Annotated[Positional[Path], arg(help="run directory that 'twofold pretrain' wrote")]
 Data = Annotated[
     Positional[str],
-    arg(
-        help="folder, archive or bucket of images, table (.csv, .tsv, .jsonl, .parquet), .npy, list (.txt), torchvision name"
-    ),
+    arg(help="folder, archive or bucket of images, table, parquet files, .npy stack, list (.txt) or torchvision name"),
 ]
 Cache = Annotated[
     Path | None,
