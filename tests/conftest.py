@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -43,6 +44,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # what is loaded by now stays
+
+
+@pytest.fixture(autouse=True, scope="module")
+def only_what_is_new_is_collected() -> Iterator[None]:
+    """What outlives a file's tests stays: the program's own collections would go through all of it."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
