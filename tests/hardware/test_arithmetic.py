@@ -63,9 +63,15 @@ def settings() -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    """Whatever a test sets, torch's own settings hold afterwards."""
+    """Whatever this or another file's test sets, torch's own settings hold before and afterwards."""
+    _set_torchs_own()
     before = settings()
     yield
+    _set_torchs_own()
+    assert settings() == before
+
+
+def _set_torchs_own() -> None:
     if NEW:
         torch.backends.fp32_precision = CUDNN.fp32_precision = "none"
     CUDNN.allow_tf32 = True
@@ -73,7 +79,6 @@ def as_before() -> Iterator[None]:
     if NEW:
         CUDNN.conv.fp32_precision = CUDNN.rnn.fp32_precision = "tf32"
         MATMUL.fp32_precision = "none"
-    assert settings() == before
 
 
 @pytest.mark.parametrize("name", [name for name in SETS if NEW or "new" not in name])

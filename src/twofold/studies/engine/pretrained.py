@@ -21,7 +21,7 @@ _LATER = {  # settings that came after the first recorded studies
         *("range", "range_from", "truncated", "held_out_fraction", "decode", "bands", "pages"),
         *("tile", "stride", "micrometres_per_px", "tile_content"),
     ),
-    "views": ("vertical_flip_prob", "rotate_degrees", "grayscale_prob", "jitter", "blur_prob"),
+    "views": ("vertical_flip_prob", "rotate_degrees", "grayscale_prob", "jitter", "blur_prob", "colour"),
     "schedule": ("duplicates",),
     "hardware": ("deterministic", "resident"),
     "init": ("init", "init_strict", "init_rate", "init_normalization", "freeze_until"),
