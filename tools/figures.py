@@ -55,32 +55,49 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n" + "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]) + "\n"
 
 
+DEMO_ENCODERS = {"trained": "Twofold", "pixels": "raw pixels", "untrained": "untrained encoder"}
+
+
+def _demo_rows() -> dict[tuple[str, str], dict[str, Any]]:
+    """(encoder, labels) -> the linear probe's top-1."""
+    rows = _results("demo")["evaluation"]
+    probes = (row for row in rows if (row["protocol"], row["metric"]) == ("linear", "top1"))
+    return {(row["encoder"], str(row["labels"])): row for row in probes}
+
+
 def _demo_table() -> str:
-    demo = _printed("demo")
-    rows = [
+    rows, of_all = _demo_rows(), _results("demo")["evaluation_details"]["labels_per_class"]["all"]
+    budgets = sorted({labels for _, labels in rows}, key=lambda labels: (labels == "all", labels.zfill(9)))
+    lines = [
         [
-            f"all ({demo['per_class']:,})" if row["labels"] == "all" else row["labels"],
-            *(f"{mean:.1f} ± {half:.1f}" for mean, half in row["percent"]),
+            f"all ({of_all:,.0f})" if labels == "all" else labels,
+            *(_plus_minus(rows[encoder, labels]) for encoder in DEMO_ENCODERS),
         ]
-        for row in demo["rows"]
+        for labels in budgets
     ]
-    return _table(["labels per class", *demo["encoders"]], rows)
+    return _table(["labels per class", *DEMO_ENCODERS.values()], lines)
+
+
+def _plus_minus(row: dict[str, Any]) -> str:
+    return f"{100 * row['mean']:.1f} ± {100 * max(row['high'] - row['mean'], row['mean'] - row['low']):.1f}"
 
 
 def _demo_measured() -> str:
-    demo = _printed("demo")
+    demo, draws = _results("demo"), _demo_rows()["trained", "1"]["seeds"]
+    steps = max(int(number) for number in re.findall(r" = (\d+) = ", demo["derived"]["steps"]))
     return (
-        f"{demo['test']:,} test images, with the 95 % interval; {demo['draws']} draws of the labelled images; one run "
-        f"of {demo['steps']:,} steps"
+        f"{demo['evaluation_details']['test']:,} test images, with the 95 % interval; {draws} draws of the labelled "
+        f"images; one run of {steps:,} steps"
     )
 
 
 def _demo_above_pixels() -> str:
-    (mean, low, high), (one, one_low, one_high) = (_printed("demo")["above_pixels"][labels] for labels in ("all", "1"))
-    return (
-        f"by {mean:.1f} points ({low:.1f} to {high:.1f}) over raw pixels with all labels, by {one:.1f} "
-        f"({one_low:.1f} to {one_high:.1f}) with one label a class"
-    )
+    above = {
+        str(one["labels"]): f"{100 * one['mean']:.1f} points ({100 * one['low']:.1f} to {100 * one['high']:.1f})"
+        for one in _results("demo")["evaluation_details"]["differences"]
+        if (one["protocol"], one["against_encoder"], one["metric"]) == ("linear", "pixels", "top1")
+    }
+    return f"by {above['all']} over raw pixels with all labels, by {above['1']} with one label a class"
 
 
 def _cifar10_few() -> str:
@@ -88,8 +105,7 @@ def _cifar10_few() -> str:
     rows = {(row["protocol"], row["encoder"]): row for row in found["evaluation"] if _is_one_percent(row)}
 
     def share(protocol: str, encoder: str) -> str:
-        row = rows[protocol, encoder]
-        return f"{100 * row['mean']:.1f} ± {100 * max(row['high'] - row['mean'], row['mean'] - row['low']):.1f}"
+        return _plus_minus(rows[protocol, encoder])
 
     labels = found["evaluation_details"]["labels_per_class"]["0.01"]
     return (
@@ -246,7 +262,7 @@ def _picking() -> str:
 
 
 FIGURES: dict[str, Callable[[], str]] = {
-    "demo-time": lambda: _printed("demo")["make_demo"],
+    "demo-time": lambda: _printed("demo_time")["make_demo"],
     "demo-measured": _demo_measured,
     "demo-table": _demo_table,
     "demo-above-pixels": _demo_above_pixels,
