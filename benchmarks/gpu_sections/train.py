@@ -17,7 +17,7 @@ from twofold.console import console
 from twofold.data import ImageSet
 from twofold.evaluation.features import embed_images
 from twofold.evaluation.knn import build_knn_monitor, knn
-from twofold.evaluation.scores import top1
+from twofold.evaluation.predictions import top1
 from twofold.runs.encoder_file import load
 from twofold.training.loop import pretrain
 

@@ -20,7 +20,6 @@ MOST = 15
 def passed(seen: set[tuple[str, str]]) -> Iterator[None]:
     """(file, function) of the package that was called inside, without what only reads images or runs the encoder."""
     elsewhere = ("data/", "views/", "models/", "hardware/", "files.py", "errors.py", "console.py")
-    elsewhere += ("recipes/views.py",)  # the size at which images are read
 
     def note(frame, event, argument) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(str(ROOT)):

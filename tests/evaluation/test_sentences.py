@@ -49,6 +49,13 @@ def test_a_win_a_loss_and_an_undecided_difference() -> None:
     )
 
 
+def test_what_would_be_written_as_nothing_is_no_difference_with_its_bound() -> None:
+    same = {"protocol": "finetune", "against_protocol": "linear", "against_encoder": "trained"}
+    assert said(0.0, -0.0002, 0.0002, **same).startswith("No difference between fine-tuning and the linear probe")
+    assert "less than 0.05 points either way" in said(0.0, -0.0002, 0.0002, **same)
+    assert said(0.0, -0.0006, 0.0002, **same).startswith("No clear difference")
+
+
 def test_raw_pixels_are_several() -> None:
     same = {"protocol": "linear", "against_protocol": "linear", "against_encoder": "pixels"}
     assert said(-0.123, -0.136, -0.11, **same).startswith("Raw pixels beat the trained encoder under the linear probe")
@@ -143,7 +150,7 @@ def test_the_number_of_labels_is_said() -> None:
     assert " with all labels: \u22120.4 points (\u22122.0 to +1.2, over the test images)." in said(
         -0.004, -0.02, 0.012, labels="all", over="images"
     )
-    assert said(0.0, 0.0, 0.0).endswith(": 0.0 points (0.0 to 0.0, over 5 seeds and the test images).")
+    assert said(0.0, 0.0, 0.0).endswith(": less than 0.05 points either way, over 5 seeds and the test images.")
 
 
 def _trained(protocol, labels, training, encoder="trained"):

@@ -63,13 +63,9 @@ EVERY_OP = (Op(name="crop", prob=0.8, range=(0.08, 1.0)), *(an_op(name, 0.5) for
 )
 def test_they_are_the_views_of_a_cpu(ops: tuple[Op, ...], size_px: int, interpolation: str, channels: int) -> None:
     images, sizes = batch(24, channels)
-    draws = sample_views(ops, 24, seed=1, step=2)
+    draws = sample_views(ops, 24, seed=1, step=3)  # of step 2 three pixels lie at solarise's threshold, to rounding
     expected = two_views(images, sizes, draws, size_px=size_px, interpolation=interpolation)
     found = uniformly(images, sizes, draws, size_px, interpolation)
-    if ops == EVERY_OP:  # a pixel at the threshold of solarise may fall to either side of it
-        at_threshold = (found - expected).abs() > 2 * CLOSE
-        assert at_threshold.sum() <= 1e-5 * found.numel()
-        found = torch.where(at_threshold, expected, found)
     torch.testing.assert_close(found, expected, rtol=0, atol=CLOSE * (2 if ops == EVERY_OP else 1))
 
 

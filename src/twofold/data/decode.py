@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from twofold.data.bands import open_bands, shrink_bands
 from twofold.data.budget import Budget
@@ -18,6 +18,7 @@ from twofold.data.exact_profile import EXACT_BYTES, ExactProfile, exact_profile
 from twofold.data.flatten import GAP, bytes_needed, bytes_to_flatten, flatten
 from twofold.data.formats import (
     FORMATS,
+    MAX_PIXELS,
     ORIENTATION,
     PAGES,
     File,
@@ -30,6 +31,7 @@ from twofold.data.formats import (
     open_heic,
     open_raw,
     orientation_of,
+    reason_of,
 )
 from twofold.data.numpy_file import is_numpy, open_numpy
 from twofold.data.parallel import cores
@@ -43,7 +45,6 @@ from twofold.data.traits import Traits
 from twofold.data.truncated import rows_there
 from twofold.errors import TwofoldError
 
-MAX_PIXELS = 178_956_970  # Pillow's own limit; above it a header is taken to lie
 MEMORY = Budget(max(2**30, 2**26 * cores()))  # bytes that all threads decode in: a photograph takes 20 to 200 MB
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 
@@ -140,22 +141,6 @@ def is_grey(opened: Image.Image | Samples) -> bool:
         palette = opened.getpalette("RGB") or []
         return palette[0::3] == palette[1::3] == palette[2::3]
     return opened.mode in ("1", "L", "LA", "La")
-
-
-def reason_of(error: Exception) -> str:
-    """Why an image could not be read, in a few words."""
-    if isinstance(error, UnreadableError):
-        return str(error)
-    if isinstance(error, UnidentifiedImageError):
-        return "its content is no image that can be recognised, whatever its name"
-    if isinstance(error, Image.DecompressionBombError):
-        return f"the header claims more than {MAX_PIXELS / 1e6:.0f} million pixels"
-    if isinstance(error, OSError) and error.strerror:
-        return f"the file cannot be opened ({error.strerror})"
-    text = " ".join(str(error).split())[:200]
-    if text.startswith("Truncated"):
-        return "the file is truncated: it ends within its header"
-    return text or type(error).__name__
 
 
 def _decode_plain(image: Image.Image, content: bytes | None, rules: Rules) -> Decoded:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median_low
 
-from twofold.data.decode import is_grey, opened, reason_of
+from twofold.data.decode import is_grey, opened
+from twofold.data.formats import reason_of
 from twofold.data.quiet import quiet
 from twofold.data.record import SPLITS, Source
 from twofold.data.samples import Samples

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 
-from twofold.data.decode import Rules, decode, opened, reason_of, stored_size
-from twofold.data.formats import orientation_of
+from twofold.data.decode import Rules, decode, opened, stored_size
+from twofold.data.formats import orientation_of, reason_of
 from twofold.data.openings import Opening, opening_path, read_opening, write_opening
 from twofold.data.parallel import cores, in_order
 from twofold.data.pixels import ImageBatch, page_locked

@@ -6,10 +6,11 @@ import io
 from functools import cache
 from typing import Any, BinaryIO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from twofold.errors import TwofoldError
 
+MAX_PIXELS = 178_956_970  # Pillow's own limit; above it a header is taken to lie
 File = BinaryIO | io.BytesIO  # open for reading, at its beginning
 
 # All that Pillow reads without another program. TGA has no magic number, so it comes last.
@@ -66,6 +67,22 @@ class UnreadableError(TwofoldError):
 
 class RangeNeededError(UnreadableError):
     """An image of more than 8 bits, where the range for all of them is yet to be measured."""
+
+
+def reason_of(error: Exception) -> str:
+    """Why an image could not be read, in a few words."""
+    if isinstance(error, UnreadableError):
+        return str(error)
+    if isinstance(error, UnidentifiedImageError):
+        return "its content is no image that can be recognised, whatever its name"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"the header claims more than {MAX_PIXELS / 1e6:.0f} million pixels"
+    if isinstance(error, OSError) and error.strerror:
+        return f"the file cannot be opened ({error.strerror})"
+    text = " ".join(str(error).split())[:200]
+    if text.startswith("Truncated"):
+        return "the file is truncated: it ends within its header"
+    return text or type(error).__name__
 
 
 def head_of(file: File) -> bytes:

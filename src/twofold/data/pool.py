@@ -17,8 +17,8 @@ from jaxtyping import Int64, UInt8
 from PIL import Image
 
 from twofold.console import say
-from twofold.data.decode import Rules, decode, reason_of
-from twofold.data.formats import RangeNeededError
+from twofold.data.decode import Rules, decode
+from twofold.data.formats import RangeNeededError, reason_of
 from twofold.data.openings import file_keys, keep_contents, known_contents
 from twofold.data.parallel import in_order
 from twofold.data.record import Source, digest

@@ -20,8 +20,9 @@ from twofold.evaluation.linear_probe import LinearProbeResult, fit_few, fit_prob
 from twofold.evaluation.logistic_regression import LinearProbe, Scaling, fit_linear, fit_scaling
 from twofold.evaluation.networks import build_network, fit_network
 from twofold.evaluation.prediction_file import KeptPredictions, write_predictions
+from twofold.evaluation.predictions import confusion, top1
 from twofold.evaluation.schedules import TRAINING_SETTINGS, make_schedule
-from twofold.evaluation.scores import Difference, Row, confusion, top1
+from twofold.evaluation.scores import Difference, Row
 from twofold.evaluation.sentences import difference_sentence, majority_sentence
 from twofold.evaluation.table import results_table, text_curve
 

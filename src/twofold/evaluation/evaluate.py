@@ -15,14 +15,19 @@ from torch import nn
 
 from twofold.data import ImageSet
 from twofold.errors import require_choice
-from twofold.evaluation.edges import edge_sentences
 from twofold.evaluation.features import Hardware, Subject, head_part
-from twofold.evaluation.intervals import wilson_interval
 from twofold.evaluation.jobs import plan_jobs, work_through
-from twofold.evaluation.labels import MeasuredRows, is_unequal, label_count, read_truth
+from twofold.evaluation.labels import is_unequal, label_count, read_truth
 from twofold.evaluation.linear_probe import FINE_L2_GRID
 from twofold.evaluation.network_sentences import training_sentences
-from twofold.evaluation.predictions import Predictions, PredictionStore, chosen, per_class
+from twofold.evaluation.predictions import (
+    Predictions,
+    PredictionStore,
+    chosen,
+    class_intervals,
+    confusion,
+    majority_answer,
+)
 from twofold.evaluation.protocols import PROTOCOLS
 from twofold.evaluation.scope import Scope, Settings, find_scope, open_store
 from twofold.evaluation.scores import (
@@ -33,11 +38,10 @@ from twofold.evaluation.scores import (
     Way,
     build_rows,
     compare,
-    confusion,
     score,
 )
 from twofold.evaluation.self_trainer import STEPS
-from twofold.evaluation.sentences import majority_sentence, protocol_sentences, result_sentences
+from twofold.evaluation.sentences import edge_sentences, majority_sentence, protocol_sentences, result_sentences
 from twofold.recipes.kinds import as_kind, as_several
 from twofold.recipes.recipe import DataRecipe, ViewsRecipe
 
@@ -252,7 +256,7 @@ def _details(
     differences: Sequence[Difference],
 ) -> dict[str, Any]:
     settings, main = scope.settings, answers.predictions
-    majority = _majority(scope.rows, answers.truth)
+    majority = majority_answer(scope.rows.train_ids, answers.truth, scope.rows.classes)
     edges = edge_sentences(predictions, settings.grid)
     converged = [one.converged for one in predictions if one.protocol == "linear"]
     return {
@@ -273,7 +277,7 @@ def _details(
         "main": {name: getattr(main, name) for name in ("protocol", "encoder", "labels")},
         "confusion": confusion(answers.truth, main.predicted, len(scope.rows.classes)).tolist(),
         "majority": majority,
-        "per_class": _per_class(scope.rows.classes, answers),
+        "per_class": class_intervals(scope.rows.classes, answers.truth, main.predicted),
         "seconds": round(sum(one.seconds for one in predictions), 3),
         "differences": [difference.to_dict() for difference in differences],
         "l2_grid": list(settings.grid),
@@ -289,21 +293,3 @@ def _details(
             *edges,
         ],
     }
-
-
-def _majority(rows: MeasuredRows, truth: Int64[np.ndarray, " m"]) -> dict[str, Any]:
-    """What predicting the most frequent class of train gets on test, whatever the image."""
-    most = int(np.bincount(rows.train_ids).argmax())
-    top1, even = float((truth == most).mean()), 1 / len(np.unique(truth))
-    return {"class": rows.classes[most], "top1": top1, "mean_per_class": even}
-
-
-def _per_class(classes: Sequence[str], answers: Answers) -> list[dict[str, Any]]:
-    """The share of each class that is right, with Wilson's interval over its test images."""
-    shares = per_class(answers.truth, answers.predictions.predicted, len(classes))
-    counts = np.bincount(answers.truth, minlength=len(classes))
-    shown = []
-    for name, share, count in zip(classes, shares.tolist(), counts.tolist(), strict=True):
-        low, high = wilson_interval(share, count)
-        shown.append({"class": name, "count": count, "share": share, "low": low, "high": high})
-    return shown

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from twofold.data import ImageSet
 from twofold.evaluation.features import Features, Hardware, embed_images
 from twofold.evaluation.labels import Labels, MeasuredRows, cut_selection, given_places
-from twofold.evaluation.predictions import Predictions, rank_classes
-from twofold.evaluation.scores import top1
+from twofold.evaluation.predictions import Predictions, rank_classes, top1
 from twofold.models.finite import require_finite
 from twofold.recipes.recipe import Recipe
 

@@ -22,8 +22,7 @@ from twofold.evaluation.logistic_regression import (
     fitting_threads,
     side_by_side,
 )
-from twofold.evaluation.predictions import Predictions, rank_classes, softmax_confidence
-from twofold.evaluation.scores import top1
+from twofold.evaluation.predictions import Predictions, rank_classes, softmax_confidence, top1
 from twofold.models.finite import require_finite
 
 # strong to weak: each fit starts from the one before; the paper's range, 1e5 to 1e-6 (appendix B.8; reference 5.3)

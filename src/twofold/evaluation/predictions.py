@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, Integer
 
+from twofold.evaluation.intervals import wilson_interval
 from twofold.evaluation.labels import Labels
 from twofold.evaluation.protocols import ENCODERS
 from twofold.files import write_atomically
@@ -70,6 +71,41 @@ def per_class(
     counts = np.bincount(truth, minlength=classes)
     right = np.bincount(truth[truth == predicted], minlength=classes)
     return np.divide(right, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
+def top1(truth: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"]) -> float:
+    """Share of the rows that are right, over all rows at once (never a mean of batch means)."""
+    return float((truth == predicted).mean())
+
+
+def confusion(
+    truth: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"], classes: int
+) -> Int64[np.ndarray, "classes classes"]:
+    """Counts: rows are the truth, columns the prediction."""
+    counts = np.bincount(truth.astype(np.int64) * classes + predicted, minlength=classes**2)
+    return counts.astype(np.int64).reshape(classes, classes)
+
+
+def majority_answer(
+    train_ids: Int64[np.ndarray, " n"], truth: Int64[np.ndarray, " m"], classes: Sequence[str]
+) -> dict[str, Any]:
+    """What predicting the most frequent class of train gets on test, whatever the image."""
+    most = int(np.bincount(train_ids).argmax())
+    top1, even = float((truth == most).mean()), 1 / len(np.unique(truth))
+    return {"class": classes[most], "top1": top1, "mean_per_class": even}
+
+
+def class_intervals(
+    classes: Sequence[str], truth: Int64[np.ndarray, " m"], predicted: Int64[np.ndarray, " m"]
+) -> list[dict[str, Any]]:
+    """The share of each class that is right, with Wilson's interval over its test images."""
+    shares = per_class(truth, predicted, len(classes))
+    counts = np.bincount(truth, minlength=len(classes))
+    shown = []
+    for name, share, count in zip(classes, shares.tolist(), counts.tolist(), strict=True):
+        low, high = wilson_interval(share, count)
+        shown.append({"class": name, "count": count, "share": share, "low": low, "high": high})
+    return shown
 
 
 def chosen(predictions: Sequence[Predictions]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, Integer
+from jaxtyping import Bool, Float64, Int64
 
 from twofold.evaluation.imbalance import metrics_of_unequal
 from twofold.evaluation.intervals import Estimate, estimate
@@ -33,19 +33,6 @@ PAIRS: tuple[tuple[Way, Way], ...] = (
     (("self-train", "trained"), ("finetune", "trained")),
     (("sgd", "trained"), ("linear", "trained")),
 )
-
-
-def top1(truth: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"]) -> float:
-    """Share of the rows that are right, over all rows at once (never a mean of batch means)."""
-    return float((truth == predicted).mean())
-
-
-def confusion(
-    truth: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"], classes: int
-) -> Int64[np.ndarray, "classes classes"]:
-    """Counts: rows are the truth, columns the prediction."""
-    counts = np.bincount(truth.astype(np.int64) * classes + predicted, minlength=classes**2)
-    return counts.astype(np.int64).reshape(classes, classes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,13 @@
-"""The protocol, the differences and the luck of the test split in sentences: in the terminal, JSON and the report."""
+"""The protocol, choices, differences and the luck of the test split in sentences, for terminal, JSON and report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from twofold.evaluation.labels import FOLDS, LEAST_SELECTION, is_large
-from twofold.evaluation.linear_probe import FEW_SHOT_L2
+from twofold.evaluation.labels import FOLDS, LEAST_SELECTION, Labels, is_large
+from twofold.evaluation.linear_probe import FEW_L2_GRID, FEW_SHOT_L2
 from twofold.evaluation.logistic_regression import ITERATIONS
 from twofold.evaluation.network_sentences import network_sentences
+from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.protocols import (
     ENCODERS,
     IMPLIED,
@@ -18,6 +19,7 @@ from twofold.evaluation.protocols import (
     protocol_name,
     with_labels,
 )
+from twofold.evaluation.schedules import TRAINING_SETTINGS
 from twofold.evaluation.scope import Scope
 from twofold.evaluation.scores import Difference
 from twofold.recipes.recipe import DataRecipe
@@ -31,6 +33,7 @@ IN_FOLDS = (
     "other weights; not pretraining again"
 )
 _LOWER_IS_BETTER = {"ece"}
+_SHOWN = 0.0005  # what is less would be written as 0.0 points
 
 
 def difference_sentence(difference: Difference, data: str = "") -> str:
@@ -49,6 +52,8 @@ def difference_sentence(difference: Difference, data: str = "") -> str:
     over = _over(difference)
     if low <= 0 <= high:
         span = f"{_signed(low)} to {_signed(high)}, {over}"
+        if max(-low, high) < _SHOWN:
+            return f"No difference between {first} and {second}{where}: less than 0.05 points either way, {over}."
         return f"No clear difference between {first} and {second}{where}: {_signed(mean)} points ({span})."
     low, high = sorted((abs(low), abs(high)))
     if (mean > 0) == (difference.metric in _LOWER_IS_BETTER):
@@ -168,6 +173,16 @@ def result_sentences(converged: Sequence[bool]) -> list[str]:
     ]
 
 
+def edge_sentences(predictions: Sequence[Predictions], grid: Sequence[float]) -> list[str]:
+    """One for the linear probes and one for the networks with such a choice; none where there was none.
+
+    `grid` has the strengths of weight decay that linear probes with all labels chose among. Cross-validated, a draw's
+    decay is the middle one of its folds, and how networks are trained that of the first fold.
+    """
+    kinds = (list(_of_probes(predictions, grid)), list(_of_networks(predictions)))
+    return [f"at the edge of what was tried: {'; '.join(kind)}" for kind in kinds if kind]
+
+
 def _contenders(difference: Difference) -> tuple[str, str, str]:
     """The two names, and what both share."""
     protocol, against = difference.protocol, difference.against_protocol
@@ -209,3 +224,38 @@ def _signed(share: float) -> str:
     """0.003 -> "+0.3"; a minus sign, not a hyphen, before what is below 0."""
     shown = f"{100 * abs(share):.1f}"
     return shown if shown == "0.0" else f"{'+' if share > 0 else chr(0x2212)}{shown}"
+
+
+def _of_probes(predictions: Sequence[Predictions], grid: Sequence[float]) -> Iterator[str]:
+    drawn: dict[tuple[str, Labels], list[float]] = {}
+    for one in predictions:
+        if one.protocol == "linear" and one.l2 is not None:
+            drawn.setdefault((one.encoder, one.labels), []).append(one.l2)
+    for (encoder, labels), chosen in drawn.items():
+        tried = grid if labels == "all" else FEW_L2_GRID
+        for end in (max(tried), min(tried)) if len(tried) > 1 else ():
+            if count := chosen.count(end):
+                where = f"{PROTOCOLS['linear']} on {encoder_name(encoder)} {with_labels(labels)}"
+                yield f"{where}, weight decay {end:g} in {count} of {len(chosen)} {_draws(len(chosen))}"
+
+
+def _of_networks(predictions: Sequence[Predictions]) -> Iterator[str]:
+    """Each protocol and budget once: its choices are those of all seeds."""
+    chosen = {
+        (one.protocol, one.encoder, one.labels): one
+        for one in predictions
+        if one.base_lr is not None and one.protocol in TRAINING_SETTINGS
+    }
+    for (protocol, encoder, labels), one in chosen.items():
+        rates = TRAINING_SETTINGS[protocol].rates
+        if one.training is not None:
+            edges = list(one.training["edges"])
+        else:  # the paper's schedule: the rate alone is chosen
+            edges = ["learning rate"] if len(rates) > 1 and one.base_lr in (min(rates), max(rates)) else []
+        if edges:
+            who = PROTOCOLS[protocol] if encoder in ENCODERS else f"{PROTOCOLS[protocol]} of {encoder}"
+            yield f"{who} {with_labels(labels)}, {' and '.join(edges)}"
+
+
+def _draws(count: int) -> str:
+    return "draw" if count == 1 else "draws"

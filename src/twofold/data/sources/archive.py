@@ -5,7 +5,6 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from twofold.data.cache import cache_folder
 from twofold.data.findings import Finding
@@ -13,9 +12,10 @@ from twofold.data.formats import File
 from twofold.data.record import stamp_path
 from twofold.data.sources.archive_index import DEFLATED, STORED, read_members
 from twofold.data.sources.folder import left_out
-from twofold.data.sources.gzip_blocks import GzipBlocks, GzipStream
+from twofold.data.sources.gzip_blocks import GzipBlocks
 from twofold.data.sources.listing import ARCHIVES
 from twofold.data.sources.reach import open_regular
+from twofold.data.sources.read_at import ReadAt
 from twofold.data.sources.trees import TreesSource
 from twofold.errors import TwofoldError
 
@@ -52,8 +52,16 @@ class Archive:
         if self._methods[index] != STORED:
             return io.BytesIO(self.read(index))
         start, size = self._span(index)
-        file: Any = open_regular(self._path) if self._blocks is None else GzipStream(self._blocks)
-        return io.BufferedReader(_Window(file, start, size))
+        if self._blocks is not None:
+            blocks = self._blocks
+            return io.BufferedReader(ReadAt(lambda at, count: blocks.read_at(start + at, count), size))
+        file = open_regular(self._path)
+
+        def read_at(at: int, count: int) -> bytes:
+            file.seek(start + at)
+            return file.read(count)
+
+        return io.BufferedReader(ReadAt(read_at, size, end=file.close))
 
     def read(self, index: int) -> bytes:
         """The content of an image's file. Raises OSError where it cannot be read."""
@@ -108,38 +116,3 @@ def _inflated(content: bytes) -> bytes:
         return zlib.decompress(content, -15)
     except zlib.error as error:
         raise OSError(f"its content in the archive is damaged ({error})") from error
-
-
-class _Window(io.RawIOBase):
-    """A part of a file as a file of its own, which it closes with itself."""
-
-    mode = "rb"
-
-    def __init__(self, file: Any, start: int, size: int) -> None:
-        super().__init__()
-        self._file, self._start, self._size, self._at = file, start, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        self._file.seek(self._start + self._at)
-        content = self._file.read(max(0, min(len(buffer), self._size - self._at)))
-        buffer[: len(content)] = content
-        self._at += len(content)
-        return len(content)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()

@@ -20,8 +20,9 @@ from jaxtyping import Int64, UInt8
 
 from twofold.data.formats import extensions
 from twofold.data.record import digest, shown, stamp_path
-from twofold.data.sources.gzip_blocks import GzipBlocks, GzipStream
+from twofold.data.sources.gzip_blocks import GzipBlocks
 from twofold.data.sources.listing import TABLES, Listing, extension_of, left_out_by_name
+from twofold.data.sources.read_at import ReadAt
 from twofold.data.sources.sidecars import SIDECARS, Told, told_of_each
 from twofold.errors import TwofoldError
 from twofold.files import write_atomically
@@ -90,7 +91,7 @@ def _zip_members(path: Path) -> Members:
 
 
 def _tar_members(path: Path, blocks: GzipBlocks | None) -> Members:
-    stream = None if blocks is None else io.BufferedReader(GzipStream(blocks), 2**16)
+    stream = None if blocks is None else io.BufferedReader(ReadAt(blocks.read_at), 2**16)
     entries: dict[str, _Entry] = {}
     sidecars: dict[str, bytes] = {}
     with tarfile.open(path, "r:", fileobj=stream) as archive:

@@ -11,9 +11,8 @@ import numpy as np
 from PIL import Image
 
 from twofold.data.arrays import TAKEN, as_file, as_pillow
-from twofold.data.decode import reason_of
 from twofold.data.findings import Finding
-from twofold.data.formats import UnreadableError
+from twofold.data.formats import UnreadableError, reason_of
 from twofold.data.parallel import in_order
 from twofold.data.record import Record, digest
 from twofold.data.sources.names import label_of

@@ -2,9 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from twofold.data.findings import Finding
 from twofold.data.formats import extensions, extra_for
@@ -12,24 +11,22 @@ from twofold.data.record import shown
 from twofold.data.sources.layout import read_layout
 from twofold.data.sources.listing import Listing, kind_of
 from twofold.data.sources.metadata import is_metadata, with_metadata
-from twofold.data.sources.reach import open_regular, read_regular
+from twofold.data.sources.trees import FileTree
 from twofold.errors import TwofoldError
 
 _COMMON = (".jpg", ".png", ".webp", ".avif", ".tif", ".gif", ".bmp")  # that a person is told of where none is there
 
 
-class FolderSource:
+class FolderSource(FileTree):
     """Every image below a folder, sorted by path. Hidden names and other kinds of files are left out, and counted."""
 
     def __init__(self, root: Path, name: str, listing: Listing) -> None:
         """`listing` is that of `root`. Raises TwofoldError where there is no image."""
-        self.name = name
-        self._root = root
         if not listing.files:
             raise _no_images(name, listing)
-        self._files = [path for path, _ in listing.files]
-        self._stamps = [stamp for _, stamp in listing.files]
-        layout = read_layout([shown(path) for path in self._files])
+        super().__init__(root, listing.files)
+        self.name = name
+        layout = read_layout([shown(path) for path in self.paths])
         self.records, said = layout.records, list[Finding]()
         if not any(record.label for record in self.records):
             self.records, said = with_metadata(self.records, root, listing.tables)
@@ -42,20 +39,6 @@ class FolderSource:
         for text in self.file_stamps():
             state.update(text.encode("utf-8", "surrogateescape") + b"\0")
         return state.hexdigest()
-
-    def file_stamps(self) -> Iterator[str]:
-        """Each file's path, size and times."""
-        root = self._root.resolve()
-        stamps = ((stamp or b"").hex() for stamp in self._stamps)
-        return (f"{root}/{path} {stamp}" for path, stamp in zip(self._files, stamps, strict=True))
-
-    def open(self, index: int) -> BinaryIO:
-        """The file of a record, open for reading."""
-        return open_regular(self._root / self._files[index])
-
-    def read(self, index: int) -> bytes:
-        """The content of a record's file."""
-        return read_regular(self._root / self._files[index])
 
 
 def left_out(listing: Listing, tables: Sequence[str]) -> list[Finding]:

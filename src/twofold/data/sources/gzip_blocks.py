@@ -1,6 +1,5 @@
 """Reading at any place of a .gz file, nothing unpacked on disk: the decompressor's state is kept every few MB."""
 
-import io
 import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -78,36 +77,6 @@ class GzipBlocks:
         while len(self._blocks) > _BLOCKS_KEPT:
             self._blocks.popitem(last=False)
         return block
-
-
-class GzipStream(io.RawIOBase):
-    """The content as a file that can be read and sought."""
-
-    def __init__(self, blocks: GzipBlocks) -> None:
-        super().__init__()
-        self._blocks, self._at = blocks, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """From the beginning or from where it is; the end is not known."""
-        if whence == io.SEEK_END:
-            raise io.UnsupportedOperation("the end of a .gz file is not known before it is read")
-        self._at = offset + (self._at if whence == io.SEEK_CUR else 0)
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        content = self._blocks.read_at(self._at, len(buffer))
-        buffer[: len(content)] = content
-        self._at += len(content)
-        return len(content)
 
 
 def _unpack(path: Path, point: _Point, spacing: int) -> tuple[bytes, _Point | None]:

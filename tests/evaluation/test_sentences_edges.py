@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from twofold.evaluation.edges import edge_sentences
 from twofold.evaluation.linear_probe import FEW_L2_GRID, FEW_SHOT_L2, L2_GRID
 from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.schedules import TRAINING_SETTINGS, Training
+from twofold.evaluation.sentences import edge_sentences
 
 START = "at the edge of what was tried: "
 
