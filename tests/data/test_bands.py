@@ -275,6 +275,7 @@ def test_a_stack_in_a_file_is_a_data_set(tmp_path: Path) -> None:
     [
         ({"a": np.zeros(3)}, r"float64 of the shape \(3,\), but a stack of images is"),
         ({"a": np.zeros(3), "b": np.zeros(3)}, "the arrays a, b, but none is called images"),
+        ({"images": np.zeros((4, 8, 8)), "labels": np.zeros(3)}, "4 images in images, but 3 labels"),
     ],
 )
 def test_a_file_without_a_stack_is_one_error(arrays: dict[str, np.ndarray], words: str, tmp_path: Path) -> None:

@@ -78,7 +78,12 @@ def _stacks(path: Path, name: str) -> list[_Stack]:
             )
         rest = _rest(key, _IMAGES) or ""
         labels = next((arrays[other] for other in arrays if _rest(other, _LABELS) == rest), None)
-        stacks.append(_Stack(key, one, _labels(labels, len(one)), split_named(rest) if rest else None))
+        if labels is not None and labels.size != len(one):
+            raise TwofoldError(
+                f"'{name}' holds {len(one):,} images{f' in {key}' if key else ''}, but {labels.size:,} labels. "
+                "Give one label an image, or leave the labels out."
+            )
+        stacks.append(_Stack(key, one, _labels(labels), split_named(rest) if rest else None))
     if not stacks:
         raise TwofoldError(
             f"'{name}' holds the arrays {', '.join(arrays)}, but none is called images, x or data. Rename one of them."
@@ -93,7 +98,5 @@ def _rest(key: str, kinds: frozenset[str]) -> str | None:
     return "_".join(left) if len(left) == len(words) - 1 else None
 
 
-def _labels(values: np.ndarray | None, count: int) -> list[str | None] | None:
-    if values is None or values.size != count:
-        return None
-    return [label_of(value) for value in values.reshape(-1).tolist()]
+def _labels(values: np.ndarray | None) -> list[str | None] | None:
+    return None if values is None else [label_of(value) for value in values.reshape(-1).tolist()]
