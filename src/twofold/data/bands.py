@@ -10,7 +10,7 @@ from PIL import Image
 from twofold.data.deep import deep_samples
 from twofold.data.dicom import is_dicom, open_dicom
 from twofold.data.flatten import flatten
-from twofold.data.formats import FORMATS, File, UnreadableError, head_of, is_tiff, orientation_of
+from twofold.data.formats import FORMATS, File, UnreadableError, format_of, head_of, is_tiff, orientation_of
 from twofold.data.numpy_file import is_numpy, open_numpy
 from twofold.data.rules import Rules
 from twofold.data.samples import Range, Samples, Seen, is_missing, scale
@@ -89,7 +89,7 @@ def _of_image(image: Image.Image, content: bytes | None) -> Samples:
         return rows.reshape(*rows.shape[:2], bands)
 
     return Samples(
-        format={"MPO": "JPEG", None: "memory"}.get(image.format, str(image.format)),
+        format=format_of(image),
         size=image.size,
         bits=1 if image.mode == "1" else 8,
         colours=bands,

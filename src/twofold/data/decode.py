@@ -24,6 +24,7 @@ from twofold.data.formats import (
     File,
     RangeNeededError,
     UnreadableError,
+    format_of,
     head_of,
     is_heic,
     is_raw,
@@ -150,7 +151,7 @@ def _decode_plain(image: Image.Image, content: bytes | None, rules: Rules) -> De
     if content is not None and target != size:
         draft = int(target[0] * GAP), int(target[1] * GAP)
         image.draft(None, draft)  # a JPEG can shrink as it decodes
-    form, needed = _format_of(image), bytes_needed(image, size, target)
+    form, needed = format_of(image), bytes_needed(image, size, target)
     notes = ["frames"] if _has_frames(image) else []
     try:
         with MEMORY.take(needed):
@@ -287,7 +288,3 @@ def _has_frames(image: Image.Image | Samples) -> bool:
     """Whether there are frames or pages beyond the one that is read; a phone's second JPEG is none."""
     animated = isinstance(image, Image.Image) and image.format in _ANIMATED and getattr(image, "is_animated", False)
     return bool(animated or image.info.get(PAGES))
-
-
-def _format_of(image: Image.Image) -> str:
-    return {"MPO": "JPEG", None: "memory"}.get(image.format, str(image.format))

@@ -85,6 +85,11 @@ def reason_of(error: Exception) -> str:
     return text or type(error).__name__
 
 
+def format_of(image: Image.Image) -> str:
+    """What a survey calls it: a phone's JPEG with a second one is a JPEG."""
+    return {"MPO": "JPEG", None: "memory"}.get(image.format, str(image.format))
+
+
 def head_of(file: File) -> bytes:
     """The first bytes; the file is back at its beginning afterwards."""
     head = file.read(_HEAD)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from twofold.data.samples import Range
-from twofold.recipes.data import DataRecipe
+from twofold.recipes.data import DataRecipe, reads_bands
 
 LONG_SIDES = 4  # the long side is at most so many short sides of the store
 
@@ -36,7 +36,7 @@ class Rules:
     @property
     def by_bands(self) -> bool:
         """Whether bands are read as they are stored: nothing is taken for colour or transparency."""
-        return self.bands is not None or self.pages != "first" or self.channels not in (1, 3)
+        return reads_bands(self.channels, self.bands, self.pages)
 
     def alone(self) -> "Rules":
         """Those for an image of which no data set is known: without a range, what its type of number holds."""

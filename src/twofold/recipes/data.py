@@ -120,7 +120,12 @@ class DataRecipe:
     @property
     def by_bands(self) -> bool:
         """Whether bands are read as they are stored: nothing is taken for colour or transparency."""
-        return self.bands is not None or self.pages != "first" or self.channels not in (1, 3)
+        return reads_bands(self.channels, self.bands, self.pages)
+
+
+def reads_bands(channels: int, bands: tuple[int, ...] | None, pages: str) -> bool:
+    """Whether images are read by their bands as they are stored, none of them taken for colour or transparency."""
+    return bands is not None or pages != "first" or channels not in (1, 3)
 
 
 def _is_range(ends: tuple[float, ...], channels: int) -> bool:
