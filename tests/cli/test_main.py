@@ -1,6 +1,7 @@
 """The command line as a person meets it: what it answers to mistakes, and one whole trip on small images."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -107,6 +108,8 @@ def test_broken_files_are_listed_and_do_not_stop_the_run(
         ("pretrain {tmp}/one --out {tmp}/run", ["1 readable training image"]),
         ("pretrain {data} --out {tmp}/run --batch-size 4096 --epochs 1", ["batch_size is 4096", "90"]),
         ("pretrain {data} --out {tmp}/run --bach-size 16", ["--bach-size", "--batch-size"]),
+        ("pretrain {data} --epohcs 3", ["'twofold pretrain' has no option --epohcs; did you mean --epochs? See"]),
+        ("evaluate {tmp}/one --data {data} --zzz=1", ["has no option --zzz. See 'twofold evaluate -h'."]),
         ("pretrain {data} --out {tmp}/run --recipe photoes", ["photoes", "did you mean 'photos'"]),
         ("pretrain {data} --out {tmp}/run --encoder resnet81", ["resnet81", "did you mean 'resnet18'"]),
         ("pretrain {data} --out {tmp}/run --encoder torchvision:resnet81", ["resnet81"]),
@@ -115,6 +118,8 @@ def test_broken_files_are_listed_and_do_not_stop_the_run(
         ("pretrain {data} --out {tmp}/afile/run", ["--out"]),
         ("pretrain {data} --out {tmp}/one", ["holds other files"]),
         ("pretrain {data}", ["--out"]),
+        ("pretrain {data} --vertical-flip", ["Missing", "--out"]),
+        ("pick {data} --no-simulate", ["Missing"]),
         ("pretrian {data}", ["pretrian"]),
         ("evaluate {tmp}/missing --data {data}", ["is not a run"]),
         ("embed {tmp}/missing {data} --out x.parquet", ["is not a run"]),
@@ -139,6 +144,15 @@ def test_a_mistake_is_one_clear_line(
     for word in words:
         assert word in code
     assert not (tmp_path / "run" / "recipe.json").exists()
+
+
+def test_an_unknown_option_brings_up_no_other_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for command in ("pretrain x --epohcs 3 --out y", "clean x y --treshold 1", "search x y --querry=a"):
+        code, _, _ = run(capsys, monkeypatch, command)
+        name = command.split()[0]
+        assert set(re.findall(r"twofold (\w+)", str(code))) == {name}
 
 
 def test_the_whole_program_says_it_on_stderr_without_a_traceback(tmp_path: Path) -> None:
