@@ -29,7 +29,7 @@ from torch import nn
 
 import twofold
 from twofold.data import load_images
-from twofold.evaluation import Evaluation, evaluate_encoder, mean_interval
+from twofold.evaluation import Evaluation, Settings, Subject, evaluate_encoder, mean_interval
 from twofold.evaluation.intervals import estimate
 from twofold.hardware.allocator import keep_freed_memory
 from twofold.hardware.device import Hardware, resolve_hardware
@@ -132,14 +132,10 @@ def measured(
     images = load_images(data, recipe=RECIPE.data, store_px=2 * SIZE_PX, cache=None, show_progress=False)
     with hardware.arithmetic():
         evaluation = evaluate_encoder(
-            encoder,
-            untrained=untrained,
-            images=on_selection(images, RECIPE) if selection else images,
-            views=views,
+            Subject(encoder=encoder, untrained=untrained, views=views, hardware=hardware),
+            on_selection(images, RECIPE) if selection else images,
+            Settings(seeds=(0, 1), shots=()),
             data=RECIPE.data,
-            hardware=hardware,
-            seeds=2,
-            shots=(),
         )
     rows = [row for row in evaluation.rows if row.labels == "all" and row.metric == "top1"]
     return {**{f"{row.protocol} {row.encoder}": row.mean for row in rows}, "right": _right(evaluation)}

@@ -18,7 +18,15 @@ from pretend_cuda import CUDA, Device, OnDevice, pretended_cuda
 from small_recipe import SMALL
 from twofold.data import ImageBatch, ImageSet, Loader, load_images, pixels
 from twofold.distributed import World
-from twofold.evaluation import build_knn_monitor, build_network, embed_images, evaluate_encoder, fit_network
+from twofold.evaluation import (
+    Settings,
+    Subject,
+    build_knn_monitor,
+    build_network,
+    embed_images,
+    evaluate_encoder,
+    fit_network,
+)
 from twofold.hardware.device import Hardware, resolve_hardware
 from twofold.hardware.randomness import seed_random
 from twofold.losses import build_loss, contrast_measures, nt_xent, nt_xent_version
@@ -455,21 +463,17 @@ def test_fine_tuning_is_that_of_the_host(gpu: Device, images: ImageSet, frozen: 
 
 
 def test_every_protocol_gives_the_figures_of_the_host(gpu: Device, images: ImageSet) -> None:
+    protocols = ("knn", "linear", "sgd", "finetune")
+    settings = Settings(protocols=protocols, seeds=(0,), few_seeds=(0,), shots=(5,), epochs=0.5)
     found = []
     for device in (CPU, CUDA):
-        evaluation = evaluate_encoder(
-            build_untrained(SMALL, 3, on(device)),
+        subject = Subject(
+            encoder=build_untrained(SMALL, 3, on(device)),
             untrained=lambda seed, device=device: build_untrained(SMALL, seed, on(device)),
-            images=images,
             views=SMALL.views,
-            data=SMALL.data,
             hardware=on(device),
-            protocols=("knn", "linear", "sgd", "finetune"),
-            seeds=1,
-            few_seeds=1,
-            shots=(5,),
-            epochs=0.5,
         )
+        evaluation = evaluate_encoder(subject, images, settings, data=SMALL.data)
         found.append({(row.protocol, row.encoder, str(row.labels), row.metric): row.mean for row in evaluation.rows})
     assert found[0].keys() == found[1].keys()
     assert {protocol for protocol, *_ in found[0]} == {"knn", "linear", "sgd", "finetune", "supervised"}

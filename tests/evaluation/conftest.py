@@ -3,9 +3,9 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,6 @@ from torch import nn
 
 from twofold.data import Finding, ImageSet
 from twofold.data.pixels import Pixels
-from twofold.evaluation import evaluate
 from twofold.evaluation.scope import Settings
 from twofold.recipes.recipe import ViewsRecipe
 
@@ -56,11 +55,16 @@ class Blind(nn.Module):
 
 @pytest.fixture(scope="module")
 def few_decays() -> Iterator[None]:
-    """`evaluate_encoder` chooses among three and two strengths of weight decay: most of its time is such fits."""
+    """Few labels choose among two strengths of weight decay: most of the time goes into such fits."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "Settings", partial(Settings, grid=(1e0, 1e-1, 1e-2)))
         patch.setattr(import_module("twofold.evaluation.linear_probe"), "FEW_L2_GRID", (1e-1, 1e-2))
         yield
+
+
+def settings_of(*, seeds: int = 1, few_seeds: int = 1, **others: Any) -> Settings:
+    """So many seeds; all labels choose among three strengths of weight decay."""
+    few = {"grid": (1e0, 1e-1, 1e-2), **others}
+    return Settings(seeds=tuple(range(seeds)), few_seeds=tuple(range(few_seeds)), **few)
 
 
 @pytest.fixture(scope="session")

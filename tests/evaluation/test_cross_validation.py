@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from evaluation.conftest import settings_of
 from twofold.evaluation import (
     KeptPredictions,
     evaluate_encoder,
@@ -42,10 +43,10 @@ def small(separable):
 
 @pytest.fixture
 def measure(flat, blind, views, machine):
-    def run(images, **options):
-        return evaluate_encoder(
-            flat, untrained=blind, images=images, views=views, hardware=machine, data=DataRecipe(), **options
-        )
+    subject = Subject(encoder=flat, untrained=blind, views=views, hardware=machine)
+
+    def run(images, say=lambda line: None, **options):
+        return evaluate_encoder(subject, images, settings_of(**options), data=DataRecipe(), say=say)
 
     return run
 
@@ -138,7 +139,7 @@ def test_it_is_said_and_the_cut_is_not(small, measure):
     said = []
     details = measure(small, say=said.append, **KNN).details
     how = "no test split and 90 labelled images, under 1,000: 5-fold cross-validation on all of them, 3 times"
-    assert any(line.startswith(how) for line in said)
+    assert any(line.strip().startswith(how) for line in said)
     assert any(line.startswith(how) for line in details["stated"])
     assert not any("cut off as test" in line for line in details["stated"])
     assert (details["train"], details["test"], details["cross_validated"]) == (72, 90, True)

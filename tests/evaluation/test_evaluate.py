@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from torch import nn
 
+from evaluation.conftest import settings_of
 from twofold.data.assignment import assign_splits
 from twofold.data.record import Record
 from twofold.errors import TwofoldError
@@ -35,9 +36,11 @@ def measure(flat, blind, views, machine):
 
 
 def _measuring(encoder, untrained, views, machine):
-    def run(images, **settings):
-        options = {"seeds": 2, "few_seeds": 2, "shots": (1, 5), "data": DataRecipe(), **settings}
-        return evaluate_encoder(encoder, untrained=untrained, images=images, views=views, hardware=machine, **options)
+    subject = Subject(encoder=encoder, untrained=untrained, views=views, hardware=machine)
+
+    def run(images, keep=None, say=lambda line: None, **settings):
+        options = settings_of(**{"seeds": 2, "few_seeds": 2, "shots": (1, 5), **settings})
+        return evaluate_encoder(subject, images, options, data=DataRecipe(), keep=keep, say=say)
 
     return run
 
@@ -450,7 +453,7 @@ def test_a_single_picture_that_our_own_cut_could_not_halve_is_left_out_and_said(
     assert (details["train"], details["test"]) == (32, 8)
     sentence = "the class 'lone' has 1 image, too few for both train and test: left out"
     assert sentence in details["stated"]
-    assert sentence in lines
+    assert f"  {sentence}" in lines
 
 
 def test_several_single_pictures_are_named_together(make_images):

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from evaluation.conftest import settings_of
 from small_recipe import SMALL
-from twofold.evaluation import evaluate_encoder
+from twofold.evaluation import Subject, evaluate_encoder
 from twofold.evaluation import labels as labels_module
 from twofold.evaluation.knn import build_knn_monitor
 from twofold.evaluation.labels import given_places, measured_rows, selection_folds, stratified_folds
@@ -84,8 +85,9 @@ def test_probes_are_measured_on_groups(grouped, flat, blind, views, machine):
     """k-NN with all labels chooses nothing, so groups change no figure of it, only its interval."""
 
     def rows(images):
-        how = {"data": DataRecipe(), "seeds": 1, "few_seeds": 2, "shots": (1, 5), "fractions": (0.5,)}
-        return evaluate_encoder(flat, untrained=blind, images=images, views=views, hardware=machine, **how).rows
+        subject = Subject(encoder=flat, untrained=blind, views=views, hardware=machine)
+        settings = settings_of(few_seeds=2, shots=(1, 5), fractions=(0.5,))
+        return evaluate_encoder(subject, images, settings, data=DataRecipe()).rows
 
     found, plain = rows(grouped), rows(dataclasses.replace(grouped, groups=[]))
     names = [(row.protocol, row.encoder, row.labels, row.metric) for row in found]

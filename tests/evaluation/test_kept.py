@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluation.conftest import settings_of
 from twofold.evaluation import evaluate_encoder
 from twofold.evaluation import scope as scopes
 from twofold.evaluation.features import Subject
@@ -19,11 +20,10 @@ def measure(flat, blind, views, machine, tmp_path):
     """Evaluate by k-NN, keeping what was measured; the rows, and how many units were made."""
 
     def run(images, keep: Path | None = tmp_path / "kept", **settings):
-        options = {"protocols": ("knn",), "seeds": 1, "few_seeds": 1, "shots": (1,), "data": DataRecipe(), **settings}
+        options = settings_of(**{"protocols": ("knn",), "shots": (1,), **settings})
+        subject = Subject(encoder=flat, untrained=blind, views=views, hardware=machine)
         said = []
-        evaluation = evaluate_encoder(
-            flat, untrained=blind, images=images, views=views, hardware=machine, keep=keep, say=said.append, **options
-        )
+        evaluation = evaluate_encoder(subject, images, options, data=DataRecipe(), keep=keep, say=said.append)
         return [row.to_dict() for row in evaluation.rows], sum(line.startswith("[") for line in said)
 
     return run

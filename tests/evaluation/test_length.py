@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 import twofold
-from twofold.evaluation import evaluate_encoder
+from evaluation.conftest import settings_of
+from twofold.evaluation import Subject, evaluate_encoder
 from twofold.recipes.recipe import DataRecipe
 
 pytestmark = pytest.mark.usefixtures("few_decays")
 ROOT = Path(twofold.__file__).parent
-MOST = 15
+MOST = 14
 
 
 @contextmanager
@@ -37,15 +38,16 @@ def passed(seen: set[tuple[str, str]]) -> Iterator[None]:
 
 def _files_of(protocols, separable, flat, blind, views, machine, **options):
     seen: set[tuple[str, str]] = set()
-    settings = {"seeds": 1, "few_seeds": 1, "shots": (5,), "data": DataRecipe(), "untrained": blind, **options}
+    data, subject = DataRecipe(), Subject(encoder=flat, untrained=blind, views=views, hardware=machine)
+    settings = settings_of(protocols=protocols, shots=(5,), **options)
     with passed(seen):
-        evaluate_encoder(flat, images=separable, views=views, hardware=machine, protocols=protocols, **settings)
+        evaluate_encoder(subject, separable, settings, data=data)
     return {file for file, _ in seen}
 
 
 @pytest.fixture(scope="module")
 def probe(separable, new_flat, blind, views, machine):
-    return _files_of("linear", separable, new_flat(), blind, views, machine)
+    return _files_of(("linear",), separable, new_flat(), blind, views, machine)
 
 
 def test_one_linear_probe_passes_through_few_files(probe):

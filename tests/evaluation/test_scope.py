@@ -28,10 +28,10 @@ def test_the_bounds_themselves_are_allowed():
 @pytest.mark.parametrize("epochs", [0.0, -1.0, float("inf"), float("nan")])
 def test_epochs_that_never_end_are_refused(epochs):
     with pytest.raises(TwofoldError, match=r"finetune_epochs is .* above 0 and finite"):
-        transfer_settings(("finetune",), 1, epochs)
+        transfer_settings(("finetune",), (0,), epochs)
 
 
 def test_a_schedule_that_is_none_is_refused_with_those_that_are():
     with pytest.raises(TwofoldError, match=r"finetune-schedule 'papers'.*paper"):
-        transfer_settings(("finetune",), 1, None, "papers")
-    assert transfer_settings(("finetune",), 1, None, "paper").schedule == "paper"
+        transfer_settings(("finetune",), (0,), None, "papers")
+    assert transfer_settings(("finetune",), (0,), None, "paper").schedule == "paper"

@@ -6,7 +6,7 @@ import itertools
 import pytest
 from torch import nn
 
-from twofold.evaluation import Subject, evaluate_target, transfer_settings
+from twofold.evaluation import Subject, evaluate_encoder, transfer_settings
 from twofold.evaluation import evaluate as evaluate_module
 from twofold.evaluation.linear_probe import FINE_L2_GRID
 from twofold.recipes.recipe import DataRecipe
@@ -38,8 +38,8 @@ def measure(subjects, separable):
 
     def run(keep, protocols=("linear",), said=lambda line: None):
         subject, other = subjects
-        settings = dataclasses.replace(transfer_settings(protocols, 2, 1.0), grid=GRID)
-        return evaluate_target(subject, [other], separable, settings, data=DataRecipe(), keep=keep, say=said)
+        settings = dataclasses.replace(transfer_settings(protocols, (0, 1), 1.0), grid=GRID)
+        return evaluate_encoder(subject, separable, settings, data=DataRecipe(), others=[other], keep=keep, say=said)
 
     return run
 
@@ -67,7 +67,7 @@ def test_baselines_are_measured_once_and_others_beside_them(evaluation):
 
 def test_l2_is_chosen_among_the_papers_45_values(evaluation):
     """What the settings name is what is chosen among."""
-    grid = transfer_settings(("linear",), 2, 1.0).grid
+    grid = transfer_settings(("linear",), (0, 1), 1.0).grid
     assert grid == FINE_L2_GRID
     assert len(grid) == 45
     assert tuple(evaluation.details["l2_grid"]) == GRID

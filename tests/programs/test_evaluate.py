@@ -212,7 +212,7 @@ def test_another_encoder_that_came_has_other_figures(home: Home) -> None:
 
 
 def test_transfer_in_one_command(home: Home, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twofold.evaluation.evaluate.FINE_L2_GRID", (1e0, 1e-1, 1e-2))  # of 45, most of the time
+    monkeypatch.setattr("twofold.evaluation.scope.FINE_L2_GRID", (1e0, 1e-1, 1e-2))  # of 45, most of the time
     run = home.copy("transferred")
     code, said = command(
         f"transfer {run} --to {{more}} {{data}} --seeds 1 --finetune-epochs 1 --beside {{run}}/encoder.safetensors "

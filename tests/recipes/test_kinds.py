@@ -15,7 +15,6 @@ import twofold
 from pictures import write_pictures
 from small_recipe import SMALL
 from twofold.errors import TwofoldError
-from twofold.evaluation import evaluate_encoder, transfer_settings
 from twofold.programs import embedded, study
 from twofold.programs.bench import bench
 from twofold.programs.clean import clean
@@ -371,14 +370,6 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
         {"path": NO_PATH, "device": NO_TEXT, "precision": NO_TEXT, "hardware": NO_HARDWARE},
     ),
     load_head: ({"path": "x"}, {"path": NO_PATH, "hardware": NO_HARDWARE}),
-    transfer_settings: (
-        {"protocols": "knn", "seeds": 1, "epochs": None},
-        {"protocols": [3, [3]], "seeds": NO_WHOLE_NUMBER},
-    ),
-    evaluate_encoder: (
-        dict.fromkeys(("encoder", "untrained", "images", "views", "data", "hardware")),
-        {"protocols": [3, [3]], "seeds": NO_WHOLE_NUMBER, "few_seeds": NO_WHOLE_NUMBER, "shots": FEW},
-    ),
     Loaded.embed_iter: ({"self": None, "images": []}, {"batch_size": NO_WHOLE_NUMBER}),
 }
 PUT_TO_USE = (embed, clean, pick, search, predict, explore)
@@ -392,7 +383,7 @@ for measuring in (evaluate, transfer, *PUT_TO_USE):
 for using in PUT_TO_USE:
     ARGUMENTS[using][1].update(cache=NO_CACHE, allow_outside=NO_BOOL)
 CASES = [(program, name) for program, (_, wrong) in ARGUMENTS.items() for name in wrong]
-SAID = {"path": "run", "protocols": "protocol"}  # by another name
+SAID = {"path": "run"}  # by another name
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 Usable alone on plain tensors: `knn` and `linear_probe`. A whole evaluation is `evaluate_encoder`.
 """
 
-from twofold.evaluation.evaluate import Answers, Evaluation, evaluate_encoder, evaluate_target, transfer_settings
+from twofold.evaluation.evaluate import Answers, Evaluation, evaluate_encoder
 from twofold.evaluation.export import (
     embeddings_about,
     read_embeddings,
@@ -22,6 +22,7 @@ from twofold.evaluation.networks import build_network, fit_network
 from twofold.evaluation.prediction_file import KeptPredictions, write_predictions
 from twofold.evaluation.predictions import confusion, top1
 from twofold.evaluation.schedules import TRAINING_SETTINGS, make_schedule
+from twofold.evaluation.scope import Settings, transfer_settings
 from twofold.evaluation.scores import Difference, Row
 from twofold.evaluation.sentences import difference_sentence, majority_sentence
 from twofold.evaluation.table import results_table, text_curve
@@ -37,6 +38,7 @@ __all__ = [
     "LinearProbeResult",
     "Row",
     "Scaling",
+    "Settings",
     "Subject",
     "build_evaluation_images",
     "build_gallery",
@@ -48,7 +50,6 @@ __all__ = [
     "embed_images",
     "embeddings_about",
     "evaluate_encoder",
-    "evaluate_target",
     "fit_few",
     "fit_linear",
     "fit_network",

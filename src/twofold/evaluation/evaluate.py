@@ -11,14 +11,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
-from torch import nn
 
 from twofold.data import ImageSet
-from twofold.errors import require_choice
-from twofold.evaluation.features import Hardware, Subject, head_part
+from twofold.evaluation.features import Subject, head_part
 from twofold.evaluation.jobs import plan_jobs, work_through
 from twofold.evaluation.labels import is_unequal, label_count, read_truth
-from twofold.evaluation.linear_probe import FINE_L2_GRID
 from twofold.evaluation.network_sentences import training_sentences
 from twofold.evaluation.predictions import (
     Predictions,
@@ -28,7 +25,6 @@ from twofold.evaluation.predictions import (
     confusion,
     majority_answer,
 )
-from twofold.evaluation.protocols import PROTOCOLS
 from twofold.evaluation.scope import Scope, Settings, find_scope, open_store
 from twofold.evaluation.scores import (
     PAIRS,
@@ -40,10 +36,8 @@ from twofold.evaluation.scores import (
     compare,
     score,
 )
-from twofold.evaluation.self_trainer import STEPS
 from twofold.evaluation.sentences import edge_sentences, majority_sentence, protocol_sentences, result_sentences
-from twofold.recipes.kinds import as_kind, as_several
-from twofold.recipes.recipe import DataRecipe, ViewsRecipe
+from twofold.recipes.recipe import DataRecipe
 
 Say = Callable[[str], None]
 
@@ -82,106 +76,34 @@ class Evaluation:
 
 
 def evaluate_encoder(
-    encoder: nn.Module,
-    *,
-    untrained: Callable[[int], nn.Module],
-    images: ImageSet,
-    views: ViewsRecipe,
-    data: DataRecipe,
-    hardware: Hardware,
-    head: nn.Sequential | None = None,
-    others: Sequence[Subject] = (),
-    protocols: str | Sequence[str] = ("knn", "linear"),
-    seeds: int = 5,
-    few_seeds: int = 20,
-    shots: int | Sequence[int] = (1, 5, 10, 50),
-    fractions: float | Sequence[float] = (),
-    start: str = "h",
-    schedule: str = "tuned",
-    epochs: float | None = None,
-    self_train_steps: int = STEPS,
-    keep: Path | None = None,
-    say: Say = _silent,
-) -> Evaluation:
-    """Measure by `protocols` (knn, linear, layers, sgd, finetune, self-train, supervised), with all labels and few.
-
-    `untrained(seed)` gives the same encoder with fresh weights. With all labels, `seeds` vary the selection split and
-    the untrained weights; with `shots` labels per class, `few_seeds` vary the labelled subset, on the untrained weights
-    of seed % seeds, and figures on the same weights are averaged before the interval is taken. With `fractions` of
-    the labels, and for every network that is trained, there are `seeds` subsets. With the `head`, the linear probe is
-    also fitted on its layers. `others` are measured on the same draws, without baselines. `keep` is a folder for what
-    has been measured so far: the same call after an interruption goes on there and ends in the same rows; the caller
-    has the stores forget it.
-    Raises TwofoldError for data that cannot be measured on and for embeddings that are not finite.
-    """
-    settings = Settings(
-        protocols=as_several("protocol", protocols, str),
-        seeds=tuple(range(as_kind("seeds", seeds, int))),
-        few_seeds=tuple(range(as_kind("few_seeds", few_seeds, int))),
-        shots=as_several("shots", shots, int),
-        fractions=as_several("label_fraction", fractions, float),
-        start=start,
-        schedule=as_kind("finetune_schedule", schedule, str),
-        epochs=epochs,
-        self_train_steps=as_kind("self_train_steps", self_train_steps, int),
-    )
-    subject = Subject(encoder=encoder, untrained=untrained, views=views, hardware=hardware, head=head)
-    if start != "h":
-        head_part(head, start)
-    scope = find_scope(images, settings, data)
-    for line in scope.notes:
-        say(line)
-    return _measure(subject, others, scope, data=data, keep=keep, say=say)
-
-
-def transfer_settings(
-    protocols: str | Sequence[str], seeds: int, epochs: float | None, schedule: str = "tuned"
-) -> Settings:
-    """All labels, and L2 among the paper's 45 values (appendix B.8; reference 5.3). The head's layers are left out."""
-    names = as_several("protocol", protocols, str)
-    for protocol in names:
-        require_choice("protocol", protocol, tuple(name for name in PROTOCOLS if name != "self-train"))
-    return Settings(
-        protocols=names,
-        seeds=tuple(range(as_kind("seeds", seeds, int))),
-        few_seeds=(0,),
-        shots=(),
-        fractions=(1.0,),
-        schedule=schedule,
-        epochs=epochs,
-        grid=FINE_L2_GRID,
-    )
-
-
-def evaluate_target(
     subject: Subject,
-    others: Sequence[Subject],
     images: ImageSet,
     settings: Settings,
     *,
     data: DataRecipe,
-    keep: Path,
-    say: Say,
+    others: Sequence[Subject] = (),
+    keep: Path | None = None,
+    say: Say = _silent,
 ) -> Evaluation:
-    """Measure `subject` with its baselines on one data set, and `others` without, on the same splits and seeds.
+    """Measure `subject` beside its baselines, and `others` on the same draws without; test labels are read last.
 
-    `keep` is a folder for what has been measured so far, of any number of data sets and encoders.
+    With all labels, the seeds vary the selection split and the untrained weights; with some labels per class, they vary
+    the labelled subset, on the untrained weights of seed % seeds, and figures on the same weights are averaged before
+    the interval is taken. With the subject's `head`, the linear probe can be fitted on its layers too. `keep` is a
+    folder for what has been measured so far, of any number of data sets and encoders: the same call after an
+    interruption goes on there and ends in the same rows; the caller has the stores forget it.
+    Raises TwofoldError for data that cannot be measured on and for embeddings that are not finite.
     """
+    if settings.start != "h":
+        head_part(subject.head, settings.start)
     scope = find_scope(images, settings, data)
     for line in scope.notes:
         say(f"  {line}")
-    return _measure(subject, others, scope, data=data, keep=keep, say=say)
-
-
-def _measure(
-    subject: Subject, others: Sequence[Subject], scope: Scope, *, data: DataRecipe, keep: Path | None, say: Say
-) -> Evaluation:
-    """`subject` with its baselines, and `others` by the same protocols, from their h and without baselines."""
-    named = dict.fromkeys("linear" if name == "layers" else name for name in scope.settings.protocols)
+    named = dict.fromkeys("linear" if name == "layers" else name for name in settings.protocols)
     own = tuple(name for name in named if name != "supervised")  # which is a baseline of all encoders
     parts = [(subject, scope)]
     if own:
-        alone = replace(scope, settings=replace(scope.settings, protocols=own, start="h", baselines=False))
+        alone = replace(scope, settings=replace(settings, protocols=own, start="h", baselines=False))
         parts += [(other, alone) for other in others]
     predictions, stores = list[Predictions](), list[PredictionStore]()
     for one, part in parts:

@@ -32,7 +32,7 @@ from twofold.evaluation.labels import (
     pooled_rows,
     selection_folds,
 )
-from twofold.evaluation.linear_probe import L2_GRID
+from twofold.evaluation.linear_probe import FINE_L2_GRID, L2_GRID
 from twofold.evaluation.predictions import PredictionStore
 from twofold.evaluation.protocols import PROTOCOLS, TRAINED
 from twofold.evaluation.schedules import SCHEDULES
@@ -110,6 +110,24 @@ class Settings:
         """The protocols that train a network; beside fine-tuning always training from scratch, which is a baseline."""
         asked = {*self.protocols} | ({"supervised"} if "finetune" in self.protocols else set())
         return tuple(name for name in TRAINED if name in asked and (name != "supervised" or self.baselines))
+
+
+def transfer_settings(
+    protocols: Sequence[str], seeds: Sequence[int], epochs: float | None, schedule: str = "tuned"
+) -> Settings:
+    """All labels, and L2 among the paper's 45 values (appendix B.8; reference 5.3). The head's layers are left out."""
+    for protocol in protocols:
+        require_choice("protocol", protocol, tuple(name for name in PROTOCOLS if name != "self-train"))
+    return Settings(
+        protocols=tuple(protocols),
+        seeds=tuple(seeds),
+        few_seeds=(0,),
+        shots=(),
+        fractions=(1.0,),
+        schedule=schedule,
+        epochs=epochs,
+        grid=FINE_L2_GRID,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from twofold.data import AnyData, ImageSet, as_given
 from twofold.errors import enough_memory
 from twofold.evaluation import (
     Evaluation,
+    Settings,
     build_evaluation_images,
     build_gallery,
     embed_images,
@@ -31,6 +32,7 @@ from twofold.programs.measurement import (
     as_subject,
     forget,
     load_others,
+    run_subject,
     say_chance,
     seen_in_pretraining,
     show,
@@ -40,7 +42,7 @@ from twofold.recipes.data import Reading
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path, as_several
 from twofold.recipes.recipe import HardwareRecipe
 from twofold.report import build_report
-from twofold.runs.encoder_file import Loaded, build_untrained, load, load_head
+from twofold.runs.encoder_file import Loaded, load, load_head
 from twofold.runs.evaluation_folder import CLASSIFIER, PREDICTIONS, keep_evaluation
 from twofold.runs.foreign_encoders import Beside
 from twofold.runs.run_directory import Run, writing_alone
@@ -92,9 +94,17 @@ def evaluate(
     module as it is given.
     """
     asked = as_asked(protocol, seeds, finetune_schedule, finetune_epochs)
-    shots, fractions = as_several("shots", shots, int), as_several("label_fraction", label_fraction, float)
-    few_seeds, finetune_from = as_kind("few_seeds", few_seeds, int), as_kind("finetune_from", finetune_from, str)
-    self_train_steps = as_kind("self_train_steps", self_train_steps, int)
+    settings = Settings(
+        protocols=asked.protocols,
+        seeds=asked.seeds,
+        few_seeds=tuple(range(as_kind("few_seeds", few_seeds, int))),
+        shots=as_several("shots", shots, int),
+        fractions=as_several("label_fraction", label_fraction, float),
+        start=as_kind("finetune_from", finetune_from, str),
+        schedule=asked.schedule,
+        epochs=asked.epochs,
+        self_train_steps=as_kind("self_train_steps", self_train_steps, int),
+    )
     cache = as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
     verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
@@ -114,30 +124,19 @@ def evaluate(
     seen, notes = seen_in_pretraining(images, own), notes_on(encoder)
     for sentence in (*seen, *notes):
         say(f"  {sentence}")
-    needs_head = "layers" in asked.protocols or finetune_from != "h"
+    needs_head = settings.layers or settings.start != "h"
+    head = load_head(record.folder, hardware=hardware, encoder=encoder) if needs_head else None
     with (
         writing_alone(record.evaluation_lock, f"'{record.folder}' is being evaluated by another process", "RUN"),
         enough_memory("the evaluation", LESS_MEMORY),
         loaded.hardware.arithmetic(),
     ):
         evaluation = evaluate_encoder(
-            loaded.encoder,
-            untrained=lambda seed: build_untrained(loaded.recipe, seed, loaded.hardware),
-            images=images,
-            views=loaded.recipe.views,
+            run_subject(loaded, head),
+            images,
+            settings,
             data=loaded.recipe.data,
-            hardware=loaded.hardware,
-            head=load_head(record.folder, hardware=hardware, encoder=encoder) if needs_head else None,
             others=[as_subject(other, loaded) for other in others],
-            protocols=asked.protocols,
-            seeds=asked.seeds,
-            few_seeds=few_seeds,
-            shots=shots,
-            fractions=fractions,
-            start=finetune_from,
-            schedule=asked.schedule,
-            epochs=asked.epochs,
-            self_train_steps=self_train_steps,
             keep=record.evaluation_partial,
             say=say,
         )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int64
+from torch import nn
 
 from twofold.console import console, say
 from twofold.data import ImageSet
@@ -26,6 +27,7 @@ from twofold.evaluation import (
 from twofold.evaluation.labels import is_cross_validated
 from twofold.evaluation.protocols import ENCODERS, INITIAL, layer_name
 from twofold.recipes.kinds import as_data, as_kind, as_several
+from twofold.runs.encoder_file import build_untrained
 from twofold.runs.foreign_encoders import Beside, load_beside
 from twofold.runs.loaded import Loaded
 
@@ -40,7 +42,7 @@ class Asked(NamedTuple):
     """What both programs that measure are asked for."""
 
     protocols: tuple[str, ...]
-    seeds: int
+    seeds: tuple[int, ...]
     schedule: str
     epochs: float | None
 
@@ -49,7 +51,7 @@ def as_asked(protocol: object, seeds: object, schedule: object, epochs: object) 
     """The same in plain values. Raises TwofoldError for what has another kind."""
     return Asked(
         as_several("protocol", protocol, str),
-        as_kind("seeds", seeds, int),
+        tuple(range(as_kind("seeds", seeds, int))),
         as_kind("finetune_schedule", schedule, str),
         as_kind("finetune_epochs", epochs, float | None),
     )
@@ -68,6 +70,17 @@ def load_others(places: Sequence[str], like: Loaded, *, size_px: int | None = No
         rule = "a name that no other encoder of the table has, and no layer of a head (z, head-1)"
         require(taken.count(other.name) == 1 and layer_name(other.name) is None, "beside", other.name, rule)
     return others
+
+
+def run_subject(loaded: Loaded, head: nn.Sequential | None = None) -> Subject:
+    """The encoder of a run, with its baseline."""
+    return Subject(
+        encoder=loaded.encoder,
+        untrained=lambda seed: build_untrained(loaded.recipe, seed, loaded.hardware),
+        views=loaded.recipe.views,
+        hardware=loaded.hardware,
+        head=head,
+    )
 
 
 def as_subject(other: Beside, loaded: Loaded) -> Subject:

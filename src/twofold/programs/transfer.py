@@ -9,8 +9,7 @@ from twofold.data import AnyData, Source, as_given, is_object
 from twofold.errors import enough_memory, require
 from twofold.evaluation import (
     Evaluation,
-    Subject,
-    evaluate_target,
+    evaluate_encoder,
     transfer_settings,
 )
 from twofold.files import make_folder, write_json
@@ -24,6 +23,7 @@ from twofold.programs.measurement import (
     as_subject,
     forget,
     load_others,
+    run_subject,
     say_chance,
     seen_in_pretraining,
     show,
@@ -33,7 +33,7 @@ from twofold.recipes.data import Reading
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path, as_several
 from twofold.recipes.recipe import HardwareRecipe
 from twofold.report import build_report
-from twofold.runs.encoder_file import Loaded, build_untrained, load
+from twofold.runs.encoder_file import load
 from twofold.runs.run_directory import Run, writing_alone
 from twofold.versions import versions
 
@@ -98,12 +98,12 @@ def transfer(
             seen = seen_in_pretraining(images, own)
             for sentence in seen:
                 say(f"  {sentence}")
-            found[name] = evaluate_target(
-                _subject(loaded),
-                [as_subject(other, loaded) for other in others],
+            found[name] = evaluate_encoder(
+                run_subject(loaded),
                 images,
                 settings,
                 data=loaded.recipe.data,
+                others=[as_subject(other, loaded) for other in others],
                 keep=record.transfer_partial,
                 say=say,
             )
@@ -128,15 +128,6 @@ def _sources(to: object, cache: Path | None, allow_outside: bool) -> dict[str, s
         len(names) > 0 and len(set(names)) == len(names), "to", names, "one or more data sets, each of its own name"
     )
     return dict(zip(names, given, strict=True))
-
-
-def _subject(loaded: Loaded) -> Subject:
-    return Subject(
-        encoder=loaded.encoder,
-        untrained=lambda seed: build_untrained(loaded.recipe, seed, loaded.hardware),
-        views=loaded.recipe.views,
-        hardware=loaded.hardware,
-    )
 
 
 def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:
