@@ -123,7 +123,7 @@ def said_of_answers(answers: Answers) -> list[str]:
     if "answered" in expected:
         right, least, most, answered = expected["answered"]
         lines.append(
-            f"At most {answers.most_wrong:.0%} of the labels given are wrong, at 90 % confidence ({answered:,} of "
+            f"At most {answers.most_wrong:.0%} of the labels given are wrong, at 90% confidence ({answered:,} of "
             f"{count:,} labelled images pass; {right:.1%} of these are right, {least:.1%} to {most:.1%})"
         )
     else:
