@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-ASCII, SHORT, LONG = 2, 3, 4
+ASCII, SHORT, LONG, RATIONAL = 2, 3, 4, 5
 _LETTERS = {SHORT: "H", LONG: "I"}
 
 
@@ -105,6 +105,8 @@ def _value(kind: int, value: Any, order: str) -> tuple[bytes, int]:
     if isinstance(value, bytes):
         return value, len(value)
     values = value if isinstance(value, tuple) else (value,)
+    if kind == RATIONAL:
+        return b"".join(struct.pack(f"{order}2I", round(one * 100000), 100000) for one in values), len(values)
     return struct.pack(f"{order}{len(values)}{_LETTERS[kind]}", *values), len(values)
 
 
@@ -133,10 +135,12 @@ def _packed(piece: np.ndarray, order: str, bits: int | None, predictor: int) -> 
     return piece.astype(piece.dtype.newbyteorder(order)).tobytes()
 
 
-def profile(space: bytes, gamma: float | bytes, columns: np.ndarray | None = None) -> bytes:
+def profile(
+    space: bytes, gamma: float | bytes, columns: np.ndarray | None = None, further: dict[bytes, bytes] | None = None
+) -> bytes:
     """A colour profile of one gamma or curve: of grey, or of red, green and blue, whose XYZ (D50) are the columns."""
     curve = gamma if isinstance(gamma, bytes) else b"curv" + bytes(4) + struct.pack(">IHxx", 1, round(gamma * 256))
-    tags = {b"desc": _named(), b"wtpt": _xyz([0.9642, 1.0, 0.8249])}
+    tags = {b"desc": _named(), b"wtpt": _xyz([0.9642, 1.0, 0.8249]), **(further or {})}
     if columns is None:
         tags[b"kTRC"] = curve
     else:

@@ -10,12 +10,14 @@ import torch
 from PIL import Image, ImageCms
 from torchvision.io import ImageReadMode, decode_image
 
-from data.corpus_pixels import CASES, FIELDS, HEIC, P3, Case, colour, cut_jpeg, deep_png, numbers
+from data import corpus_colours, corpus_pixels
+from data.corpus_pixels import FIELDS, HEIC, P3, Case, colour, cut_jpeg, deep_png, numbers
 from data.image_files import dng, png, profile, saved
 from twofold.data import Rules, UnreadableError, decode, formats, samples
 from twofold.data.decode import open_image
 from twofold.data.samples import Samples
 
+CASES = [*corpus_pixels.CASES, *corpus_colours.CASES]
 READ = [case for case in CASES if not case.reason]
 RANGES = {"data range", "own range", "type range", "constant"}
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.corpus_pixels import CASES, Case, colour
+from data import corpus_colours, corpus_pixels
+from data.corpus_pixels import Case, colour
 from data.image_files import dng, saved
 from twofold.data import ImageSet, formats, load_images
 from twofold.data.pixel_checks import PIXEL_CHECKS
 from twofold.recipes.recipe import DataRecipe
 
-BY_NAME = {case.name: case for case in CASES}
+BY_NAME = {case.name: case for case in (*corpus_pixels.CASES, *corpus_colours.CASES)}
 PREVIEW = Case("RAW", lambda: dng(saved(Image.fromarray(colour()), "JPEG")))
 
 # code -> (a file for which it is found, one near to it for which it is not, one of a format that knows no such thing)
@@ -27,6 +28,7 @@ FILES = {
     "TF067": ("some that are no numbers", "TIFF <f4 of 1 bands", "PNG grey"),
     "TF068": ("TIFF, 12 bits in 16", "TIFF grey", "JPEG, all"),
     "TF071": ("TIFF of two pages", "TIFF, a thumbnail first", "JPEG, all"),
+    "TF073": ("PNG: code points of PQ", "PNG: code points of P3, sRGB below", "JPEG, all"),
     "TF069": ("TIFF, grey of 16 bits with a profile", "TIFF of 16 bits with a linear profile", "JPEG, all"),
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image
 
 from twofold.data import profiles
+from twofold.data.colour_space import Colours, colours_of
 
 Convert = Callable[[Image.Image], Image.Image]
 
@@ -58,11 +59,14 @@ def _is_grey(image: Image.Image) -> bool:
 def _transform(image: Image.Image, mode: str, notes: list[str]) -> profiles.Transform | None:
     if mode == "LAB":
         return profiles.lab_to_srgb()
-    profile = image.info.get("icc_profile")
-    if not profile:
+    has_inks = mode == "CMYK"
+    said = Colours(image.info.get("icc_profile")) if has_inks else colours_of(image.info, is_grey=mode == "L")
+    if said.is_hdr:
+        notes.append("hdr")
+    if not said.profile:
         return None
     try:
-        transform = profiles.to_srgb(profile, mode)
+        transform = profiles.to_srgb(said.profile, mode)
     except profiles.UnknownProfileError:
         notes.append("profile unknown")
         return None

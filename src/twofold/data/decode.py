@@ -12,6 +12,8 @@ from PIL import Image, ImageOps
 from twofold.data.bands import open_bands, shrink_bands
 from twofold.data.budget import Budget
 from twofold.data.colour import conversion
+from twofold.data.colour_header import header_colours
+from twofold.data.colour_space import colours_of
 from twofold.data.deep import deep_samples
 from twofold.data.dicom import is_dicom, open_dicom
 from twofold.data.exact_profile import EXACT_BYTES, ExactProfile, exact_profile
@@ -131,7 +133,12 @@ def _open(file: File) -> Image.Image | Samples:
         return open_numpy(file)
     if is_dicom(file):
         return open_dicom(file)
-    return open_tiff(file) if is_tiff(head) else Image.open(file, formats=FORMATS)
+    if is_tiff(head):
+        return open_tiff(file)
+    colours = header_colours(file)
+    image = Image.open(file, formats=FORMATS)
+    image.info.update(colours)
+    return image
 
 
 def is_grey(opened: Image.Image | Samples) -> bool:
@@ -226,13 +233,14 @@ def _decode_bands(samples: Samples, rules: Rules) -> Decoded:
 
 def _profile_of(samples: Samples) -> tuple[bytes | None, ExactProfile | None, list[str]]:
     """The profile for LittleCMS, or the one for numbers of more than 8 bits; and what is noted."""
-    profile = samples.info.get("icc_profile")
-    if not profile or not samples.is_deep:
-        return profile or None, None, []
+    said = colours_of(samples.info, is_grey=samples.colours == 1)
+    notes = ["hdr"] if said.is_hdr else []
+    if said.profile is None or not samples.is_deep:
+        return said.profile, None, notes
     if samples.limits is None or samples.colours == 1:
-        return None, None, ["profile unused"]
-    exact = exact_profile(profile)
-    return (profile, None, []) if exact is None else (None, exact, ["profile"])
+        return None, None, [*notes, "profile unused"]
+    exact = exact_profile(said.profile)
+    return (said.profile, None, notes) if exact is None else (None, exact, [*notes, "profile"])
 
 
 def _range_of(samples: Samples, rules: Rules, *, has_profile: bool) -> tuple[Range, list[str]]:

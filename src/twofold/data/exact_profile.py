@@ -51,7 +51,7 @@ def exact_profile(profile: bytes) -> ExactProfile | None:
             return None
         if ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.connection_space.strip() != "XYZ":
             return None
-        tags = _tags(profile)
+        tags = tags_of(profile)
         if b"A2B0" in tags:
             return None
         curves = np.stack([_curve(tags[curve]) for curve, _ in _COLOURS]).astype(np.float32)
@@ -61,7 +61,8 @@ def exact_profile(profile: bytes) -> ExactProfile | None:
     return ExactProfile(curves, (np.linalg.inv(_SRGB) @ columns).astype(np.float32))
 
 
-def _tags(profile: bytes) -> dict[bytes, bytes]:
+def tags_of(profile: bytes) -> dict[bytes, bytes]:
+    """The parts of a profile by name. Raises struct.error where it is too short."""
     (count,) = struct.unpack_from(">I", profile, 128)
     entries = (struct.unpack_from(">4sII", profile, 132 + 12 * i) for i in range(min(count, 100)))
     return {name: profile[place : place + size] for name, place, size in entries}

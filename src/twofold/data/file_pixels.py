@@ -22,7 +22,7 @@ from twofold.data.samples import Samples
 from twofold.data.traits import PixelFacts
 from twofold.errors import TwofoldError
 
-_FORMAT = 1  # of what is kept
+_FORMAT = 2  # of what is kept
 
 
 class FilePixels:

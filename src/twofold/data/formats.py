@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from twofold.data.colour_space import CODE_POINTS
 from twofold.errors import TwofoldError
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit; above it a header is taken to lie
@@ -116,6 +117,9 @@ def open_heic(file: File) -> Image.Image:
     """The header of a HEIC file. libheif turns it upright as it decodes. Raises UnreadableError without the extra."""
     image: Image.Image = load_extra("pi_heif", "heic", "a HEIC").HeifImageFile(file)
     image.format = "HEIC"
+    if "nclx_profile" in image.info:
+        points = ("color_primaries", "transfer_characteristics", "matrix_coefficients")
+        image.info[CODE_POINTS] = (*(image.info["nclx_profile"][point] for point in points), 1)
     return image
 
 

@@ -3,15 +3,17 @@
 PIXEL_CHECKS = {  # code -> severity, title, meaning, fix
     "TF060": (
         "info",
-        "Colour profiles converted to sRGB",
-        "Some files hold a colour profile other than sRGB, as those of many phones do. Their colours were converted.",
+        "Colours converted to sRGB",
+        "Some files say, by a profile or by numbers in their header, that their colours are not those of sRGB, as "
+        "many phones do. They were converted.",
         "Nothing.",
     ),
     "TF061": (
         "warning",
-        "Colour profiles that cannot be used",
-        "The colour profile in some files is damaged or belongs to images of another kind. It is ignored.",
-        "Save the images anew with a profile, if their colours matter.",
+        "Colours that are not known",
+        "The colour profile in some files is damaged or belongs to images of another kind, or a file says that its "
+        "colours are not those of sRGB, but not which ones, or some that are not known here. They are read as sRGB.",
+        "Save the images anew in sRGB, if their colours matter.",
     ),
     "TF062": (
         "info",
@@ -77,5 +79,12 @@ PIXEL_CHECKS = {  # code -> severity, title, meaning, fix
         "Pages as channels",
         "With --pages channels each page of a TIFF file is a channel of one image, in the order of the pages.",
         "Nothing. Without that flag the first page is the image.",
+    ),
+    "TF073": (
+        "warning",
+        "High dynamic range",
+        "Some files hold light beyond white (PQ or HLG), as some phones and cameras save it. It is not brought to the "
+        "range of sRGB, so these images look pale, unless a profile in the file says how.",
+        "Export the images in sRGB, if others of the data are in sRGB.",
     ),
 }

@@ -29,7 +29,7 @@ from twofold.data.traits import Traits
 from twofold.errors import TwofoldError
 from twofold.files import Claim, claim, write_atomically
 
-FORMAT = 4  # of the files, and of the rules by which images are decoded; what is older is not read
+FORMAT = 5  # of the files, and of the rules by which images are decoded; what is older is not read
 _FIRST = 1  # in what settings are called, so that runs keep the fingerprints that they always had
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from twofold.data.colour_space import colours_of
 from twofold.data.decode import MEMORY, as_unreadable, open_image, opened
 from twofold.data.formats import UnreadableError
 from twofold.data.record import Source, digest
@@ -84,4 +85,4 @@ def _values(source: Source, index: int, rules: Rules | None) -> Float[np.ndarray
 def _is_measured(image: object) -> bool:
     if not isinstance(image, Samples) or not image.is_deep:
         return False
-    return image.colours == 1 or "icc_profile" not in image.info or image.limits is None
+    return image.colours == 1 or colours_of(image.info, is_grey=False).profile is None or image.limits is None

@@ -29,7 +29,8 @@ from twofold.data.segment_index import as_hex
 from twofold.data.traits import PixelFacts, Traits
 from twofold.errors import TwofoldError
 
-_AS_EVER = {"turned", "transparent", "constant", "cmyk", "profile unused", "frames"}  # notes that never changed a pixel
+# Notes that never changed a pixel.
+_AS_EVER = {"turned", "transparent", "constant", "cmyk", "profile unused", "frames", "hdr"}
 _PORTION = 2**16  # images whose digests are text at a time
 
 

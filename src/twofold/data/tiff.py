@@ -9,11 +9,13 @@ from jaxtyping import Num
 from PIL import Image, ImagePalette, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from twofold.data.colour_space import BT_709, D65, LIGHT
 from twofold.data.formats import PAGES, File, UnreadableError, open_raw
 from twofold.data.samples import Samples
 from twofold.data.tiff_segments import UNPACKED, Layout, Tags, all_of, not_read, reader
 
 _SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _BANDS = 254, 258, 259, 262, 274, 277
+_LIGHT, _WHITE, _PRIMARIES = 301, 318, 319
 _PALETTE, _SUB_IFDS, _EXTRA, _KIND, _ICC, _MISSING, _DNG = 320, 330, 338, 339, 34675, 42113, 50706
 _GREY_OR_RGB = {0: 1, 1: 1, 2: 3}  # photometric interpretation -> bands
 _SENSOR = (32803, 34892)  # photometric interpretations of a camera's sensor
@@ -47,6 +49,7 @@ def open_tiff(file: File) -> Image.Image | Samples:
         image.seek(number)
     if has_more:
         image.info[PAGES] = True
+    image.info.update(_colours(tags))
     if image.mode == "P" and max(all_of(tags, _PALETTE)) < 256:  # of 8 bits, though the standard has 16
         image.palette = ImagePalette.raw("RGB;L", bytes(all_of(tags, _PALETTE)))
     return image
@@ -160,7 +163,6 @@ def _samples(file: File, tags: Tags, has_more: bool) -> Samples:
     extra = all_of(tags, _EXTRA)[0] if tags.get(_EXTRA) else 0
     after = layout.bands - layout.colours
     alphas: dict[int, Literal["straight", "premultiplied"]] = {1: "premultiplied", 2: "straight"}
-    profile = tags.get(_ICC)
     return Samples(
         format="TIFF",
         size=(width, height),
@@ -175,8 +177,21 @@ def _samples(file: File, tags: Tags, has_more: bool) -> Samples:
         missing=number_of(tags.get(_MISSING)),
         orientation=all_of(tags, _ORIENTATION, 1)[0],
         held_bytes=4 * layout.across * layout.segment[0] * layout.row_bytes * (layout.bands if layout.is_planar else 1),
-        info={**({"icc_profile": profile} if profile else {}), **({PAGES: True} if has_more else {})},
+        info={**_colours(tags), **({PAGES: True} if has_more else {})},
     )
+
+
+def _colours(tags: Tags) -> dict[str, Any]:
+    """What a page says of its colours, as `colour_space.colours_of` reads it."""
+    said: dict[str, Any] = {}
+    if tags.get(_ICC):
+        said["icc_profile"] = tags[_ICC]
+    if _WHITE in tags or _PRIMARIES in tags:
+        said["chromaticity"] = tuple(float(v) for v in (*tags.get(_WHITE, D65), *tags.get(_PRIMARIES, BT_709)))
+    if _LIGHT in tags:
+        light, steps = tags[_LIGHT], 2 ** all_of(tags, _BITS, 1)[0]
+        said[LIGHT] = [light[place : place + steps] for place in range(0, len(light), steps)]
+    return said
 
 
 def number_of(text: Any) -> float | None:

@@ -8,9 +8,10 @@ from typing import Any
 from twofold.data.findings import Finding
 
 NOTES = {  # decision about an image -> code of the finding, and how it is told of {n} images; None: only counted
-    "profile": ("TF060", "{n} with a colour profile of their own, converted to sRGB"),
-    "profile unknown": ("TF061", "{n} with a colour profile that does not fit or is damaged, read without it"),
+    "profile": ("TF060", "{n} in other colours than sRGB, by profile or header, converted to sRGB"),
+    "profile unknown": ("TF061", "{n} with a colour profile, or a word on colours, that does not fit, read as sRGB"),
     "profile unused": ("TF069", "{n} of more than 8 bits with a colour profile, which is not applied"),
+    "hdr": ("TF073", "{n} of high dynamic range (PQ or HLG), which is not brought to the range of sRGB"),
     "cmyk": ("TF062", "{n} in CMYK without a profile, converted by the plain formula"),
     "transparent": ("TF063", "{n} with transparency, laid over white"),
     "bands": ("TF064", "{n} with bands beyond grey, colour and transparency, which are left out"),
