@@ -290,7 +290,7 @@ def test_a_file_without_a_stack_is_one_error(arrays: dict[str, np.ndarray], word
         ({"channels": 33}, "1 to 32"),
         ({"channels": 2, "bands": (1, 2, 3)}, r"as many bands as channels \(2\)"),
         ({"channels": 1, "bands": (0,)}, "counted from 1"),
-        ({"pages": "images"}, "pages"),
+        ({"pages": "all"}, "pages"),
         ({"channels": 5, "range": (0.0, 1.0, 0.0, 1.0)}, "such a pair for each channel"),
     ],
 )

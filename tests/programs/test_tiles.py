@@ -26,7 +26,7 @@ def test_a_run_on_tiles_names_them_everywhere(tmp_path: Path) -> None:
         cache=tmp_path / "cache",
     )
     record = json.loads((run.folder / "recipe.json").read_text())
-    assert record["derived"]["tiles"].startswith("19 of 4 images, each drawn as often as another in an epoch")
+    assert record["derived"]["tiles"].startswith("19 of 4 files, each drawn as often as another in an epoch")
     out = twofold.embed(run.folder, data, out=tmp_path / "h.parquet", cache=tmp_path / "cache")
     paths = pq.read_table(out)["path"].to_pylist()  # type: ignore[no-untyped-call]
     tiles = [f"large.tif#{x},{y},32,32" for y in (0, 32) for x in range(0, 256, 32)]

@@ -19,6 +19,7 @@ from twofold.data.dicom import is_dicom, open_dicom
 from twofold.data.exact_profile import EXACT_BYTES, ExactProfile, exact_profile
 from twofold.data.flatten import GAP, bytes_needed, bytes_to_flatten, flatten
 from twofold.data.formats import (
+    ANIMATED,
     FORMATS,
     MAX_PIXELS,
     ORIENTATION,
@@ -49,7 +50,6 @@ from twofold.data.truncated import rows_there
 from twofold.errors import TwofoldError
 
 MEMORY = Budget(max(2**30, 2**26 * cores()))  # bytes that all threads decode in: a photograph takes 20 to 200 MB
-_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 
 
 @dataclass(frozen=True)
@@ -294,5 +294,5 @@ def _is_constant(pixels: UInt8[np.ndarray, "H W c"]) -> bool:
 
 def _has_frames(image: Image.Image | Samples) -> bool:
     """Whether there are frames or pages beyond the one that is read; a phone's second JPEG is none."""
-    animated = isinstance(image, Image.Image) and image.format in _ANIMATED and getattr(image, "is_animated", False)
+    animated = isinstance(image, Image.Image) and image.format in ANIMATED and getattr(image, "is_animated", False)
     return bool(animated or image.info.get(PAGES))

@@ -1,6 +1,7 @@
 """DICOM files: what their numbers mean, by pydicom, which is an extra."""
 
 import importlib
+import io
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from twofold.data.formats import PAGES, File, UnreadableError, load_extra
 from twofold.data.samples import Samples
 
 _BEGINS = 128  # bytes of anything, before the four letters that tell
+_GROUPS = ("PixelValueTransformationSequence", "FrameVOILUTSequence")  # where files of many frames tell of each frame
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 
 
@@ -34,8 +36,12 @@ def open_dicom(file: File, *, all_frames: bool = False) -> Samples:
     kind = str(data.get("PhotometricInterpretation", "MONOCHROME2"))
     is_colour = kind in _COLOUR
     bits, is_signed = int(data.BitsStored), bool(data.PixelRepresentation)
-    slope, intercept = (float(data.get(f"Rescale{name}", usual)) for name, usual in (("Slope", 1), ("Intercept", 0)))
-    is_rescaled = not is_colour and (slope, intercept) != (1.0, 0.0)
+    used = range(frames if all_frames else 1)
+    slopes, intercepts = (
+        np.array([_number_of(data, f"Rescale{name}", frame, usual) for frame in used], np.float32)
+        for name, usual in (("Slope", 1.0), ("Intercept", 0.0))
+    )
+    is_rescaled = not is_colour and bool((slopes != 1).any() or (intercepts != 0).any())
     held: list[np.ndarray] = []
 
     def read(top: int, bottom: int) -> Num[np.ndarray, "h w b"]:
@@ -43,7 +49,7 @@ def open_dicom(file: File, *, all_frames: bool = False) -> Samples:
             values = _pixels(data, kind, None if all_frames and frames > 1 else 0)
             values = values.transpose(1, 2, 0) if all_frames and frames > 1 and not is_colour else values
             values = values[:, :, None] if values.ndim == 2 else values
-            held.append((values * np.float32(slope) + np.float32(intercept)) if is_rescaled else values)
+            held.append((values * slopes + intercepts) if is_rescaled else values)
         return held[0][top:bottom]
 
     whole = (0.0, 2.0**bits - 1) if not is_signed else (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1)
@@ -57,11 +63,58 @@ def open_dicom(file: File, *, all_frames: bool = False) -> Samples:
         limits=(0.0, 255.0) if is_colour else None if is_rescaled else whole,
         further_bands=frames - 1 if all_frames and not is_colour else 0,
         is_inverted=kind == "MONOCHROME1",
-        missing=None if padding is None or is_colour else float(padding) * slope + intercept,
+        missing=None if padding is None or is_colour else float(padding * slopes[0] + intercepts[0]),
         window=None if is_colour else _window(data),
         held_bytes=8 * int(data.Columns) * int(data.Rows) * (frames if all_frames else 1),
         info={PAGES: True} if frames > 1 and not all_frames else {},
     )
+
+
+def count_frames(file: File) -> int:
+    """The frames of a DICOM file, by its header. Raises UnreadableError without the extra."""
+    load_extra("pydicom", "dicom", "a DICOM")
+    data: Any = importlib.import_module("pydicom").dcmread(file, stop_before_pixels=True)
+    return int(data.get("NumberOfFrames") or 1)
+
+
+def frame_alone(file: File, frame: int) -> bytes:
+    """A frame, counted from 1, as a file of its own, unpacked. Raises UnreadableError as `open_dicom` does."""
+    load_extra("pydicom", "dicom", "a DICOM")
+    pydicom = importlib.import_module("pydicom")
+    data: Any = pydicom.dcmread(file)
+    kind = str(data.get("PhotometricInterpretation", "MONOCHROME2"))
+    values = _pixels(data, kind, frame - 1)
+    alone: Any = pydicom.Dataset()
+    alone.Rows, alone.Columns = values.shape[:2]
+    alone.SamplesPerPixel, alone.BitsAllocated = values.size // (alone.Rows * alone.Columns), 8 * values.itemsize
+    alone.PhotometricInterpretation = "RGB" if kind in _COLOUR else kind
+    alone.PixelRepresentation, alone.PlanarConfiguration = int(values.dtype.kind == "i"), 0
+    alone.BitsStored = alone.BitsAllocated if kind in _COLOUR else data.BitsStored
+    alone.HighBit = alone.BitsStored - 1
+    for name in ("PixelPaddingValue", "RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth"):
+        if (value := _told(data, name, frame - 1)) is not None:
+            setattr(alone, name, value)
+    alone.PixelData = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
+    alone["PixelData"].VR = "OW"
+    alone.file_meta = pydicom.dataset.FileMetaDataset()
+    alone.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    alone.preamble = bytes(_BEGINS)
+    stream = io.BytesIO()
+    pydicom.dcmwrite(stream, alone)
+    return stream.getvalue()
+
+
+def _told(data: Any, name: str, frame: int) -> Any:
+    """What a file says, of all its frames or of one, counted from 0; None where it does not."""
+    each = list(data.get("PerFrameFunctionalGroupsSequence") or [])[frame : frame + 1]
+    groups = [*each, *(data.get("SharedFunctionalGroupsSequence") or [])]
+    inside = [item for group in groups for place in _GROUPS for item in group.get(place) or []]
+    return next((one.get(name) for one in (data, *inside) if one.get(name) is not None), None)
+
+
+def _number_of(data: Any, name: str, frame: int, usual: float) -> float:
+    value = _told(data, name, frame)
+    return usual if value is None else float(value)
 
 
 def _pixels(data: Any, kind: str, index: int | None) -> np.ndarray:
@@ -79,7 +132,7 @@ def _pixels(data: Any, kind: str, index: int | None) -> np.ndarray:
 
 def _window(data: Any) -> tuple[float, float] | None:
     """Black and white of the first window that the file gives, in rescaled numbers."""
-    center, width = (_first(data.get(name)) for name in ("WindowCenter", "WindowWidth"))
+    center, width = (_first(_told(data, name, 0)) for name in ("WindowCenter", "WindowWidth"))
     return None if center is None or not width else (center - width / 2, center + width / 2)
 
 

@@ -15,6 +15,7 @@ MAX_PIXELS = 178_956_970  # Pillow's own limit; above it a header is taken to li
 File = BinaryIO | io.BytesIO  # open for reading, at its beginning
 
 # All that Pillow reads without another program. TGA has no magic number, so it comes last.
+ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # formats whose files may hold several frames
 _FIRST = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM", "DIB", "DDS", "ICO", "ICNS", "PSD")
 FORMATS = (*_FIRST, "QOI", "PCX", "DCX", "SGI", "SUN", "MSP", "XBM", "XPM", "TGA")
 

@@ -22,7 +22,7 @@ from twofold.data.record import SPLITS, Source, digest
 from twofold.data.samples import Range
 from twofold.data.sources.columns import Columns
 from twofold.data.sources.source import open_source
-from twofold.data.sources.tiles import tiled
+from twofold.data.sources.tiles import divided
 from twofold.data.store import Quarantined, Store, open_each_time, open_store
 from twofold.data.survey import Survey, survey_of
 from twofold.errors import TwofoldError, unknown_name
@@ -109,7 +109,7 @@ def load_images(
     """
     folder = cache_folder(cache)
     source = open_source(data, cache=folder, allow_outside=allow_outside, columns=columns_of(recipe))
-    source = tiled(source, recipe, folder, show_progress=show_progress)
+    source = divided(source, recipe, folder, show_progress=show_progress)
     facts = look_at(source)
     before, records, assigned = survey_of(source, recipe, facts=facts)
     for line in before.lines() if show_progress else ():

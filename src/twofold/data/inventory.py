@@ -21,6 +21,7 @@ _KINDS = {
     "openings": "where the images of data lie",
     "files": "what files of data hold",
     "tiles": "where the tiles of large images lie",
+    "pages": "where the pages of files lie",
     "archives": "where the images in archives lie",
     "ranges": "ranges that were measured",
 }

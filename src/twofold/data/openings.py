@@ -2,6 +2,7 @@
 
 <cache>/openings/<key>.npz    of a source and the rules of decoding
 <cache>/tiles/<key>.npz       where the tiles of a source's large images lie
+<cache>/pages/<key>.npz       where the pages of a source's files lie
 <cache>/files/<key>.npz       what the files of a source hold, by their places, sizes and times
 """
 
@@ -103,16 +104,16 @@ def keep_contents(
     _write(_files_path(cache, source), columns, {"source": source.name})
 
 
-def keep_tiles(path: Path, tiles: Int32[np.ndarray, "n 5"], left_out: int) -> None:
-    """Keep where the tiles of a source lie, and how many others there are; not where the cache may only be read."""
-    _write(path, {"tiles": tiles}, {"left_out": left_out})
+def keep_parts(path: Path, parts: Int64[np.ndarray, "n k"], left_out: int = 0) -> None:
+    """Keep where the tiles or pages of a source lie, and how many others there are, unless the cache is read only."""
+    _write(path, {"parts": parts}, {"left_out": left_out})
 
 
-def kept_tiles(path: Path) -> tuple[Int32[np.ndarray, "n 5"], int] | None:
+def kept_parts(path: Path) -> tuple[Int64[np.ndarray, "n k"], int] | None:
     """What was kept; None where there is nothing, or it is damaged."""
     try:
         columns, about = _read(path)
-        return columns["tiles"], int(about["left_out"])
+        return columns["parts"], int(about["left_out"])
     except (*_BROKEN, OSError):
         return None
 

@@ -71,8 +71,8 @@ PIXEL_CHECKS = {  # code -> severity, title, meaning, fix
         "Further frames or pages",
         "Some files hold several frames or pages: an animation, a stack, channels one after the other. The first is "
         "read.",
-        "Write the frames or pages that matter into files of their own; or read the pages of a TIFF as channels, with "
-        "--pages channels and --channels.",
+        "Read each as an image of its own with --pages images; or the pages of a TIFF as channels, with --pages "
+        "channels and --channels.",
     ),
     "TF072": (
         "info",
@@ -86,5 +86,12 @@ PIXEL_CHECKS = {  # code -> severity, title, meaning, fix
         "Some files hold light beyond white (PQ or HLG), as some phones and cameras save it. It is not brought to the "
         "range of sRGB, so these images look pale, unless a profile in the file says how.",
         "Export the images in sRGB, if others of the data are in sRGB.",
+    ),
+    "TF074": (
+        "info",
+        "Pages as images of their own",
+        "With --pages images each page of a TIFF file, and each frame of an animation or a DICOM file, is an image of "
+        "its own. The pages of a file are one group, unless groups are given: no cut of a test split divides them.",
+        "Nothing. Without that flag the first page is the image.",
     ),
 }

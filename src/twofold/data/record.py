@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 
 from twofold.data.findings import Finding
 
+_PART = re.compile(r"(?<=.)(#page=\d+)?(#\d+,\d+,\d+,\d+)?$", re.DOTALL)  # of a file: a page, a tile
 SPLITS = ("train", "validation", "test")
 
 
@@ -104,12 +106,10 @@ def shown(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def image_of_tile(path: str) -> str:
-    """The file that a tile is of, by its path; a path of another kind is its own.
+def file_of(path: str) -> str:
+    """The file that a tile or a page is of, by its path; a path of another kind is its own.
 
-    >>> image_of_tile("slides/a.tif#0,256,256,256"), image_of_tile("a#1.png")
-    ('slides/a.tif', 'a#1.png')
+    >>> file_of("slides/a.tif#0,256,256,256"), file_of("stack.tif#page=3"), file_of("a#1.png")
+    ('slides/a.tif', 'stack.tif', 'a#1.png')
     """
-    file, _, window = path.rpartition("#")
-    numbers = window.split(",")
-    return file if file and len(numbers) == 4 and all(map(str.isdigit, numbers)) else path
+    return _PART.sub("", path) if "#" in path else path

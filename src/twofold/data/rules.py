@@ -30,7 +30,7 @@ class Rules:
             range_from=recipe.range_from,
             truncated=recipe.truncated,
             bands=recipe.bands,
-            pages=recipe.pages,
+            pages="first" if recipe.pages == "images" else recipe.pages,  # of a page alone
         )
 
     @property

@@ -1,4 +1,4 @@
-"""The order of an epoch where images are cut into tiles: images first, then tiles, so that no large one rules."""
+"""The order of an epoch where files are cut into tiles or pages: files first, then their parts; no large one rules."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ import numpy as np
 from jaxtyping import Int64
 
 from twofold.data.image_set import ImageSet
-from twofold.data.record import image_of_tile
+from twofold.data.record import file_of
 from twofold.data.splits import permutation
 
 
 @dataclass(frozen=True, eq=False)
 class Slides:
-    """Which of the images each of n tiles is of, numbered from 0."""
+    """Which of the files each of n tiles or pages is of, numbered from 0."""
 
     name: ClassVar[str] = "tiles"
     of_each: Int64[np.ndarray, " n"]
 
     @cached_property
     def sizes(self) -> Int64[np.ndarray, " s"]:
-        """Tiles of each image."""
+        """Tiles or pages of each file."""
         return np.bincount(self.of_each)
 
     @cached_property
@@ -35,8 +35,8 @@ class Slides:
         """For people."""
         most = int(self.sizes.max())
         return (
-            f"{len(self.of_each):,} of {len(self.sizes):,} images, each drawn as often as another in an epoch, its "
-            f"tiles in turn; the largest has {most:,}"
+            f"{len(self.of_each):,} of {len(self.sizes):,} files, each drawn as often as another in an epoch, its "
+            f"tiles or pages in turn; the largest has {most:,}"
         )
 
     def require_batches(self, batch_size: int) -> None:
@@ -60,8 +60,8 @@ class Slides:
 
 
 def slides_of(images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Slides | None:
-    """The images that the tiles in `rows` are of; None where none has two."""
-    names = [image_of_tile(images.paths[row]) for row in rows.tolist()]
+    """The files that the tiles or pages in `rows` are of; None where none has two."""
+    names = [file_of(images.paths[row]) for row in rows.tolist()]
     numbers = _numbers(names)
     return Slides(numbers) if len(numbers) and numbers.max() + 1 < len(numbers) else None
 

@@ -9,7 +9,7 @@ from twofold.data.assignment import Assignment, assign_splits, group_by
 from twofold.data.checks import check_records
 from twofold.data.facts import Facts
 from twofold.data.findings import Finding
-from twofold.data.record import SPLITS, Record, Source, image_of_tile
+from twofold.data.record import SPLITS, Record, Source, file_of
 from twofold.data.sources.listing import extension_of
 from twofold.data.store import Quarantined
 from twofold.data.traits import PixelFacts
@@ -105,7 +105,7 @@ def survey_of(
     records = group_by([source.records[i] for i in all_], recipe.group_by)
     assigned = assign_splits(records, recipe)
     labels = Counter(record.label for record in records)
-    kinds = Counter(extension_of(image_of_tile(record.path).rpartition("/")[2]) for record in records)
+    kinds = Counter(extension_of(file_of(record.path).rpartition("/")[2]) for record in records)
     splits = Counter(assigned.splits)
     findings = [*source.findings, *assigned.findings]
     findings += check_records(records, assigned.splits, assigned.test_from, quarantine)

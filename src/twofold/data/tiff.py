@@ -7,37 +7,26 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Num
 from PIL import Image, ImagePalette, UnidentifiedImageError
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from twofold.data.colour_space import BT_709, D65, LIGHT
 from twofold.data.formats import PAGES, File, UnreadableError, open_raw
 from twofold.data.samples import Samples
+from twofold.data.tiff_pages import MOST_SEARCHED, first_pages, is_raw, is_small
 from twofold.data.tiff_segments import UNPACKED, Layout, Tags, all_of, not_read, reader
 
-_SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _BANDS = 254, 258, 259, 262, 274, 277
+_BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _BANDS = 258, 259, 262, 274, 277
 _LIGHT, _WHITE, _PRIMARIES = 301, 318, 319
-_PALETTE, _SUB_IFDS, _EXTRA, _KIND, _ICC, _MISSING, _DNG = 320, 330, 338, 339, 34675, 42113, 50706
+_PALETTE, _EXTRA, _KIND, _ICC, _MISSING = 320, 338, 339, 34675, 42113
 _GREY_OR_RGB = {0: 1, 1: 1, 2: 3}  # photometric interpretation -> bands
-_SENSOR = (32803, 34892)  # photometric interpretations of a camera's sensor
-_LONG8, _IFD8 = 16, 18
-_KNOWN: Any = ImageFileDirectory_v2._load_dispatch  # how the values of a tag are read, by their type
-_READERS: Any = {**_KNOWN, _IFD8: _KNOWN[_LONG8]}
-_MOST_PAGES = 64  # looked through for one that is no thumbnail
-
-
-class _Directory(ImageFileDirectory_v2):
-    """With the places of smaller copies in a BigTIFF, a type (IFD8) that Pillow does not know: read as its LONG8."""
-
-    _load_dispatch: Any = _READERS
 
 
 def open_tiff(file: File) -> Image.Image | Samples:
     """The first page that is no thumbnail; of a camera's RAW its preview. Raises UnreadableError with what it is."""
-    pages = _pages(file)
-    if _is_raw(file, pages[0]):
+    pages = first_pages(file)
+    if is_raw(file, pages[0]):
         return open_raw(file)
-    number, tags = next(((i, p) for i, p in enumerate(pages) if not _is_small(p)), (0, pages[0]))
-    has_more = any(not _is_small(page) for page in pages[number + 1 :])
+    number, tags = next(((i, p) for i, p in enumerate(pages) if not is_small(p)), (0, pages[0]))
+    has_more = any(not is_small(page) for page in pages[number + 1 :])
     if not _is_plain(tags):
         return _samples(file, tags, has_more)
     file.seek(0)
@@ -57,8 +46,8 @@ def open_tiff(file: File) -> Image.Image | Samples:
 
 def tiff_bands(file: File, pages: str) -> Samples:
     """All bands of the first page that is no thumbnail, or of all such pages. Raises UnreadableError."""
-    all_pages = _pages(file, most=_MOST_PAGES if pages == "channels" else 1)
-    large = [page for page in all_pages if not _is_small(page)] or all_pages[:1]
+    all_pages = first_pages(file, most=MOST_SEARCHED if pages == "channels" else 1)
+    large = [page for page in all_pages if not is_small(page)] or all_pages[:1]
     return _stacked([_samples(file, page, has_more=False) for page in large])
 
 
@@ -83,62 +72,6 @@ def _stacked(pages: Sequence[Samples]) -> Samples:
         held_bytes=sum(page.held_bytes for page in pages),
         info={},
     )
-
-
-def directories(file: File) -> list[Tags]:
-    """The pages of a file, the first that is no thumbnail in front, and the smaller copies that they point to."""
-    head = _head(file)
-    pages = _pages(file, most=_MOST_PAGES)
-    main = next((page for page in pages if not _is_small(page)), pages[0])
-    below = [_directory(file, head, at) for page in pages for at in all_of(page, _SUB_IFDS) if at]
-    file.seek(0)
-    return [main, *(page for page in [*pages, *below] if page is not main)]
-
-
-def _is_small(tags: Tags) -> bool:
-    """Whether a page is a thumbnail, or a mask, of another one."""
-    return bool(all_of(tags, _SUBFILE, 0)[0] & 5)
-
-
-def _pages(file: File, most: int = 2) -> list[Tags]:
-    """The directories of the pages, until `most` of them are no thumbnails."""
-    head = _head(file)
-    pages: list[Tags] = []
-    tags: Any = ImageFileDirectory_v2(head)
-    offset, known = tags.next, set[int]()
-    while offset and offset not in known and len(pages) < _MOST_PAGES:
-        known.add(offset)
-        pages.append(_directory(file, head, offset))
-        offset = pages[-1].next
-        if sum(not _is_small(page) for page in pages) == most:
-            break
-    file.seek(0)
-    if not pages:
-        raise UnreadableError("the TIFF holds no page")
-    return pages
-
-
-def _head(file: File) -> bytes:
-    head = file.read(8)
-    head += file.read(8) if head[2:4] in (b"+\0", b"\0+") else b""
-    file.seek(0)
-    return head
-
-
-def _directory(file: File, head: bytes, offset: int) -> Tags:
-    tags: Any = _Directory(head)
-    file.seek(offset)
-    tags.load(file)
-    return tags
-
-
-def _is_raw(file: File, first: Tags) -> bool:
-    """Whether this is a camera's RAW, many of which are TIFF files: a thumbnail first, the sensor below it."""
-    if _DNG in first or all_of(first, _PHOTOMETRIC)[0] in _SENSOR:
-        return True
-    head = first._prefix + (b"*\0" if first._prefix == b"II" else b"\0*") + bytes(4)
-    below = (_directory(file, head, offset) for offset in all_of(first, _SUB_IFDS) if offset)
-    return any(all_of(tags, _PHOTOMETRIC)[0] in _SENSOR for tags in below)
 
 
 def _is_plain(tags: Tags) -> bool:

@@ -12,7 +12,8 @@ from jaxtyping import Num
 from PIL import Image
 
 from twofold.data.formats import File, UnreadableError
-from twofold.data.tiff import directories, number_of
+from twofold.data.tiff import number_of
+from twofold.data.tiff_pages import with_copies
 from twofold.data.tiff_segments import JPEG, UNPACKED, Layout, Tags, all_of, places_of, unpacked
 
 _DESCRIPTION, _X_RESOLUTION, _UNIT, _TABLES, _MISSING, _PHOTOMETRIC = 270, 282, 296, 347, 42113, 262
@@ -34,15 +35,15 @@ class _Level:
 
 
 class TiffWindows:
-    """A TIFF's main image. `open_file` opens the file anew, for each window."""
+    """A TIFF's main image, or the page whose directory lies at `at`. `open_file` opens the file for each window."""
 
-    def __init__(self, open_file: Callable[[], File]) -> None:
+    def __init__(self, open_file: Callable[[], File], at: int | None = None) -> None:
         """Raises UnreadableError for a TIFF whose segments are not read."""
         self._open = open_file
         self._kept: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
         self._lock = Lock()
         with open_file() as file:
-            pages = directories(file)
+            pages = with_copies(file, at)
         first = _level(pages[0])
         width, height = first.layout.size
         self._levels = [first]  # the largest first

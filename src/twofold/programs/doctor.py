@@ -9,7 +9,7 @@ from twofold.data.cache import cache_folder
 from twofold.data.decode import Rules
 from twofold.data.diagnosis import SMALL_PX, decoding_cost, diagnose
 from twofold.data.image_set import columns_of
-from twofold.data.sources.tiles import tiled
+from twofold.data.sources.tiles import divided
 from twofold.data.survey import Survey, said_of_finding
 from twofold.programs.images import as_reading
 from twofold.programs.recipe import resolve_recipe
@@ -55,7 +55,7 @@ def doctor(
     chosen = resolve_recipe(name, given, cache=cache, settings=dict(how), allow_outside=allow_outside)
     looking = replace(chosen.data, max_unreadable_fraction=_ANY_SHARE)
     files = open_source(given, cache=cache, allow_outside=allow_outside, columns=columns_of(looking))
-    source = tiled(files, looking, cache)
+    source = divided(files, looking, cache)
     images = load_images(source, recipe=looking, store_px=SMALL_PX, cache=cache, show_progress=True)
     assert images.survey is not None
     seen = diagnose(images)

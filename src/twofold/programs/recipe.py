@@ -6,12 +6,12 @@ from typing import Any
 from twofold.console import say
 from twofold.data import Source, look_at, open_source
 from twofold.data.sources.columns import Columns
-from twofold.data.sources.tiles import tiled
+from twofold.data.sources.tiles import divided
 from twofold.hardware.device import gpu_gib
 from twofold.recipes.named import Found, build_recipe
 from twofold.recipes.recipe import DataRecipe, HardwareRecipe, Recipe
 
-_CUT = ("tile", "stride", "micrometres_per_px", "tile_content")
+_CUT = ("pages", "tile", "stride", "micrometres_per_px", "tile_content")
 
 
 def resolve_recipe(
@@ -23,7 +23,7 @@ def resolve_recipe(
         columns = Columns(**{name: settings.get(f"{name}_column") for name in ("path", "label", "split", "group")})
         source = open_source(data, cache=cache, allow_outside=allow_outside, columns=columns)
         cut = {name: settings[name] for name in _CUT if name in settings}
-        source = tiled(source, DataRecipe(**cut), cache)
+        source = divided(source, DataRecipe(**cut), cache)
         facts = look_at(source)
         return Found(
             pictures=sum(record.split in (None, "train") for record in source.records),

@@ -35,7 +35,11 @@ class DataRecipe:
         Help("bands of the files that become the channels, counted from 1: 4 3 2 (none: all, or grey and colour)"),
     ] = None
     pages: Annotated[
-        str, Help("TIFF files with several pages: first (is the image) or channels (each page is a channel)")
+        str,
+        Help(
+            "files with several pages or frames (TIFF, GIF, DICOM): first (is the image), images (each page is one "
+            "by itself, called file.tif#page=3) or channels (each page is a channel)"
+        ),
     ] = "first"
     store_px: Annotated[
         int | None, Help("short side kept in the store, in pixels; larger images shrink (none: twice --size-px)")
@@ -102,7 +106,7 @@ class DataRecipe:
         size = self.micrometres_per_px
         require(size is None or 0 < size < math.inf, "micrometres_per_px", size, "above 0 and finite")
         require(0.0 <= self.tile_content <= 1.0, "tile_content", self.tile_content, "a share in [0, 1]")
-        require_choice("pages", self.pages, ("first", "channels"))
+        require_choice("pages", self.pages, ("first", "images", "channels"))
         require(self.store_px is None or self.store_px >= 1, "store_px", self.store_px, "at least 1 pixel")
         for name in ("max_unreadable_fraction", "test_fraction"):
             require(0.0 <= getattr(self, name) < 1.0, name, getattr(self, name), "a fraction in [0, 1)")
@@ -125,7 +129,7 @@ class DataRecipe:
 
 def reads_bands(channels: int, bands: tuple[int, ...] | None, pages: str) -> bool:
     """Whether images are read by their bands as they are stored, none of them taken for colour or transparency."""
-    return bands is not None or pages != "first" or channels not in (1, 3)
+    return bands is not None or pages == "channels" or channels not in (1, 3)
 
 
 def _is_range(ends: tuple[float, ...], channels: int) -> bool:

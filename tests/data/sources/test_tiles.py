@@ -12,10 +12,10 @@ from PIL import Image
 from twofold.data import load_images, open_source
 from twofold.data.decode import Rules, decode
 from twofold.data.loader import rows_of_step
-from twofold.data.record import image_of_tile
+from twofold.data.record import file_of
 from twofold.data.slides import Slides, slides_of
 from twofold.data.sources import tiles
-from twofold.data.sources.tiles import TiledSource, tiled
+from twofold.data.sources.tiles import TiledSource, divided
 from twofold.data.tiff_windows import TiffWindows
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
@@ -38,7 +38,7 @@ def pyramid(path: Path, values: np.ndarray, sub_ifds: bool = False, **options: A
 
 
 def cut(path: Path, cache: Path, **settings: Any) -> TiledSource:
-    source = tiled(open_source(path, cache=cache), DataRecipe(**{"tile": 64, **settings}), cache)
+    source = divided(open_source(path, cache=cache), DataRecipe(**{"tile": 64, **settings}), cache)
     assert isinstance(source, TiledSource)
     return source
 
@@ -192,7 +192,7 @@ def test_a_set_of_tiles_from_file_to_order(tmp_path: Path) -> None:
         assert batch.sizes.tolist() == [[60, 60], [64, 64]]
     assert images.survey is not None
     assert images.survey.kinds == {".tif": 32, ".png": 3}
-    assert image_of_tile(images.paths[20]) == "large.tif"
+    assert file_of(images.paths[20]) == "large.tif"
     slides = slides_of(images, np.arange(35))
     assert slides is not None
     assert sorted(slides.sizes.tolist()) == [1, 1, 1, 32]

@@ -17,16 +17,17 @@ from twofold.data.cache import cache_folder
 from twofold.data.decode import open_image
 from twofold.data.findings import Finding
 from twofold.data.formats import File, UnreadableError, head_of, is_tiff
-from twofold.data.openings import keep_tiles, kept_tiles
+from twofold.data.openings import keep_parts, kept_parts
 from twofold.data.parallel import in_order
 from twofold.data.quiet import quiet
 from twofold.data.record import Record, Source, digest
 from twofold.data.samples import Samples
+from twofold.data.sources.pages import PagedSource
 from twofold.data.tiff_windows import TiffWindows
 from twofold.errors import TwofoldError
 from twofold.recipes.data import DataRecipe
 
-_FORMAT = 1
+_FORMAT = 2
 _COARSE_PX = 16  # side of a tile where it is looked at for content
 _LIGHT, _GREYEST = 220, 20  # a pixel of a bright, nearly grey background: all channels at least, and their spread
 _OPEN = 8  # files whose tables of tiles stay in memory
@@ -67,13 +68,13 @@ class TiledSource:
         self.name, self._source, self._cut = source.name, source, cut
         self._stamp = digest(["tiles", _FORMAT, source.stamp(), list(vars(cut).values())])
         place = cache_folder(cache) / "tiles" / f"{self._stamp[:32]}.npz"
-        kept = kept_tiles(place)
+        kept = kept_parts(place)
         if kept is None:
             work = partial(_cut_one, source, cut)
             found = list(in_order(work, len(source.records), text="Cutting into tiles", show=show_progress))
             rows = [tile for one in found for tile in one.tiles]
-            kept = np.array(rows, np.int32).reshape(-1, 5), sum(one.left_out for one in found)
-            keep_tiles(place, *kept)
+            kept = np.array(rows, np.int64).reshape(-1, 5), sum(one.left_out for one in found)
+            keep_parts(place, *kept)
         tiles, left_out = kept
         if not len(tiles):
             raise TwofoldError(
@@ -118,12 +119,14 @@ class TiledSource:
         return stream.getvalue()
 
 
-def tiled(source: Source, recipe: DataRecipe, cache: Path | None, *, show_progress: bool = False) -> Source:
-    """A source's tiles, where the recipe asks for them; else the source itself."""
-    cut = Cut.of(recipe)
-    if cut is None or isinstance(source, TiledSource):
+def divided(source: Source, recipe: DataRecipe, cache: Path | None, *, show_progress: bool = False) -> Source:
+    """A source's pages, or its tiles, or the tiles of its pages, as the recipe asks; else the source itself."""
+    if isinstance(source, TiledSource | PagedSource):
         return source
-    return TiledSource(source, cut, cache, show_progress=show_progress)
+    if recipe.pages == "images":
+        source = PagedSource(source, cache, show_progress=show_progress)
+    cut = Cut.of(recipe)
+    return source if cut is None else TiledSource(source, cut, cache, show_progress=show_progress)
 
 
 class _Found(NamedTuple):
@@ -149,6 +152,11 @@ class _PlainWindows:
 
 
 def _windows(source: Source, index: int) -> TiffWindows | _PlainWindows:
+    paged, at = (source, index), None
+    if isinstance(source, PagedSource):
+        source, page = source.place(index)
+        index, at = page.number, page.at or None
+
     def opened() -> File:
         file = source.open(index)
         if isinstance(file, Image.Image):
@@ -160,10 +168,10 @@ def _windows(source: Source, index: int) -> TiffWindows | _PlainWindows:
             with opened() as file:
                 is_file_of_tiles = is_tiff(head_of(file))
             if is_file_of_tiles:
-                return TiffWindows(opened)
+                return TiffWindows(opened, at)
         except UnreadableError:
             pass  # Pillow may read it as a whole
-        return _PlainWindows(source, index)
+        return _PlainWindows(*paged)
 
 
 def _cut_one(source: Source, cut: Cut, index: int) -> _Found:
