@@ -177,6 +177,17 @@ def test_the_logger_s_level_mutes_too(capsys: pytest.CaptureFixture[str], caplog
     assert [one.message for one in caplog.records] == ["take care"]
 
 
+SPEAK = "import logging, twofold; {level}; from twofold.console import say; say('heard')"
+
+
+@pytest.mark.parametrize(
+    ("level", "heard"), [("pass", "heard"), ("logging.getLogger('twofold').setLevel('WARNING')", "")]
+)
+def test_a_level_that_is_set_before_the_first_use_mutes_too(level: str, heard: str) -> None:
+    """What prints is imported at the first use: it must not undo what the user has set."""
+    assert run_python(SPEAK.format(level=level)) == heard
+
+
 def test_a_program_that_fails_leaves_the_console_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     @obeys_verbose
     def failing(*, verbose: bool) -> None:

@@ -52,7 +52,8 @@ def _spelt(one: str, encoding: str) -> str:
 
 
 logger = logging.getLogger("twofold")
-logger.setLevel(logging.INFO)  # a program of the user's may raise it
+if logger.level == logging.NOTSET:  # the user may have set it before this module was imported
+    logger.setLevel(logging.INFO)
 
 
 class _Console(Console):

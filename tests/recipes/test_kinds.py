@@ -95,7 +95,7 @@ def test_a_setting_of_another_type_is_one_clear_sentence(name: str) -> None:
         text = str(caught.value)
         assert text.startswith(f"{name} is ")
         assert f"of the type {type(wrong).__name__}, but it must be {WORDS.get(kind, '')}" in text
-        assert f"Give {name} as " in text
+        assert text.endswith(f"Change {name}.")
         assert "\n" not in text
         assert len(text) < 300
 
@@ -404,7 +404,7 @@ def test_an_argument_of_another_type_is_one_clear_sentence(program: Callable[...
     given, wrong = ARGUMENTS[program]
     bare = inspect.unwrap(program)  # without the tests' own checks of types
     for value in wrong[name]:
-        with pytest.raises(TwofoldError, match=rf"^{SAID.get(name, name)} is .* of the type .*Give") as caught:
+        with pytest.raises(TwofoldError, match=rf"^{SAID.get(name, name)} is .* of the type .*Change") as caught:
             bare(**{**given, name: value})
         assert "\n" not in str(caught.value)
 

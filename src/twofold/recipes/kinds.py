@@ -70,7 +70,7 @@ def check_kinds(owner: Any) -> None:
 def unfit(name: str, value: object, wanted: str) -> TwofoldError:
     """The error for a value of another type than the `wanted` one."""
     shown = f"{reprlib.repr(value)} of the type {type(value).__name__}"
-    return TwofoldError(f"{name} is {shown}, but it must be {wanted}. Give {name} as {wanted}.")
+    return TwofoldError(f"{name} is {shown}, but it must be {wanted}. Change {name}.")
 
 
 @functools.cache
