@@ -121,6 +121,10 @@ def test_frames_are_those_of_pillow(form: str, tmp_path: Path) -> None:
         theirs = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(opened)]
     ours = images.read(np.arange(40)).images.numpy().transpose(0, 2, 3, 1)
     assert np.array_equal(ours, np.stack(theirs))
+    for frame in (30, 5, 2, 39, 3):  # by one thread, back and forth
+        read = source.read(frame)
+        assert isinstance(read, Image.Image)
+        assert np.array_equal(np.asarray(read.convert("RGB")), theirs[frame])
 
 
 def test_frames_of_a_dicom_file_with_what_it_says_of_each(tmp_path: Path) -> None:

@@ -94,10 +94,13 @@ class _Animation:
     def __init__(self, source: Source, number: int) -> None:
         content = source.read(number)
         assert isinstance(content, bytes)
+        self._content = content
         self._image = Image.open(io.BytesIO(content), formats=ANIMATED)
 
     def frame(self, page: int) -> Image.Image:
         """A frame by itself, counted from 1."""
+        if page - 1 < self._image.tell():  # Pillow goes back in a PNG from its last frame alone
+            self._image = Image.open(io.BytesIO(self._content), formats=ANIMATED)
         self._image.seek(page - 1)
         frame = self._image.convert("RGBA" if self._image.has_transparency_data else "RGB")
         frame.format = self._image.format
