@@ -11,7 +11,7 @@ Out = Annotated[Path, arg(help="run directory: created, or continued if the same
 Run = Annotated[Positional[Path], arg(help="run directory that 'twofold pretrain' wrote")]
 Data = Annotated[
     Positional[str],
-    arg(help="folder, archive or bucket of images, table, parquet files, .npy stack, list (.txt) or torchvision name"),
+    arg(help="images: folder, archive, table, list (.txt) or parquet files, here or at an address; a torchvision name"),
 ]
 Cache = Annotated[
     Path | None,

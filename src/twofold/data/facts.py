@@ -7,7 +7,7 @@ from statistics import median_low
 
 from twofold.data.decode import is_grey, opened
 from twofold.data.formats import reason_of
-from twofold.data.quiet import quiet
+from twofold.data.parallel import in_order
 from twofold.data.record import SPLITS, Source
 from twofold.data.samples import Samples
 from twofold.data.splits import permutation
@@ -92,14 +92,17 @@ class _Header:
 
 def _headers(source: Source, indices: Sequence[int]) -> tuple[list[_Header], list[str]]:
     """Those of the readable images, and the reasons for the others."""
-    headers, reasons = [], []
-    for index in indices:
-        try:
-            with quiet(), opened(source, index) as image:
-                bits = image.bits if isinstance(image, Samples) else 1 if image.mode == "1" else 8
-                bands = image.colours + image.further_bands if isinstance(image, Samples) else 0
-                bands = bands if bands > 4 or bands == 2 else 0
-                headers.append(_Header(image.size, is_grey(image), image.format or "memory", bits, bands))
-        except Exception as error:  # as in decode
-            reasons.append(reason_of(error))
-    return headers, reasons
+    told = list(in_order(lambda place: _header(source, indices[place]), len(indices), text="", show=False))
+    return [one for one in told if isinstance(one, _Header)], [one for one in told if isinstance(one, str)]
+
+
+def _header(source: Source, index: int) -> _Header | str:
+    """That of an image, or the reason why there is none."""
+    try:
+        with opened(source, index) as image:
+            bits = image.bits if isinstance(image, Samples) else 1 if image.mode == "1" else 8
+            bands = image.colours + image.further_bands if isinstance(image, Samples) else 0
+            bands = bands if bands > 4 or bands == 2 else 0
+            return _Header(image.size, is_grey(image), image.format or "memory", bits, bands)
+    except Exception as error:  # as in decode
+        return reason_of(error)

@@ -263,6 +263,14 @@ CHECKS = {
         "The encoder was trained with three channels and these images are grey: the one channel is copied to all.",
         "Nothing.",
     ),
+    "TF051": Check(
+        "info",
+        "Data at an address",
+        "Single images at addresses are not asked for again: one that is kept counts as unchanged. An archive or a "
+        "parquet file is read by ranges, and counts as changed when its tag, time or size is another. A server that "
+        "gives no ranges sends the whole file, of up to 256 MiB, which is held in memory.",
+        "Nothing. To read images anew that changed at the same address, give another --cache.",
+    ),
     "TF070": Check(
         "warning",
         "Labels of a data set that name no class",

@@ -15,6 +15,7 @@ from PIL import Image
 
 from twofold.data import Source, load_images, open_source
 from twofold.data.sources import archive_index, gzip_blocks
+from twofold.data.sources.data_file import LocalFile
 from twofold.data.sources.gzip_blocks import GzipBlocks
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
@@ -245,7 +246,7 @@ def test_gzip_is_read_at_any_place_as_gzip_reads_it(tmp_path: Path, monkeypatch:
     whole = b"".join(bytes([draw.randrange(256)]) * draw.randrange(1, 40) for _ in range(4000))
     path = tmp_path / "a.gz"  # two members and padding, as other programs write
     path.write_bytes(gzip.compress(whole[:30000]) + gzip.compress(whole[30000:]) + bytes(512))
-    blocks = GzipBlocks(path)
+    blocks = GzipBlocks(LocalFile(path))
     spans = [(draw.randrange(len(whole) + 100), draw.randrange(20000)) for _ in range(60)]
     with ThreadPoolExecutor(4) as threads:
         read = list(threads.map(lambda span: blocks.read_at(*span), spans))
@@ -259,7 +260,7 @@ def test_each_block_of_a_gzip_begins_where_its_state_was_kept(tmp_path: Path, mo
     monkeypatch.setattr(gzip_blocks, "_BLOCKS_KEPT", 1)
     path = tmp_path / "a.gz"
     path.write_bytes(gzip.compress(random.Random(1).randbytes(200_000)))
-    blocks = GzipBlocks(path)
+    blocks = GzipBlocks(LocalFile(path))
     blocks.read_at(199_000, 100)
     blocks.read_at(0, 100)
     unpacked: list[int] = []

@@ -1,107 +1,169 @@
-"""Images in a bucket, from a small server that speaks as S3 does."""
+"""Images in a bucket, from a small server that speaks as S3 does: folders, archives, tables and parquet."""
 
 import io
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from twofold.data import load_images, open_source
+from data.sources.test_archives import FILES, contents, labels, png, write_tar, write_zip
+from remote_server import Server, as_bucket, serving
+from twofold.data import Source, load_images, open_source
+from twofold.data.sources import archive_index
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
 
 
-def png(seed: int) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (9, 9, 3), np.uint8)).save(file, "png")
-    return file.getvalue()
-
-
-OBJECTS = {f"photos/{kind}/{n}.png": png(10 * n + len(kind)) for kind in ("cat", "horse") for n in range(3)}
-OBJECTS |= {"photos/notes.txt": b"mine", "other/9.png": png(9)}
-
-
-class Bucket(BaseHTTPRequestHandler):
-    """GET of an object, and of the list of those below a prefix; the bucket is the first part of the path."""
-
-    def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        query = parse_qs(parts.query)
-        key = unquote(parts.path).removeprefix("/bucket").lstrip("/")
-        if "list-type" in query:
-            prefix = query.get("prefix", [""])[0]
-            held = "".join(
-                f"<Contents><Key>{name}</Key><Size>{len(content)}</Size><ETag>{hash(content)}</ETag>"
-                "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
-                for name, content in OBJECTS.items()
-                if name.startswith(prefix)
-            )
-            self._answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{held}</ListBucketResult>".encode())
-        elif key in OBJECTS:
-            self._answer(200, OBJECTS[key])
-        else:
-            self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
-
-    def _answer(self, status: int, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("ETag", f'"{hash(content)}"')
-        self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     pytest.importorskip("obstore")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    yield "s3://bucket/photos"
-    server.shutdown()
-    server.server_close()
+    with serving() as server:
+        as_bucket(server, monkeypatch)
+        server.files = {f"/bucket/photos/{name}": content for name, content in FILES.items()}
+        server.files |= {"/bucket/photos/notes.md": b"mine", "/bucket/other/9.png": png(9)}
+        yield server
 
 
-def test_a_bucket_is_read_as_the_folder_that_it_holds(bucket: str, tmp_path: Path) -> None:
-    source = open_source(bucket)
-    expected = {name.removeprefix("photos/"): one for name, one in OBJECTS.items() if name.endswith(".png")}
-    del expected["other/9.png"]
-    assert {one.path: one.label for one in source.records} == {path: path.split("/")[0] for path in expected}
-    assert {one.path: source.read(n) for n, one in enumerate(source.records)} == expected
-    assert [finding.text for finding in source.findings] == ["other files: 1 x .txt"]
-    images = load_images(bucket, recipe=DataRecipe(), store_px=None, cache=tmp_path / "cache")
-    whole = np.asarray(Image.open(io.BytesIO(OBJECTS["photos/cat/1.png"])))
+def opened(address: str, tmp_path: Path, **how: bool) -> Source:
+    return open_source(address, cache=tmp_path / "cache", **how)  # type: ignore[arg-type]
+
+
+def put(server: Server, path: Path, name: str) -> None:
+    server.files[f"/bucket/{name}"] = path.read_bytes()
+
+
+def test_a_bucket_is_read_as_the_folder_that_it_holds(server: Server, tmp_path: Path) -> None:
+    source = opened("s3://bucket/photos", tmp_path)
+    assert contents(source) == FILES
+    assert labels(source) == {path: path.partition("/")[0] for path in FILES}
+    assert [finding.text for finding in source.findings] == ["other files: 1 x .md"]
+    images = load_images("s3://bucket/photos", recipe=DataRecipe(), store_px=None, cache=tmp_path / "cache")
+    whole = np.asarray(Image.open(io.BytesIO(FILES["cat/1.png"])))
     assert np.array_equal(images.read(np.array([1])).images[0].permute(1, 2, 0).numpy(), whole)
 
 
-def test_what_is_gone_is_set_aside(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = open_source(bucket)
-    monkeypatch.delitem(OBJECTS, "photos/cat/0.png")
-    with pytest.raises(OSError, match="cannot be read from 's3://bucket/photos'"):
+def test_names_that_an_address_would_spell_otherwise_are_read_too(server: Server, tmp_path: Path) -> None:
+    server.files = {f"/bucket/odd/{name}.png": png(n) for n, name in enumerate(("a b", "c?d", "e#f", "g%20h", "i+j"))}
+    expected = {path.removeprefix("/bucket/odd/"): content for path, content in server.files.items()}
+    assert contents(opened("s3://bucket/odd", tmp_path)) == expected
+
+
+def test_what_is_gone_is_set_aside(server: Server, tmp_path: Path) -> None:
+    source = opened("s3://bucket/photos", tmp_path)
+    del server.files["/bucket/photos/cat/0.png"]
+    with pytest.raises(OSError, match=r"cannot be read from 's3://bucket/photos' \(nothing is there \(404\)\)"):
         source.read(0)
 
 
-def test_an_address_that_leads_nowhere_is_one_error(bucket: str) -> None:
-    with pytest.raises(TwofoldError, match=r"'s3://bucket/none' holds no image that can be read \(nothing\)"):
-        open_source("s3://bucket/none")
-    with pytest.raises(TwofoldError, match=r"'s3://' cannot be listed"):
-        open_source("s3://")
+@pytest.mark.parametrize("kind", ["a.zip", "a.tar", "a.tar.gz"])
+def test_an_archive_in_a_bucket_is_read_in_place_and_its_index_is_kept(
+    kind: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mode = "w:gz" if kind.endswith("gz") else "w"
+    path = write_zip(tmp_path / kind, FILES) if kind == "a.zip" else write_tar(tmp_path / kind, FILES, mode)
+    put(server, path, kind)
+    first = opened(f"s3://bucket/{kind}", tmp_path)
+    assert contents(first) == FILES
+    assert labels(first) == labels(opened(str(path), tmp_path))
+    monkeypatch.setattr(archive_index, "_tar_members", None)  # a second walk would fail
+    monkeypatch.setattr(archive_index, "_zip_members", None)
+    server.asked.clear()
+    again = opened(f"s3://bucket/{kind}", tmp_path)
+    assert server.asked == [(f"/bucket/{kind}", "bytes=0-0")]
+    assert again.stamp() == first.stamp()
+    assert again.records == first.records
+    monkeypatch.undo()
+    as_bucket(server, monkeypatch)
+    more = FILES | {"cat/new.png": png(99)}
+    put(server, write_zip(path, more) if kind == "a.zip" else write_tar(path, more, mode), kind)
+    assert contents(opened(f"s3://bucket/{kind}", tmp_path)) == more
+
+
+def test_an_image_of_an_archive_is_one_request_of_its_own_bytes(server: Server, tmp_path: Path) -> None:
+    files = FILES | {"cat/large.png": bytes(10**6)}
+    for kind, write in (("a.zip", write_zip), ("a.tar", write_tar)):
+        put(server, write(tmp_path / kind, files), kind)
+        source = opened(f"s3://bucket/{kind}", tmp_path)
+        server.asked.clear()
+        assert source.read(1) == FILES["cat/1.png"]
+        ((_, asked),) = server.asked
+        first, last = (asked or "").removeprefix("bytes=").split("-")
+        assert int(last) - int(first) < len(FILES["cat/1.png"]) + 300
+
+
+@pytest.mark.parametrize("data", ["s3://bucket/wds", "s3://bucket/wds/train-{0000..0001}.tar", "s3://bucket/wds/*.tar"])
+def test_shards_of_webdataset_are_one_folder_with_labels(data: str, server: Server, tmp_path: Path) -> None:
+    names = sorted(FILES)
+    for shard in range(2):
+        files = {f"{n:03d}.png": FILES[name] for n, name in enumerate(names) if n % 2 == shard}
+        files |= {f"{n:03d}.cls": name.partition("/")[0].encode() for n, name in enumerate(names) if n % 2 == shard}
+        put(server, write_tar(tmp_path / "shard.tar", files), f"wds/train-{shard:04d}.tar")
+    source = opened(data, tmp_path)
+    told = {f"train-{n % 2:04d}.tar/{n:03d}.png": name for n, name in enumerate(names)}
+    assert labels(source) == {path: name.partition("/")[0] for path, name in told.items()}
+    assert contents(source) == {path: FILES[name] for path, name in told.items()}
+    assert "TF047" in {finding.code for finding in source.findings}
+
+
+@pytest.mark.parametrize("data", ["s3://bucket/p", "s3://bucket/p/part-{0..1}.parquet", "s3://bucket/p/part-*.parquet"])
+def test_parquet_in_a_bucket_is_that_on_the_disk(data: str, server: Server, tmp_path: Path) -> None:
+    for part in range(2):
+        rows = [{"image": content, "label": path[:3]} for path, content in list(FILES.items())[part::2]]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"part-{part}.parquet", row_group_size=2)
+        put(server, tmp_path / f"part-{part}.parquet", f"p/part-{part}.parquet")
+    source, local = opened(data, tmp_path), opened(str(tmp_path / "part-*.parquet"), tmp_path)
+    assert contents(source) == contents(local)
+    assert labels(source) == labels(local)
+
+
+def test_a_table_in_a_bucket_names_what_lies_below_its_folder(server: Server, tmp_path: Path) -> None:
+    server.files["/bucket/photos/all.csv"] = b"path,label\ncat/1.png,c\nhorse/2.png,h\ns3://bucket/photos/cat/0.png,c\n"
+    source = opened("s3://bucket/photos/all.csv", tmp_path)
+    assert list(labels(source).values()) == ["c", "h", "c"]
+    assert list(contents(source).values()) == [FILES["cat/1.png"], FILES["horse/2.png"], FILES["cat/0.png"]]
+    for cell, where in (("../other/9.png", "below its own folder"), ("s3://bucket/other/9.png", "--allow-outside")):
+        server.files["/bucket/photos/all.csv"] = f"path\ncat/1.png\n{cell}\n".encode()
+        with pytest.raises(TwofoldError, match=rf"line 3 of 's3://bucket/photos/all.csv' .*{where}"):
+            opened("s3://bucket/photos/all.csv", tmp_path)
+    assert contents(opened("s3://bucket/photos/all.csv", tmp_path, allow_outside=True))[cell] == png(9)
+
+
+def test_a_list_on_the_disk_opens_a_bucket_only_where_that_is_allowed(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("s3://bucket/photos/cat\ns3://bucket/other/9.png\n")
+    with pytest.raises(TwofoldError, match=r"line 1 of '.*list.txt' names 's3://bucket/photos/cat' in a bucket"):
+        opened(str(tmp_path / "list.txt"), tmp_path)
+    source = opened(str(tmp_path / "list.txt"), tmp_path, allow_outside=True)
+    expected = {name: content for name, content in FILES.items() if name.startswith("cat/")}
+    assert contents(source) == expected | {"9.png": png(9)}
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("s3://bucket/none", r"'s3://bucket/none' holds no image that can be read \(nothing\)"),
+        ("s3://", r"'s3:' cannot be opened \(it names no bucket"),
+        ("s3://bucket/none.tar", r"'s3://bucket/none.tar' cannot be opened \(.*\(404\).* Check the address"),
+        ("s3://bucket/none-*.tar", "the pattern 's3://bucket/none-\\*.tar' names nothing"),
+        ("s3://bucket/*/a.tar", "only the last name may"),
+        ("s3://key:secret@bucket/photos", "'s3://bucket/photos' cannot be opened .*in the environment"),
+        ("s3://bucket/a.tar?X-Amz-Signature=secret", "'s3://bucket/a.tar' cannot be opened .*in the environment"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_one_error(address: str, message: str, server: Server, tmp_path: Path) -> None:
+    with pytest.raises(TwofoldError, match=message) as error:
+        opened(address, tmp_path)
+    assert "secret" not in str(error.value)
+
+
+def test_keys_that_a_server_refuses_are_one_error(server: Server, tmp_path: Path) -> None:
+    server.statuses["/bucket/a.zip"] = 403
+    with pytest.raises(TwofoldError, match=r"'s3://bucket/a.zip' .*access is refused.* keys and region in the environ"):
+        opened("s3://bucket/a.zip", tmp_path)
 
 
 def test_without_the_extra_one_line_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from twofold.console import say
 from twofold.data.formats import extensions
-from twofold.data.record import digest, shown, stamp_path
+from twofold.data.record import digest, shown
+from twofold.data.sources.data_file import DataFile
 from twofold.data.sources.gzip_blocks import GzipBlocks
 from twofold.data.sources.listing import TABLES, Listing, extension_of, left_out_by_name
 from twofold.data.sources.read_at import ReadAt
@@ -30,6 +32,7 @@ from twofold.files import write_atomically
 _FORMAT = 1
 STORED, DEFLATED = 0, 8  # as zip counts; all in a tar is stored
 _ENCRYPTED = 1  # a zip's flag
+_LONG = 2**27  # bytes at an address; reading through more is announced
 _LARGEST_SIDECAR = 2**20  # bytes; a larger .json is no label
 
 
@@ -52,20 +55,22 @@ class Members:
         return Listing(others=self.others, hidden=self.hidden, tables=self.tables)
 
 
-def read_members(path: Path, cache: Path, blocks: GzipBlocks | None) -> Members:
+def read_members(file: DataFile, cache: Path, blocks: GzipBlocks | None) -> Members:
     """The members of an archive, from the cache where it has not changed. `blocks`: of a .tar.gz.
 
     Raises TwofoldError for an archive that is damaged or cannot be read.
     """
-    key = digest(["archive", _FORMAT, str(path.resolve()), stamp_path(path), sorted(extensions())])[:32]
+    key = digest(["archive", _FORMAT, file.place, file.stamp, sorted(extensions())])[:32]
     place = cache / "archives" / f"{key}.npz"
     members = _kept(place)
     if members is None:
+        if not isinstance(file.path, Path) and file.size > _LONG:
+            say(f"Reading through '{file.name}' ({file.size:,} bytes) for where its images lie; this is kept")
         try:
-            members = _zip_members(path) if path.suffix.lower() == ".zip" else _tar_members(path, blocks)
+            members = _zip_members(file) if file.path.suffix.lower() == ".zip" else _tar_members(file, blocks)
         except (OSError, zipfile.BadZipFile, tarfile.TarError, struct.error, EOFError) as error:
             raise TwofoldError(
-                f"the archive '{path}' cannot be read ({error}). Write it again, or give the unpacked folder."
+                f"the archive '{file.name}' cannot be read ({error}). Write it again, or give the unpacked folder."
             ) from error
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -80,8 +85,8 @@ class _Entry:
     method: int
 
 
-def _zip_members(path: Path) -> Members:
-    with zipfile.ZipFile(path) as archive:
+def _zip_members(file: DataFile) -> Members:
+    with file.open() as stream, zipfile.ZipFile(stream) as archive:
         entries = {}
         for info in archive.infolist():
             method = 255 if info.flag_bits & _ENCRYPTED else info.compress_type
@@ -90,18 +95,18 @@ def _zip_members(path: Path) -> Members:
     return _sorted_members(entries, {})
 
 
-def _tar_members(path: Path, blocks: GzipBlocks | None) -> Members:
-    stream = None if blocks is None else io.BufferedReader(ReadAt(blocks.read_at), 2**16)
+def _tar_members(file: DataFile, blocks: GzipBlocks | None) -> Members:
+    content = file.open() if blocks is None else io.BufferedReader(ReadAt(blocks.read_at), 2**16)
     entries: dict[str, _Entry] = {}
     sidecars: dict[str, bytes] = {}
-    with tarfile.open(path, "r:", fileobj=stream) as archive:
+    with content as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         for info in archive:
             name = _plain(info.name)
             if info.isreg() and not info.issparse():
                 entries[name] = _Entry(info.offset_data, info.size, STORED)
                 if extension_of(name) in SIDECARS and info.size <= _LARGEST_SIDECAR:
-                    file = archive.extractfile(info)
-                    sidecars[name] = b"" if file is None else file.read()
+                    sidecar = archive.extractfile(info)
+                    sidecars[name] = b"" if sidecar is None else sidecar.read()
             elif info.islnk() and (target := _plain(info.linkname)) in entries:
                 entries[name] = entries[target]
             vars(archive)["members"] = []  # else it keeps all of them

@@ -5,9 +5,9 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from twofold.data.findings import Finding
+from twofold.data.sources.data_file import DataFile
 from twofold.errors import TwofoldError
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -24,7 +24,7 @@ class Table:
     findings: list[Finding]
 
 
-def read_table(path: Path, name: str, wanted: Sequence[str]) -> Table:
+def read_table(file: DataFile, name: str, wanted: Sequence[str]) -> Table:
     """A table in UTF-8 (with or without its mark), UTF-16 or Windows-1252, parted by commas, semicolons, tabs or bars.
 
     A .jsonl has an object of JSON on each line, whose keys are the columns.
@@ -32,8 +32,8 @@ def read_table(path: Path, name: str, wanted: Sequence[str]) -> Table:
     The separator is the one that parts the first line into cells of which one is among `wanted` (small letters).
     Raises TwofoldError where a line has more cells than the header, OSError and csv.Error where it cannot be read.
     """
-    text, encoding = _decode(path.read_bytes())
-    if path.suffix.lower() == ".jsonl":
+    text, encoding = _decode(file.read())
+    if file.path.suffix.lower() == ".jsonl":
         return _of_json(text, name)
     first = 0
     if text[:4].lower() == "sep=":  # how Excel says what parts the cells

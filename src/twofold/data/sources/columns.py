@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from twofold.data.findings import Finding
 from twofold.errors import TwofoldError, unknown_name
 
-PATH = "path filepath file_path image_path img_path filename file_name image_name image_file file image img image_id"
+PATH = (
+    "path filepath file_path image_path img_path filename file_name image_name image_file file image img image_id "
+    "url image_url"
+)
 IDS = "id_code uuid id name"
 LABEL = "label labels class target class_name label_name category fine_label"
 SPLIT = "split fold set subset partition usage phase"

@@ -3,11 +3,10 @@
 import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from twofold.data.sources.reach import open_regular
+from twofold.data.sources.data_file import DataFile
 
 _INPUT = 2**14  # compressed bytes at a time
 _LEAST = 2**22  # bytes between two kept states, of about 40 kB each
@@ -33,9 +32,9 @@ class GzipBlocks:
     several threads. Reading raises OSError for a damaged file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._spacing = max(_LEAST, path.stat().st_size // _MOST_POINTS)
+    def __init__(self, file: DataFile) -> None:
+        self._file = file
+        self._spacing = max(_LEAST, file.size // _MOST_POINTS)
         self._points: list[_Point | None] = [_Point(0, 0, zlib.decompressobj(31), b"")]  # the last: None at the end
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._lock = Lock()
@@ -68,7 +67,7 @@ class GzipBlocks:
         point = self._points[number]
         assert point is not None
         try:
-            block, following = _unpack(self._path, point, self._spacing)
+            block, following = _unpack(self._file, point, self._spacing)
         except zlib.error as error:
             raise OSError(f"the archive is damaged ({error})") from error
         if number + 1 == len(self._points):
@@ -79,11 +78,11 @@ class GzipBlocks:
         return block
 
 
-def _unpack(path: Path, point: _Point, spacing: int) -> tuple[bytes, _Point | None]:
+def _unpack(packed: DataFile, point: _Point, spacing: int) -> tuple[bytes, _Point | None]:
     """A block, and where the next one begins; None at the end of the file."""
     state, pending, offset = point.state.copy(), point.pending, point.offset
     parts, made = list[bytes](), 0
-    with open_regular(path) as file:
+    with packed.open() as file:
         file.seek(offset)
         while made < spacing:
             if not pending:

@@ -9,6 +9,7 @@ from twofold.data.findings import Finding
 from twofold.data.record import Record
 from twofold.data.sources.cells import read_table
 from twofold.data.sources.columns import GROUP, LABEL, pick
+from twofold.data.sources.data_file import LocalFile
 from twofold.data.sources.names import label_of
 from twofold.data.sources.table import whole_numbers
 from twofold.errors import TwofoldError
@@ -30,7 +31,7 @@ def with_metadata(records: Sequence[Record], root: Path, tables: Sequence[str]) 
     group_by_path: dict[str, str | None] = {}
     for table in filter(is_metadata, tables):
         try:
-            cells = read_table(root / table, table, ["file_name"])
+            cells = read_table(LocalFile(root / table), table, ["file_name"])
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise TwofoldError(f"the table '{table}' cannot be read ({error}). Correct or remove it.") from error
         file = pick(cells.header, None, "file_name", "path-column", table)

@@ -7,15 +7,17 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
-from pathlib import Path
+from pathlib import PurePath
 from threading import Lock
 from typing import Any
 
 from twofold.data.findings import Finding
 from twofold.data.parallel import in_flight
-from twofold.data.record import Record, digest, shown, stamp_path
+from twofold.data.record import Record, digest, shown
+from twofold.data.sources.addresses import is_address, shown_address
 from twofold.data.sources.columns import Columns
-from twofold.data.sources.reach import Reach, read_regular
+from twofold.data.sources.data_file import DataFile
+from twofold.data.sources.place_reader import PlaceReader, unchanging
 from twofold.data.sources.schema import Schema, read_schema
 from twofold.data.sources.shards import missing_shards, split_of_each
 from twofold.errors import TwofoldError
@@ -25,7 +27,7 @@ class ParquetSource:
     """A column of images (bytes, paths, or structs of both) and, where they are there, of label, split and group."""
 
     def __init__(
-        self, files: Sequence[Path], name: str, *, allow_outside: bool = False, columns: Columns | None = None
+        self, files: Sequence[DataFile], name: str, *, allow_outside: bool = False, columns: Columns | None = None
     ) -> None:
         """Raises TwofoldError where a file is no parquet, has no column of images or leads out of its folder."""
         self.name = name
@@ -33,11 +35,12 @@ class ParquetSource:
         sizes = [shard.count for shard in shards]
         if sum(sizes) == 0:
             raise TwofoldError(f"the parquet file '{name}' has no rows; it needs one for each image. Add some.")
-        root = Path(os.path.commonpath([file.parent for file in files]))
-        splits = split_of_each(files, root) if len(files) > 1 else [None]
-        self.records = _records(shards, splits, [str(file.relative_to(root)) for file in files])
-        self.findings: list[Finding] = [*shards[0].schema.findings]
-        if missing := missing_shards(files):
+        paths = [file.path for file in files]
+        root = PurePath(os.path.commonpath([path.parent for path in paths]))
+        splits = split_of_each(paths, root) if len(files) > 1 else [None]
+        self.records = _records(shards, splits, [str(path.relative_to(root)) for path in paths])
+        self.findings: list[Finding] = [*shards[0].schema.findings, *unchanging(sum(one.addresses for one in shards))]
+        if missing := missing_shards(paths):
             few = ", ".join(missing[:3])
             self.findings.append(Finding("TF046", f"{len(missing):,} shards of '{name}' are not there: {few}"))
         self._shards = [shard for shard in shards if shard.count]
@@ -61,18 +64,20 @@ class ParquetSource:
 class _Shard:
     """One parquet file."""
 
-    def __init__(self, path: Path, name: str, columns: Columns, *, allow_outside: bool) -> None:
+    def __init__(self, file: DataFile, name: str, columns: Columns, *, allow_outside: bool) -> None:
         import pyarrow.parquet as pq
 
         open_parquet: Any = pq.ParquetFile
-        self._path = path
-        with _parquet_errors(path):
-            self._file = open_parquet(path)
+        self._data = file
+        with _parquet_errors(file.name):
+            self._file = open_parquet(file.for_arrow())
             self.schema: Schema = read_schema(self._file, name, columns)
             self.count: int = self._file.metadata.num_rows
             named = self.schema.named_files(self._file)
-        reach = Reach(path.parent, allow_outside=allow_outside)
+        reach = file.reach(allow_outside=allow_outside)
         self._files = {row: reach.find(text, f"row {row} of '{name}'") for row, text in named.items()}
+        self._reader = PlaceReader(self._files.values(), name)
+        self.addresses = self._reader.addresses
         sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
         self._first_rows = [0, *accumulate(sizes)]
         # Readers go through the file side by side, in order: enough groups stay in memory that none is read twice.
@@ -82,13 +87,12 @@ class _Shard:
 
     def stamp(self) -> list[object]:
         """Its place, and size and times of it and of the files that it names."""
-        named = [(file, stamp_path(Path(file))) for file in self._files.values()]
-        return [str(self._path.resolve()), stamp_path(self._path), named]
+        return [self._data.place, self._data.stamp, [self._reader.stamp(place) for place in self._files.values()]]
 
     def read(self, index: int) -> bytes:
         """The image of a row. Raises OSError for an empty cell."""
         if index in self._files:
-            return read_regular(self._files[index])
+            return self._reader.read(self._files[index])
         group = bisect_right(self._first_rows, index) - 1
         cell = self._column(group)[index - self._first_rows[group]].as_py()
         if isinstance(cell, dict):
@@ -101,13 +105,14 @@ class _Shard:
         """A column as Python values; None for each row where there is no such column."""
         if column is None:
             return [None] * self.count
-        with _parquet_errors(self._path):
+        with _parquet_errors(self._data.name):
             return self._file.read(columns=[column])[column].to_pylist()
 
     def paths(self) -> list[str | None]:
         """What each row calls its image, if anything."""
-        with _parquet_errors(self._path):
-            return self.schema.paths(self._file)
+        with _parquet_errors(self._data.name):
+            paths = self.schema.paths(self._file)
+        return [shown_address(path) if path and is_address(path) else path for path in paths]
 
     def _column(self, group: int) -> Any:
         name = self.schema.image
@@ -120,7 +125,7 @@ class _Shard:
 
 
 @contextmanager
-def _parquet_errors(path: Path) -> Iterator[None]:
+def _parquet_errors(name: str) -> Iterator[None]:
     """Turn what pyarrow raises for a damaged file into a TwofoldError."""
     from pyarrow.lib import ArrowException
 
@@ -129,7 +134,7 @@ def _parquet_errors(path: Path) -> Iterator[None]:
     except (OSError, ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise TwofoldError(
-            f"'{path}' cannot be read as a parquet file ({reason}). Write it again, or give a folder."
+            f"'{name}' cannot be read as a parquet file ({reason}). Write it again, or give a folder."
         ) from error
 
 

@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from twofold.data.formats import extensions
+from twofold.data.sources.addresses import is_address
+from twofold.data.sources.data_file import NamedPlaces
 from twofold.data.sources.listing import extension_of, list_images
-from twofold.data.sources.reach import Reach
 from twofold.errors import TwofoldError
 
 _NUMBER = re.compile(r"0*(\d+)(\.0)?")
@@ -26,9 +27,9 @@ class Place:
 
 
 class Places:
-    """The files below the folder `root`, to be named by path, by name or by id."""
+    """The files below the folder `root`, to be named by path, by name or by id; without one, what `reach` knows."""
 
-    def __init__(self, root: Path, reach: Reach) -> None:
+    def __init__(self, root: Path | None, reach: NamedPlaces) -> None:
         self._root, self._reach = root, reach
 
     def find(self, text: str, where: str) -> Place:
@@ -43,10 +44,10 @@ class Places:
         try:
             place = self._reach.find(text, where)
         except TwofoldError:
-            if slashed.startswith("/") and (place_inside := self._completed(text, slashed, where)[0]):
+            if self._root and slashed.startswith("/") and (place_inside := self._completed(text, slashed, where)[0]):
                 return Place(place_inside, is_completed=True)
             raise
-        if _is_there(place):
+        if is_address(place) or _is_there(place):  # what is at an address is seen when it is read
             return Place(place)
         completed, known = self._completed(text, slashed, where)
         if completed:
@@ -85,7 +86,7 @@ class Places:
 
     @cached_property
     def _files(self) -> list[str]:
-        return [path for path, _ in list_images(self._root).files]
+        return [path for path, _ in list_images(self._root).files] if self._root else []
 
 
 def _spellings(text: str, slashed: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 class ReadAt(io.RawIOBase):
     """A file that is open for reading, made of a function that reads up to so many bytes from a place on."""
 
-    mode = "rb"
+    mode, name = "rb", ""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from twofold.data.sources.columns import GROUP, LABEL, SPLIT, Columns, pick, req
 from twofold.data.sources.names import label_of, names_a_split, resolve_split
 from twofold.errors import TwofoldError
 
-_IMAGE = "image img images image photo jpg png path filepath file_path image_path file_name filename file"
+_IMAGE = "image img images image photo jpg png path filepath file_path image_path file_name filename file url image_url"
 _BYTES = ("binary", "large_binary")
 _TEXT = ("string", "large_string")
 

@@ -3,7 +3,7 @@
 import glob
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from twofold.data.sources.names import split_named
@@ -12,6 +12,34 @@ from twofold.errors import TwofoldError
 _SHARD = re.compile(r"(?P<name>.+?)[-_.]\d+([-_.]of[-_.]\d+)?")  # train-00000-of-00002
 
 _NUMBERED = re.compile(r"(.+[-_.])(\d+)([-_.]of[-_.])(\d{1,6})(\..+)")
+
+
+_BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")  # {0000..0009} or {cats,dogs}
+_MOST = 100_000  # shards that braces may stand for
+
+
+def expanded(text: str) -> list[str]:
+    """The names that a text with braces stands for; the text alone where it has none.
+
+    >>> expanded("train-{08..10}.tar")
+    ['train-08.tar', 'train-09.tar', 'train-10.tar']
+
+    Raises TwofoldError for more than 100,000.
+    """
+    texts = [text]
+    while match := _BRACES.search(texts[0]):
+        first, last, several = match.groups()
+        numbers = range(int(first), int(last) + 1) if first else range(0)
+        if len(numbers) * len(texts) > _MOST:
+            raise TwofoldError(
+                f"the braces {match[0]} make {len(numbers) * len(texts):,} names, but they may make {_MOST:,}. Make "
+                "the range shorter."
+            )
+        parts = several.split(",") if several else [f"{number:0{len(first)}d}" for number in numbers]
+        if not parts:
+            raise TwofoldError(f"the braces {match[0]} count from {first} to {last}, but braces count up. Swap them.")
+        texts = [_BRACES.sub(lambda _, part=part: part, one, count=1) for one in texts for part in parts]  # type: ignore[misc]
+    return texts
 
 
 def is_pattern(text: str) -> bool:
@@ -27,7 +55,7 @@ def matches(text: str) -> list[Path]:
     return found
 
 
-def split_of_each(files: Sequence[Path], root: Path) -> list[str | None]:
+def split_of_each(files: Sequence[PurePath], root: PurePath) -> list[str | None]:
     """The split that the name of each file says (train-00000-of-00002), or else that of a folder below `root`.
 
     None for all where they do not say two different ones: a file on its own is no split.
@@ -48,9 +76,9 @@ def rows_in(files: Sequence[Path]) -> int:
         return 0
 
 
-def missing_shards(files: Sequence[Path]) -> list[str]:
+def missing_shards(files: Sequence[PurePath]) -> list[str]:
     """The shards that the names of others promise (train-00000-of-00002) and that are not among the files."""
-    promised: set[Path] = set()
+    promised: set[PurePath] = set()
     for file in files:
         if match := _NUMBERED.fullmatch(file.name):
             head, digits, of, total, tail = match.groups()
@@ -66,6 +94,6 @@ def numberless(stem: str) -> str:
     return match["name"] if match else stem
 
 
-def _split(file: Path) -> str | None:
+def _split(file: PurePath) -> str | None:
     names = [numberless(file.stem), *reversed(file.parts[:-1])]
     return next((split for name in names if (split := split_named(name))), None)

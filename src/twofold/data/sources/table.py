@@ -3,10 +3,11 @@
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from twofold.data.findings import Finding
-from twofold.data.record import Record, digest, stamp_path
+from twofold.data.formats import File
+from twofold.data.record import Record, digest
+from twofold.data.sources.addresses import distinct, is_address, place_of, shown_address
 from twofold.data.sources.cells import Table, read_table
 from twofold.data.sources.columns import (
     GROUP,
@@ -21,9 +22,10 @@ from twofold.data.sources.columns import (
     unused_groups,
     unused_splits,
 )
+from twofold.data.sources.data_file import DataFile
 from twofold.data.sources.names import is_no_label, label_of, names_a_split, resolve_split
+from twofold.data.sources.place_reader import PlaceReader, unchanging
 from twofold.data.sources.places import Places
-from twofold.data.sources.reach import Reach, open_regular, read_regular
 from twofold.errors import TwofoldError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -32,21 +34,25 @@ SUFFIXES = (".csv", ".tsv", ".jsonl")
 class TableSource:
     """The images that a table lists, in its order. Columns that mean nothing here are ignored."""
 
-    def __init__(self, path: Path, name: str, *, allow_outside: bool = False, columns: Columns | None = None) -> None:
+    def __init__(
+        self, file: DataFile, name: str, *, allow_outside: bool = False, columns: Columns | None = None
+    ) -> None:
         """Raises TwofoldError, naming the line, where the table cannot be understood, or leads out of its folder."""
         self.name = name
-        self._root = path.parent
         chosen = columns or Columns()
         try:
-            table = read_table(path, name, [chosen.path.strip().lower()] if chosen.path else f"{PATH} {IDS}".split())
+            table = read_table(file, name, [chosen.path.strip().lower()] if chosen.path else f"{PATH} {IDS}".split())
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise TwofoldError(
                 f"the table '{name}' cannot be read ({error}); it must be text with one image a line. Export it again."
             ) from error
         self.findings: list[Finding] = [*table.findings]
         used = _pick_columns(table, chosen, name)
-        places = Places(path.parent, Reach(path.parent, allow_outside=allow_outside))
+        root = file.path.parent if isinstance(file.path, Path) else None
+        places = Places(root, file.reach(allow_outside=allow_outside))
         names, self._files = _images(table, used["path"], places, name, self.findings)
+        self._reader = PlaceReader(self._files, name)
+        self.findings += unchanging(self._reader.addresses)
         labels = _labels(table, used, name, self.findings)
         splits = _splits(table, used["split"], chosen, name, self.findings)
         groups = _groups(table, used["group"], self.findings)
@@ -56,20 +62,19 @@ class TableSource:
     def stamp(self) -> str:
         """Over the lines, and size and times of every file."""
         files = zip(self.records, self._files, strict=True)
-        lines = [(r.path, r.label, r.split, stamp_path(Path(file))) for r, file in files]
-        return digest(["manifest", str(self._root.resolve()), lines])
+        return digest(["manifest", [(r.path, r.label, r.split, *self._reader.stamp(file)) for r, file in files]])
 
     def file_stamps(self) -> Iterator[str]:
         """Each file's path, size and times."""
-        return (f"{file} {stamp_path(Path(file))}" for file in self._files)
+        return ("{} {}".format(*self._reader.stamp(file)) for file in self._files)
 
-    def open(self, index: int) -> BinaryIO:
+    def open(self, index: int) -> File:
         """The file of a record, open for reading."""
-        return open_regular(self._files[index])
+        return self._reader.open(self._files[index])
 
     def read(self, index: int) -> bytes:
         """The content of a record's file."""
-        return read_regular(self._files[index])
+        return self._reader.read(self._files[index])
 
 
 def _pick_columns(table: Table, chosen: Columns, name: str) -> dict[str, str | None]:
@@ -96,19 +101,22 @@ def _images(
 ) -> tuple[list[str], list[str]]:
     """How each line calls its image, and the file that this is."""
     assert column is not None
-    named: dict[str, tuple[int, str]] = {}  # file -> the line that names it, and how
-    names, missing, completed = [], list[str](), list[str]()
+    named: dict[str, tuple[int, str]] = {}  # place -> the line that names it, and how
+    names, files, missing, completed = [], list[str](), list[str](), list[str]()
     for line, row in zip(table.lines, table.rows, strict=True):
         where, text = f"line {line} of '{name}'", row[column].strip()
         if not text:
             raise TwofoldError(f"{where} has an empty path, but every line names an image. Fill or remove the line.")
         place = places.find(text, where)
-        if place.file in named:
-            before, spelt = named[place.file]
+        key = place_of(place.file) if is_address(place.file) else place.file
+        text = shown_address(text) if is_address(text) else text
+        if key in named:
+            before, spelt = named[key]
             also = "" if spelt == text else f", where it is spelt '{spelt}'"
             raise TwofoldError(f"{where} repeats the path '{text}' of line {before}{also}. Remove one of them.")
-        named[place.file] = line, text
+        named[key] = line, text
         names.append(text)
+        files.append(place.file)
         if place.tried:
             missing.append(f"line {line}, column '{column}': '{text}' ({place.tried})")
         elif place.is_completed:
@@ -122,7 +130,7 @@ def _images(
         findings.append(Finding("TF021", f"{len(missing):,} of {len(names):,} files are missing: {_first(missing)}"))
     if completed:
         findings.append(Finding("TF022", f"{len(completed):,} paths were completed: {_first(completed)}"))
-    return names, list(named)
+    return distinct(names, files), files
 
 
 def _labels(table: Table, used: dict[str, str | None], name: str, findings: list[Finding]) -> list[str | None]:

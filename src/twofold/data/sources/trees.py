@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -74,21 +74,27 @@ class FileTree:
         return read_regular(self._root / self.paths[index])
 
 
+class Part(NamedTuple):
+    """A tree within a data set: what stands before its paths where they are shown, and where folders are read."""
+
+    tree: Tree
+    root: str = ""
+    top: str = ""
+
+
 class TreesSource:
     """The images of one or several trees; several are read as one folder that holds them all."""
 
-    def __init__(self, trees: Sequence[Tree], name: str, *, roots: Sequence[str], tops: Sequence[str]) -> None:
-        """`roots`: what stands before the paths of each tree where they are shown; `tops`: where folders are read.
-
-        Raises TwofoldError where there is no image.
-        """
+    def __init__(self, parts: Sequence[Part], name: str) -> None:
+        """Raises TwofoldError where there is no image."""
+        trees = [part.tree for part in parts]
         self.name, self._trees = name, trees
         self._first = np.array([0, *accumulate(len(tree.paths) for tree in trees)])
         if self._first[-1] == 0:
             held = "; ".join(finding.text for tree in trees for finding in tree.findings) or "nothing"
             raise TwofoldError(f"'{name}' holds no image that can be read ({held}). Give one with images.")
-        calls = [root + shown(path) for tree, root in zip(trees, roots, strict=True) for path in tree.paths]
-        layout = read_layout([top + shown(path) for tree, top in zip(trees, tops, strict=True) for path in tree.paths])
+        calls = [part.root + shown(path) for part in parts for path in part.tree.paths]
+        layout = read_layout([part.top + shown(path) for part in parts for path in part.tree.paths])
         told = [one for tree in trees for one in tree.told or [Told()] * len(tree.paths)]
         self.records = [replace(one, path=call) for one, call in zip(layout.records, calls, strict=True)]
         said = [finding for tree in trees for finding in tree.findings]
