@@ -5,8 +5,8 @@ from typing import Any
 
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import Claim, Comparison, judge, minus
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.paper.augmentations import PAPER
 from twofold.studies.show.places import panel_record
 
@@ -16,7 +16,7 @@ Z_DIMS = ("32", "128", "512")
 LOSSES = ("Margin", "NT-Logistic", "Margin, semi-hard", "NT-Logistic, semi-hard", "NT-Xent")
 
 
-def fill(found: Found, name: str, seeds: int, spread: float = 0.006, **values: float) -> None:
+def fill(found: Results, name: str, seeds: int, spread: float = 0.006, **values: float) -> None:
     """Add a cell for each seed, its values around the given ones."""
     drawn = random.Random(name)
     for seed in range(seeds):
@@ -24,7 +24,7 @@ def fill(found: Found, name: str, seeds: int, spread: float = 0.006, **values: f
         found.add(Cell(name=name, seed=seed), measured, learnt=True)
 
 
-def heat(found: Found, seeds: int = 1) -> Panel:
+def heat(found: Results, seeds: int = 1) -> Panel:
     """The 7 x 7 pairs of augmentations."""
     places = {(a, b): PAPER[i][j] for i, a in enumerate(PAIRS) for j, b in enumerate(PAIRS)}
     for (a, b), value in places.items():
@@ -42,7 +42,7 @@ def heat(found: Found, seeds: int = 1) -> Panel:
     )
 
 
-def lines(found: Found, seeds: int = 3) -> Panel:
+def lines(found: Results, seeds: int = 3) -> Panel:
     """Three heads along the width of z."""
     for row, head in enumerate(HEADS):
         for column, z_dim in enumerate(Z_DIMS):
@@ -60,7 +60,7 @@ def lines(found: Found, seeds: int = 3) -> Panel:
     )
 
 
-def dots(found: Found, seeds: int = 3) -> Panel:
+def dots(found: Results, seeds: int = 3) -> Panel:
     """The losses, one column."""
     for row, loss in enumerate(LOSSES):
         fill(found, loss, seeds, top1=0.45 + 0.03 * row)
@@ -75,7 +75,7 @@ def dots(found: Found, seeds: int = 3) -> Panel:
     )
 
 
-def entropies(found: Found, seeds: int = 3) -> Panel:
+def entropies(found: Results, seeds: int = 3) -> Panel:
     """Nats, and one place that nothing is measured for."""
     fill(found, "0.1", seeds, contrast_entropy=1.5)
     return Panel(
@@ -116,7 +116,7 @@ CLAIMS = (
 )
 
 
-def record(found: Found, panels: list[Panel], claims: tuple[Claim, ...] = (), **changed: Any) -> dict[str, Any]:
+def record(found: Results, panels: list[Panel], claims: tuple[Claim, ...] = (), **changed: Any) -> dict[str, Any]:
     """The JSON of a study."""
     cells = [
         {

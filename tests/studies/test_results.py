@@ -10,7 +10,7 @@ from twofold.recipes.recipe import Recipe
 from twofold.studies import STUDIES
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.folder import described
-from twofold.studies.engine.grid import found_in
+from twofold.studies.engine.grid import results_in
 from twofold.studies.engine.record import conclusions
 from twofold.studies.engine.scale import get_scale
 
@@ -27,7 +27,7 @@ def test_a_record_is_what_its_cells_make_it(name: str) -> None:
     scale = get_scale(record["scale"]).of(name)
     assert record["finished"]
     assert plain(Recipe.from_dict(record["base"]).to_dict()) == plain(scale.base.to_dict())  # new leaves: by default
-    found = found_in(record["cells"], scale, record["data"]["test"])
+    found = results_in(record["cells"], scale, record["data"]["test"])
     cells = {cell.key: described(cell) for cell in study.cells(scale, scale.seeds, found)}
     recorded = {
         Cell(name=cell["name"], seed=cell["seed"], on=cell["on"]).key: {

@@ -11,8 +11,8 @@ from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path
 from twofold.studies import STUDIES
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.estimate import build_estimate, views_per_s
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.grid import planned_cells
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.run import run_study
 from twofold.studies.engine.scale import Scale, get_scale
 
@@ -100,7 +100,7 @@ def list_studies(scale: str = "laptop", seeds: int | None = None, *, verbose: bo
     for study in STUDIES.values():
         own = chosen.of(study.name)
         count = own.seeds if seeds is None else seeds
-        cells = planned_cells(study, own, count, Found())
+        cells = planned_cells(study, own, count, Results())
         say(study.name)
         say(f"    {study.asks}")
         say(f"    The paper: {study.paper}")

@@ -6,9 +6,9 @@ import pytest
 from twofold.studies.engine.attempts import attempt, packed, unpacked
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import NOT_TESTABLE, Claim, judge, minus
-from twofold.studies.engine.grid import found_in
-from twofold.studies.engine.made import code_digest
+from twofold.studies.engine.grid import results_in
 from twofold.studies.engine.measures import Measured
+from twofold.studies.engine.provenance import code_digest
 from twofold.studies.engine.scale import LAPTOP
 from twofold.studies.show.wording import counted, label
 
@@ -55,7 +55,7 @@ def records(**learnt: bool) -> list[dict[str, object]]:
 
 
 def test_a_cell_that_failed_is_in_no_mean_and_its_claims_cannot_be_tested() -> None:
-    found = found_in(records(a=True, b=False), LAPTOP)
+    found = results_in(records(a=True, b=False), LAPTOP)
     assert found.values("b", "top1") == [0.51]
     assert found.failed("b") == [0]
     claim = Claim(text="a beats b", paper="", comparisons=(minus("a", "b"),), why_not="")
@@ -68,7 +68,7 @@ def test_a_cell_that_failed_is_in_no_mean_and_its_claims_cannot_be_tested() -> N
 
 
 def test_a_failure_that_is_a_result_counts() -> None:
-    found = found_in([{**one, "may_fail": True} for one in records(b=False)], LAPTOP)
+    found = results_in([{**one, "may_fail": True} for one in records(b=False)], LAPTOP)
     assert found.values("b", "top1") == [0.5, 0.51]
     assert found.failed("b") == []
 
@@ -78,7 +78,7 @@ def test_of_older_cells_the_positive_pairs_are_known(accuracy: float, failed: li
     batch = LAPTOP.base.schedule.batch_size
     (one, _) = records(a=True)
     del one["learnt"]
-    found = found_in([{**one, "measure": {"top1": 0.5, "contrast_accuracy": accuracy / batch}}], LAPTOP)
+    found = results_in([{**one, "measure": {"top1": 0.5, "contrast_accuracy": accuracy / batch}}], LAPTOP)
     assert found.failed("a") == failed
     assert found.knows_whether_learnt("a") is bool(failed)
 
@@ -90,10 +90,10 @@ def test_which_images_are_right_comes_back_from_text(count: int) -> None:
 
 
 def test_the_digest_is_of_the_code_that_measures(monkeypatch: pytest.MonkeyPatch) -> None:
-    from twofold.studies.engine import made
+    from twofold.studies.engine import provenance
 
     before = code_digest()
     assert code_digest.__wrapped__() == before
-    monkeypatch.setattr(made, "_MEASURING", ("evaluation",))
+    monkeypatch.setattr(provenance, "_MEASURING", ("evaluation",))
     assert code_digest.__wrapped__() != before
     assert len(before) == 12

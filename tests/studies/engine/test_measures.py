@@ -23,11 +23,11 @@ from twofold.studies.engine.baseline import untrained_top1
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.estimate import build_estimate
 from twofold.studies.engine.folder import StudyFolder
-from twofold.studies.engine.labelled import at_most, split_rows
 from twofold.studies.engine.layers import Stages, layer_features
 from twofold.studies.engine.measures import MEASURES, Measured, Task, needs_pretraining, probe
 from twofold.studies.engine.pretrained import pretrained
 from twofold.studies.engine.ranks import RANKS
+from twofold.studies.engine.split import at_most, split_rows
 from twofold.studies.engine.transformed import TRANSFORMATIONS, tell_transformation
 
 BASE = TINY.base.with_settings(epochs=4.0, width=0.5)

@@ -324,15 +324,15 @@ def test_the_papers_scale_is_planned_and_takes_a_step(home: Path, tmp_path: Path
     from twofold.distributed import World
     from twofold.hardware.device import resolve_hardware
     from twofold.studies.engine.folder import StudyFolder, alone
-    from twofold.studies.engine.found import Found
     from twofold.studies.engine.measures import Task, linear
     from twofold.studies.engine.pretrained import pretrained
+    from twofold.studies.engine.results import Results
 
     planned = study("head", data=home / "data", scale="paper", out=tmp_path / "plan", plan=True, cache=home / "cache")
     assert planned["cells_planned"] == (2 * len(PAPER.z_dims) + 1) * 3
     settings = {"size_px": 32, "batch_size": 4, "epochs": 4 / 30, "width": 0.25, "precision": "fp32", "device": "cpu"}
     small = PAPER.with_settings(**settings)
-    cell = STUDIES["head"].cells(small, 3, Found())[0]
+    cell = STUDIES["head"].cells(small, 3, Results())[0]
     recipe = small.base.with_settings(**cell.settings, seed=cell.seed)
     assert recipe.encoder.encoder == "resnet50"
     images = load_images(home / "data", recipe=recipe.data, store_px=recipe.stored_px, cache=home / "cache")

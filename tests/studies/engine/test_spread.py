@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from twofold.studies.engine.cell import Cell
-from twofold.studies.engine.found import Found
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.spread import (
     AT_MOST,
     IMAGES_AND_SEEDS,
@@ -19,12 +19,14 @@ DIFFERENCE: dict[Term, float] = {("0", "top1"): 1.0, ("1", "top1"): -1.0}
 REPEATS = 250
 
 
-def simulated(random: np.random.Generator, noise: list[float], seeds: int, images: int, *, kept: bool = True) -> Found:
+def simulated(
+    random: np.random.Generator, noise: list[float], seeds: int, images: int, *, kept: bool = True
+) -> Results:
     """Cells that are equally good in the population; each seed of each moves its share by its own noise.
 
     Images differ in how hard they are, for all cells alike.
     """
-    found, hard = Found(), random.normal(0, 0.15, images)
+    found, hard = Results(), random.normal(0, 0.15, images)
     common = random.normal(0, 0.02, seeds)
     for name, scale in enumerate(noise):
         for seed in range(seeds):
@@ -74,7 +76,7 @@ def test_pooling_makes_the_interval_of_few_seeds_shorter() -> None:
 def test_the_pooled_variance_is_that_of_the_residuals_and_leaves_a_noisy_cell_out() -> None:
     random = np.random.default_rng(3)
     table = random.normal(0, 1, (5, 4)) + random.normal(0, 9, 4)
-    found = Found()
+    found = Results()
     for name, row in enumerate(table):
         for seed, value in enumerate(row):
             found.add(Cell(name=str(name), seed=seed), {"top1": float(value)})
@@ -91,7 +93,7 @@ def test_the_pooled_variance_is_that_of_the_residuals_and_leaves_a_noisy_cell_ou
 
 
 def test_what_is_no_share_of_images_has_an_interval_over_seeds() -> None:
-    found = Found()
+    found = Results()
     for name in ("0", "1"):
         for seed in range(3):
             found.add(Cell(name=name, seed=seed), {"top1": 0.5 + 0.01 * seed + 0.02 * (name == "0") * seed})
@@ -100,7 +102,7 @@ def test_what_is_no_share_of_images_has_an_interval_over_seeds() -> None:
 
 
 def test_the_interval_of_a_cell_stays_inside_0_and_1_and_is_no_point() -> None:
-    found = Found()
+    found = Results()
     for seed in range(3):
         right = np.ones(50, bool)
         found.add(Cell(name="0", seed=seed), {"top1": 1.0}, right={"top1": right})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from twofold.studies.engine.cell import Cell
-from twofold.studies.engine.found import Found
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.tuning import Tuning, tune
 
 RATES = {"base_lr": (0.2, 0.6, 1.8)}
@@ -21,7 +21,7 @@ def search(
     axes: Mapping[str, tuple[float, ...]], top1: Callable[..., float], further: int = 8
 ) -> tuple[Tuning, list[int]]:
     """The search to its end, and how many cells it knew of at each of its turns."""
-    found, counts = Found(), []
+    found, counts = Results(), []
     while True:
         tuning = tune(axes, make, found, further=further)
         counts.append(len(tuning.cells))
@@ -89,7 +89,7 @@ def test_a_single_value_is_given() -> None:
 
 
 def test_nothing_is_chosen_before_all_is_measured() -> None:
-    found = Found()
+    found = Results()
     cells = tune(RATES, make, found).cells
     for cell in cells[:-1]:
         found.add(cell, {"top1": 0.5})
@@ -99,7 +99,7 @@ def test_nothing_is_chosen_before_all_is_measured() -> None:
 
 def test_what_is_found_later_changes_nothing_in_what_was_asked_before() -> None:
     """A study that is run again asks for the same cells in the same order."""
-    found, turns = Found(), []
+    found, turns = Results(), []
     while not (tuning := tune(RATES, make, found)).best:
         turns.append(tuning.cells)
         for cell in tuning.cells:

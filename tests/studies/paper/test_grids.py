@@ -13,9 +13,9 @@ from twofold.recipes.recipe import Recipe
 from twofold.studies import STUDIES
 from twofold.studies.engine.cell import HALVED, PREMISE_SEEDS, Cell
 from twofold.studies.engine.claim import judge
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.grid import planned_cells
 from twofold.studies.engine.measures import MEASURES
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import LAPTOP, LONGER, PAPER, Scale
 from twofold.studies.engine.tuning import TUNING_SEED
 from twofold.studies.paper.augmentations import NAMES, rivals, transformations
@@ -26,7 +26,7 @@ SCALES = {"laptop": LAPTOP, "longer": LONGER, "paper": PAPER, "tiny": TINY}
 
 
 def all_cells(name: str, scale: Scale, seeds: int = 3) -> list[Cell]:
-    return planned_cells(STUDIES[name], scale, seeds, Found())
+    return planned_cells(STUDIES[name], scale, seeds, Results())
 
 
 def test_there_are_the_ten_studies() -> None:
@@ -52,7 +52,7 @@ def test_cells_are_recipes_of_their_own(name: str, scale: str) -> None:
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", ALL)
 def test_panels_and_claims_speak_of_cells_that_there_are(name: str, scale: str) -> None:
-    study, found, own = STUDIES[name], Found(), SCALES[scale].of(name)
+    study, found, own = STUDIES[name], Results(), SCALES[scale].of(name)
     for cell in planned_cells(study, own, 3, found):
         assert found.has([cell])
     names = set(found.names("test"))
@@ -73,14 +73,14 @@ def test_panels_and_claims_speak_of_cells_that_there_are(name: str, scale: str) 
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_claim_says_why_it_may_not_hold_here(name: str) -> None:
-    for claim in STUDIES[name].claims(LAPTOP, Found()):
+    for claim in STUDIES[name].claims(LAPTOP, Results()):
         assert claim.why_not.endswith(".")
         assert claim.paper
 
 
 @pytest.mark.parametrize(("sure", "verdict"), [(0.2, "contradicted"), (100.0, "reproduced")])
 def test_where_the_surest_is_the_best_contrastive_accuracy_does_predict(sure: float, verdict: str) -> None:
-    found = Found()
+    found = Results()
     for cell in STUDIES["temperature"].cells(LAPTOP, 3, found):
         t = cell.settings["temperature"]
         values = {"top1": 0.6 - abs(math.log(t / 0.2)) / 10, "contrast_accuracy": 0.9 if t == sure else 0.4 + t / 1000}
@@ -93,7 +93,7 @@ def test_where_the_surest_is_the_best_contrastive_accuracy_does_predict(sure: fl
 
 @pytest.mark.parametrize(("peak", "verdict"), [(0.05, "contradicted"), (0.2, "reproduced"), (1.0, "contradicted")])
 def test_an_extreme_temperature_that_is_best_contradicts(peak: float, verdict: str) -> None:
-    found = Found()
+    found = Results()
     for cell in STUDIES["temperature"].cells(LAPTOP, 3, found):
         distance = abs(math.log(cell.settings["temperature"] / peak))
         found.add(cell, {"top1": 0.6 - distance / 10 + 0.001 * cell.seed, "contrast_accuracy": 0.5})
@@ -102,7 +102,7 @@ def test_an_extreme_temperature_that_is_best_contradicts(peak: float, verdict: s
 
 @pytest.mark.parametrize(("peak", "edge"), [(0.1, ", at the edge of these"), (0.2, "")])
 def test_the_temperature_that_is_chosen_is_noted_and_whether_it_is_at_an_edge(peak: float, edge: str) -> None:
-    study, found = STUDIES["temperature"], Found()
+    study, found = STUDIES["temperature"], Results()
     assert study.notes(LAPTOP, found) == []
     for cell in study.cells(LAPTOP, 3, found):
         found.add(cell, {"top1": 0.5 - 0.05 * abs(math.log(cell.settings["temperature"] / peak))})
@@ -113,7 +113,7 @@ def test_the_temperature_that_is_chosen_is_noted_and_whether_it_is_at_an_edge(pe
 
 def batch_verdicts(*, large_behind: tuple[float, float], sgd_drop: float, lars_drop: float) -> list[str]:
     """What the study of batches says where the largest batch is so far behind at the short and at the long length."""
-    study, found = STUDIES["batch"], Found()
+    study, found = STUDIES["batch"], Results()
     for _ in range(2):
         for cell in study.cells(LAPTOP, 3, found):
             large = cell.settings["batch_size"] == LAPTOP.batch_sizes[-1]
@@ -140,7 +140,7 @@ def test_only_a_gap_that_is_there_can_close() -> None:
     [((0.1, 0.02), "reproduced"), ((0.1, 0.2), "contradicted"), ((-0.02, -0.1), "not testable here")],
 )
 def test_only_a_gap_to_supervised_that_is_there_can_shrink(supervised: tuple[float, float], verdict: str) -> None:
-    study, found = STUDIES["size"], Found()
+    study, found = STUDIES["size"], Results()
     while not found.has(cells := study.cells(LAPTOP, 3, found)):
         for cell in cells:
             ahead = supervised["x 1" in cell.name] if cell.name.startswith("supervised") else 0.0
@@ -158,7 +158,7 @@ def test_no_encoder_is_both_chosen_by_and_judged(name: str) -> None:
 
 
 def test_every_size_is_trained_with_labels_at_its_own_best_rate() -> None:
-    study, found = STUDIES["size"], Found()
+    study, found = STUDIES["size"], Results()
     best = dict(zip(LAPTOP.encoders, (0.4, 0.1, 1.6, 0.025), strict=True))
     while not found.has(cells := study.cells(LAPTOP, 3, found)):
         for cell in cells:
@@ -179,7 +179,7 @@ def test_lars_holds_only_where_sgd_does_not(sgd_drop: float, lars_drop: float, v
 
 
 def test_each_loss_gets_what_is_best_for_it() -> None:
-    study, found, count = STUDIES["loss"], Found(), 0
+    study, found, count = STUDIES["loss"], Results(), 0
     assert study.notes(LAPTOP, found) == []
     while len(cells := study.cells(LAPTOP, 1, found)) > count:
         count = len(cells)
@@ -204,7 +204,7 @@ def test_each_loss_gets_what_is_best_for_it() -> None:
 
 @pytest.mark.parametrize(("best", "tried"), [(0.05, 3), (0.2, 4), (0.8, 5), (1e9, 6), (0.0125, 4), (0.0, 6)])
 def test_rates_go_on_while_the_last_is_the_best(best: float, tried: int) -> None:
-    study, found, count = STUDIES["labels"], Found(), 0
+    study, found, count = STUDIES["labels"], Results(), 0
     while len(cells := study.cells(LAPTOP, 1, found)) > count:
         count = len(cells)
         for cell in cells:
@@ -221,8 +221,8 @@ def test_rates_go_on_while_the_last_is_the_best(best: float, tried: int) -> None
 @pytest.mark.parametrize("name", ALL)
 def test_an_empty_study_has_claims_that_are_undecided(name: str) -> None:
     study = STUDIES[name]
-    assert {judge(claim, Found()).verdict for claim in study.claims(LAPTOP, Found())} == {"undecided"}
-    assert study.panels(LAPTOP, Found())
+    assert {judge(claim, Results()).verdict for claim in study.claims(LAPTOP, Results())} == {"undecided"}
+    assert study.panels(LAPTOP, Results())
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -234,8 +234,8 @@ def test_the_number_of_cells_is_what_the_axes_say(name: str) -> None:
 def test_what_is_chosen_is_chosen_on_selection(name: str) -> None:
     """A study looks at nothing on test before its grid is complete but for the rivals of a pair."""
     study = STUDIES[name]
-    first = study.cells(LAPTOP, 3, Found())
-    found = Found()
+    first = study.cells(LAPTOP, 3, Results())
+    found = Results()
     for cell in first:
         if cell.on == "test" and name != "augmentations":
             found.add(cell, defaultdict(float))
@@ -247,8 +247,8 @@ def names(*pairs: str) -> set[str]:
 
 
 def test_the_rivals_of_crop_with_colour_get_all_seeds() -> None:
-    found = Found()
-    for place, cell in enumerate(STUDIES["augmentations"].cells(LAPTOP, 1, Found())):
+    found = Results()
+    for place, cell in enumerate(STUDIES["augmentations"].cells(LAPTOP, 1, Results())):
         strong = cell.name in names("blur+rotate", "cutout+noise") | {"colour+sobel"}
         ours = cell.name in names("crop+colour")
         found.add(cell, {"top1": 0.9 if ours else 0.5 if strong else 0.001 * place, "contrast_accuracy": 0.9})
@@ -273,7 +273,7 @@ def test_learnt_is_above_five_times_the_chance_among_the_second_views(batch_size
 
 def test_the_augmentations_act_on_one_branch_alone() -> None:
     assert tuple(transformations(LAPTOP)) == NAMES
-    for cell in STUDIES["augmentations"].cells(LAPTOP, 1, Found()):
+    for cell in STUDIES["augmentations"].cells(LAPTOP, 1, Results()):
         policy = build_policy(LAPTOP.base.with_settings(**cell.settings).views)
         assert [op.branch for op in policy] == ["shared"] + ["b"] * (len(policy) - 1)
         assert policy[0].name == "crop"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from studies import made_up
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.show import heat
 from twofold.studies.show.figure import STYLE, draw_study
 from twofold.studies.show.lines import column_places
@@ -21,7 +21,7 @@ def of(*panels: dict[str, Any]) -> dict[str, Any]:
 
 
 def made(kind: str, seeds: int) -> dict[str, Any]:
-    found = Found()
+    found = Results()
     return panel_record(getattr(made_up, kind)(found, seeds), found)
 
 
@@ -44,14 +44,14 @@ def test_a_figure_holds_all_panels_and_is_a_png_where_asked() -> None:
 
 
 def test_a_study_without_panels_or_results_has_a_figure() -> None:
-    empty = panel_record(Panel(title="T", rows=("r",), columns=("c",), entries={}, kind="heat"), Found())
+    empty = panel_record(Panel(title="T", rows=("r",), columns=("c",), entries={}, kind="heat"), Results())
     for record in (of(), of(empty), of(empty, made("lines", 1))):
         ElementTree.fromstring(draw_study(record))
 
 
 @pytest.mark.parametrize("kind", ["heat", "lines", "dots"])
 def test_names_are_drawn_letter_by_letter(kind: str) -> None:
-    found = Found()
+    found = Results()
     hostile = "<script>$\\alpha$ & 5 $ a rather long name that takes more than a line of the figure"
     made_up.fill(found, "x", 2, top1=0.5)
     panel = Panel(

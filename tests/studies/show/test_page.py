@@ -9,7 +9,7 @@ import pytest
 
 from report.page import Page
 from studies import made_up
-from twofold.studies.engine.found import Found
+from twofold.studies.engine.results import Results
 from twofold.studies.show.figure import draw_study
 from twofold.studies.show.page import build_page
 from twofold.studies.show.wording import here, number
@@ -27,7 +27,7 @@ def read(record: dict[str, Any], folder: Path) -> Page:
 
 @pytest.fixture
 def record() -> dict[str, Any]:
-    found = Found()
+    found = Results()
     panels = [made_up.heat(found), made_up.lines(found), made_up.dots(found), made_up.entropies(found)]
     return made_up.record(found, panels, made_up.CLAIMS)
 
@@ -78,7 +78,7 @@ def test_names_are_text(record: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_a_half_finished_study_says_so(tmp_path: Path) -> None:
-    found = Found()
+    found = Results()
     panels = [made_up.lines(found, seeds=1), made_up.entropies(found, seeds=0)]
     record = made_up.record(found, panels, made_up.CLAIMS, finished=False, cells_planned=40)
     page = read(record, tmp_path)
@@ -89,7 +89,7 @@ def test_a_half_finished_study_says_so(tmp_path: Path) -> None:
 
 
 def test_a_study_without_cells_has_a_page(tmp_path: Path) -> None:
-    found = Found()
+    found = Results()
     panels = [made_up.heat(found, seeds=0), made_up.dots(found, seeds=0)]
     for shown in (panels, []):
         record = made_up.record(found, shown, made_up.CLAIMS if shown else (), finished=False, cells_planned=7)

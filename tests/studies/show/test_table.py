@@ -8,8 +8,8 @@ import pytest
 
 from studies import made_up
 from twofold.studies.engine.claim import Claim, Comparison, judge, minus
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.show.places import by_place, panel_record
 from twofold.studies.show.table import (
     claim_lines,
@@ -27,14 +27,14 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def small(found: Found, **changed: Any) -> dict[str, Any]:
+def small(found: Results, **changed: Any) -> dict[str, Any]:
     """One row of two columns, the second of which is never measured."""
     about = {"title": "T", "rows": ("r",), "columns": ("a", "b"), "entries": {("r", "a"): ("x", "top1")}}
     return panel_record(Panel(**{**about, **changed}), found)
 
 
-def of_seeds(*numbers: float) -> Found:
-    found = Found()
+def of_seeds(*numbers: float) -> Results:
+    found = Results()
     for seed, value in enumerate(numbers):
         values = {"top1": value, "contrast_entropy": value}
         found.add(made_up.Cell(name="x", seed=seed), values, learnt=True)
@@ -53,7 +53,7 @@ def test_a_place_of_one_seed_has_no_interval_and_one_of_none_is_empty() -> None:
     panel = small(of_seeds(0.6))
     assert cells(panel_markdown(panel)[4]) == ["r", "60.0", ""]
     assert "no interval" in panel_markdown(panel)[-1]
-    panel = small(Found())
+    panel = small(Results())
     assert cells(panel_markdown(panel)[4]) == ["r", "", ""]
     assert panel_markdown(panel)[-1] == "Nothing is measured yet."
 
@@ -66,7 +66,7 @@ def test_nats_have_two_digits_and_no_factor() -> None:
 
 @pytest.mark.parametrize("kind", ["heat", "lines", "dots"])
 def test_every_mean_and_every_figure_of_the_paper_is_there_in_its_place(kind: str) -> None:
-    found = Found()
+    found = Results()
     panel = panel_record(getattr(made_up, kind)(found), found)
     rows = [cells(line) for line in panel_markdown(panel)[4:-2]]
     texts = [cell for row in rows for cell in row]
@@ -96,7 +96,7 @@ def test_names_are_letters_for_markdown() -> None:
     assert markdown("a & b") == "a &amp; b"
 
 
-def verdicts(found: Found, *claims: Claim) -> list[dict[str, Any]]:
+def verdicts(found: Results, *claims: Claim) -> list[dict[str, Any]]:
     return [judge(claim, found).to_dict() for claim in claims]
 
 
@@ -138,7 +138,7 @@ def test_reasons_are_given_for_what_was_measured_and_came_out_otherwise() -> Non
 def test_a_claim_without_an_interval_says_why() -> None:
     one_term = Comparison(name="x", weights={("x", "top1"): 1.0})
     claim = Claim(text="x", paper="p", comparisons=(one_term,), why_not="")
-    (one,), (none,) = verdicts(of_seeds(0.5), claim), verdicts(Found(), claim)
+    (one,), (none,) = verdicts(of_seeds(0.5), claim), verdicts(Results(), claim)
     assert interval(one) == "one seed, no interval"
     assert (here(none), interval(none)) == ("not measured yet", "")
     assert here(none["outcomes"][0]) == "not measured yet"  # its difference is no number, not None
@@ -146,7 +146,7 @@ def test_a_claim_without_an_interval_says_why() -> None:
 
 
 def test_a_study_is_written_whole_half_and_empty() -> None:
-    for found, finished in ((Found(), True), (Found(), False)):
+    for found, finished in ((Results(), True), (Results(), False)):
         panels = [made_up.lines(found), made_up.dots(found)]
         record = json.loads(json.dumps(made_up.record(found, panels, made_up.CLAIMS, finished=finished)))
         text = study_markdown({**record, "cells_planned": 99}, figure="f.svg", heading="##")
@@ -154,6 +154,6 @@ def test_a_study_is_written_whole_half_and_empty() -> None:
         assert "](f.svg)" in text
         assert ("of 99 cells" in text) is not finished
         assert len(study_lines(record)) > 20
-    empty = made_up.record(Found(), [], ())
+    empty = made_up.record(Results(), [], ())
     assert "0 cells" in study_markdown(empty)
     assert study_lines(empty) == empty["notes"]

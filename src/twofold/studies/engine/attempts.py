@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from twofold.studies.engine.cell import Cell
-from twofold.studies.engine.found import Right
 from twofold.studies.engine.measures import Measured
+from twofold.studies.engine.results import Right
 
 SLOWER = (1.0, 3.0, 9.0)  # what the rates are divided by, in turn
 

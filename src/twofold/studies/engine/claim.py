@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from twofold.studies.engine.cell import HALVED
-from twofold.studies.engine.found import Found
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.spread import Term, sum_interval
 
 REPRODUCED, CONTRADICTED, UNDECIDED = "reproduced", "contradicted", "undecided"
@@ -97,7 +97,7 @@ class Verdict:
         return asdict(self)
 
 
-def judge(claim: Claim, found: Found) -> Verdict:
+def judge(claim: Claim, results: Results) -> Verdict:
     """Not testable here, by the rule below; otherwise reproduced where every comparison holds, contradicted where one
     is refuted, undecided else.
 
@@ -106,13 +106,13 @@ def judge(claim: Claim, found: Found) -> Verdict:
     The rule, in this order: a cell has failed; a premise does not hold, and the claim is not asked; the last doubling
     of the length moves a comparison by more than a point (its whole interval).
     """
-    premises, shared = _of_premises(claim, found)
-    pairs = [(compare(comparison, found), comparison) for comparison in claim.comparisons]
-    lengths = [(compare(one, found), one) for one in map(_last_doubling, claim.comparisons) if claim.settled]
+    premises, shared = _of_premises(claim, results)
+    pairs = [(compare(comparison, results), comparison) for comparison in claim.comparisons]
+    lengths = [(compare(one, results), one) for one in map(_last_doubling, claim.comparisons) if claim.settled]
     lengths = [pair for pair in lengths if pair[0].seeds > 1]
     missing = [pair for pair in premises if pair[0].verdict != REPRODUCED]
     moving = [pair for pair in lengths if pair[0].verdict == CONTRADICTED]
-    failed = _failures(claim, found)
+    failed = _failures(claim, results)
     verdicts = {outcome.verdict for outcome, _ in pairs}
     verdict = CONTRADICTED if CONTRADICTED in verdicts else UNDECIDED if UNDECIDED in verdicts else REPRODUCED
     deciding, reason = [pair for pair in pairs if pair[0].verdict == verdict], ""
@@ -140,15 +140,15 @@ def judge(claim: Claim, found: Found) -> Verdict:
         asked=bool(failed) or not missing,
         outcomes=[outcome for outcome, _ in [*premises, *pairs, *lengths]],
         why_not="" if verdict == REPRODUCED else reason + claim.why_not,
-        unchecked=_unchecked(claim, found, shared=shared, lengths=bool(lengths)) if pairs[0][0].seeds else [],
+        unchecked=_unchecked(claim, results, shared=shared, lengths=bool(lengths)) if pairs[0][0].seeds else [],
     )
 
 
-def compare(comparison: Comparison, found: Found, *, premise: bool = False) -> Outcome:
+def compare(comparison: Comparison, results: Results, *, premise: bool = False) -> Outcome:
     """The weighted sum over the seeds that all its cells have; with `premise` over the seeds of premises."""
-    every = [set(found.seeds(*term, premise=premise)) for term in comparison.weights]
+    every = [set(results.seeds(*term, premise=premise)) for term in comparison.weights]
     seeds = sorted(set.intersection(*every))
-    (mean, low, high), over = sum_interval(comparison.weights, found, seeds) if seeds else ((None, None, None), "")
+    (mean, low, high), over = sum_interval(comparison.weights, results, seeds) if seeds else ((None, None, None), "")
     if mean is not None:
         mean = mean - comparison.above
     if low is not None and high is not None:
@@ -165,11 +165,11 @@ def compare(comparison: Comparison, found: Found, *, premise: bool = False) -> O
     )
 
 
-def _of_premises(claim: Claim, found: Found) -> tuple[list[tuple[Outcome, Comparison]], bool]:
+def _of_premises(claim: Claim, results: Results) -> tuple[list[tuple[Outcome, Comparison]], bool]:
     """Each premise with its outcome, and whether one had to be judged by cells of the claim, for want of its own."""
-    own = [(compare(premise, found, premise=True), premise) for premise in claim.premises]
+    own = [(compare(premise, results, premise=True), premise) for premise in claim.premises]
     shared = any(outcome.seeds == 0 for outcome, _ in own)
-    return [(compare(premise, found), premise) if one.seeds == 0 else (one, premise) for one, premise in own], shared
+    return [(compare(premise, results), premise) if one.seeds == 0 else (one, premise) for one, premise in own], shared
 
 
 def _last_doubling(comparison: Comparison) -> Comparison:
@@ -184,17 +184,17 @@ def _names(claim: Claim) -> list[str]:
     return list(dict.fromkeys(name for comparison in every for name, _ in comparison.weights))
 
 
-def _failures(claim: Claim, found: Found) -> list[str]:
+def _failures(claim: Claim, results: Results) -> list[str]:
     return [
         f"{name} learnt nothing with {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
         for name in _names(claim)
-        if (seeds := found.failed(name))
+        if (seeds := results.failed(name))
     ]
 
 
-def _unchecked(claim: Claim, found: Found, *, shared: bool, lengths: bool) -> list[str]:
+def _unchecked(claim: Claim, results: Results, *, shared: bool, lengths: bool) -> list[str]:
     """What an older version or an unfinished study has not recorded."""
-    unknown = not all(map(found.knows_whether_learnt, _names(claim)))
+    unknown = not all(map(results.knows_whether_learnt, _names(claim)))
     return [
         *(["Whether all cells learnt is not recorded."] if unknown else []),
         *(["The premise has no cells of its own."] if shared else []),

@@ -7,7 +7,7 @@ from twofold.recipes.loss import learnt_accuracy
 from twofold.studies.engine.attempts import unpacked
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.folder import StudyFolder
-from twofold.studies.engine.found import Found
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 
@@ -16,7 +16,7 @@ _PROBED = ("top1", "h", "z")  # counted on the test images, also by the versions
 
 def known_cells(study: Study, scale: Scale, seeds: int, folder: StudyFolder) -> list[Cell]:
     """All cells that follow from what is finished: those that depend on results are there when these are."""
-    known = study.cells(scale, seeds, Found())
+    known = study.cells(scale, seeds, Results())
     while True:
         cells = study.cells(scale, seeds, find(folder, known, scale))
         if len(cells) == len(known):
@@ -24,32 +24,32 @@ def known_cells(study: Study, scale: Scale, seeds: int, folder: StudyFolder) -> 
         known = cells
 
 
-def planned_cells(study: Study, scale: Scale, seeds: int, found: Found) -> list[Cell]:
+def planned_cells(study: Study, scale: Scale, seeds: int, results: Results) -> list[Cell]:
     """As many cells as there will be in the end: what is not known yet is taken as 0, so choices in it are none."""
     while True:
-        cells = study.cells(scale, seeds, found)
-        if found.has(cells):
+        cells = study.cells(scale, seeds, results)
+        if results.has(cells):
             return cells
         for cell in cells:
-            if not found.has([cell]):
-                found.pretend(cell)
+            if not results.has([cell]):
+                results.pretend(cell)
 
 
-def find(folder: StudyFolder, cells: list[Cell], scale: Scale) -> Found:
+def find(folder: StudyFolder, cells: list[Cell], scale: Scale) -> Results:
     """The results of those cells that are finished."""
-    return found_in((record for cell in cells if (record := folder.read(cell))), scale)
+    return results_in((record for cell in cells if (record := folder.read(cell))), scale)
 
 
-def found_in(records: Iterable[dict[str, Any]], scale: Scale, test_images: int | None = None) -> Found:
+def results_in(records: Iterable[dict[str, Any]], scale: Scale, test_images: int | None = None) -> Results:
     """The results in the records of finished cells, also those of older versions, of so many test images."""
-    found = Found()
+    results = Results()
     for record in records:
         cell = Cell(name=record["name"], seed=record["seed"], on=record["on"])
         right = unpacked(record.get("right", {}))
         probed = [] if test_images is None else [metric for metric in record["measure"] if metric in _PROBED]
         asked = {metric: test_images for metric in probed if metric not in right}
-        found.add(cell, record["measure"], right=right, asked=asked, learnt=_has_learnt(record, scale))
-    return found
+        results.add(cell, record["measure"], right=right, asked=asked, learnt=_has_learnt(record, scale))
+    return results
 
 
 def _has_learnt(record: dict[str, Any], scale: Scale) -> bool | None:

@@ -27,10 +27,10 @@ from twofold.recipes.loss import learnt_accuracy
 from twofold.recipes.recipe import Recipe
 from twofold.runs.encoder_file import Loaded, build_untrained, load, load_head
 from twofold.studies.engine.cell import Cell
-from twofold.studies.engine.found import Right
-from twofold.studies.engine.labelled import Split, at_most, split_rows
 from twofold.studies.engine.layers import layer_features
 from twofold.studies.engine.ranks import rank_measures
+from twofold.studies.engine.results import Right
+from twofold.studies.engine.split import Split, at_most, split_rows
 from twofold.studies.engine.transformed import tell_transformation
 from twofold.views import build_single_policy
 

@@ -8,8 +8,8 @@ from twofold.hardware.device import Hardware
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import judge
 from twofold.studies.engine.folder import StudyFolder
-from twofold.studies.engine.found import Found
-from twofold.studies.engine.grid import found_in
+from twofold.studies.engine.grid import results_in
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 from twofold.studies.show.places import panel_record
@@ -58,17 +58,19 @@ def build_record(
 
 def conclusions(study: Study, scale: Scale, cells: list[dict[str, Any]], test_images: int) -> dict[str, Any]:
     """What the records of finished cells say, by the rules of now: claims, notes and panels."""
-    found = found_in(cells, scale, test_images)
+    results = results_in(cells, scale, test_images)
     return {
-        "claims": [judge(claim, found).to_dict() for claim in study.claims(scale, found)],
-        "notes": [*study.notes(scale, found), *_failures(found), *_making(cells)],
-        "panels": [panel_record(panel, found) for panel in study.panels(scale, found)],
+        "claims": [judge(claim, results).to_dict() for claim in study.claims(scale, results)],
+        "notes": [*study.notes(scale, results), *_failures(results), *_making(cells)],
+        "panels": [panel_record(panel, results) for panel in study.panels(scale, results)],
     }
 
 
-def _failures(found: Found) -> list[str]:
+def _failures(results: Results) -> list[str]:
     """Which cells failed: they are in no mean."""
-    failed = [f"{name} (seed {', '.join(map(str, seeds))})" for name in found.names() if (seeds := found.failed(name))]
+    failed = [
+        f"{name} (seed {', '.join(map(str, seeds))})" for name in results.names() if (seeds := results.failed(name))
+    ]
     return [f"Failed, and in no mean: {'; '.join(failed)}"] if failed else []
 
 

@@ -19,12 +19,12 @@ from twofold.studies.engine.baseline import untrained_top1
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.estimate import build_estimate, views_per_s
 from twofold.studies.engine.folder import StudyFolder, alone, claimed
-from twofold.studies.engine.found import Values
 from twofold.studies.engine.grid import find, known_cells, planned_cells
-from twofold.studies.engine.made import made_here
 from twofold.studies.engine.measures import MEASURES, Measured, Task, needs_pretraining
 from twofold.studies.engine.pretrained import pretrained
+from twofold.studies.engine.provenance import made_here
 from twofold.studies.engine.record import build_record
+from twofold.studies.engine.results import Values
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 from twofold.studies.show.figure import draw_study

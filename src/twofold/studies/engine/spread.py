@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy.special import fdtri
 
 from twofold.evaluation.intervals import Estimate, Interval, estimate, mean_interval, satterthwaite, student
-from twofold.studies.engine.found import Found
+from twofold.studies.engine.results import Results
 
 Term = tuple[str, str]  # cell's name, metric
 IMAGES_AND_SEEDS, AT_MOST, SEEDS = "images and seeds", "images (at most) and seeds", "seeds"
@@ -32,7 +32,7 @@ class Spread:
     unequal: frozenset[str] = frozenset()
 
 
-def pooled_spread(found: Found, metric: str) -> Spread:
+def pooled_spread(results: Results, metric: str) -> Spread:
     """Of all cells on test that have two seeds or more: sum of squared residuals / degrees of freedom.
 
     Cells with the same seeds are a table c x s; its residuals, y - mean of the row - mean of the column + mean of all,
@@ -40,11 +40,11 @@ def pooled_spread(found: Found, metric: str) -> Spread:
     table (F test at 5 % / c, the worst first) is `unequal` and left out.
     """
     tables: dict[tuple[bool, tuple[int, ...]], dict[str, list[float]]] = defaultdict(dict)
-    for name in found.names():
+    for name in results.names():
         for premise in (False, True):
-            seeds = found.seeds(name, metric, premise=premise)
+            seeds = results.seeds(name, metric, premise=premise)
             if len(seeds) > 1:
-                tables[premise, tuple(seeds)][name] = [found.value(name, metric, seed) for seed in seeds]
+                tables[premise, tuple(seeds)][name] = [results.value(name, metric, seed) for seed in seeds]
     squares, freedom, unequal = 0.0, 0, set[str]()
     for table in tables.values():
         noisy = _unequal(table)
@@ -78,7 +78,7 @@ def _squares(table: Float[np.ndarray, "c s"]) -> float:
     return float((residuals**2).sum())
 
 
-def sum_interval(weights: Mapping[Term, float], found: Found, seeds: list[int]) -> tuple[Interval, str]:
+def sum_interval(weights: Mapping[Term, float], results: Results, seeds: list[int]) -> tuple[Interval, str]:
     """(mean, low, high) of a weighted sum over `seeds`, and what the interval covers: one of the constants above.
 
     variance = var_images / m + var_seeds / n. The first part is the most that it can be where cells have not recorded
@@ -87,28 +87,28 @@ def sum_interval(weights: Mapping[Term, float], found: Found, seeds: list[int]) 
     otherwise, with a cell that varies more than the others, and where it is significantly larger (F test at 30 %).
     One seed has no interval. Degrees of freedom are Satterthwaite's.
     """
-    sums = np.array([sum(w * found.value(*term, seed) for term, w in weights.items()) for seed in seeds])
+    sums = np.array([sum(w * results.value(*term, seed) for term, w in weights.items()) for seed in seeds])
     mean = float(sums.mean())
-    own = _own_spread(weights, found, sums)
+    own = _own_spread(weights, results, sums)
     if own is None:
         return (mean, None, None), ""
     seed_part = (own.variance / len(seeds), own.freedom)
-    images, over = _images(weights, found, seeds), IMAGES_AND_SEEDS
+    images, over = _images(weights, results, seeds), IMAGES_AND_SEEDS
     if images is None:
-        images, over = _most_of_images(weights, found, seeds), AT_MOST
+        images, over = _most_of_images(weights, results, seeds), AT_MOST
     if images is None or images.variance is None:
         half = student(own.freedom) * float(np.sqrt(seed_part[0]))
         return (mean, mean - half, mean + half), SEEDS
     return _with_seeds(images, seed_part).difference(), over
 
 
-def cell_interval(name: str, metric: str, found: Found) -> tuple[Interval, str]:
+def cell_interval(name: str, metric: str, results: Results) -> tuple[Interval, str]:
     """The same of one cell over all its seeds, whose own variance it is; a share's interval is inside [0, 1]."""
-    seeds, weights = found.seeds(name, metric), {(name, metric): 1.0}
-    values = found.values(name, metric)
-    images, over = _images(weights, found, seeds), IMAGES_AND_SEEDS
+    seeds, weights = results.seeds(name, metric), {(name, metric): 1.0}
+    values = results.values(name, metric)
+    images, over = _images(weights, results, seeds), IMAGES_AND_SEEDS
     if images is None:
-        images, over = _most_of_images(weights, found, seeds), AT_MOST
+        images, over = _most_of_images(weights, results, seeds), AT_MOST
     if len(seeds) < 2 or images is None:
         return mean_interval(values), SEEDS if len(seeds) > 1 else ""
     return _with_seeds(images, (float(np.var(values, ddof=1)) / len(seeds), len(seeds) - 1)).share(), over
@@ -121,7 +121,7 @@ def _with_seeds(images: Estimate, seeds: tuple[float, int]) -> Estimate:
     return replace(images, variance=images.variance + seeds[0], freedom=satterthwaite(*parts))
 
 
-def _own_spread(weights: Mapping[Term, float], found: Found, sums: Float[np.ndarray, " n"]) -> Spread | None:
+def _own_spread(weights: Mapping[Term, float], results: Results, sums: Float[np.ndarray, " n"]) -> Spread | None:
     """Of the sum between seeds; None with a single seed."""
     if len(sums) < 2:
         return None
@@ -129,7 +129,7 @@ def _own_spread(weights: Mapping[Term, float], found: Found, sums: Float[np.ndar
     metrics = {metric for _, metric in weights}
     if len(metrics) > 1 or abs(sum(weights.values())) > 1e-9:
         return own
-    pooled = pooled_spread(found, metrics.pop())
+    pooled = pooled_spread(results, metrics.pop())
     expected = pooled.variance * sum(weight**2 for weight in weights.values())
     if not pooled.freedom or not expected or pooled.unequal & {name for name, _ in weights}:
         return own
@@ -137,29 +137,29 @@ def _own_spread(weights: Mapping[Term, float], found: Found, sums: Float[np.ndar
     return own if larger else Spread(expected, pooled.freedom)
 
 
-def _images(weights: Mapping[Term, float], found: Found, seeds: list[int]) -> Estimate | None:
+def _images(weights: Mapping[Term, float], results: Results, seeds: list[int]) -> Estimate | None:
     """The sum as a mean over test images, and the part of its variance that they have."""
     rows = []
     for seed in seeds:
-        parts = [(weight, found.right(*term, seed)) for term, weight in weights.items()]
+        parts = [(weight, results.right(*term, seed)) for term, weight in weights.items()]
         if any(right is None for _, right in parts):
             return None
         rows.append(sum(weight * right.astype(float) for weight, right in parts if right is not None))
     return estimate(np.array(rows), units=[0] * len(rows), drawn=False)
 
 
-def _most_of_images(weights: Mapping[Term, float], found: Found, seeds: list[int]) -> Estimate | None:
+def _most_of_images(weights: Mapping[Term, float], results: Results, seeds: list[int]) -> Estimate | None:
     """The same where it is not recorded which images are right: the most that their part can be.
 
     (P^2 a (1 - a) + N^2 b (1 - b)) / m: P and -N are the sums of the positive and the negative weights, a and b the
     means of the shares that they weigh. It takes for granted that an image which one side gets right is not more often
     wrong for the other.
     """
-    counts = {found.asked(*term, seed) for term in weights for seed in seeds}
+    counts = {results.asked(*term, seed) for term in weights for seed in seeds}
     m = counts.pop() if len(counts) == 1 else None
     if m is None:
         return None
-    means = {term: float(np.mean([found.value(*term, seed) for seed in seeds])) for term in weights}
+    means = {term: float(np.mean([results.value(*term, seed) for seed in seeds])) for term in weights}
     variance = 0.0
     for sign in (1, -1):
         side = {term: sign * weight for term, weight in weights.items() if sign * weight > 0}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import Claim
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import Scale
 
 
@@ -22,7 +22,7 @@ class Study:
     name: str
     asks: str
     paper: str  # what the paper found, in a sentence with its source
-    cells: Callable[[Scale, int, Found], list[Cell]]
-    panels: Callable[[Scale, Found], list[Panel]]
-    claims: Callable[[Scale, Found], list[Claim]]
-    notes: Callable[[Scale, Found], list[str]] = lambda _scale, _found: []
+    cells: Callable[[Scale, int, Results], list[Cell]]
+    panels: Callable[[Scale, Results], list[Panel]]
+    claims: Callable[[Scale, Results], list[Claim]]
+    notes: Callable[[Scale, Results], list[str]] = lambda _scale, _found: []

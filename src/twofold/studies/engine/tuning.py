@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import islice, product
 
 from twofold.studies.engine.cell import Cell
-from twofold.studies.engine.found import Found
+from twofold.studies.engine.results import Results
 
 FURTHER = 8  # cells past the grid, at most
 TUNING_SEED = 1000  # no final cell's: an encoder that is best by chance must not be counted again on test
@@ -38,7 +38,7 @@ class Tuning:
 def tune(
     axes: Mapping[str, Sequence[float]],
     make: Callable[[Values], Cell],
-    found: Found,
+    results: Results,
     *,
     further: int = FURTHER,
     seeds: int = 1,
@@ -57,18 +57,18 @@ def tune(
         cells |= {place: make(_values(axes, place)) for place in islice(todo, room - len(cells))}
         tried = {cell.name: _values(axes, place) for place, cell in cells.items()}
         every = tuple(replace(cell, seed=cell.seed + more) for more in range(seeds) for cell in cells.values())
-        if not found.has(every):
+        if not results.has(every):
             return Tuning(tried=tried, cells=every, best=None)
-        best, alone = _best(cells, found)
+        best, alone = _best(cells, results)
         todo = [place for place in _neighbours(axes, best) if place not in cells]
         if not todo or not alone or len(cells) == room:
             edges = tuple(name for at, name in enumerate(axes) if any(place[at] != best[at] for place in todo))
             return Tuning(tried=tried, cells=every, best=cells[best], edges=edges)
 
 
-def _best(cells: Mapping[Place, Cell], found: Found) -> tuple[Place, bool]:
+def _best(cells: Mapping[Place, Cell], results: Results) -> tuple[Place, bool]:
     """The place with the highest top1, and whether no other is as good."""
-    top1s = {place: found.mean(cell.name, "top1", cell.on) for place, cell in cells.items()}
+    top1s = {place: results.mean(cell.name, "top1", cell.on) for place, cell in cells.items()}
     best = max(top1s, key=lambda place: top1s[place])
     return best, list(top1s.values()).count(top1s[best]) == 1
 

@@ -6,8 +6,8 @@ from itertools import product
 from twofold.recipes.recipe import Op
 from twofold.studies.engine.cell import Cell, with_seeds
 from twofold.studies.engine.claim import Claim, Comparison, mean_of
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 
@@ -66,26 +66,26 @@ def _matrix(scale: Scale) -> dict[Pair, Cell]:
     return {place: cell(*place) for place in product(NAMES, NAMES)}
 
 
-def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
+def cells(scale: Scale, seeds: int, results: Results) -> list[Cell]:
     """Every place of the matrix once; all seeds of the diagonal, of crop with colour, and of its rivals."""
     matrix = _matrix(scale)
     grid = list(matrix.values())
     more = [(name, name) for name in NAMES] + [*OURS, *NEXT]
-    if found.has(grid):
-        more += [place for pair in rivals(scale, found) for place in pair]
+    if results.has(grid):
+        more += [place for pair in rivals(scale, results) for place in pair]
     worth = [cell for place, cell in matrix.items() if place in more]
     return grid + [cell for cell in with_seeds(worth, seeds) if cell not in grid]
 
 
-def rivals(scale: Scale, found: Found) -> list[tuple[Pair, Pair]]:
+def rivals(scale: Scale, results: Results) -> list[tuple[Pair, Pair]]:
     """The strongest other pairs by the first seed, both orders of each."""
     matrix = _matrix(scale)
     pairs = [((first, second), (second, first)) for i, first in enumerate(NAMES) for second in NAMES[i + 1 :]]
-    top1s = {pair: sum(found.value(matrix[place].name, "top1", 0) for place in pair) for pair in pairs}
+    top1s = {pair: sum(results.value(matrix[place].name, "top1", 0) for place in pair) for pair in pairs}
     return sorted(set(pairs) - {OURS, NEXT}, key=lambda pair: (-top1s[pair], pair))[:RIVALS]
 
 
-def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
+def panels(scale: Scale, results: Results) -> list[Panel]:  # noqa: ARG001
     """Figure 5."""
     return [
         Panel(
@@ -102,15 +102,15 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
     ]
 
 
-def claims(scale: Scale, found: Found) -> list[Claim]:
+def claims(scale: Scale, results: Results) -> list[Claim]:
     """No single one suffices; crop with colour is the best pair."""
 
     def ours_minus(name: str, places: Sequence[Pair]) -> Comparison:
         ours, theirs = ([name_of(*place) for place in pair] for pair in (OURS, places))
         return Comparison(name=f"crop with colour minus {name}", weights=mean_of(ours) | mean_of(theirs, -1.0))
 
-    whole = found.has(_matrix(scale).values())
-    others = [NEXT, *(rivals(scale, found) if whole else [])]
+    whole = results.has(_matrix(scale).values())
+    others = [NEXT, *(rivals(scale, results) if whole else [])]
     return [
         Claim(
             text="No single transformation suffices: crop with colour beats each alone",

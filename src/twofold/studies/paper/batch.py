@@ -5,8 +5,8 @@ from math import sqrt
 from twofold.optim import peak_lr
 from twofold.studies.engine.cell import Cell, of_premises, with_seeds
 from twofold.studies.engine.claim import Claim, Comparison, minus
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 from twofold.studies.engine.tuning import TUNING_SEED, Tuning, Values, tune
@@ -29,10 +29,10 @@ def _ways(scale: Scale) -> dict[str, str]:
     return TUNED if scale.tuned else SCALINGS
 
 
-def _grid(scale: Scale, found: Found) -> list[Cell]:
+def _grid(scale: Scale, results: Results) -> list[Cell]:
     optim, own = scale.base.optim, scale.base.schedule.batch_size
     rates = {"linear": optim.base_lr, "sqrt": peak_lr(optim, own) / sqrt(own)}  # equal at the base's own batch
-    chosen = {size: one.chosen for size, one in _rates(scale, found).items()}
+    chosen = {size: one.chosen for size, one in _rates(scale, results).items()}
     return [
         Cell(
             name=_name(size, way, length),
@@ -50,7 +50,7 @@ def _grid(scale: Scale, found: Found) -> list[Cell]:
     ]
 
 
-def _rates(scale: Scale, found: Found) -> dict[int, Tuning]:
+def _rates(scale: Scale, results: Results) -> dict[int, Tuning]:
     """The rate of each batch, chosen short and on selection; none where rates are scaled."""
 
     def tuning(size: int) -> Tuning:
@@ -59,12 +59,12 @@ def _rates(scale: Scale, found: Found) -> dict[int, Tuning]:
             name = f"batch {size}, rate {values['base_lr']:g}"
             return Cell(name=name, settings=settings, on="selection", seed=TUNING_SEED)
 
-        return tune({"base_lr": scale.tuning["base_lr"]}, make, found, seeds=scale.tuning_seeds)
+        return tune({"base_lr": scale.tuning["base_lr"]}, make, results, seeds=scale.tuning_seeds)
 
     return {size: tuning(size) for size in scale.batch_sizes} if scale.tuned else {}
 
 
-def _tuning(scale: Scale, optimizer: str, found: Found) -> Tuning:
+def _tuning(scale: Scale, optimizer: str, results: Results) -> Tuning:
     """Learning rates of an optimizer at the middle batch, short, on selection."""
     settings = {
         "optimizer": OPTIMIZERS[optimizer],
@@ -78,7 +78,7 @@ def _tuning(scale: Scale, optimizer: str, found: Found) -> Tuning:
         return Cell(name=name, settings={**settings, **values}, on="selection", seed=TUNING_SEED)
 
     rates = scale.tuning["lars_lr" if optimizer == "LARS" else "base_lr"]
-    return tune({"base_lr": rates}, make, found, seeds=scale.tuning_seeds)
+    return tune({"base_lr": rates}, make, results, seeds=scale.tuning_seeds)
 
 
 def _tuned(scale: Scale, optimizer: str, best: Cell) -> list[Cell]:
@@ -90,10 +90,10 @@ def _tuned(scale: Scale, optimizer: str, best: Cell) -> list[Cell]:
     ]
 
 
-def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
+def cells(scale: Scale, seeds: int, results: Results) -> list[Cell]:
     """The grid of batch and length; both optimizers tuned at the middle batch, then at middle and largest."""
-    tunings = {optimizer: _tuning(scale, optimizer, found) for optimizer in OPTIMIZERS}
-    rates, grid = _rates(scale, found), _grid(scale, found)
+    tunings = {optimizer: _tuning(scale, optimizer, results) for optimizer in OPTIMIZERS}
+    rates, grid = _rates(scale, results), _grid(scale, results)
     known = [cell for one in (*tunings.values(), *rates.values()) for cell in one.cells] + with_seeds(grid, seeds)
     if scale.checked:
         known += of_premises([cell for cell in grid if cell.settings["epochs"] == _lengths(scale)[0] * scale.epochs])
@@ -101,16 +101,16 @@ def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
     return known + (with_seeds(tuned, seeds) if len(tuned) == 2 * len(tunings) else [])
 
 
-def notes(scale: Scale, found: Found) -> list[str]:
+def notes(scale: Scale, results: Results) -> list[str]:
     """Which learning rates were chosen, and whether better may lie further out."""
     optimizers = [
         f"{optimizer}: {tuning.told({'base_lr': 'rate'})}, chosen on selection at the middle batch"
         for optimizer in OPTIMIZERS
-        if (tuning := _tuning(scale, optimizer, found)).best
+        if (tuning := _tuning(scale, optimizer, results)).best
     ]
     return optimizers + [
         f"Batch {size}: {tuning.told({'base_lr': 'rate'})}, chosen on selection"
-        for size, tuning in _rates(scale, found).items()
+        for size, tuning in _rates(scale, results).items()
         if tuning.best
     ]
 
@@ -121,7 +121,7 @@ def _title(way: str) -> str:
     return f"Batch size, learning rate by {'square root' if way == 'sqrt' else 'linear'} scaling, top-1"
 
 
-def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
+def panels(scale: Scale, results: Results) -> list[Panel]:  # noqa: ARG001
     """Figure 9, once a scaling."""
     sizes = tuple(str(size) for size in scale.batch_sizes)
     rows = {f"epochs: {length * scale.epochs:g}": length for length in _lengths(scale)}
@@ -152,7 +152,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
     ]
 
 
-def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
+def claims(scale: Scale, results: Results) -> list[Claim]:  # noqa: ARG001
     """Larger batches win at few epochs; the gap closes; LARS holds at the largest."""
     small, large = scale.batch_sizes[0], scale.batch_sizes[-1]
     largest = scale.largest_batch or large

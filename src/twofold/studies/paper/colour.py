@@ -5,8 +5,8 @@ from typing import Any
 from twofold.evaluation.schedules import TRAINING_SETTINGS
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import Claim, Comparison
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 from twofold.studies.engine.tuning import TUNING_SEED, Tuning, Values, tune
@@ -27,7 +27,7 @@ def _strengths(scale: Scale) -> tuple[str, ...]:
     return ("1/8", "1/2", "1") if scale.tuned else tuple(STRENGTHS)
 
 
-def _rates(scale: Scale, found: Found) -> dict[str, Tuning]:
+def _rates(scale: Scale, results: Results) -> dict[str, Tuning]:
     """The supervised rate of each strength, chosen on selection; none where all take the paper's."""
 
     def tuning(strength: str) -> Tuning:
@@ -42,14 +42,14 @@ def _rates(scale: Scale, found: Found) -> dict[str, Tuning]:
             )
 
         rates = sorted(TRAINING_SETTINGS["supervised"].rates)
-        return tune({"rate": rates}, make, found, seeds=scale.tuning_seeds)
+        return tune({"rate": rates}, make, results, seeds=scale.tuning_seeds)
 
     return {strength: tuning(strength) for strength in _strengths(scale)} if scale.tuned else {}
 
 
-def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
+def cells(scale: Scale, seeds: int, results: Results) -> list[Cell]:
     """Every strength, contrastive and supervised; this at rates of its own, once chosen, where a scale tunes them."""
-    rates = _rates(scale, found)
+    rates = _rates(scale, results)
     tuning = [cell for one in rates.values() for cell in one.cells]
     ready = all(one.best for one in rates.values())
     final = [
@@ -66,11 +66,11 @@ def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
     return tuning + scale.repeated(final, seeds)
 
 
-def notes(scale: Scale, found: Found) -> list[str]:
+def notes(scale: Scale, results: Results) -> list[str]:
     """Which rates were chosen."""
     return [
         f"{_name('supervised', strength)}: {tuning.told({'rate': 'rate'})}, chosen on selection"
-        for strength, tuning in _rates(scale, found).items()
+        for strength, tuning in _rates(scale, results).items()
         if tuning.best
     ]
 
@@ -80,7 +80,7 @@ def _name(way: str, strength: str) -> str:
     return f"{way}, {settings['strength']:g}{' and blur' if settings['policy'] == 'simclr' else ''}"
 
 
-def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
+def panels(scale: Scale, results: Results) -> list[Panel]:  # noqa: ARG001
     """Table 1."""
     strengths = _strengths(scale)
     places = [(way, strength) for way in WAYS for strength in strengths]
@@ -97,7 +97,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
     ]
 
 
-def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
+def claims(scale: Scale, results: Results) -> list[Claim]:  # noqa: ARG001
     """Stronger colour helps contrastive learning, not supervised."""
 
     def gain(way: str, sign: float = 1.0) -> dict[tuple[str, str], float]:

@@ -2,8 +2,8 @@
 
 from twofold.studies.engine.cell import Cell, of_premises, with_seeds
 from twofold.studies.engine.claim import Claim, Comparison, mean_of
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 
@@ -18,7 +18,7 @@ def _rows(scale: Scale) -> dict[str, tuple[str, int]]:
     }
 
 
-def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:  # noqa: ARG001
+def cells(scale: Scale, seeds: int, results: Results) -> list[Cell]:  # noqa: ARG001
     """Each loss and batch at every length."""
     grid = [
         Cell(
@@ -36,7 +36,7 @@ def _name(row: str, length: float) -> str:
     return f"{row}, length {length:g}"
 
 
-def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
+def panels(scale: Scale, results: Results) -> list[Panel]:  # noqa: ARG001
     """Accuracy against epochs."""
     rows = tuple(_rows(scale))
     columns = {f"{length * scale.epochs:g}": length for length in scale.lengths}
@@ -51,7 +51,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
     ]
 
 
-def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
+def claims(scale: Scale, results: Results) -> list[Claim]:  # noqa: ARG001
     """Longer helps; DCL closes part of the gap of small batches."""
     own, small, decoupled = _rows(scale)
     short, long = scale.lengths[0], scale.lengths[-1]

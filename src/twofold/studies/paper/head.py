@@ -4,8 +4,8 @@ from itertools import combinations
 
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import Claim, Comparison, mean_of
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 
@@ -13,7 +13,7 @@ HEADS = ("nonlinear", "linear")
 HARDLY = 0.02  # differences of the dimension smaller than this count as hardly any
 
 
-def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:  # noqa: ARG001
+def cells(scale: Scale, seeds: int, results: Results) -> list[Cell]:  # noqa: ARG001
     """Both heads in every dimension, and none."""
     heads = [
         Cell(name=_name(head, dim), settings={"head": head, "z_dim": dim}) for dim in scale.z_dims for head in HEADS
@@ -25,7 +25,7 @@ def _name(head: str, dim: int) -> str:
     return f"{head}, {dim}"
 
 
-def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
+def panels(scale: Scale, results: Results) -> list[Panel]:  # noqa: ARG001
     """Figure 8; without a head the dimension is that of h."""
     columns = tuple(str(dim) for dim in scale.z_dims)
     entries = {(head, str(dim)): (_name(head, dim), "top1") for head in HEADS for dim in scale.z_dims}
@@ -40,7 +40,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
     ]
 
 
-def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
+def claims(scale: Scale, results: Results) -> list[Claim]:  # noqa: ARG001
     """Nonlinear beats linear beats none; the dimension hardly matters."""
     nonlinear, linear = ([_name(head, dim) for dim in scale.z_dims] for head in HEADS)
     short = "The gain of a nonlinear head grows with training; after few epochs the heads are hardly apart."

@@ -5,8 +5,8 @@ from typing import Any
 from twofold.evaluation.schedules import TRAINING_SETTINGS
 from twofold.studies.engine.cell import Cell, with_seeds
 from twofold.studies.engine.claim import Claim, Comparison
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 from twofold.studies.engine.tuning import Tuning, Values, tune
@@ -29,7 +29,7 @@ def _cell(scale: Scale, way: str, fraction: float, rate: float, name: str, on: s
     return Cell(name=name, settings=settings, measure="trained on labels", options=options, on=on)
 
 
-def _tuning(scale: Scale, way: str, fraction: float, found: Found) -> Tuning:
+def _tuning(scale: Scale, way: str, fraction: float, results: Results) -> Tuning:
     """Learning rates on selection: the paper's and its neighbours, and further ones while the last is best."""
 
     def make(values: Values) -> Cell:
@@ -37,18 +37,18 @@ def _tuning(scale: Scale, way: str, fraction: float, found: Found) -> Tuning:
         return _cell(scale, way, fraction, rate, f"{_name(way, fraction)}, rate {rate:g}", "selection")
 
     return tune(
-        {"rate": sorted(TRAINING_SETTINGS[WAYS[way]].rates)}, make, found, further=FURTHER, seeds=scale.tuning_seeds
+        {"rate": sorted(TRAINING_SETTINGS[WAYS[way]].rates)}, make, results, further=FURTHER, seeds=scale.tuning_seeds
     )
 
 
-def _tunings(scale: Scale, found: Found) -> dict[tuple[str, float], Tuning]:
+def _tunings(scale: Scale, results: Results) -> dict[tuple[str, float], Tuning]:
     """The largest share is not searched: it takes the rate of the one before, where choosing costs less."""
-    return {(way, share): _tuning(scale, way, share, found) for way in WAYS for share in scale.fractions[:-1]}
+    return {(way, share): _tuning(scale, way, share, results) for way in WAYS for share in scale.fractions[:-1]}
 
 
-def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
+def cells(scale: Scale, seeds: int, results: Results) -> list[Cell]:
     """Rates chosen on selection for all shares but the largest; then all shares with all seeds."""
-    tunings = _tunings(scale, found)
+    tunings = _tunings(scale, results)
     tuning = [cell for one in tunings.values() for cell in one.cells]
     if not all(one.best for one in tunings.values()):
         return tuning
@@ -61,11 +61,11 @@ def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
     return tuning + with_seeds(final, seeds)
 
 
-def notes(scale: Scale, found: Found) -> list[str]:
+def notes(scale: Scale, results: Results) -> list[str]:
     """Which learning rates were chosen, and whether better may lie further out."""
     return [
         f"{_name(way, fraction)}: {tuning.told({'rate': 'rate'})}, chosen on selection"
-        for (way, fraction), tuning in _tunings(scale, found).items()
+        for (way, fraction), tuning in _tunings(scale, results).items()
         if tuning.best
     ]
 
@@ -74,7 +74,7 @@ def _name(way: str, fraction: float) -> str:
     return f"{way}, {_share(fraction)}"
 
 
-def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
+def panels(scale: Scale, results: Results) -> list[Panel]:  # noqa: ARG001
     """Accuracy against the share of labels."""
     shares = {f"{100 * fraction:g}": fraction for fraction in scale.fractions}
     return [
@@ -90,7 +90,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
     ]
 
 
-def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
+def claims(scale: Scale, results: Results) -> list[Claim]:  # noqa: ARG001
     """Fine-tuned wins with few labels; the gap shrinks with labels."""
     few, more = scale.fractions[:2]
 

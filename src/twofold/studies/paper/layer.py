@@ -4,8 +4,8 @@ from twofold.hardware.randomness import weights_of_seed
 from twofold.models import build_encoder
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import Claim, Comparison
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 from twofold.studies.engine.transformed import TRANSFORMATIONS
@@ -17,7 +17,7 @@ KNOWN = 0.1  # what h does not tell by so much above chance, z cannot have lost
 FIRST = "colour or grey"  # already in the policy; the others are added to it, each in a pretraining of its own
 
 
-def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:  # noqa: ARG001
+def cells(scale: Scale, seeds: int, results: Results) -> list[Cell]:  # noqa: ARG001
     """One pretraining for each transformation that is told; z is as long as h."""
     base = scale.base
     with weights_of_seed(0):
@@ -35,7 +35,7 @@ def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:  # noqa: ARG001
     return scale.repeated(told, seeds, premises=told)
 
 
-def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
+def panels(scale: Scale, results: Results) -> list[Panel]:  # noqa: ARG001
     """Probes along the network, and table 3."""
     layers = (*(f"stage-{stage}" for stage in range(1, scale.base.encoder.stages)), "h", "head-1", "z")
     told = tuple(TRANSFORMATIONS)
@@ -60,7 +60,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
     ]
 
 
-def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
+def claims(scale: Scale, results: Results) -> list[Claim]:  # noqa: ARG001
     """h beats z; z has lost what augmentation changes."""
     return [
         Claim(

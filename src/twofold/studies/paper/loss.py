@@ -4,8 +4,8 @@ from typing import Any
 
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import Claim, minus
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 from twofold.studies.engine.tuning import TUNING_SEED, Tuning, Values, tune
@@ -36,7 +36,7 @@ _SHORT_TUNING = (
 )
 
 
-def _tuning(scale: Scale, loss: str, found: Found) -> Tuning:
+def _tuning(scale: Scale, loss: str, results: Results) -> Tuning:
     settings, tuned = LOSSES[loss]
 
     def make(values: Values) -> Cell:
@@ -45,12 +45,12 @@ def _tuning(scale: Scale, loss: str, found: Found) -> Tuning:
         seed = TUNING_SEED if scale.tuned else 0
         return Cell(name=name, settings={**settings, **values, "epochs": epochs}, on="selection", seed=seed)
 
-    return tune({name: scale.tuning[name] for name in tuned}, make, found, seeds=scale.tuning_seeds)
+    return tune({name: scale.tuning[name] for name in tuned}, make, results, seeds=scale.tuning_seeds)
 
 
-def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
+def cells(scale: Scale, seeds: int, results: Results) -> list[Cell]:
     """Each loss with every rate and temperature (margin), short and on selection; the best of each at full length."""
-    tunings = {loss: _tuning(scale, loss, found) for loss in LOSSES}
+    tunings = {loss: _tuning(scale, loss, results) for loss in LOSSES}
     tuning = [cell for one in tunings.values() for cell in one.cells]
     if not all(one.best for one in tunings.values()):
         return tuning
@@ -58,17 +58,17 @@ def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
     return tuning + scale.repeated(final, seeds)
 
 
-def notes(scale: Scale, found: Found) -> list[str]:
+def notes(scale: Scale, results: Results) -> list[str]:
     """What was chosen for each loss, and whether better may lie further out."""
     after = f"after {scale.short * scale.epochs:g} epochs"
     return [
         f"{loss}: {tuning.told(SHORT)}, chosen on selection {after}"
         for loss in LOSSES
-        if (tuning := _tuning(scale, loss, found)).best
+        if (tuning := _tuning(scale, loss, results)).best
     ]
 
 
-def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
+def panels(scale: Scale, results: Results) -> list[Panel]:  # noqa: ARG001
     """Table 4."""
     column = "linear probe, top-1"
     return [
@@ -84,7 +84,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
     ]
 
 
-def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
+def claims(scale: Scale, results: Results) -> list[Claim]:  # noqa: ARG001
     """NT-Xent beats the others; semi-hard negatives help these."""
     return [
         Claim(

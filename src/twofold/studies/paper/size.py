@@ -7,8 +7,8 @@ from typing import Any
 from twofold.evaluation.schedules import TRAINING_SETTINGS
 from twofold.studies.engine.cell import Cell
 from twofold.studies.engine.claim import Claim, Comparison
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 from twofold.studies.engine.tuning import TUNING_SEED, Tuning, Values, tune
@@ -25,7 +25,7 @@ def _contrastive(encoder: str, settings: Mapping[str, Any]) -> Cell:
     return Cell(name=_name("contrastive", encoder), settings=settings)
 
 
-def _tunings(scale: Scale, found: Found) -> dict[str, Tuning]:
+def _tunings(scale: Scale, results: Results) -> dict[str, Tuning]:
     """Each encoder's learning rates with labels: the paper's and its neighbours, and further ones past the best."""
 
     def tuning(encoder: str, settings: Mapping[str, Any]) -> Tuning:
@@ -36,12 +36,12 @@ def _tunings(scale: Scale, found: Found) -> dict[str, Tuning]:
             return replace(cell, name=name, settings=whole, on="selection")
 
         rates = sorted(TRAINING_SETTINGS["supervised"].rates)
-        return tune({"rate": rates}, make, found, seeds=scale.tuning_seeds)
+        return tune({"rate": rates}, make, results, seeds=scale.tuning_seeds)
 
     return {encoder: tuning(encoder, settings) for encoder, settings in scale.encoders.items()}
 
 
-def _contrastive_tunings(scale: Scale, found: Found) -> dict[str, Tuning]:
+def _contrastive_tunings(scale: Scale, results: Results) -> dict[str, Tuning]:
     """The same without labels, short; none where a scale takes the base recipe's rate."""
 
     def tuning(encoder: str, settings: Mapping[str, Any]) -> Tuning:
@@ -50,14 +50,14 @@ def _contrastive_tunings(scale: Scale, found: Found) -> dict[str, Tuning]:
             epochs = scale.short * scale.epochs
             return Cell(name=name, settings={**settings, **values, "epochs": epochs}, on="selection", seed=TUNING_SEED)
 
-        return tune({"base_lr": scale.tuning["base_lr"]}, make, found, seeds=scale.tuning_seeds)
+        return tune({"base_lr": scale.tuning["base_lr"]}, make, results, seeds=scale.tuning_seeds)
 
     return {encoder: tuning(encoder, settings) for encoder, settings in scale.encoders.items()} if scale.tuned else {}
 
 
-def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
+def cells(scale: Scale, seeds: int, results: Results) -> list[Cell]:
     """Every encoder, contrastive at the base recipe's rate or its own, and supervised at its own, once it is chosen."""
-    tunings, without = _tunings(scale, found), _contrastive_tunings(scale, found)
+    tunings, without = _tunings(scale, results), _contrastive_tunings(scale, results)
     tuning = [cell for one in (*tunings.values(), *without.values()) for cell in one.cells]
     final: list[Cell] = []
     if all(one.best for one in without.values()):
@@ -71,10 +71,10 @@ def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
     return tuning + scale.repeated(final, seeds, premises=[cell for cell in final if cell.name.endswith(f", {small}")])
 
 
-def notes(scale: Scale, found: Found) -> list[str]:
+def notes(scale: Scale, results: Results) -> list[str]:
     """Which learning rates were chosen."""
-    every = [("supervised", one) for one in _tunings(scale, found).items()]
-    every += [("contrastive", one) for one in _contrastive_tunings(scale, found).items()]
+    every = [("supervised", one) for one in _tunings(scale, results).items()]
+    every += [("contrastive", one) for one in _contrastive_tunings(scale, results).items()]
     names = {"rate": "rate", "base_lr": "rate"}
     return [
         f"{_name(way, encoder)}: {tuning.told(names)}, chosen on selection"
@@ -87,7 +87,7 @@ def _name(way: str, encoder: str) -> str:
     return f"{way}, {encoder}"
 
 
-def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
+def panels(scale: Scale, results: Results) -> list[Panel]:  # noqa: ARG001
     """Figure 7."""
     encoders = tuple(scale.encoders)
     return [
@@ -101,7 +101,7 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
     ]
 
 
-def claims(scale: Scale, found: Found) -> list[Claim]:  # noqa: ARG001
+def claims(scale: Scale, results: Results) -> list[Claim]:  # noqa: ARG001
     """The gap to supervised shrinks; bigger encoders help."""
     small, *_, large = scale.encoders
 

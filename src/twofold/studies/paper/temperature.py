@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from twofold.studies.engine.cell import Cell, with_seeds
 from twofold.studies.engine.claim import Claim, Comparison, minus
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import Scale
 from twofold.studies.engine.study import Study
 from twofold.studies.engine.tuning import TUNING_SEED, Tuning, Values, tune
@@ -33,7 +33,7 @@ def _tuning() -> list[Cell]:
     return [replace(cell, on="selection", seed=TUNING_SEED) for cell in _grid()]
 
 
-def _rates(scale: Scale, found: Found) -> dict[str, Tuning]:
+def _rates(scale: Scale, results: Results) -> dict[str, Tuning]:
     """Each temperature's own learning rate, chosen short and on selection; none where all take the base recipe's."""
 
     def tuning(cell: Cell) -> Tuning:
@@ -42,14 +42,14 @@ def _rates(scale: Scale, found: Found) -> dict[str, Tuning]:
             settings["epochs"] = scale.short * scale.epochs
             return replace(cell, name=name, settings=settings, on="selection", seed=TUNING_SEED)
 
-        return tune({"base_lr": scale.tuning["base_lr"]}, make, found, seeds=scale.tuning_seeds)
+        return tune({"base_lr": scale.tuning["base_lr"]}, make, results, seeds=scale.tuning_seeds)
 
     return {cell.name: tuning(cell) for cell in _grid()} if scale.tuned else {}
 
 
-def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
+def cells(scale: Scale, seeds: int, results: Results) -> list[Cell]:
     """The grid, and what is chosen on selection: the best temperature, and the rate of each where a scale tunes it."""
-    rates = _rates(scale, found)
+    rates = _rates(scale, results)
     if not rates:
         return with_seeds(_grid(), seeds) + _tuning()
     tuning = [cell for one in rates.values() for cell in one.cells]
@@ -59,31 +59,31 @@ def cells(scale: Scale, seeds: int, found: Found) -> list[Cell]:
     return tuning + scale.repeated(final, seeds)
 
 
-def notes(scale: Scale, found: Found) -> list[str]:
+def notes(scale: Scale, results: Results) -> list[str]:
     """Which rates and which temperature were chosen, and whether that is the last one before an extreme."""
     rates = [
         f"{name}: {tuning.told({'base_lr': 'rate'})}, chosen on selection"
-        for name, tuning in _rates(scale, found).items()
+        for name, tuning in _rates(scale, results).items()
         if tuning.best
     ]
-    best = _best(scale, found, BETWEEN)
+    best = _best(scale, results, BETWEEN)
     if best is None:
         return rates
     edge = ", at the edge of these" if best in (BETWEEN[0], BETWEEN[-1]) else ""
     return [*rates, f"{best}: the best of {len(BETWEEN)} temperatures between the extremes{edge}, chosen on selection"]
 
 
-def _best(scale: Scale, found: Found, names: list[str]) -> str | None:
+def _best(scale: Scale, results: Results, names: list[str]) -> str | None:
     """The temperature that is best on selection; None until it is known."""
-    rates = _rates(scale, found)
+    rates = _rates(scale, results)
     if not rates:
-        return found.best(names, "top1") if found.has(_tuning()) and found.has(_grid()) else None
+        return results.best(names, "top1") if results.has(_tuning()) and results.has(_grid()) else None
     chosen = {name: rates[name].best for name in names}
-    top1s = {name: found.mean(cell.name, "top1", "selection") for name, cell in chosen.items() if cell is not None}
+    top1s = {name: results.mean(cell.name, "top1", "selection") for name, cell in chosen.items() if cell is not None}
     return max(top1s, key=lambda name: top1s[name]) if len(top1s) == len(names) else None
 
 
-def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
+def panels(scale: Scale, results: Results) -> list[Panel]:  # noqa: ARG001
     """Table 5 in two parts: shares, and the entropy."""
     rows = tuple(cell.name for cell in _grid())
     shares = ("top1", "contrast_accuracy")
@@ -115,15 +115,15 @@ def panels(scale: Scale, found: Found) -> list[Panel]:  # noqa: ARG001
 _PLACES = {"contrast_accuracy": 0, "contrast_entropy": 1, "top1": 2}
 
 
-def claims(scale: Scale, found: Found) -> list[Claim]:
+def claims(scale: Scale, results: Results) -> list[Claim]:
     """Normalised with the right temperature wins; contrastive accuracy does not predict it."""
     coldest, warmest = (f"normalised, {t:g}" for t in (NORMALISED[0], NORMALISED[-1]))
     plain = [f"plain, {t:g}" for t in PLAIN]
     every = (coldest, *BETWEEN, warmest, *plain)
-    chosen = _best(scale, found, BETWEEN)
-    ready = chosen is not None and all(found.seeds(name, "contrast_accuracy") for name in every)
+    chosen = _best(scale, results, BETWEEN)
+    ready = chosen is not None and all(results.seeds(name, "contrast_accuracy") for name in every)
     best = chosen or "normalised, 0.1"
-    surest = found.best(every, "contrast_accuracy", on="test") if ready else "plain, 100"
+    surest = results.best(every, "contrast_accuracy", on="test") if ready else "plain, 100"
     return [
         Claim(
             text="Normalised z with the right temperature beats plain inner products",

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from twofold.studies.engine.found import Found
 from twofold.studies.engine.panel import Panel
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.spread import cell_interval
 
 Record = dict[str, Any]
 
 
-def panel_record(panel: Panel, found: Found) -> Record:
+def panel_record(panel: Panel, results: Results) -> Record:
     """The panel with what was found so far; mean, low and high are in the panel's unit, as the paper's figures are.
 
     A place that nothing was measured for yet has the mean None, one of a single seed has no low and high. `over` is
@@ -30,7 +30,7 @@ def panel_record(panel: Panel, found: Found) -> Record:
         "row_title": panel.row_title,
         "column_title": panel.column_title,
         "paper_source": panel.paper_source,
-        "places": [_place(panel, found, row, column) for row, column in filled],
+        "places": [_place(panel, results, row, column) for row, column in filled],
     }
 
 
@@ -49,10 +49,10 @@ def is_measured(panel: Record) -> bool:
     return any(place["mean"] is not None for place in panel["places"])
 
 
-def _place(panel: Panel, found: Found, row: str, column: str) -> Record:
+def _place(panel: Panel, results: Results, row: str, column: str) -> Record:
     name, metric = panel.entries.get((row, column), ("", ""))
-    seeds = found.seeds(name, metric)
-    (mean, low, high), over = cell_interval(name, metric, found) if seeds else ((None, None, None), "")
+    seeds = results.seeds(name, metric)
+    (mean, low, high), over = cell_interval(name, metric, results) if seeds else ((None, None, None), "")
     return {
         "row": row,
         "column": column,
@@ -61,7 +61,7 @@ def _place(panel: Panel, found: Found, row: str, column: str) -> Record:
         "high": _scaled(high, panel),
         "seeds": len(seeds),
         "over": over,
-        "failed": len(found.failed(name)),
+        "failed": len(results.failed(name)),
         "paper": panel.paper.get((row, column)),
     }
 

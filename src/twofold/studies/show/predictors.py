@@ -7,8 +7,8 @@ from typing import Any
 from scipy.stats import spearmanr
 
 from twofold.evaluation.intervals import Interval
-from twofold.studies.engine.found import Found
-from twofold.studies.engine.grid import found_in
+from twofold.studies.engine.grid import results_in
+from twofold.studies.engine.results import Results
 from twofold.studies.engine.scale import get_scale
 
 PREDICTORS = {
@@ -42,8 +42,8 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Interval:
 
 def correlations(record: dict[str, Any]) -> dict[str, tuple[int, Interval]]:
     """Predictor -> (number of cells, its rank correlation with top1), over the means of the cells of a study."""
-    found = found_in(record["cells"], get_scale(record["scale"]))
-    points = {metric: _points(found, metric) for metric in PREDICTORS}
+    results = results_in(record["cells"], get_scale(record["scale"]))
+    points = {metric: _points(results, metric) for metric in PREDICTORS}
     return {
         metric: (len(pairs), rank_correlation([x for x, _ in pairs], [y for _, y in pairs]))
         for metric, pairs in points.items()
@@ -51,9 +51,9 @@ def correlations(record: dict[str, Any]) -> dict[str, tuple[int, Interval]]:
     }
 
 
-def answer(found: Iterable[dict[str, tuple[int, Interval]]]) -> list[str]:
+def answer(results: Iterable[dict[str, tuple[int, Interval]]]) -> list[str]:
     """Of each predictor in how many studies its correlation is clear, by its whole interval."""
-    studies = list(found)
+    studies = list(results)
     sentences = []
     for metric, name in PREDICTORS.items():
         ends = [one[metric][1][1:] for one in studies if metric in one]
@@ -78,6 +78,6 @@ def shown(correlation: tuple[int, Interval] | None) -> str:
     return f"{rho:+.2f} ({low:+.2f} to {high:+.2f}; {cells} cells)"
 
 
-def _points(found: Found, metric: str) -> list[tuple[float, float]]:
-    names = [name for name in found.names() if found.seeds(name, metric) and found.seeds(name, "top1")]
-    return [(found.mean(name, metric), found.mean(name, "top1")) for name in names]
+def _points(results: Results, metric: str) -> list[tuple[float, float]]:
+    names = [name for name in results.names() if results.seeds(name, metric) and results.seeds(name, "top1")]
+    return [(results.mean(name, metric), results.mean(name, "top1")) for name in names]

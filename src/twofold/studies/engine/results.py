@@ -28,7 +28,7 @@ class Result:
 
 
 @dataclass
-class Found:
+class Results:
     """Results by cell; names, seeds and metrics are looked up in it, never guessed.
 
     What has failed (`learnt` is False, on test) has no values: it is named in `failed`. Seeds from `PREMISE_SEED` on
