@@ -19,6 +19,7 @@ OUTSIDE = {  # page -> reason -> texts
         "how the example was made: the columns and the share of labels that were changed": ["90 %", "5 %"],
     },
     "distill.md": {"the level of intervals": ["95 %"]},
+    "data.md": {SETTINGS: ["5 %"]},
     "export.md": {SETTINGS: ["2 %", "99 %"]},
     "guide.md": {"the level of intervals": ["95 %"]},
     "init.md": {SETTINGS: ["1 %"]},
