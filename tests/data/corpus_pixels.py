@@ -692,7 +692,7 @@ def damage() -> list[Case]:
         Case(
             "no number at all",
             lambda: tiff(np.full((H, W, 1), np.nan, np.float32)),
-            reason="none of its pixels is a number",
+            reason="it holds no data",
             rules={"range": (0.0, 1.0)},
         ),
         Case(

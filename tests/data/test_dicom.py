@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from twofold.data import load_images
+from twofold.data import load_images, open_source
 from twofold.data.decode import Rules, decode
 from twofold.data.formats import UnreadableError
+from twofold.data.sources.tiles import divided
 from twofold.recipes.recipe import DataRecipe
 
 BARE = b"\0" * 128 + b"DICM" + b"\2\0\0\0"
@@ -128,3 +129,15 @@ def test_a_broken_file_is_set_aside() -> None:
     for content in (BARE, dicom(VALUES)[:-50]):
         with pytest.raises(UnreadableError):
             pixels(content)
+
+
+def test_a_tile_of_an_inverted_file_with_padding_is_what_the_whole_holds_there(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    content = dicom(np.where(VALUES < 400, 7, VALUES), "MONOCHROME1", PixelPaddingValue=7, RescaleIntercept=-1000)
+    (tmp_path / "data" / "a.dcm").write_bytes(content)
+    source = divided(open_source(tmp_path / "data"), DataRecipe(tile=10, tile_content=0.0), tmp_path / "cache")
+    whole = pixels(content, range=(-1000.0, 3095.0))
+    for number, record in enumerate(source.records):
+        x, y, w, h = map(int, record.path.partition("#")[2].split(","))
+        tile = pixels(source.read(number), range=(-3095.0, 1000.0))  # type: ignore[arg-type]
+        assert np.abs(tile.astype(int) - whole[y : y + h, x : x + w]).max() <= 1  # halves round to either side

@@ -48,13 +48,25 @@ def codes(images: ImageSet) -> set[str]:
 
 
 def test_every_code_has_its_files() -> None:
-    assert {*FILES, "TF072"} == set(PIXEL_CHECKS)  # which a setting brings about: below
+    assert {*FILES, "TF072", "TF074", "TF075"} == set(PIXEL_CHECKS)  # by a setting, or of files set aside: below
 
 
-def test_tf072_pages_that_are_channels(tmp_path: Path) -> None:
+def test_tf075_images_of_nodata_alone(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    some = np.where(np.eye(9), np.arange(9), np.nan)
+    for name, values in (("a", np.full((9, 9), np.nan)), ("b", np.eye(9)), ("c", some)):
+        Image.fromarray(values.astype(np.float32)).save(tmp_path / "data" / f"{name}.tif")
+    recipe = DataRecipe(range=(0.0, 9.0))
+    images = load_images(tmp_path / "data", recipe=recipe, store_px=None, cache=tmp_path / "cache")
+    texts = [finding.text for finding in images.findings if finding.code == "TF075"]
+    assert texts == ["1 image of nodata alone, set aside: a.tif"]
+
+
+def test_tf072_and_tf074_pages_that_are_channels_or_images(tmp_path: Path) -> None:
     due = []
     for name, pages, channels in (
         ("TIFF of two pages", "channels", 6),  # of three bands each
+        ("TIFF of two pages", "images", 3),
         ("TIFF of two pages", "first", 3),
         ("JPEG, all", "channels", 3),
     ):
@@ -63,8 +75,8 @@ def test_tf072_pages_that_are_channels(tmp_path: Path) -> None:
         (folder / "image").with_suffix(".tif").write_bytes(BY_NAME[name].content())
         recipe = DataRecipe(channels=channels, pages=pages)
         images = load_images(folder, recipe=recipe, store_px=None, cache=tmp_path / "cache")
-        due.append("TF072" in codes(images))
-    assert due == [True, False, False]
+        due.append(codes(images) & {"TF072", "TF074"})
+    assert due == [{"TF072"}, {"TF074"}, set(), set()]
 
 
 @pytest.mark.parametrize("code", FILES)

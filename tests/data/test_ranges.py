@@ -140,7 +140,7 @@ def test_blank_images_and_images_without_numbers_are_set_aside(tmp_path: Path) -
     assert len(images) == 30
     assert {one.path: one.reason for one in images.quarantine} == {
         "blank.tif": "it is blank: every pixel is 7",
-        "none.tif": "none of its pixels is a number",
+        "none.tif": "it holds no data: all its pixels are nodata or no numbers",
     }
 
 
@@ -160,6 +160,7 @@ def test_what_was_decided_is_counted_and_said(tmp_path: Path) -> None:
         "bits": {"16": 6},
         "grey": 0,
         "notes": {"data range": 6},
+        "missing_percent": 0.0,
     }
     assert images.range is not None
     ends = ", ".join(f"{low:g} to {high:g}" for low, high in zip(images.range[::2], images.range[1::2], strict=True))

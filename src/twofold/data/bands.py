@@ -35,17 +35,17 @@ def shrink_bands(
     Black where a pixel has no number.
     """
     values = samples.read(0, samples.size[1])
+    missing = is_missing(values, samples.missing)
+    seen.add(values, missing)
     shrunk = []
     for number in range(values.shape[2]):
         band = values[:, :, number : number + 1]
-        missing = is_missing(band, samples.missing)
         if samples.is_deep:
-            seen.add(band, missing)
             shown = scale(band, range_ if len(range_) == 2 else range_[2 * number : 2 * number + 2])
         else:
             shown = band.astype(np.uint8)
-        shown[missing] = 0
         shown = 255 - shown if samples.is_inverted else shown
+        shown = np.where(missing[:, :, number : number + 1], np.uint8(0), shown)
         shrunk.append(_shrunk(Image.fromarray(np.ascontiguousarray(shown[:, :, 0])), target))
     return shrunk
 

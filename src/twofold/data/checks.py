@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from twofold.data.findings import Finding
+from twofold.data.formats import NO_DATA
 from twofold.data.record import Record
 from twofold.data.store import Quarantined
 
@@ -71,12 +72,18 @@ def _groups(records: Sequence[Record], splits: Sequence[str]) -> list[Finding]:
 
 
 def _unreadable(quarantine: Sequence[Quarantined]) -> list[Finding]:
-    if not quarantine:
-        return []
-    examples = "; ".join(f"{one.path}: {one.reason}" for one in quarantine[:3])
-    more = f"; and {len(quarantine) - 3:,} more" if len(quarantine) > 3 else ""
-    count = "1 file" if len(quarantine) == 1 else f"{len(quarantine):,} files"
-    return [Finding("TF040", f"{count} cannot be read: {examples}{more}")]
+    """The files that cannot be read, and apart from them the images that hold no data."""
+    findings = []
+    empty = [one.path for one in quarantine if one.reason == NO_DATA]
+    if empty:
+        count = "1 image" if len(empty) == 1 else f"{len(empty):,} images"
+        findings.append(Finding("TF075", f"{count} of nodata alone, set aside: {_few(empty)}"))
+    broken = [f"{one.path}: {one.reason}" for one in quarantine if one.reason != NO_DATA]
+    if broken:
+        more = f"; and {len(broken) - 3:,} more" if len(broken) > 3 else ""
+        count = "1 file" if len(broken) == 1 else f"{len(broken):,} files"
+        findings.append(Finding("TF040", f"{count} cannot be read: {'; '.join(broken[:3])}{more}"))
+    return findings
 
 
 def _few(names: Sequence[str], most: int = 5) -> str:

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import UInt8
@@ -207,13 +207,15 @@ def _decode_samples(samples: Samples, rules: Rules) -> Decoded:
 
         flat = flatten(part, samples.size, target)
         flat = flat if change.after is None else change.after(flat)
+    seen.require_data()
     if samples.is_deep:
         seen.require_contrast()
         seen.require_inside(range_)
     are_left_out = samples.further_bands > transparent
     notes += ["frames"] if _has_frames(samples) else []
     notes += [*change.notes, *(["bands"] if are_left_out else []), *(["missing values"] if seen.missing else [])]
-    return _kept(flat, samples.orientation, samples.format, samples.bits, samples.colours == 1, notes)
+    kept = _kept(flat, samples.orientation, samples.format, samples.bits, samples.colours == 1, notes)
+    return _with_missing(kept, seen)
 
 
 def _decode_bands(samples: Samples, rules: Rules) -> Decoded:
@@ -222,13 +224,20 @@ def _decode_bands(samples: Samples, rules: Rules) -> Decoded:
         seen = Seen()
         range_, notes = _range_of(samples, rules, has_profile=False)
         flats = [Image.fromarray(band) for band in shrink_bands(samples, range_, target, seen)]
+    seen.require_data()
     if samples.is_deep:
         seen.require_contrast()
         seen.require_inside(range_)
     notes += ["pages"] if rules.pages == "channels" and samples.format == "TIFF" else []
     notes += ["missing values"] if seen.missing else []
     pixels = np.stack([np.asarray(_upright(flat, samples.orientation)) for flat in flats], axis=2)
-    return _decoded(pixels, samples.orientation, samples.format, samples.bits, rules.channels == 1, notes)
+    decoded = _decoded(pixels, samples.orientation, samples.format, samples.bits, rules.channels == 1, notes)
+    return _with_missing(decoded, seen)
+
+
+def _with_missing(decoded: Decoded, seen: Seen) -> Decoded:
+    """With the share of values that no file gave a number for."""
+    return replace(decoded, traits=replace(decoded.traits, missing_percent=seen.missing_percent))
 
 
 def _profile_of(samples: Samples) -> tuple[bytes | None, ExactProfile | None, list[str]]:

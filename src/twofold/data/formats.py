@@ -63,6 +63,9 @@ ORIENTATION = 0x0112
 PAGES = "further pages"  # in an image's info: there are pages or frames beyond the one that is read
 
 
+NO_DATA = "it holds no data: all its pixels are nodata or no numbers"
+
+
 class UnreadableError(TwofoldError):
     """An image that cannot be decoded; the message is the reason."""
 

@@ -15,7 +15,7 @@ from twofold.data.decode import Rules
 from twofold.data.facts import look_at
 from twofold.data.file_pixels import FilePixels
 from twofold.data.findings import Finding
-from twofold.data.formats import RangeNeededError
+from twofold.data.formats import NO_DATA, RangeNeededError
 from twofold.data.pixels import ImageBatch, Pixels
 from twofold.data.ranges import find_range, known_range
 from twofold.data.record import SPLITS, Source, digest
@@ -169,11 +169,14 @@ def _open_each_time(source: Source, rules: Rules, cache: Path, show_progress: bo
 
 
 def _require_readable(source: Source, quarantine: Sequence[Quarantined], limit: float) -> None:
-    count, bad = len(source.records), len(quarantine)
-    if bad == 0 or (bad < count and bad <= limit * count):
+    broken = [one for one in quarantine if one.reason != NO_DATA]
+    count, bad = len(source.records), len(broken)
+    if len(quarantine) < count and bad <= limit * count:
         return
-    examples = "; ".join(f"{one.path}: {one.reason}" for one in quarantine[:3])
-    if bad == count:
+    examples = "; ".join(
+        f"{one.path}: {one.reason}" for one in sorted(quarantine, key=lambda one: one.reason == NO_DATA)[:3]
+    )
+    if len(quarantine) == count:
         raise TwofoldError(
             f"none of the {count:,} files in '{source.name}' can be read as an image ({examples}). "
             "Give a folder with whole images."

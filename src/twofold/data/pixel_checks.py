@@ -49,7 +49,8 @@ PIXEL_CHECKS = {  # code -> severity, title, meaning, fix
     "TF067": (
         "warning",
         "Pixels without a number",
-        "Some images have pixels that are NaN, infinite or marked as missing. They are black.",
+        "Some images have pixels that are NaN, infinite or nodata (by a tag of a TIFF or DICOM file). They are "
+        "black, and no range is measured on them. In numbers of 8 bits all bands of a pixel have to be nodata.",
         "Nothing, or fill them before.",
     ),
     "TF068": (
@@ -93,5 +94,12 @@ PIXEL_CHECKS = {  # code -> severity, title, meaning, fix
         "With --pages images each page of a TIFF file, and each frame of an animation or a DICOM file, is an image of "
         "its own. The pages of a file are one group, unless groups are given: no cut of a test split divides them.",
         "Nothing. Without that flag the first page is the image.",
+    ),
+    "TF075": (
+        "info",
+        "Images of nodata alone",
+        "Some images hold nothing but nodata or values that are no numbers. They are set aside, and do not count as "
+        "files that cannot be read.",
+        "Nothing.",
     ),
 }

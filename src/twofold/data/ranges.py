@@ -56,20 +56,25 @@ def measure_range(source: Source, rules: Rules | None = None) -> Range | None:
             continue
         with suppress(UnreadableError, OSError):
             values = _values(source, index, rules)
-            if values is not None and len(values):
+            if values is not None:
                 parts.append(values)
-        if len(parts) == _MEASURED:
+        if sum(len(part) > 0 for part in parts) == _MEASURED:
             break
     if not parts:
         return None
     channels = max(part.shape[1] for part in parts)
     values = np.concatenate([np.broadcast_to(part, (len(part), channels)) for part in parts])
-    ends = np.percentile(values, PERCENTILES, axis=0)
-    return tuple(end for channel in range(channels) for end in spread(ends[:, channel]))
+    return tuple(end for channel in range(channels) for end in _range_of(values[:, channel]))
+
+
+def _range_of(values: Float[np.ndarray, " m"]) -> Range:
+    """Of the values of a channel, NaN where one is missing."""
+    there = values[~np.isnan(values)]
+    return spread(np.percentile(there, PERCENTILES)) if len(there) else (0.0, 1.0)
 
 
 def _values(source: Source, index: int, rules: Rules | None) -> Float[np.ndarray, "m c"] | None:
-    """The colours of some pixels of an image of more than 8 bits, without missing ones; None for all other images."""
+    """The colours of some pixels of an image of more than 8 bits, NaN where one is missing; None for all others."""
     with as_unreadable(), opened(source, index, rules) as image:
         if not _is_measured(image):
             return None
@@ -78,8 +83,8 @@ def _values(source: Source, index: int, rules: Rules | None) -> Float[np.ndarray
         assert isinstance(samples, Samples)
         with MEMORY.take(2 * samples.held_bytes):
             colours = samples.sample()[:, : samples.colours]
-        missing = is_missing(colours, samples.missing).any(axis=1)
-        return colours[~missing].astype(np.float64)
+        missing = is_missing(colours, samples.missing)
+        return np.where(missing, np.nan, colours.astype(np.float64))[~missing.all(axis=1)]
 
 
 def _is_measured(image: object) -> bool:

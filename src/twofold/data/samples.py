@@ -13,7 +13,7 @@ from jaxtyping import Bool, Num, UInt8
 from PIL import Image
 
 from twofold.data.exact_profile import ExactProfile
-from twofold.data.formats import UnreadableError
+from twofold.data.formats import NO_DATA, UnreadableError
 
 Range = tuple[float, ...]  # low, high; or such a pair for each channel
 PERCENTILES = (0.1, 99.9)  # of the values, that become black and white
@@ -95,14 +95,14 @@ def require_range(samples: Samples, given: Range | None) -> Range:
 def own_range(samples: Samples) -> Range:
     """The window that a file gives, else the percentiles of one image alone, over all its colours.
 
-    Raises UnreadableError where none of its pixels is a number.
+    Raises UnreadableError where none of its pixels has one.
     """
     if samples.window is not None:
         return samples.window
     pixels = samples.sample()[:, : samples.colours]
     values = pixels[~is_missing(pixels, samples.missing)]
     if not values.size:
-        raise UnreadableError("none of its pixels is a number")
+        raise UnreadableError(NO_DATA)
     return spread(np.percentile(values.astype(np.float64), PERCENTILES))
 
 
@@ -112,30 +112,49 @@ def spread(ends: Num[np.ndarray, " 2"]) -> Range:
     return (low, high) if high > low else (low, low + max(1.0, abs(low)))
 
 
-def is_missing(values: Num[np.ndarray, "..."], number: float | None) -> Bool[np.ndarray, "..."]:
-    """Where a value is no finite number, or the one that stands for none."""
+def is_missing(values: Num[np.ndarray, "*n b"], number: float | None) -> Bool[np.ndarray, "*n b"]:
+    """Where a value is no finite number, or the one that stands for none.
+
+    Of values of one byte a single band is 0 or 255 by chance, so there all bands of a pixel have to be that number.
+    """
     missing = ~np.isfinite(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
-    marker = None if number is None else values.dtype.type(number)
-    return missing if marker is None or marker != number else missing | (values == marker)
+    if number is None or not np.isfinite(number):
+        return missing
+    if values.dtype.kind != "f" and not (number == int(number) and _can_hold(values.dtype, int(number))):
+        return missing
+    is_number = values == values.dtype.type(number)  # as rounded: a float is often written with too few digits
+    return missing | (is_number.all(axis=-1, keepdims=True) if values.dtype.itemsize == 1 else is_number)
+
+
+def _can_hold(kind: np.dtype[Any], number: int) -> bool:
+    return bool(np.iinfo(kind).min <= number <= np.iinfo(kind).max)
 
 
 class Seen:
-    """Over the strips of an image: the smallest and the largest value, and how many are missing."""
+    """Over the strips of an image: the smallest and the largest value, and how many there are and are missing."""
 
     def __init__(self) -> None:
-        self.low, self.high, self.missing = np.inf, -np.inf, 0
+        self.low, self.high, self.missing, self.count = np.inf, -np.inf, 0, 0
+
+    @property
+    def missing_percent(self) -> int:
+        """The share of the values that are missing, in whole percent, rounded up."""
+        return -(-100 * self.missing // max(1, self.count))
 
     def add(self, values: Num[np.ndarray, "..."], missing: Bool[np.ndarray, "..."]) -> None:
         """Take another strip into account."""
-        self.missing += int(missing.sum())
+        self.missing, self.count = self.missing + int(missing.sum()), self.count + missing.size
         there = values[~missing] if missing.any() else values
         if there.size:
             self.low, self.high = min(self.low, float(there.min())), max(self.high, float(there.max()))
 
+    def require_data(self) -> None:
+        """Raises UnreadableError where all values are missing."""
+        if self.count and self.missing == self.count:
+            raise UnreadableError(NO_DATA)
+
     def require_contrast(self) -> None:
-        """Raises UnreadableError where no value is a number, or all are the same."""
-        if self.low > self.high:
-            raise UnreadableError("none of its pixels is a number")
+        """Raises UnreadableError where all values are the same."""
         if self.low == self.high:
             raise UnreadableError(f"it is blank: every pixel is {self.low:g}")
 
@@ -169,8 +188,9 @@ def eight_bits(
         if len(range_) > 2 and colours.shape[2] == 1:
             colours, missing = colours.repeat(3, axis=2), missing.repeat(3, axis=2)
         shown = scale(colours, range_) if profile is None else profile.levels(colours, *range_)
-        shown[missing] = 0
     else:
+        missing = is_missing(colours, samples.missing)
+        seen.add(colours, missing)
         shown = (
             colours
             if not transparent or samples.alpha == "straight"
@@ -178,6 +198,8 @@ def eight_bits(
         )
     if samples.is_inverted:
         shown = 255 - shown
+    if missing.any():
+        shown = np.where(missing, np.uint8(0), shown)
     if transparent:
         assert samples.limits is not None
         band = scale(values[:, :, samples.colours, None], samples.limits)

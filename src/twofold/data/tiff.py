@@ -75,13 +75,14 @@ def _stacked(pages: Sequence[Samples]) -> Samples:
 
 
 def _is_plain(tags: Tags) -> bool:
-    """Whether Pillow takes it for what it is: numbers of at most 8 bits without a sign, no band too many."""
+    """Whether Pillow takes it for what it is: at most 8 bits without a sign, no band too many, no nodata."""
     photometric, compression = all_of(tags, _PHOTOMETRIC)[0], all_of(tags, _COMPRESSION, 1)[0]
     if photometric not in _GREY_OR_RGB or compression not in UNPACKED:
         return True
     bits, bands = all_of(tags, _BITS, 1), all_of(tags, _BANDS, 1)[0]
     is_small = max(bits) <= 8 and set(all_of(tags, _KIND, 1)) <= {1, 4}
-    return is_small and bands == _GREY_OR_RGB[photometric] and not tags.get(_EXTRA)
+    is_alone = bands == _GREY_OR_RGB[photometric] and not tags.get(_EXTRA)
+    return is_small and is_alone and number_of(tags.get(_MISSING)) is None
 
 
 def _samples(file: File, tags: Tags, has_more: bool) -> Samples:

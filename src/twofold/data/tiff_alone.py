@@ -1,4 +1,4 @@
-"""One page of a TIFF as a file of its own: its tags, and its pixels packed as they were."""
+"""A TIFF of one page: one that is taken out of a file, with its tags and its pixels packed as they were; or numbers."""
 
 import io
 import struct
@@ -6,13 +6,18 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import Num
+
 from twofold.data.formats import File, UnreadableError
 
 _STRIPS, _TILES = (273, 279), (324, 325)  # tags: where the segments begin, and how long they are
 _LEFT_OUT = (330, 34665, 34853, 40965)  # tags that lead to other directories: smaller copies, EXIF, GPS
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}  # types of whole numbers, as in struct
-_LONG, _LONG8 = 4, 16
+_TEXT, _LONG, _LONG8 = 2, 4, 16
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _BANDS, _ROWS = 256, 257, 258, 259, 262, 277, 278
+_EXTRA, _KIND, _NODATA = 338, 339, 42113
 
 
 class Entry(NamedTuple):
@@ -50,6 +55,28 @@ def page_alone(file: File, at: int) -> bytes:
         raise UnreadableError("the TIFF does not say where all its pixels are")
     offsets, sizes = (_numbers(entries[tag], form) for tag in tags)
     return written(form, entries, tags, [_read(file, place, size) for place, size in zip(offsets, sizes, strict=False)])
+
+
+def as_tiff(values: Num[np.ndarray, "h w b"], colours: int, missing: float | None) -> bytes:
+    """Numbers as a TIFF of one strip: `colours` bands (1 or 3), then others; `missing` is its nodata."""
+    height, width, bands = values.shape
+    form = Form("<", is_big=values.nbytes >= 2**31)
+    values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    text = b"" if missing is None else repr(missing).encode() + b"\0"
+    numbers = {
+        _WIDTH: [width],
+        _HEIGHT: [height],
+        _BITS: [8 * values.itemsize] * bands,
+        _COMPRESSION: [1],
+        _PHOTOMETRIC: [2 if colours == 3 else 1],
+        _BANDS: [bands],
+        _ROWS: [height],
+        _KIND: [" uif".index(values.dtype.kind)] * bands,
+        **({_EXTRA: [0] * (bands - colours)} if bands > colours else {}),
+    }
+    entries = {tag: Entry(_LONG, len(row), form.pack(f"{len(row)}I", *row)) for tag, row in numbers.items()}
+    entries |= {_NODATA: Entry(_TEXT, len(text), text)} if text else {}
+    return written(form, entries, _STRIPS, [values.tobytes()])
 
 
 def written(form: Form, entries: Mapping[int, Entry], tags: tuple[int, int], segments: Sequence[bytes]) -> bytes:

@@ -33,6 +33,11 @@ class _Level:
     offsets: tuple[int, ...]
     counts: tuple[int, ...]
 
+    @property
+    def is_inverted(self) -> bool:
+        """Whether the smallest of its whole numbers is white."""
+        return self.layout.dtype.kind == "u" and all_of(self.tags, _PHOTOMETRIC)[0] == 0
+
 
 class TiffWindows:
     """A TIFF's main image, or the page whose directory lies at `at`. `open_file` opens the file for each window."""
@@ -58,7 +63,9 @@ class TiffWindows:
                 self._levels.append(level)
         self._levels.sort(key=lambda level: -level.layout.size[0])
         self.size, self.bits = first.layout.size, first.layout.bits  # width, height
-        self.missing = number_of(first.tags.get(_MISSING))
+        self.colours = first.layout.colours
+        missing = number_of(first.tags.get(_MISSING))
+        self.missing = missing if missing is None or not first.is_inverted else 2.0**self.bits - 1 - missing
         self.micrometres_per_px = _resolution(first.tags)
 
     def read(self, x: int, y: int, w: int, h: int, *, shrink: float = 1.0) -> Num[np.ndarray, "h w b"]:
@@ -103,8 +110,8 @@ class TiffWindows:
             is_jpeg = layout.compression == JPEG
             planes.append(_of_jpeg(content, level.tags) if is_jpeg else unpacked(content, rows, layout))
         segment = np.concatenate(planes, axis=2)
-        if segment.dtype == np.uint8 and all_of(level.tags, _PHOTOMETRIC)[0] == 0:  # white is zero
-            segment = 255 - segment
+        if level.is_inverted:
+            segment = segment.dtype.type(2**layout.bits - 1) - segment
         with self._lock:
             self._kept[number, place] = segment
             while len(self._kept) > _KEPT:

@@ -17,7 +17,10 @@ NOTES = {  # decision about an image -> code of the finding, and how it is told 
     "bands": ("TF064", "{n} with bands beyond grey, colour and transparency, which are left out"),
     "preview": ("TF065", "{n} in RAW files: the preview inside is read, not the numbers of the sensor"),
     "truncated": ("TF066", "{n} cut off by the end of a file: the rows that are there are read"),
-    "missing values": ("TF067", "{n} with pixels that are no numbers or marked as missing, shown in black"),
+    "missing values": (
+        "TF067",
+        "{n} with nodata or values that are no numbers, {missing} of theirs: black",
+    ),
     "data range": ("TF068", "{n} of more than 8 bits, scaled by one range for all, {range}"),
     "type range": ("TF068", "{n} of more than 8 bits, scaled by all that their kind of number can hold"),
     "own range": ("TF068", "{n} of more than 8 bits, scaled each by its own range"),
@@ -36,6 +39,7 @@ class Traits:
     bits: int  # of a sample, as stored
     is_grey: bool
     notes: tuple[str, ...] = ()  # of NOTES
+    missing_percent: int = 0  # of its values: nodata, or no numbers; rounded up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,7 @@ class PixelFacts:
     bits: dict[str, int] = field(default_factory=dict)  # "8" -> images
     grey: int = 0  # images without colour
     notes: dict[str, int] = field(default_factory=dict)  # of NOTES -> images
+    missing_percent: float = 0.0  # of the values of the images with the note "missing values"
 
     @classmethod
     def count(cls, images: Mapping[Traits, int]) -> "PixelFacts":
@@ -56,7 +61,9 @@ class PixelFacts:
             bits[str(traits.bits)] += count
             notes.update(dict.fromkeys(traits.notes, count))
         grey = sum(count for traits, count in images.items() if traits.is_grey)
-        return cls(formats=dict(formats), bits=dict(bits), grey=grey, notes=dict(notes))
+        missing = sum(count * traits.missing_percent for traits, count in images.items())
+        percent = missing / max(1, notes["missing values"])
+        return cls(formats=dict(formats), bits=dict(bits), grey=grey, notes=dict(notes), missing_percent=percent)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "PixelFacts":
@@ -69,6 +76,7 @@ class PixelFacts:
         told = ((*entry, self.notes[note]) for note, entry in NOTES.items() if entry and note in self.notes)
         findings = []
         for code, text, count in told:
-            images = f"{count:,} {'image' if count == 1 else 'images'}"
-            findings.append(Finding(code, f"pixels: {text.format(n=images, range=', '.join(pairs))}"))
+            images, missing = f"{count:,} {'image' if count == 1 else 'images'}", f"{self.missing_percent:.0f}%"
+            said = text.format(n=images, range=", ".join(pairs), missing=missing)
+            findings.append(Finding(code, f"pixels: {said}"))
         return findings

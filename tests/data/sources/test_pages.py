@@ -81,7 +81,7 @@ def test_what_a_page_says_of_itself_stays(tmp_path: Path) -> None:
     write(tmp_path / "data" / "a.tif", values, photometric="miniswhite", extratags=tags)
     source = paged(tmp_path / "data", tmp_path / "cache")
     decoded = decode(source.read(1), Rules(channels=1, range=(0.0, 65535.0)))
-    expected = 255 - np.where(values[1] == 7, 0, scaled(values[1]))
+    expected = np.where(values[1] == 7, 0, 255 - scaled(values[1]))
     assert np.array_equal(decoded.pixels[:, :, 0], expected[::-1, ::-1])
     assert {"missing values", "turned"} <= set(decoded.traits.notes)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Num
+from jaxtyping import Bool, Float, Num, Shaped
 from PIL import Image
 from torch.nn import functional
 
@@ -21,8 +21,9 @@ from twofold.data.openings import keep_parts, kept_parts
 from twofold.data.parallel import in_order
 from twofold.data.quiet import quiet
 from twofold.data.record import Record, Source, digest
-from twofold.data.samples import Samples
+from twofold.data.samples import Samples, is_missing
 from twofold.data.sources.pages import PagedSource
+from twofold.data.tiff_alone import as_tiff
 from twofold.data.tiff_windows import TiffWindows
 from twofold.errors import TwofoldError
 from twofold.recipes.data import DataRecipe
@@ -103,7 +104,7 @@ class TiledSource:
         return io.BytesIO(content) if isinstance(content, bytes) else content
 
     def read(self, index: int) -> bytes | Image.Image:
-        """The tile at its size, an image where it is grey or colour of 8 bits, else an .npy."""
+        """The tile at its size, an image where it is grey or colour of 8 bits without nodata, else a TIFF."""
         tile = Tile(*self._tiles[index].tolist())
         if not tile.w:
             return self._source.read(tile.number)
@@ -111,12 +112,11 @@ class TiledSource:
         shrink = max(1.0, max(tile.w, tile.h) / side)
         values = windows.read(tile.x, tile.y, tile.w, tile.h, shrink=shrink)
         if shrink > 1:
-            values = _averaged(values, max(1, round(tile.h / shrink)), max(1, round(tile.w / shrink)))
-        if values.dtype == np.uint8 and values.shape[2] in (1, 3):
+            size = max(1, round(tile.h / shrink)), max(1, round(tile.w / shrink))
+            values = _averaged(values, *size, windows.missing)
+        if values.dtype == np.uint8 and values.shape[2] == windows.colours and windows.missing is None:
             return Image.fromarray(np.ascontiguousarray(values[:, :, 0] if values.shape[2] == 1 else values))
-        stream = io.BytesIO()
-        np.save(stream, np.ascontiguousarray(values))
-        return stream.getvalue()
+        return as_tiff(values, windows.colours, windows.missing)
 
 
 def divided(source: Source, recipe: DataRecipe, cache: Path | None, *, show_progress: bool = False) -> Source:
@@ -141,11 +141,17 @@ class _PlainWindows:
         opened = open_image(source.read(index))
         if isinstance(opened, Samples):
             self._values = (opened.read_bands or opened.read)(0, opened.size[1])
+            self.colours, self.missing = opened.colours, opened.missing
+            if opened.is_inverted:
+                ends = sum(opened.limits or (0.0, 0.0))
+                self._values = (ends - self._values).astype(self._values.dtype)
+                self.missing = None if self.missing is None else ends - self.missing
         else:
             grey = opened.mode in ("1", "L", "LA")
             self._values = np.asarray(opened.convert("L" if grey else "RGB"))
             self._values = self._values[:, :, None] if grey else self._values
-        self.size, self.missing, self.micrometres_per_px = opened.size, None, None
+            self.colours, self.missing = self._values.shape[2], None
+        self.size, self.micrometres_per_px = opened.size, None
 
     def read(self, x: int, y: int, w: int, h: int, *, shrink: float = 1.0) -> Num[np.ndarray, "h w b"]:  # noqa: ARG002
         return self._values[y : y + h, x : x + w]
@@ -225,20 +231,30 @@ def _content(windows: TiffWindows | _PlainWindows, tile: Tile) -> float:
 
 
 def _is_background(values: Num[np.ndarray, "h w b"], missing: float | None) -> Bool[np.ndarray, "h w"]:
-    empty = (values == 0).all(axis=2) | (~np.isfinite(values)).any(axis=2)
-    if missing is not None:
-        empty |= (values == missing).all(axis=2)
+    empty = (values == 0).all(axis=2) | (~np.isfinite(values)).any(axis=2) | is_missing(values, missing).all(axis=2)
     if values.dtype == np.uint8 and values.shape[2] == 3:
         low, high = values.min(axis=2), values.max(axis=2)
         empty |= (low >= _LIGHT) & (high - low <= _GREYEST)
     return empty
 
 
-def _averaged(values: Num[np.ndarray, "h w b"], height: int, width: int) -> Num[np.ndarray, "{height} {width} b"]:
-    """Shrunk by averaging areas."""
-    planes = torch.from_numpy(values.astype(np.float32).transpose(2, 0, 1))
-    small = functional.adaptive_avg_pool2d(planes, (height, width)).numpy().transpose(1, 2, 0)
+def _averaged(
+    values: Num[np.ndarray, "h w b"], height: int, width: int, missing: float | None
+) -> Num[np.ndarray, "{height} {width} b"]:
+    """Shrunk by averaging areas, over the values that are there; missing where less than half of an area is there."""
+    gone = is_missing(values, missing)
+    small = _pooled(np.where(gone, 0, values), height, width)
+    if gone.any():
+        there = _pooled(~gone, height, width)
+        nothing = np.nan if missing is None else missing
+        small = np.where(there < 0.5, nothing, small / np.maximum(there, 0.5))
     return small.astype(values.dtype) if values.dtype.kind == "f" else np.rint(small).astype(values.dtype)
+
+
+def _pooled(values: Shaped[np.ndarray, "h w b"], height: int, width: int) -> Float[np.ndarray, "{height} {width} b"]:
+    planes = torch.from_numpy(values.astype(np.float64).transpose(2, 0, 1))
+    small: np.ndarray = functional.adaptive_avg_pool2d(planes, (height, width)).numpy().transpose(1, 2, 0)
+    return small
 
 
 def _record(record: Record, tile: Tile) -> Record:
