@@ -9,6 +9,8 @@ import pytest
 import tifffile
 from PIL import Image
 
+from data.corpus_headers import four_bands, jpeg_2000_of_12
+from data.corpus_pixels import colour, mask, numbers, shown
 from twofold.data import load_images, open_source
 from twofold.data.decode import Rules, decode
 from twofold.data.facts import look_at
@@ -304,3 +306,9 @@ def test_people_see_the_first_three_channels() -> None:
     assert np.array_equal(to_rgb(five), five[:, :, :3])
     assert np.array_equal(to_rgb(five[:, :, :1]), five[:, :, [0, 0, 0]])
     assert np.array_equal(to_rgb(five[:, :, :2]), five[:, :, [0, 1, 1]])
+
+
+def test_the_bands_of_a_jpeg_2000_are_those_that_were_written() -> None:
+    assert np.array_equal(decode(four_bands(), Rules(channels=4)).pixels, np.concatenate([colour(), mask()], axis=2))
+    deep = decode(jpeg_2000_of_12(), Rules(channels=1, bands=(1,), range=(0.0, 4095.0)))
+    assert np.abs(deep.pixels - shown(numbers("u2", 1, 4095), 0, 4095)[:, :, :1].astype(int)).max() <= 1

@@ -13,8 +13,8 @@ from data.corpus_pixels import FIELDS, HEIC, P3, SRGB, colour, through
 from data.image_files import saved
 from twofold.data import Rules, decode, formats
 from twofold.data.built_profile import build_profile, power
-from twofold.data.colour_header import header_colours
 from twofold.data.colour_space import CODE_POINTS, Colours, colours_of
+from twofold.data.header import header_info
 
 FURTHER = {"Adobe RGB": (0.64, 0.33, 0.21, 0.71, 0.15, 0.06), "BT.2020": (0.708, 0.292, 0.17, 0.797, 0.131, 0.046)}
 SPACES = {"sRGB": SRGB, "P3": P3, "Adobe RGB": ADOBE, "BT.2020": BT_2020}
@@ -88,5 +88,5 @@ def test_a_broken_header_says_nothing_and_the_file_is_at_its_beginning() -> None
     ):
         for end in (len(content), 2 * len(content) // 3, 60, 9):
             file = io.BytesIO(content[:end])
-            header_colours(file)
+            header_info(file)
             assert file.tell() == 0

@@ -10,8 +10,9 @@ from PIL import Image
 from twofold.data.deep import deep_samples
 from twofold.data.dicom import is_dicom, open_dicom
 from twofold.data.flatten import flatten
-from twofold.data.formats import FORMATS, File, UnreadableError, format_of, head_of, is_tiff, orientation_of
+from twofold.data.formats import BITS, File, UnreadableError, format_of, head_of, is_tiff, orientation_of
 from twofold.data.numpy_file import is_numpy, open_numpy
+from twofold.data.pillow_file import open_by_pillow
 from twofold.data.rules import Rules
 from twofold.data.samples import Range, Samples, Seen, is_missing, scale
 from twofold.data.tiff import tiff_bands
@@ -74,7 +75,8 @@ def _of_file(file: File, content: bytes | None, pages: str) -> Samples:
         return tiff_bands(file, pages)
     if is_dicom(file):
         return open_dicom(file, all_frames=pages == "channels")
-    return _of_image(Image.open(file, formats=FORMATS), content)
+    image = open_by_pillow(file)
+    return image if isinstance(image, Samples) else _of_image(image, content)
 
 
 def _of_image(image: Image.Image, content: bytes | None) -> Samples:
@@ -91,7 +93,7 @@ def _of_image(image: Image.Image, content: bytes | None) -> Samples:
     return Samples(
         format=format_of(image),
         size=image.size,
-        bits=1 if image.mode == "1" else 8,
+        bits=1 if image.mode == "1" else image.info.get(BITS, 8),
         colours=bands,
         read=read,
         limits=(0.0, 255.0),

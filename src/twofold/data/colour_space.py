@@ -68,7 +68,7 @@ class Colours:
 
 
 def colours_of(info: Mapping[Any, Any], *, is_grey: bool) -> Colours:
-    """The colours of an image of grey or RGB by its info, as Pillow and `colour_header` fill it.
+    """The colours of an image of grey or RGB by its info, as Pillow and `header` fill it.
 
     Where what a file says is not known or cannot be, the profile is one that nothing reads.
     """

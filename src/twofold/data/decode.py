@@ -12,7 +12,6 @@ from PIL import Image, ImageOps
 from twofold.data.bands import open_bands, shrink_bands
 from twofold.data.budget import Budget
 from twofold.data.colour import conversion
-from twofold.data.colour_header import header_colours
 from twofold.data.colour_space import colours_of
 from twofold.data.deep import deep_samples
 from twofold.data.dicom import is_dicom, open_dicom
@@ -20,7 +19,7 @@ from twofold.data.exact_profile import EXACT_BYTES, ExactProfile, exact_profile
 from twofold.data.flatten import GAP, bytes_needed, bytes_to_flatten, flatten
 from twofold.data.formats import (
     ANIMATED,
-    FORMATS,
+    BITS,
     MAX_PIXELS,
     ORIENTATION,
     PAGES,
@@ -39,6 +38,7 @@ from twofold.data.formats import (
 )
 from twofold.data.numpy_file import is_numpy, open_numpy
 from twofold.data.parallel import cores
+from twofold.data.pillow_file import open_by_pillow
 from twofold.data.quiet import quiet
 from twofold.data.record import Source
 from twofold.data.rules import Rules as Rules
@@ -133,12 +133,7 @@ def _open(file: File) -> Image.Image | Samples:
         return open_numpy(file)
     if is_dicom(file):
         return open_dicom(file)
-    if is_tiff(head):
-        return open_tiff(file)
-    colours = header_colours(file)
-    image = Image.open(file, formats=FORMATS)
-    image.info.update(colours)
-    return image
+    return open_tiff(file) if is_tiff(head) else open_by_pillow(file)
 
 
 def is_grey(opened: Image.Image | Samples) -> bool:
@@ -185,7 +180,9 @@ def _finish(image: Image.Image, rules: Rules, target: tuple[int, int], form: str
         flat = flatten(lambda top, bottom: before(_rows(image, width, top, bottom)), image.size, target)
     flat = flat if change.after is None else change.after(flat)
     notes = [*notes, *change.notes, *(["preview"] if form == "RAW" else [])]
-    return _kept(flat, orientation, form, 1 if image.mode == "1" else 8, is_grey(image), notes)
+    bits = 1 if image.mode == "1" else image.info.get(BITS, 8)
+    notes += ["type range"] if bits > 8 else []
+    return _kept(flat, orientation, form, bits, is_grey(image), notes)
 
 
 def _decode_samples(samples: Samples, rules: Rules) -> Decoded:

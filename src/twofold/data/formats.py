@@ -60,6 +60,7 @@ _RAW_STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"\0MRM"
 _HEAD = 64  # bytes that tell
 _TURNS = {3: 3, 5: 8, 6: 6}  # LibRaw's flip -> EXIF's orientation
 ORIENTATION = 0x0112
+BITS = "bits of a sample"  # in an image's info, where Pillow makes 8 of them
 PAGES = "further pages"  # in an image's info: there are pages or frames beyond the one that is read
 
 
@@ -121,6 +122,7 @@ def open_heic(file: File) -> Image.Image:
     """The header of a HEIC file. libheif turns it upright as it decodes. Raises UnreadableError without the extra."""
     image: Image.Image = load_extra("pi_heif", "heic", "a HEIC").HeifImageFile(file)
     image.format = "HEIC"
+    image.info[BITS] = image.info.get("bit_depth", 8)
     if "nclx_profile" in image.info:
         points = ("color_primaries", "transfer_characteristics", "matrix_coefficients")
         image.info[CODE_POINTS] = (*(image.info["nclx_profile"][point] for point in points), 1)

@@ -9,7 +9,7 @@ from jaxtyping import Num
 from PIL import Image, ImagePalette, UnidentifiedImageError
 
 from twofold.data.colour_space import BT_709, D65, LIGHT
-from twofold.data.formats import PAGES, File, UnreadableError, open_raw
+from twofold.data.formats import BITS, PAGES, File, UnreadableError, open_raw
 from twofold.data.samples import Samples
 from twofold.data.tiff_pages import MOST_SEARCHED, first_pages, is_raw, is_small
 from twofold.data.tiff_segments import UNPACKED, Layout, Tags, all_of, not_read, reader
@@ -39,6 +39,8 @@ def open_tiff(file: File) -> Image.Image | Samples:
     if has_more:
         image.info[PAGES] = True
     image.info.update(_colours(tags))
+    if max(all_of(tags, _BITS, 1)) > 8:  # inks of 16 bits, of which Pillow keeps 8
+        image.info[BITS] = max(all_of(tags, _BITS))
     if image.mode == "P" and max(all_of(tags, _PALETTE)) < 256:  # of 8 bits, though the standard has 16
         image.palette = ImagePalette.raw("RGB;L", bytes(all_of(tags, _PALETTE)))
     return image

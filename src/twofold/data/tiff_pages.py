@@ -31,6 +31,8 @@ def all_pages(file: File) -> Iterator[tuple[int, Tags]]:
     while offset and offset not in known and len(known) < _MOST:
         known.add(offset)
         tags = _directory(file, head, offset)
+        if not tags:
+            raise UnreadableError("the file is truncated: it ends before the place where a TIFF says what it holds")
         yield offset, tags
         offset = tags.next
     if not known:

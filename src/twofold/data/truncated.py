@@ -19,6 +19,7 @@ def rows_there(content: bytes, draft: tuple[int, int] | None) -> tuple[Image.Ima
     JPEG all rows are there, in less detail. `draft` is the size that is enough. Raises UnreadableError where nothing is
     there, and whatever Pillow raises for a header that is cut.
     """
+    content = content.rstrip(b"\0")  # in place of what was not copied
     end = _end_of_segments(content)
     is_cut, content = end < len(content), content[:end]
     image, other = (_decoded(content + filler + _END, draft) for filler in (b"", _FILLER))
