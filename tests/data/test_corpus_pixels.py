@@ -75,7 +75,7 @@ def test_tifffile_reads_the_same_numbers(case: Case) -> None:
         if page.axes.startswith("S"):
             values = np.moveaxis(values, 0, 2)
     if not isinstance(opened, Samples):
-        assert page.bitspersample <= 8
+        assert page.bitspersample <= 8 or opened.mode == "CMYK"
         return
     assert opened.bits == page.bitspersample
     ours = opened.read(0, opened.size[1])

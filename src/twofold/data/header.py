@@ -22,7 +22,7 @@ def header_info(file: File) -> dict[str, Any]:
         if head[4:8] == b"jP  " or head.startswith(b"\xff\x4f\xff\x51"):
             return jpeg_2000_info(file, has_boxes=head[4:8] == b"jP  ")
         return _of_bitmap(file) if head.startswith(b"BM") else {}
-    except (struct.error, IndexError, OSError):  # a broken header: whoever reads the pixels says so
+    except (struct.error, ValueError, IndexError, OSError):  # a broken header: whoever reads the pixels says so
         return {}
     finally:
         file.seek(0)
