@@ -78,12 +78,12 @@ class _Console(Console):
             yield Segment(text if control else visible(text, self.encoding, keep="\n"), style, control)
 
 
-def _is_beside_another() -> bool:
+def _is_not_first() -> bool:
     """Whether a launcher started this process, and others before it; the first one speaks for all."""
     return os.environ.get("WORLD_SIZE", "1") not in ("", "1") and os.environ.get("RANK", "0") not in ("", "0")
 
 
-console = _Console(highlight=False, emoji=False, quiet=_is_beside_another())
+console = _Console(highlight=False, emoji=False, quiet=_is_not_first())
 
 
 def say(text: str) -> None:

@@ -129,7 +129,7 @@ OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain 
     ("data.pixel_checks", "truncated"),
     ("data.samples", "range"),
     ("data.samples", "range-from"),
-    ("runs.foreign_encoders", "channels"),
+    ("runs.other_encoders", "channels"),
     ("models", "encoder"),
     ("models.adapters", "size-px"),
     ("models.head", "z-dim"),

@@ -10,7 +10,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from twofold import __version__
-from twofold.cli.arguments import COMMON, AllowOutside, Beside, BesidePx, Cache, CommonFlags, Data, Run
+from twofold.cli.arguments import COMMON, Against, AgainstPx, AllowOutside, Cache, CommonFlags, Data, Run
 from twofold.cli.curation import clean, distill, explore, export, pick, predict, search
 from twofold.cli.failures import told
 from twofold.cli.parsing import parse
@@ -53,12 +53,12 @@ def evaluate(
     self_train_steps: Annotated[
         int, arg(help="length of self-training, each step on 64 images with labels and 256 without")
     ] = 3000,
-    beside: Beside = (),
-    beside_px: BesidePx = None,
+    against: Against = (),
+    against_px: AgainstPx = None,
     common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
-    """Measure a run on labelled images, with all labels and with few, beside an untrained encoder and raw pixels."""
+    """Measure a run on labelled images, with all labels and with few, next to an untrained encoder and raw pixels."""
     from twofold.programs.evaluate import evaluate
 
     evaluate(
@@ -73,8 +73,8 @@ def evaluate(
         finetune_schedule=finetune_schedule,
         finetune_epochs=finetune_epochs,
         self_train_steps=self_train_steps,
-        beside=beside,
-        beside_px=beside_px,
+        against=against,
+        against_px=against_px,
         **common,
         **reading,
     )
@@ -85,17 +85,17 @@ def transfer(
     /,
     to: Annotated[tuple[str, ...], arg(help="labelled data sets, each in any form that 'twofold pretrain' takes")],
     protocol: Annotated[
-        tuple[str, ...], arg(help="linear, knn, sgd, finetune, supervised (from scratch; always beside finetune)")
+        tuple[str, ...], arg(help="linear, knn, sgd, finetune, supervised (from scratch; always with finetune)")
     ] = ("linear", "finetune"),
     seeds: Annotated[int, arg(help="seeds of every row")] = 3,
-    beside: Beside = (),
-    beside_px: BesidePx = None,
+    against: Against = (),
+    against_px: AgainstPx = None,
     finetune_schedule: FinetuneSchedule = "tuned",
     finetune_epochs: FinetuneEpochs = None,
     common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
-    """Measure a run on other data sets, beside an untrained encoder, raw pixels, training from scratch and others."""
+    """Measure a run on other data sets, next to an untrained encoder, raw pixels, training from scratch and others."""
     from twofold.programs.transfer import transfer
 
     transfer(
@@ -103,8 +103,8 @@ def transfer(
         to=to,
         protocol=protocol,
         seeds=seeds,
-        beside=beside,
-        beside_px=beside_px,
+        against=against,
+        against_px=against_px,
         finetune_schedule=finetune_schedule,
         finetune_epochs=finetune_epochs,
         **common,

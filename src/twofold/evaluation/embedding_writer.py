@@ -38,12 +38,12 @@ def write_parts(out: Path, parts: Iterable[Part], about: About, *, count: int, h
     with _alone(out) as partial:
         dim = write(partial, out, parts, about, count, np.dtype(np.float16 if half else np.float32))
         if out.suffix.lower() != ".parquet":
-            write_atomically(beside(out, ".json"), json.dumps(about, indent=1).encode(errors="backslashreplace"))
+            write_atomically(sibling(out, ".json"), json.dumps(about, indent=1).encode(errors="backslashreplace"))
         replace_whole(partial, out)
     return dim
 
 
-def beside(out: Path, end: str) -> Path:
+def sibling(out: Path, end: str) -> Path:
     """A file that belongs to `out`."""
     return out.with_name(out.name + end)
 
@@ -57,7 +57,7 @@ def read_about(out: Path) -> About | None:
                 key.decode(): value.decode() for key, value in (schema.metadata or {}).items() if key[:5] != b"ARROW"
             }
             return about if schema.names == ["path", "label", "embedding"] else None
-        about = json.loads(beside(out, ".json").read_text(encoding="utf-8"))
+        about = json.loads(sibling(out, ".json").read_text(encoding="utf-8"))
         return about if isinstance(about, dict) else None
     except (OSError, ValueError, pa.ArrowException):
         return None
@@ -122,7 +122,7 @@ def _npy(partial: Path, out: Path, parts: Iterable[Part], _about: About, count: 
                 lines.writerows((path, label or "") for path, label in zip(paths, labels, strict=True))
             if dim < 0:
                 _npy_header(file, (0, 0), dtype)
-        replace_whole(rows, beside(out, ".rows.csv"))
+        replace_whole(rows, sibling(out, ".rows.csv"))
     finally:
         rows.unlink(missing_ok=True)
     return max(dim, 0)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32
 
 from twofold.errors import TwofoldError
-from twofold.evaluation.embedding_writer import ENDINGS, About, beside, read_about, write_parts
+from twofold.evaluation.embedding_writer import ENDINGS, About, read_about, sibling, write_parts
 from twofold.files import require_free
 
 _COLUMNS = ("path", "label", "embedding")
@@ -96,7 +96,7 @@ def require_place_for_embeddings(out: Path) -> None:
         )
     require_free(out, "--out", is_own=_is_own)
     if out.suffix.lower() != ".parquet" and not out.exists():
-        for path in (beside(out, ".json"), *([beside(out, ".rows.csv")] if out.suffix.lower() == ".npy" else [])):
+        for path in (sibling(out, ".json"), *([sibling(out, ".rows.csv")] if out.suffix.lower() == ".npy" else [])):
             require_free(path, "--out", is_own=lambda _: False)
 
 

@@ -13,7 +13,7 @@ PROTOCOLS = {  # in the order of the tables
 }
 ENCODERS = {"trained": "trained encoder", "untrained": "untrained encoder", "pixels": "raw pixels"}
 INITIAL = "initial"  # the encoder that pretraining began from, where it began from weights
-_NAMES = {**ENCODERS, INITIAL: "encoder as it came"}
+_NAMES = {**ENCODERS, INITIAL: "encoder before pretraining"}
 MAJORITY = "most frequent class"  # the baseline that looks at no image
 METRICS = {
     "top1": "top-1 accuracy",

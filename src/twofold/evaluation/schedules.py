@@ -37,7 +37,7 @@ class Training:
     `base_lr`: the learning rate at batch 256. `epochs`: None for the paper's. `statistics`: what batch norm takes while
     training, "batch" (the images' own) or "pretrained" (those that the encoder came with). `layer_decay`: the rate of a
     layer by that of the next one, in (0, 1]. `taken`: the share of the steps after which training stops, in [0, 1]; at
-    0 there is none, and the network is the linear probe on the encoder as it came. `edges` name what was best at the
+    0 there is none, and the network is the linear probe on the pretrained encoder. `edges` name what was best at the
     end of what was tried.
     """
 

@@ -80,7 +80,7 @@ def clean(
         say(f"  {line}")
     if run is not None:
         renew_report(run)
-    say(f"Written: {target / 'clean.html'}, findings.csv and keep.csv beside it. No image was changed.")
+    say(f"Written: {target / 'clean.html'}, findings.csv and keep.csv next to it. No image was changed.")
     return cleaning
 
 

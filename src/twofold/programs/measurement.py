@@ -1,4 +1,4 @@
-"""What the programs that measure have in common: what they are asked for, what they measure beside the run's encoder,
+"""What the programs that measure have in common: what they are asked for, what they compare the run's encoder with,
 and how they show the figures."""
 
 import os
@@ -28,8 +28,8 @@ from twofold.evaluation.labels import is_cross_validated
 from twofold.evaluation.protocols import ENCODERS, INITIAL, layer_name
 from twofold.recipes.kinds import as_data, as_kind, as_several
 from twofold.runs.encoder_file import build_untrained
-from twofold.runs.foreign_encoders import Beside, load_beside
 from twofold.runs.loaded import Loaded
+from twofold.runs.other_encoders import OtherEncoder, load_other
 
 _AMONG = 4000  # train images that are embedded once more, to see whether the test split leaks
 LESS_MEMORY = (
@@ -62,13 +62,13 @@ def as_places(name: str, values: object) -> list[str]:
     return [as_data(one, name) for one in as_several(name, values, os.PathLike)]
 
 
-def load_others(places: Sequence[str], like: Loaded, *, size_px: int | None = None) -> list[Beside]:
-    """The encoders to measure beside that of a run. Raises TwofoldError where two would have one name in the table."""
-    others = [load_beside(place, like, size_px=size_px) for place in places]
+def load_others(places: Sequence[str], like: Loaded, *, size_px: int | None = None) -> list[OtherEncoder]:
+    """The encoders to compare that of a run with. Raises TwofoldError where two would have one name in the table."""
+    others = [load_other(place, like, size_px=size_px) for place in places]
     taken = [*(other.name for other in others), *ENCODERS, INITIAL]
     for other in others:
         rule = "a name that no other encoder of the table has, and no layer of a head (z, head-1)"
-        require(taken.count(other.name) == 1 and layer_name(other.name) is None, "beside", other.name, rule)
+        require(taken.count(other.name) == 1 and layer_name(other.name) is None, "against", other.name, rule)
     return others
 
 
@@ -83,7 +83,7 @@ def run_subject(loaded: Loaded, head: nn.Sequential | None = None) -> Subject:
     )
 
 
-def as_subject(other: Beside, loaded: Loaded) -> Subject:
+def as_subject(other: OtherEncoder, loaded: Loaded) -> Subject:
     """What an evaluation measures of it, on the hardware of the run's encoder."""
     return Subject(name=other.name, encoder=other.encoder, untrained=None, views=other.views, hardware=loaded.hardware)
 

@@ -61,7 +61,7 @@ def pretrain(
 
     init (a setting): weights to begin from: a run, an exported encoder, a file or folder of torchvision, timm or
     Hugging Face, a module or a state dict; `init_strict`, `init_rate`, `init_normalization` and `freeze_until` say how.
-    What was loaded is printed and kept in recipe.json, the encoder as it came in RUN/initial.safetensors.
+    What was loaded is printed and kept in recipe.json, the encoder before pretraining in RUN/initial.safetensors.
 
     verbose=False prints nothing. The same call again continues an interrupted run. Everything else is as in
     `twofold.training.loop.pretrain`, with k-NN accuracy watched where the images have labels.

@@ -103,7 +103,7 @@ def search(
     what = files[0].name if len(files) == 1 else f"{len(files):,} images"
     write_answer(target, "Search", "search.html", [f"the {top} images most like {what}"])
     renew_report(run)
-    say(f"Written: {target / 'search.html'}, search.csv beside it.")
+    say(f"Written: {target / 'search.html'}, search.csv next to it.")
     return hits
 
 

@@ -28,7 +28,9 @@ class Run:
         self.quarantine = self.folder / "quarantine.jsonl"
         self.checkpoints = self.folder / "checkpoints"
         self.encoder = self.folder / "encoder.safetensors"
-        self.initial = self.folder / "initial.safetensors"  # the encoder as it came, where it came from weights
+        self.initial = (
+            self.folder / "initial.safetensors"
+        )  # the encoder before pretraining, where it began from weights
         self.views = self.folder / "views.png"
         self.tensorboard = self.folder / "tensorboard"
         self.gallery = self.folder / "gallery.npz"

@@ -61,7 +61,7 @@ def initial_weights(run: Run, begun: dict[str, Any] | None, recipe: Recipe, worl
 
 
 def keep_initial(run: Run, encoder: nn.Module, recipe: Recipe) -> None:
-    """Keep the encoder as it came in the run. Raises TwofoldError where an earlier start had other weights."""
+    """Keep the encoder before pretraining in the run. Raises TwofoldError where an earlier start had other weights."""
     if not run.initial.exists():
         save_encoder(run.initial, encoder, recipe)
         return

@@ -14,7 +14,7 @@ from twofold.errors import TwofoldError
 from twofold.hardware.device import resolve_hardware
 from twofold.recipes.recipe import HardwareRecipe, Recipe
 from twofold.runs.encoder_file import Loaded, build_untrained, load, save_encoder
-from twofold.runs.foreign_encoders import load_beside
+from twofold.runs.other_encoders import load_other
 
 CPU = HardwareRecipe(device="cpu", precision="fp32")
 RECIPE = Recipe().with_settings(size_px=16, encoder="resnet10", stages=1, width=0.25, stem="strided", eval_size_px=24)
@@ -57,7 +57,7 @@ def test_torchvision_features_are_torchvisions_own_on_normalised_views(
     like: Loaded, network: nn.Module, tmp_path: Path, form: str
 ) -> None:
     file = tmp_path / ("weights.safetensors" if form == "safetensors" else "weights.pth")
-    other = load_beside(f"torchvision:resnet18={write_weights(network, file, form)}", like, size_px=32)
+    other = load_other(f"torchvision:resnet18={write_weights(network, file, form)}", like, size_px=32)
     assert (other.name, other.views.embedding_px) == ("torchvision:resnet18", 32)
     views = torch.rand(3, 3, 32, 32)
     normalise = models.ResNet18_Weights.IMAGENET1K_V1.transforms()
@@ -70,13 +70,13 @@ def test_torchvision_features_are_torchvisions_own_on_normalised_views(
 
 def test_without_a_size_it_sees_the_views_of_the_run(like: Loaded, network: nn.Module, tmp_path: Path) -> None:
     file = write_weights(network, tmp_path / "weights.pth", "plain")
-    assert load_beside(f"torchvision:resnet18={file}", like).views == like.recipe.views
+    assert load_other(f"torchvision:resnet18={file}", like).views == like.recipe.views
 
 
 def test_an_exported_encoder_is_itself(like: Loaded, tmp_path: Path) -> None:
     recipe = RECIPE.with_settings(width=0.5, eval_size_px=20)
     theirs = write_encoder(tmp_path / "wider.safetensors", recipe)
-    other = load_beside(str(tmp_path / "wider.safetensors"), like)
+    other = load_other(str(tmp_path / "wider.safetensors"), like)
     assert (other.name, other.views) == ("wider", recipe.views)
     views = torch.rand(2, 3, 20, 20)
     with torch.inference_mode():
@@ -86,7 +86,7 @@ def test_an_exported_encoder_is_itself(like: Loaded, tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused_by_name(like: Loaded, network: nn.Module, tmp_path: Path) -> None:
     file = write_weights(network, tmp_path / "weights.pth", "plain")
     with pytest.raises(TwofoldError, match=r"weights\.pth' do not fit 'torchvision:resnet34' .*layer") as caught:
-        load_beside(f"torchvision:resnet34={file}", like)
+        load_other(f"torchvision:resnet34={file}", like)
     assert "\n" not in str(caught.value)
 
 
@@ -104,32 +104,32 @@ def test_a_file_that_holds_no_weights_is_one_clear_line(
     elif content in values:
         torch.save(values[content], tmp_path / name)
     with pytest.raises(TwofoldError, match=f"{name}' cannot be read as weights") as caught:
-        load_beside(f"torchvision:resnet18={tmp_path / name}", like)
+        load_other(f"torchvision:resnet18={tmp_path / name}", like)
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_network_and_one_without_a_file(like: Loaded, tmp_path: Path) -> None:
     with pytest.raises(TwofoldError, match="'resnet81'; did you mean"):
-        load_beside(f"torchvision:resnet81={tmp_path / 'x.pth'}", like)
+        load_other(f"torchvision:resnet81={tmp_path / 'x.pth'}", like)
     with pytest.raises(TwofoldError, match=r"names no weights.*Write torchvision:resnet18=FILE"):
-        load_beside("torchvision:resnet18", like)
+        load_other("torchvision:resnet18", like)
     with pytest.raises(TwofoldError, match="is not a run"):
-        load_beside(str(tmp_path / "nowhere"), like)
+        load_other(str(tmp_path / "nowhere"), like)
 
 
 def test_other_channels_are_refused(like: Loaded, network: nn.Module, tmp_path: Path) -> None:
     grey = write_encoder(tmp_path / "grey.safetensors", RECIPE.with_settings(channels=1))
     with pytest.raises(TwofoldError, match=r"grey\.safetensors' takes 1 channels, but that of the run takes 3"):
-        load_beside(str(tmp_path / "grey.safetensors"), like)
+        load_other(str(tmp_path / "grey.safetensors"), like)
     file = write_weights(network, tmp_path / "weights.pth", "plain")
     with pytest.raises(TwofoldError, match="'torchvision:resnet18' takes 3 channels, but the run takes 1"):
-        load_beside(f"torchvision:resnet18={file}", grey)
+        load_other(f"torchvision:resnet18={file}", grey)
 
 
 @pytest.mark.skipif(find_spec("timm") is not None, reason="timm is installed")
 def test_timm_that_is_not_installed_is_named(like: Loaded, tmp_path: Path) -> None:
     with pytest.raises(TwofoldError, match=r"needs timm, which is not installed. Run: pip install"):
-        load_beside(f"timm:resnet18={tmp_path / 'x.pth'}", like)
+        load_other(f"timm:resnet18={tmp_path / 'x.pth'}", like)
 
 
 @pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed: its encoders cannot be built")
@@ -138,7 +138,7 @@ def test_timm_features_are_timms_own_on_normalised_views(like: Loaded, tmp_path:
 
     network = timm.create_model("resnet18", pretrained=False).eval()
     file = write_weights(network, tmp_path / "weights.pth", "plain")
-    other = load_beside(f"timm:resnet18={file}", like, size_px=32)
+    other = load_other(f"timm:resnet18={file}", like, size_px=32)
     views = torch.rand(3, 3, 32, 32)
     mean, std = (torch.tensor(network.default_cfg[name])[:, None, None] for name in ("mean", "std"))
     with torch.inference_mode():

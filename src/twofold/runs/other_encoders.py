@@ -1,4 +1,4 @@
-"""Encoders to measure beside a run: another run, an exported file, or a foreign network with weights from a file."""
+"""Encoders to compare a run with: another run, an exported file, or a library's network with weights from a file."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from twofold.runs.weights import read_weights
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
+class OtherEncoder:
     """An encoder with the name it has in a table and the views it sees."""
 
     name: str
@@ -44,17 +44,17 @@ class Normalised(nn.Module):
         return self.encoder((views - self.mean) / self.std)
 
 
-def load_beside(text: str, like: Loaded, *, size_px: int | None = None) -> Beside:
+def load_other(text: str, like: Loaded, *, size_px: int | None = None) -> OtherEncoder:
     """A run directory, an encoder.safetensors, or `torchvision:NAME=FILE` and `timm:NAME=FILE`.
 
-    A foreign network gets ImageNet's normalisation and views of `size_px` (default: those of the run `like`).
+    A network of a library gets ImageNet's normalisation and views of `size_px` (default: those of the run `like`).
     Raises TwofoldError for weights that do not fit, and for an encoder that takes other channels than the run's.
     """
     if text.startswith(("torchvision:", "timm:")):
         name, equals, file = text.partition("=")
         if not equals:
             raise TwofoldError(f"'{text}' names no weights, but they must come from a file. Write {name}=FILE.")
-        return _foreign(name, Path(file), like, size_px)
+        return _of_library(name, Path(file), like, size_px)
     loaded = load(text)
     ours, theirs = like.recipe.data.channels, loaded.recipe.data.channels
     if ours != theirs:
@@ -62,12 +62,12 @@ def load_beside(text: str, like: Loaded, *, size_px: int | None = None) -> Besid
             f"the encoder of '{text}' takes {theirs} channels, but that of the run takes {ours}; both are measured on "
             "the same images. Compare runs with the same --channels."
         )
-    return Beside(
+    return OtherEncoder(
         name=Path(text).stem if Path(text).is_file() else text, encoder=loaded.encoder, views=loaded.recipe.views
     )
 
 
-def _foreign(name: str, file: Path, like: Loaded, size_px: int | None) -> Beside:
+def _of_library(name: str, file: Path, like: Loaded, size_px: int | None) -> OtherEncoder:
     channels = like.recipe.data.channels
     if channels != 3:
         raise TwofoldError(f"'{name}' takes 3 channels, but the run takes {channels}. Compare it with a run in colour.")
@@ -84,4 +84,4 @@ def _foreign(name: str, file: Path, like: Loaded, size_px: int | None) -> Beside
             f"the weights in '{file}' do not fit '{name}' ({reason}). Give the file of that network."
         ) from error
     placed = like.hardware.place(Normalised(encoder)).eval()
-    return Beside(name=name, encoder=placed, views=views)
+    return OtherEncoder(name=name, encoder=placed, views=views)
