@@ -5,8 +5,8 @@ wrapping... / [split / [wrapping...]] / CLASS / ... / image
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
 from twofold.data.findings import Finding
 from twofold.data.record import Record
@@ -51,9 +51,11 @@ def read_layout(paths: Sequence[str]) -> Layout:
     wrapping = _wrapping(folders, counts, _is_split)
     inside = [_below(wrapping, names) for names in folders]  # None: beside a folder that wraps the rest
     parts = _parts([names for names in inside if names is not None])
+    inside = _without(inside, parts.again)
     splits, rest = _take_splits(inside, counts, parts)
-    labels, said = _labels(rest, counts)
-    findings = [*parts.findings, *said, *_strays(paths, [inside[one] for one in at], labels, parts)]
+    again = _same_names_again([names for names in rest if names])
+    labels, said = _labels(_without(rest, again.again), counts)
+    findings = [*parts.findings, *again.findings, *said, *_strays(paths, [inside[one] for one in at], labels, parts)]
     pairs = zip(paths, at, strict=True)
     return Layout([Record(path=path, label=labels[one], split=splits[one]) for path, one in pairs], findings)
 
@@ -69,6 +71,7 @@ class _Parts:
     split_of: dict[str, str]  # a folder on top -> its split
     tops: frozenset[str] = frozenset()  # folders on top that are neither classes nor splits
     inner: bool = False  # splits lie one level down: below classes, or below `tops`
+    again: frozenset[str] = frozenset()  # folders that hold the folders beside them once more: passed through
     findings: tuple[Finding, ...] = ()
 
 
@@ -128,6 +131,8 @@ def _parts(inside: Sequence[Folders]) -> _Parts:
         return _Parts({})
     if len(cut) == len(tops):
         return _splits_below(inside, frozenset(tops))
+    if all(len(names) == 1 for names in below.values()):  # a folder in each that wraps the rest, such as images/
+        below = {top: {names[2] for names in inside if names[0] == top and len(names) > 2} for top in below}
     return _same_below(tops, below, hinted)
 
 
@@ -143,6 +148,12 @@ def _are_alike(splits: dict[str, str], below: dict[str, set[str]]) -> bool:
 
 def _with_others(splits: dict[str, str], tops: list[str], below: dict[str, set[str]]) -> _Parts:
     """Splits, and folders beside them that are none: these are trained on."""
+    again = frozenset(top for top in set(tops) - set(splits) if len(below[top] & set(splits)) > 1)
+    if again:
+        text = f"{_names(sorted(again))} beside {_names(sorted(splits))} {_hold(again)} the same splits once more"
+        rest = _with_others(splits, sorted(set(tops) - again), below)
+        finding = Finding("TF006", f"{text}, and so {_is(again)} read as part of them")
+        return replace(rest, again=again, findings=(*rest.findings, finding))
     others = sorted(set(tops) - set(splits))
     if not others:
         return _Parts(splits)
@@ -173,6 +184,30 @@ def _same_below(tops: list[str], below: dict[str, set[str]], hinted: dict[str, s
     text = f"{_names(sorted(tops))} hold the same sub-folders ({_names(sorted(shared))}), and so are read as splits"
     said = f"{text}; {_names(unknown)} {_is(unknown)} no split by name, and so trained on" if unknown else text
     return _Parts({**dict.fromkeys(tops, "train"), **hinted}, findings=(Finding("TF006", said),))
+
+
+def _same_names_again(inside: Sequence[Folders]) -> _Parts:
+    """CLASS/image and augmented/CLASS/image: a folder of two or more folders that are called as those beside it."""
+    direct = {names[0] for names in inside if len(names) == 1}
+    below: dict[str, set[str]] = {}
+    for names in inside:
+        below.setdefault(names[0], set()).update(names[1:2])
+    again = {
+        top: shared
+        for top, names in below.items()
+        if top not in direct and len(shared := (names & below.keys()) - {top}) >= max(2, len(names) / 2)
+    }
+    if not again or len(below) - len(again) < 2:
+        return _Parts({})
+    shared = _names(sorted(set().union(*again.values())))
+    text = f"{_names(sorted(again))} {_hold(again)} folders that are called as those beside ({shared}), and so"
+    finding = Finding("TF006", f"{text} {_is(again)} no class but {_hold(again)} more of these")
+    return _Parts({}, again=frozenset(again), findings=(finding,))
+
+
+def _without(inside: Sequence[Folders | None], passed: frozenset[str]) -> list[Folders | None]:
+    """Below the folders that are passed through."""
+    return [names[1:] if names and names[0] in passed else names for names in inside]
 
 
 def _take_splits(
@@ -251,8 +286,12 @@ def _strays(
     return [Finding("TF004", f"{what} beside the folders of the {where}, trained on without a label: {_few(stray)}")]
 
 
-def _is(names: Sequence[str]) -> str:
+def _is(names: Collection[str]) -> str:
     return "is" if len(names) == 1 else "are"
+
+
+def _hold(names: Collection[str]) -> str:
+    return "holds" if len(names) == 1 else "hold"
 
 
 def _names(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from twofold.errors import TwofoldError
 
 _WORDS = {  # in English, then in German, French, Spanish, Portuguese and Italian, without accents
     "train": "train training trn trainset trainval "
-    "trainingsdaten trainingsbilder entrainement entrenamiento treino treinamento addestramento",
+    "trainingsdaten trainingsbilder entrainement apprentissage entrenamiento treino treinamento addestramento",
     "validation": "validation val valid validate valset dev devel eval evaluation "
     "validierung validierungsdaten validacion validacao validazione",
     "test": "test testing tst testset testdaten testbilder prueba pruebas teste",
