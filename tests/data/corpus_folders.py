@@ -84,6 +84,15 @@ PLAIN = [
     folder("one folder", ("holiday", 3, None, "train")),
     folder("digits", *((str(n), 2, str(n), "train") for n in range(10))),
     folder("bus and train", ("bus", 2, "bus", "train"), ("train", 2, "train", "train"), ("tram", 2, "tram", "train")),
+    folder("more of the classes in a folder beside them", *classes(""), *classes("augmented"), codes="TF006"),
+    folder(
+        "more of the classes in a folder of a split",
+        *classes("train"),
+        *classes("train/augmented"),
+        *classes("test", "test"),
+        codes="TF006",
+    ),
+    folder("a class with a folder called as another", *classes(""), ("pets/cat", 2, "pets", "train")),
     folder("trains alone", *((f"{n}_train", 2, f"{n}_train", "train") for n in ("bullet", "steam"))),
     folder("things that end like splits", *((n, 2, n, "train") for n in ("crash_test", "taste_test", "bench"))),
     folder("a class for what tests things", *((n, 2, n, "train") for n in ("test_tube", "beaker", "funnel"))),
@@ -152,6 +161,26 @@ SPLITS = (
             "classes with masks",
             *((f"{label}/{kind}", 1, label, "train") for label in ("cat", "dog") for kind in ("images", "masks")),
         ),
+        folder(
+            "parts with a folder around their classes",
+            *(
+                (f"{part}/images/{label}", 2, label, "train")
+                for part in ("amazon", "dslr")
+                for label in ("bike", "mug")
+            ),
+            codes="TF006",
+        ),
+        folder(
+            "the splits once more in a folder beside them",
+            *(
+                (f"chest_xray/{home}{folder_}/{label}", 2, label, split)
+                for home in ("", "chest_xray/")
+                for folder_, split in (("train", "train"), ("val", "validation"), ("test", "test"))
+                for label in ("NORMAL", "PNEUMONIA")
+            ),
+            codes="TF006",
+        ),
+        folder("a French word for train", *classes("apprentissage"), *classes("test", "test")),
         folder("splits without classes", ("train", 3, None, "train"), ("test", 2, None, "test")),
     ]
 )
@@ -459,6 +488,25 @@ TABLES = [
     table("Windows-1252", lines(",").replace("cat", "Bär").encode("cp1252"), relabelled("Bär", "dog", "Bär", "dog"),
           codes="TF020"),
     table("Excel's line of the separator", "sep=;\n" + lines(";"), PLAIN_TRUTH, codes="TF020"),
+    table("comments and empty lines above", "# of the camera\n\n# 2024\n" + lines(","), PLAIN_TRUTH, codes="TF020"),
+    table("a title above", "Our pets,\n\n" + lines(","), PLAIN_TRUTH, codes="TF020"),
+    table("lines of the old Macintosh", lines(",").replace("\n", "\r"), PLAIN_TRUTH),
+    table("empty cells beyond the header", lines(",").replace("cat\n", "cat,, \n"), PLAIN_TRUTH),
+    table("a note of two lines", 'path,label,note\na.png,cat,"to\nsee"\nb.png,dog,\nsub/c.png,cat,x\nsub/d.png,dog,\n',
+          PLAIN_TRUTH),
+    table("columns with blanks in their names", lines(",", "Image Index,Class Name"), PLAIN_TRUTH),
+    table("whole numbers with points and without", "path,label\na.png,1.0\nb.png,2\nsub/c.png,1\nsub/d.png,2.0\n",
+          relabelled("1", "2", "1", "2")),
+    table("labels that are measured", "path,label\na.png,0.51\nb.png,4.1\nsub/c.png,-3\nsub/d.png,2e3\n",
+          relabelled("0.51", "4.1", "-3", "2e3"), codes="TF018 TF034"),
+    table("lists as labels in lines of JSON",
+          '{"path": "a.png", "label": "cat"}\n\n{"path": "b.png", "label": ["dog"]}\n', file="list.jsonl",
+          error=r"line 3 .*column 'label', has the label \[\"dog\"\], but .*one label.*--label-column"),
+    table("objects as labels in lines of JSON", '{"path": "a.png", "label": {"name": "cat"}}\n',
+          error="line 1 .*one label", file="list.jsonl"),
+    table("true and false in one-hot columns", "path,cat,DOG \na.png,True,False\nb.png,False,True\nsub/c.png,TRUE,\n",
+          {path: truth for path, truth in relabelled("cat", "DOG", "cat", None).items() if path != "sub/d.png"},
+          codes="TF018 TF023"),
     table("lines of Windows", lines(",").replace("\n", "\r\n"), PLAIN_TRUTH),
     *(table(f"columns {header}", lines(",", header), PLAIN_TRUTH) for header in (
         "image,label", "file,class", "filename,target", "file_name,labels", "Image_Path,Class", "image_id,category",

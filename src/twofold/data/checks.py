@@ -10,6 +10,7 @@ from twofold.data.formats import NO_DATA
 from twofold.data.record import Record
 from twofold.data.store import Quarantined
 
+_DECIMAL = re.compile(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?")
 _NUMBER = re.compile(r"^0*(\d+)(\.0*)?$")
 
 
@@ -21,6 +22,7 @@ def check_records(
         *_similar_names(records),
         *_one_sided(records, splits, test_from),
         *_single_images(records),
+        *_measured(records),
         *_groups(records, splits),
         *_unreadable(quarantine),
     ]
@@ -56,6 +58,15 @@ def _single_images(records: Sequence[Record]) -> list[Finding]:
     if len(counts) < 2 or not single:
         return []
     return [Finding("TF018", f"{len(single):,} classes have a single image: {_few(single)}")]
+
+
+def _measured(records: Sequence[Record]) -> list[Finding]:
+    """Labels that are numbers with fractions, hardly any of them twice."""
+    counts = Counter(record.label for record in records if record.label is not None)
+    are_numbers = all(map(_DECIMAL.fullmatch, counts)) and any(not _NUMBER.match(label) for label in counts)
+    if not are_numbers or len(counts) < 3 or 2 * len(counts) <= counts.total():
+        return []
+    return [Finding("TF034", f"{len(counts):,} different numbers are the labels of {counts.total():,} images")]
 
 
 def _groups(records: Sequence[Record], splits: Sequence[str]) -> list[Finding]:

@@ -195,6 +195,13 @@ CHECKS = {
         "All labelled images belong to one group, so that no test split can be cut without dividing it.",
         "Name groups that divide the images further.",
     ),
+    "TF034": Check(
+        "warning",
+        "Labels that look like measured numbers",
+        "All labels are numbers, some with fractions, and most occur once. Each number is a class here, so that hardly "
+        "any can be both learnt and tested.",
+        "Sort the numbers into a few classes, or leave them out: pretraining needs no labels.",
+    ),
     "TF040": Check(
         "warning",
         "Unreadable files",

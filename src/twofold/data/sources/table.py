@@ -19,6 +19,7 @@ from twofold.data.sources.columns import (
     is_one,
     one_hot,
     pick,
+    plain_name,
     unused_groups,
     unused_splits,
 )
@@ -41,7 +42,7 @@ class TableSource:
         self.name = name
         chosen = columns or Columns()
         try:
-            table = read_table(file, name, [chosen.path.strip().lower()] if chosen.path else f"{PATH} {IDS}".split())
+            table = read_table(file, name, [plain_name(chosen.path)] if chosen.path else f"{PATH} {IDS}".split())
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise TwofoldError(
                 f"the table '{name}' cannot be read ({error}); it must be text with one image a line. Export it again."
@@ -137,6 +138,7 @@ def _labels(table: Table, used: dict[str, str | None], name: str, findings: list
     """From the column of labels, else from one-hot columns."""
     column = used["label"]
     if column is not None:
+        _require_one_label(table, column, name)
         cells = {row[column].strip() for row in table.rows}
         words = sorted(cell for cell in cells if cell and label_of(cell) is None)
         if words:
@@ -156,11 +158,19 @@ def _labels(table: Table, used: dict[str, str | None], name: str, findings: list
     return [None] * len(table.rows)
 
 
+def _require_one_label(table: Table, column: str, name: str) -> None:
+    for row, line in zip(table.rows, table.lines, strict=True):
+        if table.is_json and row[column][:1] in ("[", "{"):
+            raise TwofoldError(
+                f"line {line} of '{name}', column '{column}', has the label {row[column]}, but an image has one label, "
+                "a text or a number. Name another column by --label-column."
+            )
+
+
 def whole_numbers(labels: list[str | None]) -> list[str | None]:
-    """Labels such as 3.0, as whole numbers become beside missing ones, back as 3; others as they are."""
-    known = [label for label in labels if label is not None]
-    if known and all(label.endswith(".0") and label[:-2].isdigit() for label in known):
-        return [label and label[:-2] for label in labels]
+    """Whole numbers as 3 where some are 3.0, as they become beside missing ones; other labels as they are."""
+    if all(label is None or label.removesuffix(".0").isdigit() for label in labels):
+        return [label and label.removesuffix(".0") for label in labels]
     return labels
 
 
