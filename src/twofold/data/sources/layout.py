@@ -199,8 +199,8 @@ def _same_names_again(inside: Sequence[Folders]) -> _Parts:
     }
     if not again or len(below) - len(again) < 2:
         return _Parts({})
-    shared = _names(sorted(set().union(*again.values())))
-    text = f"{_names(sorted(again))} {_hold(again)} folders that are called as those beside ({shared}), and so"
+    names_held = _names(sorted(set[str]().union(*again.values())))
+    text = f"{_names(sorted(again))} {_hold(again)} folders that are called as those beside ({names_held}), and so"
     finding = Finding("TF006", f"{text} {_is(again)} no class but {_hold(again)} more of these")
     return _Parts({}, again=frozenset(again), findings=(finding,))
 
