@@ -13,6 +13,7 @@ from twofold.data.flatten import flatten
 from twofold.data.formats import BITS, File, UnreadableError, format_of, head_of, is_tiff, orientation_of
 from twofold.data.numpy_file import is_numpy, open_numpy
 from twofold.data.pillow_file import open_by_pillow
+from twofold.data.rasters import is_imagine, open_raster, tiff_or_raster
 from twofold.data.rules import Rules
 from twofold.data.samples import Range, Samples, Seen, is_missing, scale
 from twofold.data.tiff import tiff_bands
@@ -72,7 +73,9 @@ def _of_file(file: File, content: bytes | None, pages: str) -> Samples:
     if is_numpy(head):
         return open_numpy(file)
     if is_tiff(head):
-        return tiff_bands(file, pages)
+        return tiff_or_raster(file, lambda tiff: tiff_bands(tiff, pages))
+    if is_imagine(head):
+        return open_raster(file, "an Imagine")
     if is_dicom(file):
         return open_dicom(file, all_frames=pages == "channels")
     image = open_by_pillow(file)

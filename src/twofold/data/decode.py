@@ -40,6 +40,7 @@ from twofold.data.numpy_file import is_numpy, open_numpy
 from twofold.data.parallel import cores
 from twofold.data.pillow_file import open_by_pillow
 from twofold.data.quiet import quiet
+from twofold.data.rasters import is_imagine, open_raster, tiff_or_raster
 from twofold.data.record import Source
 from twofold.data.rules import Rules as Rules
 from twofold.data.rules import stored_size as stored_size
@@ -133,7 +134,9 @@ def _open(file: File) -> Image.Image | Samples:
         return open_numpy(file)
     if is_dicom(file):
         return open_dicom(file)
-    return open_tiff(file) if is_tiff(head) else open_by_pillow(file)
+    if is_imagine(head):
+        return open_raster(file, "an Imagine")
+    return tiff_or_raster(file, open_tiff) if is_tiff(head) else open_by_pillow(file)
 
 
 def is_grey(opened: Image.Image | Samples) -> bool:

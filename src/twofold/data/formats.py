@@ -31,6 +31,7 @@ _EXTRAS = (  # extensions, the library that reads them, our extra
     (_HEIC, "pi_heif", "heic"),
     (_RAW, "rawpy", "raw"),
     (_DICOM, "pydicom", "dicom"),
+    (_named("img"), "rasterio", "geo"),
 )
 _PILLOW_EXTENSIONS = _named("""
     jpg jpeg jpe jfif mpo png apng webp bmp dib gif tif tiff avif jp2 j2k j2c jpc jpf jpx ppm pgm pbm pnm pfm tga psd

@@ -8,7 +8,7 @@ from jaxtyping import Num
 from PIL import Image
 
 from twofold.data.boxes import boxes_in, number, read_box
-from twofold.data.formats import File, UnreadableError, orientation_of
+from twofold.data.formats import File, orientation_of
 from twofold.data.samples import Samples
 
 LAYOUT = "layout"  # in an image's info
@@ -23,6 +23,11 @@ class Layout(NamedTuple):
     bits: int
     is_signed: bool
     has_alpha: bool
+
+    @property
+    def is_for_gdal(self) -> bool:
+        """Whether Pillow knows no such image, or keeps the high bits of its bands alone."""
+        return self.bits > 16 or self.bands > 4 or (self.bits > 8 and self.bands > 1)
 
 
 def jpeg_2000_info(file: File, *, has_boxes: bool) -> dict[str, Any]:
@@ -44,14 +49,9 @@ def jpeg_2000_info(file: File, *, has_boxes: bool) -> dict[str, Any]:
 
 
 def jpeg_2000_samples(image: Image.Image) -> Samples | None:
-    """The samples of an image of more than 8 bits, or of one with a band more than colours; None for all others.
-
-    Raises UnreadableError for several bands of more than 8 bits, of which Pillow keeps the high bits alone.
-    """
+    """The samples of an image of more than 8 bits, or of one with a band more than colours; None for all others."""
     layout: Layout = image.info[LAYOUT]
     bands, bits, is_signed, has_alpha = layout
-    if bits > 16 or (bits > 8 and bands > 1):
-        raise UnreadableError(f"a JPEG 2000 of {bands} bands of {bits} bits is not read; save it as TIFF or PNG")
     if bits <= 8 and (has_alpha or image.mode not in ("LA", "RGBA")):
         return None
     width = image.width

@@ -8,10 +8,8 @@ import numpy as np
 from jaxtyping import Num
 
 from twofold.data.formats import File, UnreadableError
-from twofold.data.samples import Samples
+from twofold.data.samples import Samples, limits_of
 from twofold.recipes.data import MOST_CHANNELS
-
-_LIMITS = {"u1": (0.0, 255.0), "u2": (0.0, 65535.0), "i1": (-128.0, 127.0), "i2": (-32768.0, 32767.0)}
 
 
 def is_numpy(head: bytes) -> bool:
@@ -26,17 +24,17 @@ def open_numpy(file: File) -> Samples:
         raise UnreadableError("it holds a stack of images; give the file itself as the data")
     if values.dtype == bool:
         values = values.astype(np.uint8) * 255
-    kind, bands = f"{values.dtype.kind}{values.dtype.itemsize}", values.shape[2]
+    bits, bands = 8 * values.dtype.itemsize, values.shape[2]
     if values.dtype.kind not in "uif":
         raise UnreadableError(f"its numbers are of the type {values.dtype}, but pixels are integers or floats")
     height, width, _ = values.shape
     return Samples(
         format="NumPy",
         size=(width, height),
-        bits=8 * values.dtype.itemsize,
+        bits=bits,
         colours=3 if bands in (3, 4) else 1,
         read=lambda top, bottom: values[top:bottom],
-        limits=_LIMITS.get(kind),
+        limits=limits_of(values.dtype, bits),
         further_bands=bands - (3 if bands in (3, 4) else 1),
         held_bytes=values.nbytes,
     )

@@ -82,6 +82,13 @@ class Samples:
         return bool(is_mask and (self.alpha == "straight" or (colours <= band[:, None]).all()))
 
 
+def limits_of(kind: np.dtype[Any], bits: int) -> tuple[float, float] | None:
+    """The smallest and the largest of whole numbers of up to 16 bits; None for other numbers."""
+    if kind.kind not in "ui" or bits > 16:
+        return None
+    return (0.0, 2.0**bits - 1) if kind.kind == "u" else (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1)
+
+
 def require_range(samples: Samples, given: Range | None) -> Range:
     """The range that is given, else the whole range of the type. Raises UnreadableError where there is none."""
     if given is None and samples.limits is None:

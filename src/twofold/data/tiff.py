@@ -10,7 +10,7 @@ from PIL import Image, ImagePalette, UnidentifiedImageError
 
 from twofold.data.colour_space import BT_709, D65, LIGHT
 from twofold.data.formats import BITS, PAGES, File, UnreadableError, open_raw
-from twofold.data.samples import Samples
+from twofold.data.samples import Samples, limits_of
 from twofold.data.tiff_pages import MOST_SEARCHED, first_pages, is_raw, is_small
 from twofold.data.tiff_segments import UNPACKED, Layout, Tags, all_of, not_read, reader
 
@@ -32,7 +32,7 @@ def open_tiff(file: File) -> Image.Image | Samples:
     file.seek(0)
     try:
         image: Any = Image.open(file, formats=("TIFF",))
-    except UnidentifiedImageError as error:
+    except (UnidentifiedImageError, KeyError) as error:  # of a compression that Pillow does not know
         raise not_read(tags) from error
     if number:
         image.seek(number)
@@ -90,23 +90,17 @@ def _is_plain(tags: Tags) -> bool:
 def _samples(file: File, tags: Tags, has_more: bool) -> Samples:
     layout = Layout.of(tags)
     width, height = layout.size
-    kind, bits = layout.dtype.kind, layout.bits
-    limits = None
-    if kind == "u" and bits <= 16:
-        limits = (0.0, float(2**bits - 1))
-    elif kind == "i" and bits <= 16:
-        limits = (-float(2 ** (bits - 1)), float(2 ** (bits - 1) - 1))
     extra = all_of(tags, _EXTRA)[0] if tags.get(_EXTRA) else 0
     after = layout.bands - layout.colours
     alphas: dict[int, Literal["straight", "premultiplied"]] = {1: "premultiplied", 2: "straight"}
     return Samples(
         format="TIFF",
         size=(width, height),
-        bits=bits,
+        bits=layout.bits,
         colours=layout.colours,
         read=reader(file, tags, layout),
         read_bands=reader(file, tags, layout, all_bands=True),
-        limits=limits,
+        limits=limits_of(layout.dtype, layout.bits),
         alpha=alphas.get(extra) if after else None,
         further_bands=after,
         is_inverted=all_of(tags, _PHOTOMETRIC)[0] == 0,

@@ -39,11 +39,17 @@ def all_of(tags: Tags, tag: int, default: int = 0) -> tuple[int, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
+class NotReadError(UnreadableError):
+    """A TIFF of grey or RGB that is packed in a way that is not read here."""
+
+
 def not_read(tags: Tags) -> UnreadableError:
     """What a page is that cannot be read, and what to do."""
     kind, _ = _KINDS.get(all_of(tags, _KIND, 1)[0], ("", ()))
     words = {"u": "unsigned", "i": "signed", "f": "floating-point"}.get(kind, "unknown")
-    return UnreadableError(
+    is_packed = all_of(tags, _COMPRESSION, 1)[0] not in (*UNPACKED, JPEG) and all_of(tags, _PHOTOMETRIC)[0] <= 2
+    kind_of_error = NotReadError if is_packed else UnreadableError
+    return kind_of_error(
         f"a TIFF of {all_of(tags, _BANDS, 1)[0]} bands of {all_of(tags, _BITS, 1)[0]} bits ({words}, photometric "
         f"interpretation {all_of(tags, _PHOTOMETRIC)[0]}, compression {all_of(tags, _COMPRESSION, 1)[0]}) is not read; "
         "save it as grey or RGB without compression"

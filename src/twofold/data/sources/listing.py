@@ -29,6 +29,7 @@ _KINDS = (
     | dict.fromkeys((".nii", ".mha", ".mhd", ".nrrd"), "volume image")
     | dict.fromkeys((".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif"), "whole-slide image")
     | dict.fromkeys((".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".lsm", ".stk"), "microscope image")
+    | {".img": "Imagine image", ".vrt": "list of other rasters"}
     | dict.fromkeys((".fits", ".fit", ".fts"), "FITS image")
     | dict.fromkeys((".npy", ".npz", ".mat", ".h5", ".hdf5", ".zarr"), "array file")
     | {
