@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.console import duration, obeys_verbose, say
+from twofold.data.sources.addresses import shown_address
 from twofold.errors import TwofoldError, require, unknown_name
 from twofold.hardware.device import resolve_hardware
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path
@@ -62,7 +63,8 @@ def study(
     if out is None and shared is None:
         shared = Path("studies") / "encoders"
     place = Path("studies") / name if out is None else out
-    flags = [f"--data {Path(data).name}" if data else "", f"--scale {chosen.name}" if chosen.name != "laptop" else ""]
+    flags = [f"--data {Path(shown_address(str(data))).name}"] if data else []
+    flags += [f"--scale {chosen.name}" if chosen.name != "laptop" else ""]
     flags += [f"--seeds {seeds}" if seeds not in (None, chosen.seeds) else ""]
     flags += [f"--minutes {minutes:g}" if minutes else ""]
     return run_study(

@@ -6,6 +6,7 @@ from typing import Unpack
 
 from twofold.console import obeys_verbose, say
 from twofold.data import AnyData, Source, as_given, is_object
+from twofold.data.sources.addresses import shown_address
 from twofold.errors import enough_memory, require
 from twofold.evaluation import (
     Evaluation,
@@ -125,7 +126,7 @@ def _sources(to: object, cache: Path | None, allow_outside: bool) -> dict[str, s
     """The data sets by their names. Raises TwofoldError where there is none, or two of one name."""
     several = (to,) if is_object(to) else as_several("to", to, object)
     given = [as_given(one, "to", cache=cache, allow_outside=allow_outside) for one in several]
-    names = [one if isinstance(one, str) else one.name for one in given]
+    names = [shown_address(one) if isinstance(one, str) else one.name for one in given]
     require(
         len(names) > 0 and len(set(names)) == len(names), "to", names, "one or more data sets, each of its own name"
     )

@@ -13,6 +13,7 @@ from remote_server import Server, serving
 from twofold.data import Source, load_images, open_source
 from twofold.data.sources import remote, remote_file
 from twofold.errors import TwofoldError
+from twofold.programs import transfer
 from twofold.recipes.recipe import DataRecipe
 
 SECRETS = ("me", "hush", "deadbeef")
@@ -197,6 +198,11 @@ def test_login_and_signature_are_used_and_neither_shown_nor_kept(server: Server,
         f"{address}/a.zip?X-Amz-Signature=another", recipe=DataRecipe(), store_px=None, cache=tmp_path / "cache"
     )
     assert len(again) == len(FILES)  # signed anew, it is the same archive
+
+
+def test_data_sets_of_a_transfer_are_called_without_keys() -> None:
+    (name,) = transfer._sources(["https://me:hush@host/a.zip?X-Amz-Signature=deadbeef"], None, False)
+    assert name == "https://host/a.zip"
 
 
 def test_a_name_with_its_key_would_be_seen(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
