@@ -24,6 +24,7 @@ PACKED_OTHERWISE = (".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".7z", "
 _HEADER = struct.Struct("<4s5H3I2H")  # of a zip's member, before its name
 _NAMES = 256  # bytes of a name and more between that header and the content, read with them in one go
 _BLOCK = 2**16
+_SMALL = 2**18  # bytes of an image that are read at once, where its header alone is asked for
 _METHODS = {1: "shrunk", 9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstd", 95: "xz", 255: "a password"}
 
 
@@ -51,8 +52,8 @@ class Archive:
         return (f"{archive} {path}" for path in self.paths)
 
     def open(self, index: int) -> File:
-        """The file of an image; of a compressed one in memory."""
-        if self._methods[index] == DEFLATED:
+        """The file of an image; of a small or compressed one in memory."""
+        if self._methods[index] == DEFLATED or self._sizes[index] <= _SMALL:
             return io.BytesIO(self.read(index))
         start, size, _ = self._content(index, 0)
         return io.BufferedReader(ReadAt(lambda at, count: self._bytes(start + at, count), size), _BLOCK)
