@@ -33,7 +33,7 @@ results: $(VENV)/.installed
 test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-# The oldest declared versions, torch 2.11, Python 3.13: each in an environment of its own, with a subset of the tests.
+# The oldest declared versions, torch 2.11, Python 3.13, the newest extras on 3.11 and 3.13: each in an environment of its own, with a subset of the tests.
 versions: $(VENV)/.installed
 	$(BIN)/python tools/versions.py
 

@@ -14,6 +14,7 @@ def test_the_files_that_are_named_exist() -> None:
     assert spec.loader is not None
     versions = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(versions)
-    named = [ROOT / name for name in versions.TESTS] + [ROOT / "tests" / name for name in LONGEST]
+    listed = [*versions.TESTS, *versions.TESTS_OF_EXTRAS, *(f"tests/{name}" for name in LONGEST)]
+    named = [ROOT / name for name in listed]
     assert len(named) > 20
     assert [path for path in named if not path.exists()] == []
