@@ -144,11 +144,11 @@ def require_free(path: Path, flag: str, *, is_own: Callable[[Path], bool]) -> No
     if not os.path.lexists(path):
         return
     if not path.is_file():
-        raise TwofoldError(f"{flag} '{path}' is no file. Choose another name for {flag}.")
+        raise TwofoldError(f"{flag} '{path}' is not a file. Choose another name for {flag}.")
     if not is_own(path):
         raise TwofoldError(
-            f"{flag} '{path}' is there already and holds something else than this command writes; nothing of yours is "
-            f"overwritten. Move it away or choose another name for {flag}."
+            f"{flag} '{path}' exists already and is not of the kind that this command writes; nothing of yours "
+            f"is overwritten. Move it away or choose another name for {flag}."
         )
 
 

@@ -100,7 +100,11 @@ def test_it_is_read_back_as_it_was(tmp_path: Path) -> None:
 def test_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("mine")
     safetensors.numpy.save_file({"x": H}, tmp_path / "other.safetensors")
-    for name, words in (("text", "cannot be read"), ("other.safetensors", "is no classifier"), ("none", "cannot be")):
+    for name, words in (
+        ("text", "cannot be read"),
+        ("other.safetensors", "is not a classifier"),
+        ("none", "cannot be"),
+    ):
         with pytest.raises(TwofoldError, match=words):
             load_classifier(tmp_path / name, encoder="e")
 

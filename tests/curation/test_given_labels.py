@@ -28,5 +28,5 @@ def test_where_too_few_classes_would_be_left_none_is_left_out(labels: list[str |
 
 
 def test_no_label_at_all_is_refused() -> None:
-    with pytest.raises(TwofoldError, match="gives no image a label"):
+    with pytest.raises(TwofoldError, match="has no label for any image"):
         number_labels([None, None], "labels.csv")

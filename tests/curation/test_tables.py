@@ -35,7 +35,7 @@ def test_only_a_table_with_the_same_columns_is_replaced(tmp_path: Path) -> None:
     [
         ("path,class\na.png,x\n", "no column label"),
         ("", "no column label and no column path"),
-        ("path,label\nq.png,x\n", r"line 2 of .* names 'q.png', which is no image of the data"),
+        ("path,label\nq.png,x\n", r"line 2 of .* names 'q.png', which is not an image of the data"),
         ("path,label\na.png,x\na.png,y\n", "line 3 of .* the label 'y', an earlier one 'x'"),
     ],
 )

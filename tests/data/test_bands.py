@@ -165,7 +165,7 @@ def test_a_large_image_shrinks_band_by_band_as_a_grey_one_does() -> None:
         (npy(np.zeros(9, np.uint8)), r"its shape is \(9,\)"),
         (npy(np.zeros((4, 4), "complex64")), "of the type complex64"),
         (npz(a=np.zeros((4, 4)), b=np.zeros((4, 4))), r"2 arrays \(a, b\)"),
-        (WAYS["npy"][:90], "no NumPy file that can be read"),
+        (WAYS["npy"][:90], "cannot be read as a NumPy file"),
     ],
 )
 def test_arrays_that_are_no_image_are_refused(content: bytes, words: str) -> None:
@@ -179,7 +179,7 @@ def test_objects_in_a_numpy_file_are_never_run(tmp_path: Path) -> None:
             return Path.touch, (tmp_path / "was-here",)
 
     np.save(tmp_path / "a.npy", np.array([Trap()], object), allow_pickle=True)
-    with pytest.raises(UnreadableError, match="no NumPy file"):
+    with pytest.raises(UnreadableError, match="as a NumPy file"):
         pixels((tmp_path / "a.npy").read_bytes(), channels=1)
     assert not (tmp_path / "was-here").exists()
 

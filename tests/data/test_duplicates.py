@@ -147,7 +147,7 @@ def test_the_sentences() -> None:
     clean = Shared(train=60, test=30, test_also_in_train=0, conflicting_labels=0).sentences()
     assert clean == [
         "test images that train holds too, pixel for pixel: none of 30 "
-        "(copies that were saved anew or resized are not found)"
+        "(copies that were re-saved or resized are not found)"
     ]
     copies, conflicts = Shared(train=5000, test=1000, test_also_in_train=12, conflicting_labels=1500).sentences()
     assert "12 of 1,000 (1.20%)" in copies

@@ -14,7 +14,7 @@ FULL = "OSError: [Errno 28] No space left on device: 'run/metrics.jsonl'"
 TEXTS = {  # in the process that fails, and in the others
     "expected": ("DivergedError: the loss is not finite", "DivergedError: the loss is not finite"),
     "full": (FULL, FULL),
-    "bug": ("KeyError: 'x'", "TwofoldError: process {} failed (KeyError: 'x'), so all stop. See what it said."),
+    "bug": ("KeyError: 'x'", "TwofoldError: process {} failed (KeyError: 'x'), so all stop. See its output."),
     "interrupt": ("KeyboardInterrupt: ", "KeyboardInterrupt: "),
     "exit": ("SystemExit: 143", "SystemExit: 143"),
 }

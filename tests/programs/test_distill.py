@@ -84,7 +84,7 @@ def test_a_larger_student_and_too_few_labels_are_refused(home: Path, tmp_path: P
         ask(home, tmp_path / "out", to="resnet50")
     table = tmp_path / "labels.csv"
     table.write_text("path,label\n")
-    with pytest.raises(TwofoldError, match="gives no image a label"):
+    with pytest.raises(TwofoldError, match="has no label for any image"):
         ask(home, tmp_path / "out", labels=table)
     with pytest.raises(TwofoldError, match=r"temperature is 0\.0, but it must be above 0"):
         ask(home, tmp_path / "out", temperature=0)

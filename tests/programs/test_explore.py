@@ -91,7 +91,7 @@ def test_many_numbers_become_ranges() -> None:
 def test_a_table_without_these_images_is_refused(home: Path, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("file,x\na,1\n")
     (tmp_path / "b.csv").write_text("path,x\nnowhere.png,1\n")
-    for name, words in (("a", "has no column path"), ("b", "names no image"), ("c", "is no file")):
+    for name, words in (("a", "has no column path"), ("b", "names no image"), ("c", "is not a file")):
         with pytest.raises(TwofoldError, match=words):
             page(home, tmp_path / "out", columns=tmp_path / f"{name}.csv")
     assert not (tmp_path / "out").exists()

@@ -89,9 +89,9 @@ def test_a_file_of_mine_is_left_alone(home: Path, tmp_path: Path) -> None:
 
 def test_what_is_wrong_is_named(home: Path, tmp_path: Path) -> None:
     strange = write_labels(tmp_path / "strange.csv", [("nowhere.png", "bars")])
-    with pytest.raises(TwofoldError, match=r"'nowhere.png', which is no image of the data"):
+    with pytest.raises(TwofoldError, match=r"'nowhere.png', which is not an image of the data"):
         ask(home, tmp_path / "out", labels=strange)
-    with pytest.raises(TwofoldError, match="gives no image a label"):
+    with pytest.raises(TwofoldError, match="has no label for any image"):
         ask(home, tmp_path / "out", labels=write_labels(tmp_path / "none.csv", []))
     with pytest.raises(TwofoldError, match=r"abstain is 2\.0, but it must be a fraction between 0 and 1"):
         ask(home, tmp_path / "out", abstain=2)

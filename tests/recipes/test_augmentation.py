@@ -70,8 +70,8 @@ def test_the_notation_read_by_hand() -> None:
     ("text", "words"),
     [
         ("flipp", "did you mean 'flip'"),
-        ("", "names no op"),
-        ("flip@", "names no op"),
+        ("", "is not an op"),
+        ("flip@", "is not an op"),
         ("flip@half", "could not convert.*NAME@PROBABILITY"),
         ("flip@2", "prob is 2.0"),
         ("crop=0.5", "range is .* 2 numbers"),

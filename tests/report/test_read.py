@@ -43,7 +43,7 @@ def test_seeds_may_be_a_count_or_a_list(run: Path) -> None:
 def test_a_damaged_file_is_named_with_the_cure(run: Path, name: str) -> None:
     (run / name).write_bytes(b'{"half')
     with pytest.raises(
-        TwofoldError, match=rf"{name}' is damaged .* Delete it and write it anew with 'twofold evaluate"
+        TwofoldError, match=rf"{name}' is damaged .* Delete it and write it again with 'twofold evaluate"
     ):
         read_run(run)
 

@@ -324,8 +324,8 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "words": (lambda tmp: np.full((8, 8), "a"), "<U1"),
     "dates": (lambda tmp: np.zeros((8, 8), "datetime64[s]"), "datetime64"),
     "complex tensor": (lambda tmp: torch.zeros(3, 8, 8, dtype=torch.complex64), "complex64"),
-    "sparse tensor": (lambda tmp: [torch.zeros(3, 8, 8).to_sparse()], "no plain pixels"),
-    "tensor without data": (lambda tmp: [torch.zeros(3, 8, 8, device="meta")], "no plain pixels"),
+    "sparse tensor": (lambda tmp: [torch.zeros(3, 8, 8).to_sparse()], "without plain pixels"),
+    "tensor without data": (lambda tmp: [torch.zeros(3, 8, 8, device="meta")], "without plain pixels"),
     "Pillow, no pixels": (lambda tmp: Image.new("RGB", (8, 0)), "no pixels: 8 x 0"),
     "Pillow, 32 bits": (lambda tmp: Image.new("F", (8, 8)), "32 bits"),
     "Pillow, closed": (lambda tmp: opened(png(COLOUR[0])[:120]), "place 0"),
@@ -340,7 +340,7 @@ def test_what_is_no_image_is_one_sentence(name: str, tmp_path: Path) -> None:
     text = str(caught.value)
     assert "\n" not in text
     assert len(text) < 500
-    assert any(fix in text for fix in ("Leave it out or mend it.", "Give a list."))
+    assert any(fix in text for fix in ("Leave it out or fix it.", "Give a list."))
 
 
 @pytest.mark.parametrize("bad", [None, "missing.png", np.zeros((5, 5, 7), np.uint8), 1.5, b"x", []])

@@ -135,7 +135,10 @@ def test_a_full_unpickle_would_have_run_it(tmp_path: Path, monkeypatch: pytest.M
     [
         (lambda path: None, "cannot be read as weights .there is no such file"),
         (lambda path: path.mkdir(), "holds neither a run .* nor weights"),
-        (lambda path: path.write_bytes(b"these are no weights"), "cannot be read as weights .it is no pickled state"),
+        (
+            lambda path: path.write_bytes(b"these are no weights"),
+            "cannot be read as weights .it is not a pickled state",
+        ),
         (lambda path: torch.save([1, 2], path), "holds a list, not tensors by name"),
         (lambda path: torch.save({"epoch": 3}, path), "holds no tensors, but epoch"),
     ],

@@ -286,7 +286,7 @@ def test_bench_refuses_what_cannot_work(data: Path, tmp_path: Path) -> None:
 def test_a_file_that_is_no_benchmark_stays(data: Path, tmp_path: Path, mine: str) -> None:
     out = tmp_path / "bench.json"
     out.write_text(mine, encoding="latin-1")
-    with pytest.raises(TwofoldError, match=r"--out '.*bench\.json' is there already.* nothing of yours is overwritten"):
+    with pytest.raises(TwofoldError, match=r"--out '.*bench\.json' exists already.* nothing of yours is overwritten"):
         bench(data, out=out, cache=tmp_path)
     assert out.read_text(encoding="latin-1") == mine
     assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]  # before any image was read

@@ -199,6 +199,6 @@ def test_the_same_command_continues_and_needs_the_file_no_more(
     for checkpoint in run.checkpoints.iterdir():
         checkpoint.unlink()
     torch.save(build_encoder(RECIPE.encoder, channels=3).state_dict(), file)
-    with pytest.raises(TwofoldError, match=r"are others than those that the run in .* was begun with"):
+    with pytest.raises(TwofoldError, match=r"differ from those that the run in .* was begun with"):
         train(home, tmp_path / "run", init=str(file), init_rate=0.5)
     capsys.readouterr()

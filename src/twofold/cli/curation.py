@@ -28,7 +28,7 @@ def clean(
         arg(help="folder for the results", metavar="PATH", help_behavior_hint="(default: RUN/clean, or clean here)"),
     ] = None,
     embeddings: Embeddings = None,
-    threshold: Annotated[float, arg(help="likeness of pixels from which two images are copies, in 0.5 to 1")] = 0.95,
+    threshold: Annotated[float, arg(help="similarity of pixels from which two images are copies, in 0.5 to 1")] = 0.95,
     cosine: Annotated[
         float | None,
         arg(
@@ -104,12 +104,12 @@ def search(
     index: Annotated[
         Path | None,
         arg(
-            help="folder of an index, which is made, reused and extended; used where given, and above 10^9 comparisons",
+            help="folder of an index, made and extended as needed; used if given, and above 10^9 comparisons",
             metavar="PATH",
             help_behavior_hint="(default: RUN/search-index)",
         ),
     ] = None,
-    exact: Annotated[bool, arg(help="compare every image with every query, also above 10^9 times")] = False,
+    exact: Annotated[bool, arg(help="compare every image with every query, even above 10^9 comparisons")] = False,
     out: Annotated[
         Path | None,
         arg(help="folder for the results", metavar="PATH", help_behavior_hint="(default: RUN/search, or search here)"),
@@ -146,18 +146,19 @@ def predict(
         Path | None, arg(help="classifier.safetensors of an earlier call, in place of labels")
     ] = None,
     self_train: Annotated[
-        bool, arg(help="also learn from the images of train that have no label: minutes or more, which are said first")
+        bool,
+        arg(help="also learn from the unlabelled images of train; takes minutes or more (the time is printed first)"),
     ] = False,
     self_train_steps: Annotated[int, arg(help="length of self-training")] = 3000,
     abstain: Annotated[
-        float, arg(help="share of the given labels that may be wrong, at 90 % confidence; the rest is unsure")
+        float, arg(help="share of the predicted labels that may be wrong, at 90 % confidence; other images are unsure")
     ] = 0.05,
     novelty: Annotated[float, arg(help="share of ordinary images that may be called unlike anything labelled")] = 0.01,
     out: Annotated[Path | None, arg(help="folder to write to (default: RUN/predictions)")] = None,
     common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
-    """Label the images that have no label, each with its confidence; say what is unsure or unlike all of them."""
+    """Label the images that have no label, each with its confidence; mark those that are unsure or unlike the rest."""
     from twofold.programs.predict import predict
 
     predict(
@@ -192,7 +193,7 @@ def distill(
     common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
-    """Teach a smaller encoder what a classifier on the run's encoder says of unlabelled images."""
+    """Train a smaller encoder on what a classifier on the run's encoder predicts for unlabelled images."""
     from twofold.programs.distill import distill
 
     distill(
@@ -214,14 +215,14 @@ def explore(
     data: Data,
     /,
     columns: Annotated[
-        tuple[Path, ...], arg(help="tables with the column path whose other columns colour the map: predictions.csv")
+        tuple[Path, ...], arg(help="tables with a column path; their other columns can colour the map: predictions.csv")
     ] = (),
     out: Annotated[Path | None, arg(help="folder to write to (default: RUN/explore)")] = None,
     embeddings: Annotated[Path | None, arg(help="a file of 'twofold embed' to read embeddings from")] = None,
     common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
-    """Show all images on a map, as one page that needs no server and no network."""
+    """Show all images on a map: one page, which needs no server and no network."""
     from twofold.programs.explore import explore
 
     explore(
@@ -254,7 +255,7 @@ def export(
     max_unreadable_fraction: MaxUnreadable = None,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
-    """Write the encoder for another program; refuse where it does not agree on 256 of your images."""
+    """Write the encoder for another program, and check on 256 of your images that both agree."""
     from twofold.programs.export import export
 
     export(

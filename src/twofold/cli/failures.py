@@ -47,7 +47,7 @@ def told(command: str | None, commands: Commands) -> Iterator[None]:
         place = f" '{error.filename}'" if error.filename else ""
         _fail(
             f"cannot read or write{place} ({error.strerror or error}). "
-            "Free space, mend the permissions or choose another place; the same command then continues."
+            "Free space, fix the permissions or choose another place; the same command then continues."
         )
 
 

@@ -43,10 +43,10 @@ def evaluate(
             "(from scratch)"
         ),
     ] = ("knn", "linear"),
-    label_fraction: Annotated[tuple[float, ...], arg(help="shares of the labels: 0.01 0.1 1")] = (),
-    shots: Annotated[tuple[int, ...], arg(help="labels per class of the rows with few labels")] = (1, 5, 10, 50),
-    seeds: Annotated[int, arg(help="seeds of all labels, of fractions, and of trained networks")] = 5,
-    few_seeds: Annotated[int, arg(help="seeds of k-NN and linear with a number of labels per class")] = 20,
+    label_fraction: Annotated[tuple[float, ...], arg(help="shares of the labels to measure with: 0.01 0.1 1")] = (),
+    shots: Annotated[tuple[int, ...], arg(help="numbers of labels per class to measure with")] = (1, 5, 10, 50),
+    seeds: Annotated[int, arg(help="seeds with all labels, with fractions of them, and of trained networks")] = 5,
+    few_seeds: Annotated[int, arg(help="seeds of k-NN and linear with few labels per class")] = 20,
     finetune_from: Annotated[str, arg(help="layer to fine-tune from: h, head-1, ..., z")] = "h",
     finetune_schedule: FinetuneSchedule = "tuned",
     finetune_epochs: FinetuneEpochs = None,
@@ -192,7 +192,7 @@ def doctor(
     allow_outside: AllowOutside = False,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
-    """Say what is in a folder of images, what is wrong with it, and what decoding it needs; train nothing."""
+    """Show what is in a folder of images, what is wrong with it and what decoding costs; nothing is trained."""
     from twofold.programs.doctor import doctor
 
     doctor(data, recipe=recipe, cache=cache, allow_outside=allow_outside, **reading)
@@ -201,7 +201,7 @@ def doctor(
 def cache(
     cache: Cache = None,
     check: Annotated[
-        bool, arg(help="hold decoded images against their checksums; damaged ones are decoded again")
+        bool, arg(help="compare decoded images with their checksums; damaged ones are decoded again")
     ] = False,
     prune: Annotated[bool, arg(help="remove images of data not opened lately, and what earlier versions kept")] = False,
     unused_days: Annotated[float, arg(help="days that data were not opened, for --prune")] = 30.0,
@@ -213,7 +213,7 @@ def cache(
 
 
 def report(run: Run, /) -> None:
-    """Write RUN/report.html anew."""
+    """Write RUN/report.html again."""
     from twofold.programs.report import write_report
 
     write_report(run)

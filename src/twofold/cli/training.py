@@ -19,7 +19,9 @@ def pretrain(
     cache: Cache = None,
     allow_outside: AllowOutside = False,
     processes: Annotated[int, arg(help="processes on this machine, one a GPU; each handles its share of a batch")] = 1,
-    profile: Annotated[int, arg(help="first take this many steps on other weights and say where their time goes")] = 0,
+    profile: Annotated[
+        int, arg(help="first time this many steps, on throw-away weights, and print where the time goes")
+    ] = 0,
     checkpoint_through: CheckpointThrough = None,
     settings: OmitArgPrefixes[Settings] = Settings(),  # noqa: B008
 ) -> None:
@@ -89,7 +91,7 @@ def bench(
     allow_outside: AllowOutside = False,
     settings: OmitArgPrefixes[Settings] = Settings(),  # noqa: B008
 ) -> None:
-    """Measure what this machine does with these images, and recommend an encoder and a batch size."""
+    """Measure how fast this machine trains on these images, and recommend an encoder and a batch size."""
     from twofold.programs.bench import bench
 
     bench(data, recipe=recipe, out=out, seconds=seconds, cache=cache, allow_outside=allow_outside, **settings)

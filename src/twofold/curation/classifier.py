@@ -165,7 +165,7 @@ def load_classifier(path: Path, *, encoder: str) -> Classifier:
     except (OSError, safetensors.SafetensorError) as error:
         raise TwofoldError(f"'{path}' cannot be read as a classifier ({error}). {fix}") from error
     if metadata.get("format") != _FORMAT or set(tensors) != set(_TENSORS):
-        raise TwofoldError(f"'{path}' is no classifier ({_FORMAT} is needed). {fix}")
+        raise TwofoldError(f"'{path}' is not a classifier ({_FORMAT} is needed). {fix}")
     if metadata["encoder"] != encoder:
         raise TwofoldError(f"the classifier in '{path}' was fitted on another encoder than the one given. {fix}")
     return Classifier(classes=json.loads(metadata["classes"]), **tensors)

@@ -54,7 +54,7 @@ def number_labels(labels: Sequence[str | None], name: str) -> GivenLabels:
     """
     counts = Counter(label for label in labels if label is not None)
     if not counts:
-        raise TwofoldError(f"'{name}' gives no image a label. Give a file or a folder with labels as --labels.")
+        raise TwofoldError(f"'{name}' has no label for any image. Give a file or a folder with labels as --labels.")
     classes = sorted(label for label, count in counts.items() if count > 1)
     if len(classes) < 2:
         classes = sorted(counts)

@@ -26,7 +26,7 @@ def result_folder(home: Path, question: dict[str, Any], *, given: bool) -> Path:
             break
         if given:
             raise TwofoldError(
-                f"'{folder}' holds something else than an answer to this question; nothing of yours is overwritten. "
+                f"'{folder}' holds other files than results of this command, and nothing of yours is overwritten. "
                 "Choose another folder with --out."
             )
     make_folder(folder, "--out")

@@ -94,7 +94,9 @@ def _read_about(folder: Path, encoder: str, dim: int) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError):
         is_own = False
     if not is_own:
-        raise TwofoldError(f"'{folder}' holds no index of Twofold; nothing of yours is overwritten. Change --index.")
+        raise TwofoldError(
+            f"'{folder}' holds other files than an index, and nothing of yours is overwritten. Change --index."
+        )
     if about["encoder"] != encoder or about["dim"] != dim:
         raise TwofoldError(
             f"the index in '{folder}' was made with another encoder, whose distances mean something else. Choose "
@@ -108,7 +110,7 @@ def _load(graph: Any, folder: Path, about: dict[str, Any]) -> None:
         graph.load(folder / about["vectors"])
     except (OSError, RuntimeError, ValueError) as error:
         raise TwofoldError(
-            f"the index in '{folder}' is damaged ({error}). Delete that folder; it will be made anew."
+            f"the index in '{folder}' is damaged ({error}). Delete that folder; it will be made again."
         ) from error
 
 

@@ -55,7 +55,7 @@ def read_labels(path: Path, known: Sequence[str], flag: str) -> list[str | None]
         name, label = line["path"], (line["label"] or "").strip() or None
         if name not in places:
             raise TwofoldError(
-                f"line {number} of '{path}' names {name!r}, which is no image of the data. Give paths as 'twofold "
+                f"line {number} of '{path}' names {name!r}, which is not an image of the data. Give paths as 'twofold "
                 f"embed' writes them, or change {flag}."
             )
         earlier = labels[places[name]]

@@ -70,7 +70,7 @@ def numbers_of(image: Any) -> ndarray:
         values = image.detach().cpu()
         return (values.float() if values.is_floating_point() else values).numpy()
     except (TypeError, RuntimeError) as error:  # sparse, quantised, without data
-        raise UnreadableError(f"it is a tensor that holds no plain pixels ({error})") from error
+        raise UnreadableError(f"it is a tensor without plain pixels ({error})") from error
 
 
 def channels_last(values: Shaped[ndarray, "..."], *, is_tensor: bool) -> Shaped[ndarray, "H W c"]:

@@ -4,7 +4,7 @@ CURATION_CHECKS = {
     "TF080": (
         "warning",
         "Copies that were changed a little",
-        "Some images have the content of another one: saved anew, resized, mirrored or cropped a little.",
+        "Some images have the content of another one: re-saved, resized, mirrored or slightly cropped.",
         "Look at them in clean.html. keep.csv keeps one of each group.",
     ),
     "TF081": (

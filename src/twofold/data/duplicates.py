@@ -25,7 +25,7 @@ class Shared:
         """What people should know when they read the figures; two labels only where there are any."""
         held = "test images that train holds too, pixel for pixel"
         if self.test_also_in_train == 0:
-            sentences = [f"{held}: none of {self.test:,} (copies that were saved anew or resized are not found)"]
+            sentences = [f"{held}: none of {self.test:,} (copies that were re-saved or resized are not found)"]
         else:
             share = f"{self.test_also_in_train:,} of {self.test:,} ({self.test_also_in_train / self.test:.2%})"
             sentences = [f"{held}: {share}; there a figure may show memory, and be too high by up to that share"]

@@ -62,7 +62,7 @@ class FilePixels:
         except (OSError, TwofoldError) as error:
             raise TwofoldError(
                 f"'{self._source.records[record].path}' cannot be read ({reason_of(error)}), but its header could. "
-                "Mend or remove it, or decode once (--decode once), which sets such files aside."
+                "Fix or remove it, or decode once (--decode once), which sets such files aside."
             ) from error
 
 

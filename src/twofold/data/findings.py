@@ -69,21 +69,21 @@ CHECKS = {
     "TF004": Check(
         "info",
         "Images outside the folders of classes or splits",
-        "Some images lie beside the folders that are read as classes or splits. They are trained on without a label.",
+        "Some images lie next to the folders that are read as classes or splits. They are trained on without a label.",
         "Move them into a class, a split or out of the folder, if they should not be trained on.",
     ),
     "TF005": Check(
         "warning",
-        "Folders beside the splits that are no split",
-        "Beside folders such as train/ and test/ lie others whose name is no split. Their images are trained on; they "
-        "have a label only where they lie in a folder of a class that the splits have too.",
+        "Folders next to the splits that are not splits",
+        "Next to folders such as train/ and test/ lie others whose names are not splits. Their images are trained on; "
+        "they have a label only where they lie in a folder of a class that the splits have too.",
         "Move the folders elsewhere, if they should not be trained on, or rename them to train, validation or test.",
     ),
     "TF006": Check(
         "warning",
         "Top folders that hold the same sub-folders",
         "The folders on top hold the same sub-folders, so the sub-folders are read as classes and the folders on top "
-        "as parts of the data. A part whose name is no split is trained on.",
+        "as parts of the data. A part whose name is not a split is trained on.",
         "If the folders on top are the classes, give a table with the columns path and label.",
     ),
     "TF007": Check(
@@ -206,7 +206,7 @@ CHECKS = {
         "warning",
         "Unreadable files",
         "Some files are called images and cannot be decoded. They take no part.",
-        "Mend or remove the files that are listed.",
+        "Fix or remove the files that are listed.",
     ),
     "TF041": Check(
         "warning",
@@ -246,7 +246,7 @@ CHECKS = {
     ),
     "TF047": Check(
         "info",
-        "Labels from files beside the images",
+        "Labels from files next to the images",
         "In a tar of WebDataset a .cls, .label or .json file of an image's own name may give its label.",
         "Nothing. To take the labels from folders instead, leave those files out.",
     ),
@@ -276,7 +276,7 @@ CHECKS = {
         "Single images at addresses are not asked for again: one that is kept counts as unchanged. An archive or a "
         "parquet file is read by ranges, and counts as changed when its tag, time or size is another. A server that "
         "gives no ranges sends the whole file, of up to 256 MiB, which is held in memory.",
-        "Nothing. To read images anew that changed at the same address, give another --cache.",
+        "Nothing. To read images again that changed at the same address, give another --cache.",
     ),
     "TF070": Check(
         "warning",

@@ -81,7 +81,7 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, UnreadableError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
-        return "its content is no image that can be recognised, whatever its name"
+        return "its content is not recognised as an image, whatever its name"
     if isinstance(error, Image.DecompressionBombError):
         return f"the header claims more than {MAX_PIXELS / 1e6:.0f} million pixels"
     if isinstance(error, OSError) and error.strerror:
@@ -137,7 +137,7 @@ def open_raw(file: File) -> Image.Image:
         with rawpy.imread(file) as raw:
             preview, flip = raw.extract_thumb(), raw.sizes.flip
     except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError) as error:
-        raise UnreadableError("the RAW file holds no preview that can be read; export it as JPEG or TIFF") from error
+        raise UnreadableError("the RAW file has no readable preview; export it as JPEG or TIFF") from error
     except rawpy.LibRawError as error:
         raise UnreadableError(f"the RAW file cannot be read ({error}); export it as JPEG or TIFF") from error
     if preview.format == rawpy.ThumbFormat.JPEG:

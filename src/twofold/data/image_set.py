@@ -183,7 +183,7 @@ def _require_readable(source: Source, quarantine: Sequence[Quarantined], limit: 
         )
     raise TwofoldError(
         f"{bad:,} of {count:,} files in '{source.name}' ({bad / count:.1%}) cannot be read, more than the "
-        f"{limit:.0%} allowed ({examples}). Mend or remove them, or raise --max-unreadable-fraction."
+        f"{limit:.0%} allowed ({examples}). Fix or remove them, or raise --max-unreadable-fraction."
     )
 
 

@@ -58,7 +58,7 @@ def _array_of(file: File) -> np.ndarray:
     try:
         loaded: Any = np.load(io.BytesIO(file.read()), allow_pickle=False)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise UnreadableError(f"it is no NumPy file that can be read ({error})") from error
+        raise UnreadableError(f"it cannot be read as a NumPy file ({error})") from error
     if isinstance(loaded, np.ndarray):
         return loaded
     names = loaded.files

@@ -13,7 +13,7 @@ PIXEL_CHECKS = {  # code -> severity, title, meaning, fix
         "Colours that are not known",
         "The colour profile in some files is damaged or belongs to images of another kind, or a file says that its "
         "colours are not those of sRGB, but not which ones, or some that are not known here. They are read as sRGB.",
-        "Save the images anew in sRGB, if their colours matter.",
+        "Save the images again in sRGB, if their colours matter.",
     ),
     "TF062": (
         "info",

@@ -93,7 +93,7 @@ def require_range(samples: Samples, given: Range | None) -> Range:
     """The range that is given, else the whole range of the type. Raises UnreadableError where there is none."""
     if given is None and samples.limits is None:
         raise UnreadableError(
-            f"its numbers of {samples.bits} bits have no agreed range; give the numbers that shall be black and white: "
+            f"its numbers of {samples.bits} bits have no agreed range; give the numbers that become black and white: "
             "--range LOW HIGH"
         )
     return given or samples.limits or (0.0, 1.0)

@@ -57,13 +57,13 @@ TABLE_CHECKS = {  # code -> severity, title, meaning, fix
     "TF028": (
         "info",
         "Labels from a table of metadata",
-        "The folders name no classes, and beside the images lies a metadata.csv or metadata.jsonl, as Hugging Face's "
+        "The folders name no classes, and next to the images lies a metadata.csv or metadata.jsonl, as Hugging Face's "
         "imagefolder has it. Labels and groups come from it.",
         "Nothing. For other columns give the table itself, with --label-column.",
     ),
     "TF029": (
         "info",
-        "Images beside parquet files",
+        "Images next to parquet files",
         "The folder holds parquet files with images and a few images of its own, such as a logo. Only the parquet "
         "files are read.",
         "Give the folder of the images, if these were meant.",

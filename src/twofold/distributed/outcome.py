@@ -48,7 +48,7 @@ def _elsewhere(error: BaseException, rank: int) -> BaseException:
     if isinstance(error, TwofoldError | OSError | KeyboardInterrupt | SystemExit):
         return _copied(error)
     reason = " ".join(str(error).split())[:200]
-    return TwofoldError(f"process {rank} failed ({type(error).__name__}: {reason}), so all stop. See what it said.")
+    return TwofoldError(f"process {rank} failed ({type(error).__name__}: {reason}), so all stop. See its output.")
 
 
 def _copied(error: BaseException) -> BaseException:

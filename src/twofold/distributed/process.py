@@ -48,7 +48,7 @@ def must_start(processes: int) -> bool:
     if processes != local_size(group_size()):
         raise TwofoldError(
             f"processes is {processes}, but another launcher has started {local_size(group_size())} on this machine "
-            f"(WORLD_SIZE={group_size()}). Leave --processes away."
+            f"(WORLD_SIZE={group_size()}). Leave --processes out."
         )
     if is_first_process():
         print(f"--processes {processes}: another launcher has started them already.", flush=True)
@@ -61,8 +61,8 @@ def require_meeting() -> None:
     missing = [name for name in needed if not os.environ.get(name)]
     if missing:
         raise TwofoldError(
-            f"the environment says WORLD_SIZE={size}, but not {', '.join(missing)}, without which the processes "
-            "do not find each other. Start them by --processes or torchrun, or unset WORLD_SIZE."
+            f"the environment says WORLD_SIZE={size}, but not {', '.join(missing)}, which the processes need "
+            "to find each other. Start them by --processes or torchrun, or unset WORLD_SIZE."
         )
     _number("MASTER_PORT", 0)
     if group_rank() >= size:
@@ -95,5 +95,5 @@ def _wait_for_end() -> None:
 def _number(name: str, otherwise: int) -> int:
     text = os.environ.get(name) or str(otherwise)
     if not text.isdecimal():
-        raise TwofoldError(f"the environment says {name}={text}, but it must be a whole number. Unset or mend it.")
+        raise TwofoldError(f"the environment says {name}={text}, but it must be a whole number. Unset or correct it.")
     return int(text)

@@ -51,5 +51,5 @@ def _wait(store: Store, key: str, deadline: float, who: str) -> None:
 
 def _pause(deadline: float, who: str) -> None:
     if time.monotonic() > deadline:
-        raise TwofoldError(f"{who} has not come to the others. See what it said, then start all of them again.")
+        raise TwofoldError(f"{who} did not connect. See its output, then start all processes again.")
     time.sleep(_LOOK_EVERY_S)

@@ -114,7 +114,7 @@ class Mailbox:
         except OSError:
             return  # it holds its lock
         raise TwofoldError(
-            f"process {other} has ended, and process {self._rank} waits for it. See what it said, and start again: "
+            f"process {other} has ended, and process {self._rank} waits for it. See its output and start again: "
             "the run continues from its last checkpoint."
         )
 

@@ -66,7 +66,7 @@ def read_embeddings(file: Path, paths: Sequence[str], *, encoder: str) -> Float3
     Raises TwofoldError for a file that cannot be read or is none of ours, for one that another encoder than `encoder`
     made (files without a digest are taken), and for an image that it lacks.
     """
-    fix = "Write it anew with 'twofold embed', or let the images be embedded here."
+    fix = "Write it again with 'twofold embed', or let the images be embedded here."
     try:
         table = pq.read_table(file)
         metadata = table.schema.metadata or {}
@@ -83,7 +83,7 @@ def read_embeddings(file: Path, paths: Sequence[str], *, encoder: str) -> Float3
     numbers = table["embedding"].combine_chunks()
     values = numbers.flatten().to_numpy().astype(np.float32, copy=False)
     if len(places) == 0 or len(values) % len(table) or len(set(numbers.value_lengths().to_pylist())) != 1:
-        raise TwofoldError(f"the embeddings in '{file}' have no one length. {fix}")
+        raise TwofoldError(f"the embeddings in '{file}' differ in length. {fix}")
     return values.reshape(len(table), -1)[[places[path] for path in paths]]
 
 

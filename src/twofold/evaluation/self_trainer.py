@@ -85,9 +85,7 @@ class SelfTrainer:
         try:
             return embed_images(network, self.images, asked, views=self.views, hardware=self.hardware)
         except NotFiniteError as error:
-            raise DivergedError(
-                f"self-training ended in weights that answer with numbers not finite ({error})"
-            ) from error
+            raise DivergedError(f"self-training ended in numbers that are not finite ({error})") from error
 
     def choose(self, own: Integer[np.ndarray, " a"], *, least: int = LEAST_LEFT_OUT) -> Choice:
         """Choose on the labels of the places `own` alone, by networks that are trained a fourth as long.

@@ -127,7 +127,7 @@ def _details(folder: Path) -> _Details:
         return _Details(_taken(details), leading)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TwofoldError(
-            f"'{file}' is missing or damaged ({error}); the interval needs the number of labels in it. Measure the run "
+            f"'{file}' is missing or damaged ({error}), and the interval needs its number of labels. Measure the run "
             "again with 'twofold evaluate'."
         ) from error
 

@@ -46,7 +46,7 @@ def explore(
     tables = as_several("columns", columns, Path)
     for table in tables:
         if not table.is_file():
-            raise TwofoldError(f"'{table}' is no file; a CSV file with a column path is needed. Change --columns.")
+            raise TwofoldError(f"'{table}' is not a file; a CSV file with a column path is needed. Change --columns.")
     opened = open_embedded(run, data, embeddings=embeddings, **opening)
     embedded, images = opened.embedded, opened.images
     extra = {name: values for table in tables for name, values in _columns(table, embedded.paths).items()}

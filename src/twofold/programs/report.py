@@ -11,7 +11,7 @@ from twofold.runs.run_directory import Run
 
 @obeys_verbose
 def write_report(run: AnyPath, *, verbose: bool = True) -> Path:
-    """Write RUN/report.html anew from the files of the run."""
+    """Write RUN/report.html again from the files of the run."""
     verbose = as_kind("verbose", verbose, bool)
     record = Run(as_path("run", run))
     record.read_recipe()
@@ -21,10 +21,10 @@ def write_report(run: AnyPath, *, verbose: bool = True) -> Path:
 
 
 def renew_report(run: Path) -> None:
-    """Write RUN/report.html anew where there is one: with what a command just left in the run. Else do nothing."""
+    """Write RUN/report.html again where there is one: with what a command just left in the run. Else do nothing."""
     if not (run / "report.html").is_file():
         return
     try:
         build_report(run)
     except TwofoldError as error:
-        warn(f"the report was not written anew: {error}")
+        warn(f"the report was not rewritten: {error}")

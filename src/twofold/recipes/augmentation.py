@@ -119,15 +119,13 @@ def parse_op(text: str) -> Op:
     """
     parts = _NOTATION.fullmatch(text.strip())
     if not parts:
-        raise TwofoldError(f"'{text}' names no op: write NAME, NAME@PROBABILITY or NAME@PROBABILITY=LOW,HIGH.")
+        raise TwofoldError(f"'{text}' is not an op: write NAME, NAME@PROBABILITY or NAME@PROBABILITY=LOW,HIGH.")
     name, branch = parts["name"], parts["branch"] or "each"
     try:
         prob = float(parts["prob"] or 1)
         numbers = tuple(float(number) for number in parts["range"].split(",")) if parts["range"] else None
     except ValueError as error:
-        raise TwofoldError(
-            f"'{text}' names no op, since {error}: write NAME@PROBABILITY=LOW,HIGH with numbers."
-        ) from error
+        raise TwofoldError(f"'{text}' is not an op ({error}): write NAME@PROBABILITY=LOW,HIGH with numbers.") from error
     if ":" in name:
         return Op(augmentation=_imported(name), prob=prob, range=numbers or (), branch=branch)
     if name not in (*OPS, POLICY):

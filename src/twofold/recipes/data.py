@@ -28,7 +28,7 @@ class DataRecipe:
     """How images become rows of pixels."""
 
     channels: Annotated[
-        int, Help("channels of the encoder's input: 1 (grey), 3 (colour) or as many bands as the images have, up to 32")
+        int, Help("channels of the encoder's input: 1 (grey), 3 (colour) or the number of bands, up to 32")
     ] = 3
     bands: Annotated[
         tuple[int, ...] | None,

@@ -31,7 +31,8 @@ def _literals(kind: Any) -> list[str]:
 
 
 def _metavar(kind: Any) -> str:
-    for word, wanted in (("tuple", "LOW HIGH"), ("bool", "True|False"), ("int", "INT"), ("float", "FLOAT")):
+    kinds = {"tuple[int": "INT ...", "tuple": "LOW HIGH", "bool": "True|False", "int": "INT", "float": "FLOAT"}
+    for word, wanted in kinds.items():
         if word in str(kind):
             return wanted
     return "NAME"

@@ -21,10 +21,8 @@ class InitRecipe:
             "(.safetensors, .pth, .pt, .bin, or a folder with config.json)"
         ),
     ] = None
-    init_strict: Annotated[bool, Help("refuse weights of which more than 1 % of the tensors do not fit")] = True
-    init_rate: Annotated[
-        float, Help("learning rate of the weights that were loaded, as a share of that of the others")
-    ] = 1.0
+    init_strict: Annotated[bool, Help("refuse weights if more than 1 % of the tensors do not fit")] = True
+    init_rate: Annotated[float, Help("learning rate of the loaded weights, as a share of that of the others")] = 1.0
     init_normalization: Annotated[
         str,
         Help(
@@ -33,7 +31,7 @@ class InitRecipe:
         ),
     ] = "auto"
     freeze_until: Annotated[
-        str | None, Help("layer of the encoder, as layer2: it and all before it stay as they were loaded")
+        str | None, Help("layer of the encoder, such as layer2: it and all before it are not trained")
     ] = None
 
     def __post_init__(self) -> None:

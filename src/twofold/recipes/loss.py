@@ -21,7 +21,8 @@ class LossRecipe:
     )
     temperature: Annotated[float, Help("temperature of all losses but triplet, which has none")] = 0.1
     margin: Annotated[
-        float, Help("by how much triplet wants the positive more similar than the others; how far semi-hard reaches")
+        float,
+        Help("by how much triplet wants the positive more similar than the negatives; also the reach of semi-hard"),
     ] = 0.8
     semi_hard: Annotated[
         bool, Help("nt-logistic and triplet: only negatives farther than the positive, by less than the margin")

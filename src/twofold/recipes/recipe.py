@@ -100,7 +100,7 @@ class ScheduleRecipe:
     minutes: Annotated[
         float | None,
         Help(
-            "time to train for, reading and looks included, turned into a number of steps by a short measurement; "
+            "time to train for, reading and monitoring included, turned into a number of steps by a short measurement; "
             "measuring, compiling and the report come on top"
         ),
     ] = None
@@ -148,7 +148,7 @@ class MonitorRecipe:
     """What is watched and kept while training. Nothing here changes the weights."""
 
     checkpoint_minutes: Annotated[float, Help("minutes between checkpoints")] = 2.0
-    monitor_share: Annotated[float, Help("share of the steps between two looks at the representation's health")] = 0.1
+    monitor_share: Annotated[float, Help("share of the steps between two checks of the representation's health")] = 0.1
 
     def __post_init__(self) -> None:
         check_kinds(self)

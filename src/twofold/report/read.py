@@ -252,7 +252,7 @@ def _thumbs(pixels: np.ndarray, dimensions: int) -> np.ndarray:
 
 
 def _damaged(path: Path, error: Exception) -> TwofoldError:
-    anew = f"write it anew with 'twofold evaluate {path.parent}'"
+    anew = f"write it again with 'twofold evaluate {path.parent}'"
     if path.name.startswith("transfer"):
-        anew = f"write it anew with 'twofold transfer {path.parent} --to DATA'"
+        anew = f"write it again with 'twofold transfer {path.parent} --to DATA'"
     return TwofoldError(f"'{path}' is damaged ({error}); the report needs it whole or absent. Delete it and {anew}.")

@@ -62,7 +62,7 @@ def read_image(image: Any, place: int, rules: Rules) -> UInt8[ndarray, "H W c"]:
         name = f"'{image}'" if isinstance(image, str | PathLike) else "the image"
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise TwofoldError(
-            f"{name} at place {place} (counted from 0) cannot be read: {reason}. Leave it out or mend it."
+            f"{name} at place {place} (counted from 0) cannot be read: {reason}. Leave it out or fix it."
         ) from error
 
 

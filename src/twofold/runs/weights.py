@@ -157,7 +157,7 @@ def _pickled(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                 f"'{path}' holds more than tensors ('{code[1]}'), and reading that could run its code, which Twofold "
                 "never does. Save the state dict alone: torch.save(model.state_dict(), 'weights.pth')."
             ) from error
-        reason = str(error) if isinstance(error, OSError) else "it is no pickled state dict"
+        reason = str(error) if isinstance(error, OSError) else "it is not a pickled state dict"
         raise _unreadable(path, reason) from error
     for name in _WRAPPERS:
         if isinstance(values, dict) and isinstance(values.get(name), dict):

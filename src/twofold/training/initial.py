@@ -68,7 +68,7 @@ def keep_initial(run: Run, encoder: nn.Module, recipe: Recipe) -> None:
     before, now = safetensors.torch.load_file(run.initial), encoder.state_dict()
     if not all(torch.equal(before[name], now[name].cpu()) for name in before):
         raise TwofoldError(
-            f"the weights in '{recipe.init.init}' are others than those that the run in '{run.folder}' was begun with. "
+            f"the weights in '{recipe.init.init}' differ from those that the run in '{run.folder}' was begun with. "
             "Restore them or choose a new --out."
         )
 

@@ -170,7 +170,7 @@ def test_what_cannot_be_read_is_one_error(name: str, content: bytes, words: str,
 
 
 def test_an_archive_without_images_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TwofoldError, match=r"holds no image that can be read \(other files: 1 x \.txt\)"):
+    with pytest.raises(TwofoldError, match=r"holds no readable image \(other files: 1 x \.txt\)"):
         opened(write_zip(tmp_path / "a.zip", {"a.txt": b""}), tmp_path)
 
 

@@ -108,7 +108,7 @@ def test_the_stamp_moves_with_the_files_and_with_nothing_else(tmp_path: Path) ->
 
 
 def test_an_empty_folder_and_one_without_pictures_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(TwofoldError, match=r"holds no image that can be read \(it is empty\)"):
+    with pytest.raises(TwofoldError, match=r"holds no readable image \(it is empty\)"):
         open_source(tmp_path)
     (tmp_path / "a.fits").write_bytes(b"x")
     (tmp_path / "b.fits").write_bytes(b"x")

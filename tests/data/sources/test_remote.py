@@ -145,7 +145,7 @@ def test_a_list_on_the_disk_opens_a_bucket_only_where_that_is_allowed(server: Se
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("s3://bucket/none", r"'s3://bucket/none' holds no image that can be read \(nothing\)"),
+        ("s3://bucket/none", r"'s3://bucket/none' holds no readable image \(nothing\)"),
         ("s3://", r"'s3:' cannot be opened \(it names no bucket"),
         ("s3://bucket/none.tar", r"'s3://bucket/none.tar' cannot be opened \(.*\(404\).* Check the address"),
         ("s3://bucket/none-*.tar", "the pattern 's3://bucket/none-\\*.tar' names nothing"),

@@ -137,7 +137,7 @@ def test_an_image_that_is_not_there_is_set_aside_with_its_address(server: Server
         ("set/", "a folder on the web cannot be listed. Give a list"),
         ("", "a folder on the web cannot be listed. Give a list"),
         ("set/*.zip", "what lies on the web cannot be listed. Count the files in braces"),
-        ("a.tar.xz", "packed in a way that has no place to begin at"),
+        ("a.tar.xz", "compressed in a way that can only be read from its beginning"),
         ("{0..1}.csv", "among several addresses only archives and images"),
         ("{3..1}.tar", "count from 3 to 1, but braces count up"),
         ("{0..999999}.tar", "make 1,000,000 names"),

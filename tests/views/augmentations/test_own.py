@@ -185,5 +185,5 @@ def test_a_step_refuses_what_the_trial_did_not_see() -> None:
 def test_a_saved_recipe_does_not_hold_it() -> None:
     (_, op) = as_ops((CROP, Mix()))
     saved = Op(name=op.name, own=op.own)
-    with pytest.raises(TwofoldError, match=r"test_own:Mix', but a saved recipe does not hold it\. Give ops anew"):
+    with pytest.raises(TwofoldError, match=r"test_own:Mix', but a saved recipe does not hold it\. Give ops again"):
         sample_views((CROP, saved), N, seed=0, step=0)

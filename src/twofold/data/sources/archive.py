@@ -100,7 +100,7 @@ def refuse_packed(name: str) -> None:
     """Raises TwofoldError for an archive that would have to be unpacked from its beginning for every image."""
     if name.lower().endswith(PACKED_OTHERWISE):
         raise TwofoldError(
-            f"'{name}' is packed in a way that has no place to begin at within; archives are read in place, as "
+            f"'{name}' is compressed in a way that can only be read from its beginning; archives are read in place, as "
             f"{', '.join(ARCHIVES)}. Pack it so, or give the unpacked folder."
         )
 

@@ -79,9 +79,9 @@ def _of_json(text: str, name: str) -> Table:
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise TwofoldError(f"line {number} of '{name}' is no JSON ({error}). Correct or remove it.") from error
+            raise TwofoldError(f"line {number} of '{name}' is not JSON ({error}). Correct or remove it.") from error
         if not isinstance(row, dict):
-            raise TwofoldError(f"line {number} of '{name}' is no object of JSON, but each must be one. Correct it.")
+            raise TwofoldError(f"line {number} of '{name}' is not a JSON object. Correct it.")
         rows.append({key: _cell(value) for key, value in row.items()})
         lines.append(number)
     header = list(dict.fromkeys(column for row in rows for column in row))

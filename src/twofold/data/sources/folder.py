@@ -64,7 +64,7 @@ def _no_images(name: str, listing: Listing) -> TwofoldError:
     held = f"only {_counted(listing.others + listing.hidden)}" if listing.others or listing.hidden else "it is empty"
     others = len(extensions() - set(_COMMON))
     return TwofoldError(
-        f"the folder '{name}' holds no image that can be read ({held}); the names of images "
+        f"the folder '{name}' holds no readable image ({held}); the names of images "
         f"end in {', '.join(_COMMON)} or {others} others. Give a folder with images{_extras(listing.others)}."
     )
 

@@ -124,7 +124,7 @@ def _parts(inside: Sequence[Folders]) -> _Parts:
         {name: split_named(name) or "" for top in cut for name in below[top]}
     ):
         rest = sorted(set(tops) - cut)
-        text = f"{_names(rest)} beside {_names(sorted(cut))} hold no folders of splits, and so {_is(rest)} trained on"
+        text = f"{_names(rest)} next to {_names(sorted(cut))} hold no folders of splits, and so {_is(rest)} trained on"
         return _Parts({}, inner=True, findings=(Finding("TF005", text),))
     direct = {names[0] for names in inside if len(names) == 1}
     if len(tops) < 2 or direct & set(tops):
@@ -157,7 +157,7 @@ def _with_others(splits: dict[str, str], tops: list[str], below: dict[str, set[s
     others = sorted(set(tops) - set(splits))
     if not others:
         return _Parts(splits)
-    text = f"{_names(others)} beside {_names(sorted(splits))} {_is(others)} no split by name, and so trained on"
+    text = f"{_names(others)} next to {_names(sorted(splits))} {_is(others)} not a split by name, and so trained on"
     shared = set.union(*(below[top] for top in splits))
     tops_of_classes = frozenset(top for top in others if below[top] & shared and top.lower() not in _MASKS)
     return _Parts(
@@ -260,7 +260,7 @@ def _labels(rest: Sequence[Folders | None], counts: Sequence[int]) -> tuple[list
     kinds = {name.lower() for name in classes}
     if kinds <= _KINDS_OF_FILES and kinds & _MASKS and kinds - _MASKS:
         masks = [name for name in classes if name.lower() in _MASKS]
-        text = f"{_names(masks)} beside {_names(sorted(set(classes) - set(masks)))} {_is(masks)} read as masks by name"
+        text = f"{_names(masks)} next to {_names(sorted(set(classes) - set(masks)))} {_is(masks)} read as masks by name"
         return [None] * len(labels), [Finding("TF019", f"{text}, and trained on without a label")]
     if all(map(_CAMERA.fullmatch, classes)):
         return [None] * len(labels), [Finding("TF016", f"{_names(classes)} {_is(classes)} a camera's, and no classes")]
@@ -283,7 +283,7 @@ def _strays(
         return []
     what = "1 image" if len(stray) == 1 else f"{len(stray):,} images"
     where = "splits" if parts.split_of or parts.inner else "classes"
-    return [Finding("TF004", f"{what} beside the folders of the {where}, trained on without a label: {_few(stray)}")]
+    return [Finding("TF004", f"{what} next to the folders of the {where}, trained on without a label: {_few(stray)}")]
 
 
 def _is(names: Collection[str]) -> str:

@@ -30,7 +30,7 @@ def open_list(file: DataFile, name: str, cache: Path | None, *, allow_outside: b
     try:
         lines = file.read().decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise TwofoldError(f"the list '{name}' is no text in UTF-8 ({error}). Write one path a line.") from error
+        raise TwofoldError(f"the list '{name}' is not text in UTF-8 ({error}). Write one path a line.") from error
     reach = file.reach(allow_outside=allow_outside)
     places, addresses = list[Path](), list[str]()
     for number, line in enumerate(lines, 1):

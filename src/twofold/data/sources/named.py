@@ -114,8 +114,8 @@ def _build(dataset: str, root: Path, build: Callable[[], Any]) -> Any:
     except Exception as error:  # no network, no space, a broken archive, a missing package: all end here
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise TwofoldError(
-            f"torchvision's data set '{dataset}' could not be had in '{root}' ({reason[:200]}). Put its files there, "
-            f"say where they are with {dataset}@FOLDER, or give a folder of images."
+            f"torchvision's data set '{dataset}' cannot be downloaded to '{root}' ({reason[:200]}). Put its files "
+            f"there, say where they are with {dataset}@FOLDER, or give a folder of images."
         ) from error
 
 

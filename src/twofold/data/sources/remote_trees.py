@@ -134,7 +134,7 @@ def _require_tree(address: str) -> None:
         )
     if not in_bucket(address) and not is_archive(name):
         raise TwofoldError(
-            f"'{shown}' is no file that is read here by its name, and a folder on the web cannot be listed. Give a "
+            f"'{shown}' does not end like a file that is read here, and a folder on the web cannot be listed. Give a "
             f"list (.txt) or a table (.csv, .parquet) of the images' addresses, or an archive ({', '.join(ARCHIVES)}); "
             "train-{0000..0009}.tar names several."
         )

@@ -75,7 +75,7 @@ def _open_folder(path: Path, name: str, cache: Path | None, allow_outside: bool,
     if shards and rows_in(tables) >= 10 * len(listing.files):
         with suppress(TwofoldError):  # parquet files without images say nothing about the folder
             source = ParquetSource(shards, name, allow_outside=allow_outside, columns=columns)
-            text = f"{len(listing.files):,} images beside the parquet files are left out: {listing.files[0][0]}"
+            text = f"{len(listing.files):,} images next to the parquet files are left out: {listing.files[0][0]}"
             source.findings.append(Finding("TF029", text))
             return source
     if listing.archives and not listing.files:

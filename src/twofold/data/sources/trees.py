@@ -92,7 +92,7 @@ class TreesSource:
         self._first = np.array([0, *accumulate(len(tree.paths) for tree in trees)])
         if self._first[-1] == 0:
             held = "; ".join(finding.text for tree in trees for finding in tree.findings) or "nothing"
-            raise TwofoldError(f"'{name}' holds no image that can be read ({held}). Give one with images.")
+            raise TwofoldError(f"'{name}' holds no readable image ({held}). Give one with images.")
         calls = [part.root + shown(path) for part in parts for path in part.tree.paths]
         layout = read_layout([part.top + shown(path) for part in parts for path in part.tree.paths])
         told = [one for tree in trees for one in tree.told or [Told()] * len(tree.paths)]
@@ -100,7 +100,7 @@ class TreesSource:
         said = [finding for tree in trees for finding in tree.findings]
         if any(one.label for one in told):
             self.records = [_labelled(record, one) for record, one in zip(self.records, told, strict=True)]
-            text = f"labels of {sum(one.label is not None for one in told):,} images come from the files beside them"
+            text = f"labels of {sum(one.label is not None for one in told):,} images come from the files next to them"
             said = [Finding("TF047", f"{text} (.cls, .label or .json of the same name)"), *said]
         self.findings = [*layout.findings, *said]
 

@@ -78,4 +78,4 @@ def load_recipe(path: Path) -> Recipe:
     except TwofoldError:
         raise
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise TwofoldError(f"'{path}' is no recipe ({error}). Give a name or the recipe.json of a run.") from error
+        raise TwofoldError(f"'{path}' is not a recipe ({error}). Give a name or the recipe.json of a run.") from error

@@ -70,7 +70,7 @@ class Own:
         except Exception as error:  # the user's code may fail in any way
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise TwofoldError(
-                f"the augmentation '{self.name}' failed on {_TRIED} images ({reason}). Mend it, or take it out of ops."
+                f"the augmentation '{self.name}' failed on {_TRIED} images ({reason}). Fix it, or take it out of ops."
             ) from error
 
     def error(self, what: str, rule: str) -> TwofoldError:
@@ -118,7 +118,7 @@ def build_own(op: Op) -> Own:
     """The augmentation that an op holds. Raises TwofoldError where a saved recipe only names it."""
     if op.augmentation is None:
         raise TwofoldError(
-            f"the recipe names the augmentation '{op.own}', but a saved recipe does not hold it. Give ops anew, with "
+            f"the recipe names the augmentation '{op.own}', but a saved recipe does not hold it. Give ops again, with "
             f"an object of that class (on a command line --ops ... {op.own.partition('(')[0] if op.own else ''})."
         )
     assert isinstance(op.augmentation, Augmentation)
