@@ -3,7 +3,7 @@
     python benchmarks/with_labels.py CIFAR10 --like runs/cifar10 --out runs/with-labels.safetensors
 
 The same encoder, views by crop and flip, SGD with Nesterov momentum, learning rate 0.1, weight decay 1e-4 and cosine
-(reference 5.5), batch 256. The file is what `twofold transfer --against` takes.
+(reference 5.5), batch 256. The file is what `twofold transfer --beside` takes.
 """
 
 import argparse

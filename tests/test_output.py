@@ -156,7 +156,7 @@ def test_an_error_names_an_odd_run_in_ascii(home: Path) -> None:
         ("evaluate rün --data {odd}", True),
         ("evaluate rün --data data --protocol {odd}", True),
         ("transfer rün --to {odd}", True),
-        ("transfer rün --to data --against {odd}", True),
+        ("transfer rün --to data --beside {odd}", True),
         ("report {odd}", True),
         ("pretrain data --out rün --encoder {odd}", True),
         ("pretrain data --out rün --batch-size {odd}", True),

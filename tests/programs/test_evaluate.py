@@ -189,7 +189,7 @@ def test_the_encoder_as_it_came_and_others_are_measured_on_the_same_draws(home: 
     run, own, seeds = home.copy("from-weights"), home.run / "encoder.safetensors", "--shots 1 --seeds 1 --few-seeds 2"
     shutil.copy(own, run / "initial.safetensors")  # as if training had changed nothing
     shutil.copy(own, home.folder / "elsewhere.safetensors")
-    code, said = command(f"evaluate {run} --data {{data}} {seeds} --against {{folder}}/elsewhere.safetensors")
+    code, said = command(f"evaluate {run} --data {{data}} {seeds} --beside {{folder}}/elsewhere.safetensors")
     assert code is None
     assert "the encoder before pretraining under the linear probe" in " ".join(said.split())
     mine = figures(run, "trained")
@@ -215,7 +215,7 @@ def test_transfer_in_one_command(home: Home, command: Command, monkeypatch: pyte
     monkeypatch.setattr("twofold.evaluation.scope.FINE_L2_GRID", (1e0, 1e-1, 1e-2))  # of 45, most of the time
     run = home.copy("transferred")
     code, said = command(
-        f"transfer {run} --to {{more}} {{data}} --seeds 1 --finetune-epochs 1 --against {{run}}/encoder.safetensors "
+        f"transfer {run} --to {{more}} {{data}} --seeds 1 --finetune-epochs 1 --beside {{run}}/encoder.safetensors "
         "--finetune-schedule paper"
     )
     assert code is None
@@ -282,12 +282,12 @@ def test_transfer_in_one_command(home: Home, command: Command, monkeypatch: pyte
         ("transfer {run} --to {data} --protocol linaer", ["did you mean 'linear'"]),
         ("transfer {run} --to {data} --seeds 0", ["seeds is 0,"]),
         ("transfer {run} --to {data} --finetune-epochs -1", ["finetune_epochs is -1.0"]),
-        ("transfer {run} --to {data} --against {data}", ["is not a run"]),
-        ("transfer {run} --to {data} --against {grey}", ["takes 1 channels, but that of the run takes 3"]),
-        ("transfer {run} --to {data} --against {run} {run}", ["against is", "no other encoder"]),
-        ("evaluate {run} --data {data} --against {grey}", ["takes 1 channels, but that of the run takes 3"]),
-        ("transfer {run} --to {data} --against torchvision:resnet18", ["torchvision:resnet18=FILE"]),
-        ("transfer {run} --to {data} --against torchvision:resnet18={folder}/no.pth", ["no.pth", "cannot be read"]),
+        ("transfer {run} --to {data} --beside {data}", ["is not a run"]),
+        ("transfer {run} --to {data} --beside {grey}", ["takes 1 channels, but that of the run takes 3"]),
+        ("transfer {run} --to {data} --beside {run} {run}", ["beside is", "no other encoder"]),
+        ("evaluate {run} --data {data} --beside {grey}", ["takes 1 channels, but that of the run takes 3"]),
+        ("transfer {run} --to {data} --beside torchvision:resnet18", ["torchvision:resnet18=FILE"]),
+        ("transfer {run} --to {data} --beside torchvision:resnet18={folder}/no.pth", ["no.pth", "cannot be read"]),
         ("transfer {grey} --to {more}", ["are in colour (3 channels)", "channels 1"]),
         ("evaluate {grey} --data {more}", ["are in colour (3 channels)", "channels 1"]),
     ],
@@ -355,7 +355,7 @@ def test_training_from_scratch_belongs_to_the_run_alone_in_a_transfer(home: Home
     run = home.copy("scratch-beside")
     options: dict[str, Any] = {"seeds": 1, "finetune_epochs": 1, "cache": home.cache}
     other = str(home.run / "encoder.safetensors")
-    found = transfer(run, to=[home.more], protocol=["knn", "supervised"], against=[other], **options)
+    found = transfer(run, to=[home.more], protocol=["knn", "supervised"], beside=[other], **options)
     ways = {(row.protocol, row.encoder) for row in found[str(home.more)].rows}
     knn = {("knn", encoder) for encoder in ("trained", "untrained", "pixels", "encoder")}
     assert ways == knn | {("supervised", "untrained")}
@@ -365,8 +365,8 @@ def test_an_encoder_that_is_called_like_a_layer_of_a_head_is_refused(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(home.copy("z").parent)
-    with pytest.raises(TwofoldError, match=r"against is 'z', but it must be .* no layer of a head"):
-        transfer(home.run, to=[home.data], against=["z"], cache=home.cache)
+    with pytest.raises(TwofoldError, match=r"beside is 'z', but it must be .* no layer of a head"):
+        transfer(home.run, to=[home.data], beside=["z"], cache=home.cache)
 
 
 def test_test_pictures_that_are_in_train_too_are_counted_and_said(

@@ -224,8 +224,8 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
             "seeds": NO_WHOLE_NUMBER,
             "few_seeds": NO_WHOLE_NUMBER,
             "finetune_from": NO_TEXT,
-            "against": [3, None, [None], [b"x"]],
-            "against_px": NO_WHOLE_NUMBER,
+            "beside": [3, None, [None], [b"x"]],
+            "beside_px": NO_WHOLE_NUMBER,
             "finetune_schedule": NO_TEXT,
             "finetune_epochs": NO_OPTIONAL,
             "self_train_steps": NO_WHOLE_NUMBER,
@@ -240,8 +240,8 @@ ARGUMENTS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
             "to": [3, [3], None, [None], [b"x"]],
             "protocol": [3, [3], None],
             "seeds": NO_WHOLE_NUMBER,
-            "against": [3, None, [None], [b"x"]],
-            "against_px": NO_WHOLE_NUMBER,
+            "beside": [3, None, [None], [b"x"]],
+            "beside_px": NO_WHOLE_NUMBER,
             "finetune_schedule": NO_TEXT,
             "finetune_epochs": NO_OPTIONAL,
             "cache": NO_CACHE,
@@ -493,7 +493,7 @@ def test_a_run_is_taken_wherever_its_path_is(run: Run, home: Path) -> None:
         ).rows
         == found.rows
     )
-    moved = twofold.transfer(run, to=data, protocol="knn", against=[run], seeds=1, cache=cache)
+    moved = twofold.transfer(run, to=data, protocol="knn", beside=[run], seeds=1, cache=cache)
     assert list(moved) == [str(data)]
     assert {row.encoder for row in moved[str(data)].rows} == {"trained", "untrained", "pixels", str(home / "run")}
     other = dataclasses.replace(SMALL, name="custom")

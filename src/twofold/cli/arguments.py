@@ -35,11 +35,11 @@ CheckpointThrough = Annotated[
         metavar="PATH",
     ),
 ]
-Against = Annotated[
+Beside = Annotated[
     tuple[str, ...],
     arg(help="encoders to compare with: another RUN, an encoder.safetensors, torchvision:NAME=FILE, timm:NAME=FILE"),
 ]
-AgainstPx = Annotated[int | None, arg(help="view size of torchvision: and timm: encoders (default: the run's)")]
+BesidePx = Annotated[int | None, arg(help="view size of torchvision: and timm: encoders (default: the run's)")]
 Embeddings = Annotated[
     Path | None,
     arg(

@@ -10,7 +10,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from twofold import __version__
-from twofold.cli.arguments import COMMON, Against, AgainstPx, AllowOutside, Cache, CommonFlags, Data, Run
+from twofold.cli.arguments import COMMON, AllowOutside, Beside, BesidePx, Cache, CommonFlags, Data, Run
 from twofold.cli.curation import clean, distill, explore, export, pick, predict, search
 from twofold.cli.failures import told
 from twofold.cli.parsing import parse
@@ -53,8 +53,8 @@ def evaluate(
     self_train_steps: Annotated[
         int, arg(help="length of self-training, each step on 64 images with labels and 256 without")
     ] = 3000,
-    against: Against = (),
-    against_px: AgainstPx = None,
+    beside: Beside = (),
+    beside_px: BesidePx = None,
     common: OmitArgPrefixes[CommonFlags] = COMMON,
     reading: OmitArgPrefixes[ReadingFlags] = ReadingFlags(),  # noqa: B008
 ) -> None:
@@ -73,8 +73,8 @@ def evaluate(
         finetune_schedule=finetune_schedule,
         finetune_epochs=finetune_epochs,
         self_train_steps=self_train_steps,
-        against=against,
-        against_px=against_px,
+        beside=beside,
+        beside_px=beside_px,
         **common,
         **reading,
     )
@@ -88,8 +88,8 @@ def transfer(
         tuple[str, ...], arg(help="linear, knn, sgd, finetune, supervised (from scratch; always with finetune)")
     ] = ("linear", "finetune"),
     seeds: Annotated[int, arg(help="seeds of every row")] = 3,
-    against: Against = (),
-    against_px: AgainstPx = None,
+    beside: Beside = (),
+    beside_px: BesidePx = None,
     finetune_schedule: FinetuneSchedule = "tuned",
     finetune_epochs: FinetuneEpochs = None,
     common: OmitArgPrefixes[CommonFlags] = COMMON,
@@ -103,8 +103,8 @@ def transfer(
         to=to,
         protocol=protocol,
         seeds=seeds,
-        against=against,
-        against_px=against_px,
+        beside=beside,
+        beside_px=beside_px,
         finetune_schedule=finetune_schedule,
         finetune_epochs=finetune_epochs,
         **common,

@@ -65,8 +65,8 @@ def evaluate(
     finetune_schedule: str = "tuned",
     finetune_epochs: int | float | None = None,
     self_train_steps: int = 3000,
-    against: AnyPath | Sequence[AnyPath] = (),
-    against_px: int | None = None,
+    beside: AnyPath | Sequence[AnyPath] = (),
+    beside_px: int | None = None,
     encoder: EncoderSource | None = None,
     cache: AnyPath | None = None,
     allow_outside: bool = False,
@@ -86,7 +86,7 @@ def evaluate(
     supervised (from scratch); with all labels, a `label_fraction` of them and `shots` per class; next
     to the same encoder untrained and raw pixels; mean and 95 % interval. The test split is looked at once.
     A run that began from weights (`init`) is compared with its encoder before pretraining, and any run with the
-    encoders `against`: other runs, exported encoders, or `torchvision:NAME=FILE` and `timm:NAME=FILE` at `against_px`.
+    encoders `beside`: other runs, exported encoders, or `torchvision:NAME=FILE` and `timm:NAME=FILE` at `beside_px`.
     `finetune_schedule`: "tuned" (fine-tuning starts as the linear probe, and how networks are trained is chosen on the
     labels) or "paper"; `finetune_epochs` replaces the length of either.
     The same call after an interruption continues. `data` is as in `pretrain`. `encoder` is as in `load`: the class of
@@ -110,16 +110,16 @@ def evaluate(
     verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
     hardware = HardwareRecipe(device=device, precision=precision)
     limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
-    places, against_px = as_places("against", against), as_kind("against_px", against_px, int | None)
+    places, beside_px = as_places("beside", beside), as_kind("beside_px", beside_px, int | None)
     record = Run(as_path("run", run))
     source = as_given(data, cache=cache, allow_outside=allow_outside)
     begun = record.read_recipe()
     make_folder(record.folder, "RUN")
     loaded = load(record.folder, hardware=hardware, encoder=encoder)
-    others = [*_initial(record, hardware, encoder), *load_others(places, loaded, size_px=against_px)]
+    others = [*_initial(record, hardware, encoder), *load_others(places, loaded, size_px=beside_px)]
     own = begun["data"]["fingerprint"]
     images = open_pictures(
-        loaded, source, cache, own=own, against=others, allow_outside=allow_outside, limit=limit, reading=how
+        loaded, source, cache, own=own, beside=others, allow_outside=allow_outside, limit=limit, reading=how
     )
     seen, notes = seen_in_pretraining(images, own), notes_on(encoder)
     for sentence in (*seen, *notes):

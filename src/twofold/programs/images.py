@@ -23,7 +23,7 @@ def open_pictures(
     cache: Path | None,
     *,
     own: str | None = None,
-    against: Sequence[OtherEncoder] = (),
+    beside: Sequence[OtherEncoder] = (),
     allow_outside: bool = False,
     limit: float | None = None,
     reading: Reading | None = None,
@@ -37,7 +37,7 @@ def open_pictures(
     """
     given: dict[str, Any] = {} if limit is None else {"max_unreadable_fraction": limit}
     recipe = replace(loaded.recipe.data, **given, **(reading or {}))
-    store_px = max(loaded.recipe.stored_px, *(2 * other.views.embedding_px for other in against), 0)
+    store_px = max(loaded.recipe.stored_px, *(2 * other.views.embedding_px for other in beside), 0)
     images = load_images(
         data, recipe=recipe, store_px=store_px, cache=cache, show_progress=not quiet, allow_outside=allow_outside
     )

@@ -68,7 +68,7 @@ def load_others(places: Sequence[str], like: Loaded, *, size_px: int | None = No
     taken = [*(other.name for other in others), *ENCODERS, INITIAL]
     for other in others:
         rule = "a name that no other encoder of the table has, and no layer of a head (z, head-1)"
-        require(taken.count(other.name) == 1 and layer_name(other.name) is None, "against", other.name, rule)
+        require(taken.count(other.name) == 1 and layer_name(other.name) is None, "beside", other.name, rule)
     return others
 
 

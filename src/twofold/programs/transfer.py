@@ -48,8 +48,8 @@ def transfer(
     to: AnyData | Sequence[AnyData],
     protocol: str | Sequence[str] = ("linear", "finetune"),
     seeds: int = 3,
-    against: AnyPath | Sequence[AnyPath] = (),
-    against_px: int | None = None,
+    beside: AnyPath | Sequence[AnyPath] = (),
+    beside_px: int | None = None,
     finetune_schedule: str = "tuned",
     finetune_epochs: int | float | None = None,
     encoder: EncoderSource | None = None,
@@ -64,16 +64,16 @@ def transfer(
     """Measure a run on other data sets; print tables, write RUN/transfer.json and the report.
 
     For each of `to`: the linear probe (L2 among the paper's 45 values) and fine-tuning with all labels, next to
-    the untrained encoder, raw pixels, training from scratch, and the encoders `against`: other runs, exported encoders,
-    or `torchvision:NAME=FILE` and `timm:NAME=FILE` at `against_px`. Data without a test split get one by the run's data
+    the untrained encoder, raw pixels, training from scratch, and the encoders `beside`: other runs, exported encoders,
+    or `torchvision:NAME=FILE` and `timm:NAME=FILE` at `beside_px`. Data without a test split get one by the run's data
     seed. The same call after an interruption continues. `encoder` is as in `evaluate`.
     """
     asked = as_asked(protocol, seeds, finetune_schedule, finetune_epochs)
     settings = transfer_settings(asked.protocols, asked.seeds, asked.epochs, asked.schedule)
-    against_px, cache = as_kind("against_px", against_px, int | None), as_optional_path("cache", cache)
+    beside_px, cache = as_kind("beside_px", beside_px, int | None), as_optional_path("cache", cache)
     allow_outside = as_kind("allow_outside", allow_outside, bool)
     verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
-    encoders = as_places("against", against)
+    encoders = as_places("beside", beside)
     hardware = HardwareRecipe(device=device, precision=precision)
     limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
     record = Run(as_path("run", run))
@@ -81,14 +81,12 @@ def transfer(
     own = record.read_recipe()["data"]["fingerprint"]
     make_folder(record.folder, "RUN")
     loaded = load(record.folder, hardware=hardware, encoder=encoder)
-    others = load_others(encoders, loaded, size_px=against_px)
+    others = load_others(encoders, loaded, size_px=beside_px)
     for sentence in notes_on(encoder):
         say(f"  {sentence}")
     found: dict[str, Evaluation] = {}
     targets = {  # all, before hours on one
-        name: open_pictures(
-            loaded, source, cache, against=others, allow_outside=allow_outside, limit=limit, reading=how
-        )
+        name: open_pictures(loaded, source, cache, beside=others, allow_outside=allow_outside, limit=limit, reading=how)
         for name, source in sources.items()
     }
     with (
