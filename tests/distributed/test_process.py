@@ -65,7 +65,8 @@ def test_that_they_are_there_already_is_said_once(
 @pytest.mark.parametrize("processes", [2, 8, 0])
 def test_another_number_than_the_launchers_is_refused(monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(TwofoldError, match=rf"processes is {processes}, but another launcher has started 4 .*Leave --processes out"):
+    said = rf"processes is {processes}, but another launcher has started 4 .*Leave --processes out"
+    with pytest.raises(TwofoldError, match=said):
         must_start(processes)
 
 
