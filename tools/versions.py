@@ -25,8 +25,8 @@ TESTS = [  # nothing beside a conftest.py: the oldest jaxtyping refuses it
     *("tests/data/sources/test_tables.py", "tests/programs/test_evaluate.py", "tests/cli/test_main.py"),
 ]
 TESTS_OF_EXTRAS = [  # what a user installs by name: each with the library that it is for
-    *(f"tests/data/test_{name}.py" for name in ("dicom", "decode", "corpus_pixels")),
-    *(f"tests/data/sources/test_{name}.py" for name in ("remote", "web", "pages", "tables")),
+    *(f"tests/data/test_{name}.py" for name in ("dicom", "decode", "corpus_pixels", "rasters")),
+    *(f"tests/data/sources/test_{name}.py" for name in ("remote", "web", "pages", "slides", "tables")),
     *("tests/curation/test_search_index.py", "tests/curation/test_suspect_labels.py", "tests/programs/test_export.py"),
     *("tests/runs/test_weights.py", "tests/runs/test_metrics_log.py"),
 ]

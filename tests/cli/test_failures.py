@@ -114,6 +114,7 @@ OF_OTHERS = {  # (module, flag) of messages that are shown as 'twofold pretrain 
     ("data.bands", "bands"),
     ("data.findings", "tile"),
     ("data.findings", "tile-content"),
+    ("data.sources.tiles", "tile"),
     ("data.sources.tiles", "micrometres-per-px"),
     ("data.sources.tiles", "tile-content"),
     ("data.bands", "channels"),

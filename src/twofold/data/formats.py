@@ -27,11 +27,13 @@ def _named(text: str) -> frozenset[str]:
 _HEIC = _named("heic heif hif")
 _RAW = _named("3fr arw cr2 cr3 dng erf iiq kdc mef mos mrw nef nrw orf pef raf rw2 rwl sr2 srf srw x3f")
 _DICOM = _named("dcm dicom ima")
+SLIDES = tuple(sorted(_named("svs ndpi mrxs scn vms vmu bif")))
 _EXTRAS = (  # extensions, the library that reads them, our extra
     (_HEIC, "pi_heif", "heic"),
     (_RAW, "rawpy", "raw"),
     (_DICOM, "pydicom", "dicom"),
     (_named("img"), "rasterio", "geo"),
+    (frozenset(SLIDES), "openslide", "slides"),
 )
 _PILLOW_EXTENSIONS = _named("""
     jpg jpeg jpe jfif mpo png apng webp bmp dib gif tif tiff avif jp2 j2k j2c jpc jpf jpx ppm pgm pbm pnm pfm tga psd

@@ -72,6 +72,15 @@ class Stamped(Protocol):
         ...
 
 
+@runtime_checkable
+class OnDisk(Protocol):
+    """A source whose images may be files of their own, which another library may open."""
+
+    def path_of(self, index: int) -> Path | None:
+        """Where an image lies; None where it is no file of its own."""
+        ...
+
+
 def digest(parts: Iterable[object]) -> str:
     """SHA-256 (hex) over numbers, strings, None and lists of them; order counts."""
     return hashlib.sha256(json.dumps(list(parts), separators=(",", ":")).encode()).hexdigest()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from struct import Struct
 
-from twofold.data.formats import extensions
+from twofold.data.formats import SLIDES, extensions
 from twofold.data.record import file_stamp, shown
 from twofold.errors import TwofoldError
 
@@ -27,7 +27,7 @@ _KINDS = (
     | dict.fromkeys((".heic", ".heif", ".hif"), "HEIC image")
     | dict.fromkeys((".dcm", ".dicom", ".ima"), "DICOM image")
     | dict.fromkeys((".nii", ".mha", ".mhd", ".nrrd"), "volume image")
-    | dict.fromkeys((".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif"), "whole-slide image")
+    | dict.fromkeys(SLIDES, "whole-slide image")
     | dict.fromkeys((".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".lsm", ".stk"), "microscope image")
     | {".img": "Imagine image", ".vrt": "list of other rasters"}
     | dict.fromkeys((".fits", ".fit", ".fts"), "FITS image")

@@ -19,7 +19,8 @@ from twofold.data.formats import ANIMATED, File, head_of, is_tiff
 from twofold.data.openings import keep_parts, kept_parts
 from twofold.data.parallel import in_order
 from twofold.data.quiet import quiet
-from twofold.data.record import Record, Source, digest
+from twofold.data.record import OnDisk, Record, Source, digest
+from twofold.data.slide_windows import is_slide
 from twofold.data.tiff_alone import page_alone
 from twofold.data.tiff_pages import all_pages, is_raw, is_small
 
@@ -64,6 +65,11 @@ class PagedSource:
     def place(self, index: int) -> tuple[Source, Page]:
         """Where an image lies."""
         return self._source, Page(*self._pages[index].tolist())
+
+    def path_of(self, index: int) -> Path | None:
+        """Where the file of an image lies that has no other; None for a page."""
+        page = Page(*self._pages[index].tolist())
+        return self._source.path_of(page.number) if not page.page and isinstance(self._source, OnDisk) else None
 
     def open(self, index: int) -> File | Image.Image:
         """The page, as a file in memory or an image; the whole file where it has no other."""
@@ -110,6 +116,8 @@ class _Animation:
 def _pages_of(source: Source, number: int) -> list[Page]:
     """The pages of a file. One that cannot be read stays whole, and is set aside with its reason."""
     whole = [Page(number, 0, 0)]
+    if is_slide(source.records[number].path):  # its pages are copies of it
+        return whole
     try:
         opened = source.open(number)
         if isinstance(opened, Image.Image):

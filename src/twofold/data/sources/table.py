@@ -69,6 +69,10 @@ class TableSource:
         """Each file's path, size and times."""
         return ("{} {}".format(*self._reader.stamp(file)) for file in self._files)
 
+    def path_of(self, index: int) -> Path | None:
+        """Where the file of a record lies, None at an address."""
+        return None if is_address(self._files[index]) else Path(self._files[index])
+
     def open(self, index: int) -> File:
         """The file of a record, open for reading."""
         return self._reader.open(self._files[index])

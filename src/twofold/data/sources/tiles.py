@@ -14,17 +14,17 @@ from PIL import Image
 from torch.nn import functional
 
 from twofold.data.cache import cache_folder
-from twofold.data.decode import open_image
 from twofold.data.findings import Finding
-from twofold.data.formats import File, UnreadableError, head_of, is_tiff
+from twofold.data.formats import File, UnreadableError
 from twofold.data.openings import keep_parts, kept_parts
 from twofold.data.parallel import in_order
 from twofold.data.quiet import quiet
 from twofold.data.record import Record, Source, digest
-from twofold.data.samples import Samples, is_missing
+from twofold.data.samples import is_missing
+from twofold.data.slide_windows import is_slide
 from twofold.data.sources.pages import PagedSource
+from twofold.data.sources.windows import Windows, open_windows
 from twofold.data.tiff_alone import as_tiff
-from twofold.data.tiff_windows import TiffWindows
 from twofold.errors import TwofoldError
 from twofold.recipes.data import DataRecipe
 
@@ -89,7 +89,7 @@ class TiledSource:
         text += f" of {cut.tile_px} px" + (f" of {cut.micrometres_per_px:g} um each" if cut.micrometres_per_px else "")
         text += f"; {left_out:,} more are background or hold no data" if left_out else ""
         self.findings: Sequence[Finding] = [*source.findings, *([Finding("TF049", text)] if several else [])]
-        self._windows = lru_cache(maxsize=_OPEN)(partial(_windows, source))
+        self._windows = lru_cache(maxsize=_OPEN)(partial(open_windows, source))
 
     def stamp(self) -> str:
         """Over that of the source and how it is cut."""
@@ -99,7 +99,7 @@ class TiledSource:
         """The tile, as a file in memory or an image; the whole file of an image that is not cut."""
         tile = Tile(*self._tiles[index].tolist())
         if not tile.w:
-            return self._source.open(tile.number)
+            return self._source.open(self._whole(tile.number))
         content = self.read(index)
         return io.BytesIO(content) if isinstance(content, bytes) else content
 
@@ -107,7 +107,7 @@ class TiledSource:
         """The tile at its size, an image where it is grey or colour of 8 bits without nodata, else a TIFF."""
         tile = Tile(*self._tiles[index].tolist())
         if not tile.w:
-            return self._source.read(tile.number)
+            return self._source.read(self._whole(tile.number))
         windows, side = self._windows(tile.number), self._cut.tile_px
         shrink = max(1.0, max(tile.w, tile.h) / side)
         values = windows.read(tile.x, tile.y, tile.w, tile.h, shrink=shrink)
@@ -118,14 +118,29 @@ class TiledSource:
             return Image.fromarray(np.ascontiguousarray(values[:, :, 0] if values.shape[2] == 1 else values))
         return as_tiff(values, windows.colours, windows.missing)
 
+    def _whole(self, number: int) -> int:
+        """The same, of an image that is not cut; a slide is, unless it cannot be read. Raises UnreadableError then."""
+        if is_slide(self._source.records[number].path):
+            self._windows(number)
+        return number
+
 
 def divided(source: Source, recipe: DataRecipe, cache: Path | None, *, show_progress: bool = False) -> Source:
-    """A source's pages, or its tiles, or the tiles of its pages, as the recipe asks; else the source itself."""
+    """A source's pages, or its tiles, or the tiles of its pages, as the recipe asks; else the source itself.
+
+    Raises TwofoldError for slides that are not cut.
+    """
     if isinstance(source, TiledSource | PagedSource):
         return source
     if recipe.pages == "images":
         source = PagedSource(source, cache, show_progress=show_progress)
     cut = Cut.of(recipe)
+    slide = next((record.path for record in source.records if is_slide(record.path)), None)
+    if cut is None and slide is not None:
+        raise TwofoldError(
+            f"'{slide}' is a slide, far larger than what an encoder sees, so slides are read in tiles. Give "
+            "their side: --tile 256, best with the size of a pixel: --micrometres-per-px 0.5."
+        )
     return source if cut is None else TiledSource(source, cut, cache, show_progress=show_progress)
 
 
@@ -134,59 +149,13 @@ class _Found(NamedTuple):
     left_out: int
 
 
-class _PlainWindows:
-    """Windows of an image that is decoded as a whole."""
-
-    def __init__(self, source: Source, index: int) -> None:
-        opened = open_image(source.read(index))
-        if isinstance(opened, Samples):
-            self._values = (opened.read_bands or opened.read)(0, opened.size[1])
-            self.colours, self.missing = opened.colours, opened.missing
-            if opened.is_inverted:
-                ends = sum(opened.limits or (0.0, 0.0))
-                self._values = (ends - self._values).astype(self._values.dtype)
-                self.missing = None if self.missing is None else ends - self.missing
-        else:
-            grey = opened.mode in ("1", "L", "LA")
-            self._values = np.asarray(opened.convert("L" if grey else "RGB"))
-            self._values = self._values[:, :, None] if grey else self._values
-            self.colours, self.missing = self._values.shape[2], None
-        self.size, self.micrometres_per_px = opened.size, None
-
-    def read(self, x: int, y: int, w: int, h: int, *, shrink: float = 1.0) -> Num[np.ndarray, "h w b"]:  # noqa: ARG002
-        return self._values[y : y + h, x : x + w]
-
-
-def _windows(source: Source, index: int) -> TiffWindows | _PlainWindows:
-    paged, at = (source, index), None
-    if isinstance(source, PagedSource):
-        source, page = source.place(index)
-        index, at = page.number, page.at or None
-
-    def opened() -> File:
-        file = source.open(index)
-        if isinstance(file, Image.Image):
-            raise UnreadableError("it was decoded elsewhere")
-        return file
-
-    with quiet():
-        try:
-            with opened() as file:
-                is_file_of_tiles = is_tiff(head_of(file))
-            if is_file_of_tiles:
-                return TiffWindows(opened, at)
-        except UnreadableError:
-            pass  # Pillow may read it as a whole
-        return _PlainWindows(*paged)
-
-
 def _cut_one(source: Source, cut: Cut, index: int) -> _Found:
     """The tiles of an image with content. A file that cannot be read stays whole, and is set aside with its reason."""
     try:
-        windows = _windows(source, index)
+        windows = open_windows(source, index)
         side, stride = _sides(windows, cut, source.records[index].path)
         width, height = windows.size
-        if width <= side and height <= side:
+        if width <= side and height <= side and not is_slide(source.records[index].path):
             return _Found([Tile(index, 0, 0, 0, 0)], 0)
         places = [(x, y) for y in _starts(height, side, stride) for x in _starts(width, side, stride)]
         tiles = [Tile(index, x, y, min(side, width), min(side, height)) for x, y in places]
@@ -201,7 +170,7 @@ def _cut_one(source: Source, cut: Cut, index: int) -> _Found:
     return _Found(kept, len(tiles) - len(kept))
 
 
-def _sides(windows: TiffWindows | _PlainWindows, cut: Cut, path: str) -> tuple[int, int]:
+def _sides(windows: Windows, cut: Cut, path: str) -> tuple[int, int]:
     """Side and stride of a tile in pixels of the file."""
     if cut.micrometres_per_px is None:
         return cut.tile_px, cut.stride_px
@@ -222,7 +191,7 @@ def _starts(length: int, side: int, stride: int) -> list[int]:
     return starts if starts[-1] + side == length else [*starts, length - side]
 
 
-def _content(windows: TiffWindows | _PlainWindows, tile: Tile) -> float:
+def _content(windows: Windows, tile: Tile) -> float:
     """The share of a tile that is neither missing, black nor bright grey background, on a grid of its pixels."""
     shrink = max(1.0, max(tile.w, tile.h) / _COARSE_PX)
     values = windows.read(tile.x, tile.y, tile.w, tile.h, shrink=shrink)

@@ -65,13 +65,17 @@ class FileTree:
         stamps = ((stamp or b"").hex() for stamp in self._stamps)
         return (f"{root}/{path} {stamp}" for path, stamp in zip(self.paths, stamps, strict=True))
 
+    def path_of(self, index: int) -> Path:
+        """Where a file lies."""
+        return self._root / self.paths[index]
+
     def open(self, index: int) -> File:
         """A file, open for reading."""
-        return open_regular(self._root / self.paths[index])
+        return open_regular(self.path_of(index))
 
     def read(self, index: int) -> bytes:
         """The content of a file."""
-        return read_regular(self._root / self.paths[index])
+        return read_regular(self.path_of(index))
 
 
 class Part(NamedTuple):
@@ -115,6 +119,11 @@ class TreesSource:
         """Those of all trees."""
         for tree in self._trees:
             yield from tree.file_stamps()
+
+    def path_of(self, index: int) -> Path | None:
+        """Where the file of a record lies, None in an archive and the like."""
+        tree, place = self._place(index)
+        return tree.path_of(place) if isinstance(tree, FileTree) else None
 
     def open(self, index: int) -> File:
         """The file of a record, open for reading."""
