@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from data.corpus_pixels import (
     AVIF,
@@ -38,6 +38,9 @@ BT_2020 = np.array([[0.67348, 0.16569, 0.12505], [0.27905, 0.67534, 0.04561], [-
 OF_SRGB = CURVES["sRGB's formula"][1]
 WHITE = (0.3127, 0.3290)
 PRIMARIES = {"sRGB": (0.64, 0.33, 0.30, 0.60, 0.15, 0.06), "P3": (0.68, 0.32, 0.265, 0.69, 0.15, 0.06)}
+
+
+SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def of_video(v: np.ndarray) -> np.ndarray:
@@ -265,6 +268,21 @@ def of_others() -> list[Case]:
             "JPEG 2000 of ROMM RGB",
             lambda: jpeg_2000(struct.pack(">BBBI", 1, 0, 0, 21)),
             {"truth": colour, "notes": "profile unknown"},
+        ),
+        (
+            "JPEG, grey, with a profile of colours",
+            lambda: saved(Image.fromarray(grey()[:, :, 0]), "JPEG", quality=100, icc_profile=profile(b"RGB ", 1.0, P3)),
+            {"truth": lambda: linear(grey()), "notes": "profile"},
+        ),
+        (
+            "JPEG, grey, with the profile of sRGB",
+            lambda: saved(Image.fromarray(grey()[:, :, 0]), "JPEG", quality=100, icc_profile=SRGB_PROFILE),
+            {"truth": lambda: grey().repeat(3, axis=2)},
+        ),
+        (
+            "PNG, grey with transparency, with a profile of grey",
+            by(embedded(profile(b"GRAY", 1.0)), values=lambda: np.concatenate([grey(), mask()], axis=2)),
+            {"truth": lambda: on_white(linear(grey()), mask()), "notes": "profile transparent"},
         ),
         ("BMP of the fifth version", lambda: bitmap(b"BGRs", b""), {"truth": colour}),
         (

@@ -28,9 +28,10 @@ def conversion(image: Image.Image, mode: str) -> Conversion:
     if transparent:
         notes.append("transparent")
     colours = image.mode if image.mode in ("L", "CMYK", "LAB") else "L" if _is_grey(image) else "RGB"
-    if transparent and colours == "L":
-        colours = "RGB"
-    transform = _transform(image, "RGBA" if transparent else colours, notes)
+    space = (image.info.get("icc_profile") or b"")[16:20]
+    if colours == "L" and (space == b"RGB " or (transparent and space != b"GRAY")):
+        colours = "RGB"  # grey is red, green and blue of one level
+    transform = _transform(image, "RGBA" if transparent and colours != "L" else colours, notes)
     if colours == "CMYK" and transform is None:
         notes.append("cmyk")
     if transparent:
@@ -85,6 +86,10 @@ def _is_see_through(image: Image.Image) -> bool:
 
 def _over_white(image: Image.Image, transform: profiles.Transform | None) -> Image.Image:
     straight = _as(image, "RGBA")
-    if transform is not None:
+    if transform is not None and transform.input_mode == "L":
+        shown = profiles.apply(transform, straight.convert("L"))
+        shown.putalpha(straight.getchannel("A"))
+        straight = shown
+    elif transform is not None:
         straight = profiles.apply(transform, straight)
     return Image.alpha_composite(Image.new("RGBA", straight.size, "white"), straight).convert("RGB")
