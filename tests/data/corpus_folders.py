@@ -93,6 +93,33 @@ PLAIN = [
         codes="TF006",
     ),
     folder("a class with a folder called as another", *classes(""), ("pets/cat", 2, "pets", "train")),
+    folder(
+        "a class called nan, and another like it",
+        ("nan", 2, None, "train"),
+        ("naan", 2, None, "train"),
+        codes="TF009",
+    ),
+    folder(
+        "patients of whom one lacks a class",
+        *((f"p{n}/{label}", 2, f"p{n}", "train") for n in (1, 2, 3) for label in "01" if f"{n}{label}" != "31"),
+        codes="TF035",
+    ),
+    folder(
+        "sides that hold the same sub-folders",
+        *(
+            (f"{home}/{side}/{label}", 1, side, home)
+            for home in ("train", "test")
+            for side in ("left", "right")
+            for label in ("a", "b")
+        ),
+        codes="TF035",
+    ),
+    folder(
+        "classes of the same two sub-folders",
+        *((f"train/{c}/{s}", 1, c, "train") for c in "ab" for s in ("x", "y")),
+        *((f"test/{c}/{s}", 1, c, "test") for c in "ab" for s in ("2019", "2020")),
+        codes="TF035",
+    ),
     folder("trains alone", *((f"{n}_train", 2, f"{n}_train", "train") for n in ("bullet", "steam"))),
     folder("things that end like splits", *((n, 2, n, "train") for n in ("crash_test", "taste_test", "bench"))),
     folder("a class for what tests things", *((n, 2, n, "train") for n in ("test_tube", "beaker", "funnel"))),
@@ -160,6 +187,17 @@ SPLITS = (
         folder(
             "classes with masks",
             *((f"{label}/{kind}", 1, label, "train") for label in ("cat", "dog") for kind in ("images", "masks")),
+        ),
+        *(
+            folder(
+                f"classes and splits in one name: {name.format('cat', 'train')}",
+                *(
+                    (name.format(label, split), 2, label, split)
+                    for label in ("cat", "dog")
+                    for split in ("train", "test")
+                ),
+            )
+            for name in ("{0}_{1}", "{1}-{0}")
         ),
         folder(
             "parts with a folder around their classes",
@@ -229,6 +267,14 @@ PARTLY = [
         *classes("train"),
         ("train/unlabelled", 4, None, "train"),
         *classes("test", "test"),
+        codes="TF007",
+    ),
+    folder("labelled and unlabelled", *classes("labelled"), ("unlabelled", 5, None, "train"), codes="TF007"),
+    folder(
+        "splits in a folder of labelled images",
+        *classes("Labeled/train"),
+        *classes("Labeled/test", "test"),
+        ("Unlabeled", 5, None, "train"),
         codes="TF007",
     ),
     folder("loose images beside classes", *classes(""), ("", 8, None, "train"), codes="TF004 TF007"),
@@ -372,6 +418,21 @@ def listed(name: str, labels: dict[str, str | None], tables: dict[str, str], cod
     }
     return Case(name, make, truth, frozenset(codes.split()))
 
+
+MASKS = [
+    listed(
+        "masks among the images",
+        {f"{kind}/{name}": kind for kind in ("benign", "normal") for name in ("1.png", "1_mask.png", "2.png")},
+        {},
+        "TF019",
+    ),
+    listed(
+        "names that end like masks",
+        {f"{kind}/{name}": kind for kind in ("n95_mask", "no_mask") for name in ("boy_mask.png", "girl_mask.png")},
+        {},
+        "",
+    ),
+]
 
 METADATA = [
     listed(
@@ -715,4 +776,4 @@ LOGOS = [
          {"assets/logo.png": (None, "train", None)}, frozenset(["TF011", "TF014"])),
 ]  # fmt: skip
 
-CASES = [*PLAIN, *SPLITS, *PARTLY, *STRAYS, *METADATA, *LOGOS, *REFUSED_FOLDERS, *TABLES, *PARQUETS]
+CASES = [*PLAIN, *SPLITS, *PARTLY, *STRAYS, *MASKS, *METADATA, *LOGOS, *REFUSED_FOLDERS, *TABLES, *PARQUETS]

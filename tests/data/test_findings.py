@@ -48,6 +48,7 @@ OF_RECORDS = {
     "TF027": ("no column of labels", "commas", "classes"),
     "TF028": ("metadata.csv", "metadata beside classes", "commas"),
     "TF029": ("a logo beside many images in parquet", "an image beside a parquet of numbers", "classes"),
+    "TF035": ("patients of whom one lacks a class", "classes in deep folders", "commas"),
     "TF034": ("labels that are measured", "numbers with zeros and without", "classes"),
     "TF030": ("groups", "commas", "classes"),
     "TF046": ("a shard that is missing", "shards of one split", "classes"),

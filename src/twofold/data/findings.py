@@ -163,10 +163,10 @@ CHECKS = {
     ),
     "TF019": Check(
         "warning",
-        "Folders of masks",
-        "The folders are called after kinds of files, images and masks (or labels, annotations, ground truth), so they "
-        "are no classes. The masks are trained on like images.",
-        "Give the folder of the images alone.",
+        "Masks among the images",
+        "Folders or files are called as masks (or labels, annotations, ground truth) of the images next to them. "
+        "Folders of masks are no classes. The masks are trained on like images.",
+        "Give the images alone.",
     ),
     "TF030": Check(
         "info",
@@ -201,6 +201,13 @@ CHECKS = {
         "All labels are numbers, some with fractions, and most occur once. Each number is a class here, so that hardly "
         "any can be both learnt and tested.",
         "Sort the numbers into a few classes, or leave them out: pretraining needs no labels.",
+    ),
+    "TF035": Check(
+        "warning",
+        "Sub-folders that may be the classes",
+        "Most of the folders that are read as classes hold sub-folders of the same names, as the folders of patients "
+        "or sites do.",
+        "Nothing, if the folders on top are the classes; else give a table with the columns path and label.",
     ),
     "TF040": Check(
         "warning",

@@ -3,13 +3,25 @@
 wrapping... / [split / [wrapping...]] / CLASS / ... / image
 """
 
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from twofold.data.findings import Finding
 from twofold.data.record import Record
+from twofold.data.sources.layout_findings import (
+    CAMERA,
+    DATE,
+    KINDS_OF_FILES,
+    MASKS,
+    Folders,
+    hold,
+    is_,
+    mask_files,
+    names_of,
+    shared_below,
+    strays,
+)
 from twofold.data.sources.names import (
     beside_split,
     is_no_label,
@@ -17,17 +29,10 @@ from twofold.data.sources.names import (
     label_of,
     split_hinted,
     split_named,
+    without_split,
 )
 
-Folders = tuple[str, ...]  # the names of the folders above an image, the outermost first
-
 _STRAY = 0.1  # a folder wraps the rest where at most this share of the images lies beside it
-_CAMERA = re.compile(r"\d{3}[A-Z0-9_]{5}")  # how cameras and phones call the folders below DCIM
-_DATE = re.compile(r"(19|20)\d\d([-_. ]?(0[1-9]|1[0-2])([-_. ]?[0-3]\d)?)?")
-
-_MASKS = {"mask", "masks", "labels", "annotations", "ground_truth", "groundtruth", "gt"}
-_MASKS |= {"segmentationclass", "segmentationobject"}
-_KINDS_OF_FILES = _MASKS | {"images", "image", "img", "imgs", "jpegimages", "thumbnails", "raw", "rgb"}
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,18 @@ def read_layout(paths: Sequence[str]) -> Layout:
     folders, counts = [_names_in(folder) for folder in place], list(Counter(at).values())
     wrapping = _wrapping(folders, counts, _is_split)
     inside = [_below(wrapping, names) for names in folders]  # None: beside a folder that wraps the rest
+    inside = _below_labelled(inside)
     parts = _parts([names for names in inside if names is not None])
     inside = _without(inside, parts.again)
     splits, rest = _take_splits(inside, counts, parts)
     again = _same_names_again([names for names in rest if names])
-    labels, said = _labels(_without(rest, again.again), counts)
-    findings = [*parts.findings, *again.findings, *said, *_strays(paths, [inside[one] for one in at], labels, parts)]
+    rest = _without(rest, again.again)
+    labels, said = _labels(rest, counts)
+    findings = [*parts.findings, *again.findings, *said, *mask_files(paths)]
+    if parts.split_of or parts.inner or any(labels):
+        where = "splits" if parts.split_of or parts.inner else "classes"
+        findings += strays([path for path, one in zip(paths, at, strict=True) if not inside[one]], where)
+    findings += shared_below(rest) if any(labels) and not parts.tops else []
     pairs = zip(paths, at, strict=True)
     return Layout([Record(path=path, label=labels[one], split=splits[one]) for path, one in pairs], findings)
 
@@ -72,6 +83,7 @@ class _Parts:
     tops: frozenset[str] = frozenset()  # folders on top that are neither classes nor splits
     inner: bool = False  # splits lie one level down: below classes, or below `tops`
     again: frozenset[str] = frozenset()  # folders that hold the folders beside them once more: passed through
+    class_of: Mapping[str, str] = field(default_factory=dict)  # a folder on top -> its class, beside the split
     findings: tuple[Finding, ...] = ()
 
 
@@ -104,6 +116,18 @@ def _below(wrapping: Folders, names: Folders) -> Folders | None:
     return names[len(wrapping) :] if names[: len(wrapping)] == wrapping else None
 
 
+def _below_labelled(inside: list[Folders | None]) -> list[Folders | None]:
+    """Below the one folder beside those of images without a label, such as labelled/, where it holds folders alone."""
+    while True:
+        tops = {names[0] for names in inside if names}
+        labelled = [top for top in tops if not is_unlabelled_folder(top)]
+        if len(labelled) != 1 or len(tops) == 1 or (labelled[0],) in inside:
+            return inside
+        if _is_split(labelled[0], {names[1] for names in inside if names and names[0] == labelled[0]}):
+            return inside
+        inside = _without(inside, frozenset(labelled))
+
+
 def _parts(inside: Sequence[Folders]) -> _Parts:
     """Which of the folders on top are splits: by their names, by the names one level down, by what they hold."""
     below: dict[str, set[str]] = {}
@@ -117,6 +141,8 @@ def _parts(inside: Sequence[Folders]) -> _Parts:
         return _Parts(named)
     if _is_cut(named):
         return _with_others(named, tops, below)
+    if (classes := _classes_of(hinted, tops, below)) is not None:
+        return _Parts(hinted, class_of=classes)
     if _is_cut(hinted) and (len(hinted) == len(tops) or _are_alike(hinted, below)):
         return _with_others(hinted, tops, below)
     cut = {top for top in tops if below[top] and all(map(split_named, below[top]))}
@@ -124,7 +150,9 @@ def _parts(inside: Sequence[Folders]) -> _Parts:
         {name: split_named(name) or "" for top in cut for name in below[top]}
     ):
         rest = sorted(set(tops) - cut)
-        text = f"{_names(rest)} next to {_names(sorted(cut))} hold no folders of splits, and so {_is(rest)} trained on"
+        text = (
+            f"{names_of(rest)} next to {names_of(sorted(cut))} hold no folders of splits, and so {is_(rest)} trained on"
+        )
         return _Parts({}, inner=True, findings=(Finding("TF005", text),))
     direct = {names[0] for names in inside if len(names) == 1}
     if len(tops) < 2 or direct & set(tops):
@@ -146,20 +174,31 @@ def _are_alike(splits: dict[str, str], below: dict[str, set[str]]) -> bool:
     return len({beside_split(top) for top in splits}) == 1 or bool(set.intersection(*(below[top] for top in splits)))
 
 
+def _classes_of(splits: dict[str, str], tops: list[str], below: dict[str, set[str]]) -> dict[str, str] | None:
+    """The classes of cats_train, dogs_train, cats_test ...: two or more, which train and another split share."""
+    if not _is_cut(splits) or len(splits) < len(tops) or any(below.values()):
+        return None
+    classes = {top: without_split(top) for top in tops}
+    held = {split: [classes[top] for top in tops if splits[top] == split] for split in splits.values()}
+    if any(len(set(names)) < max(2, len(names)) or "" in names for names in held.values()):
+        return None
+    return classes if all(len(set(held["train"]) & set(names)) > 1 for names in held.values()) else None
+
+
 def _with_others(splits: dict[str, str], tops: list[str], below: dict[str, set[str]]) -> _Parts:
     """Splits, and folders beside them that are none: these are trained on."""
     again = frozenset(top for top in set(tops) - set(splits) if len(below[top] & set(splits)) > 1)
     if again:
-        text = f"{_names(sorted(again))} beside {_names(sorted(splits))} {_hold(again)} the same splits once more"
+        text = f"{names_of(sorted(again))} next to {names_of(sorted(splits))} {hold(again)} the same splits once more"
         rest = _with_others(splits, sorted(set(tops) - again), below)
-        finding = Finding("TF006", f"{text}, and so {_is(again)} read as part of them")
+        finding = Finding("TF006", f"{text}, and so {is_(again)} read as part of them")
         return replace(rest, again=again, findings=(*rest.findings, finding))
     others = sorted(set(tops) - set(splits))
     if not others:
         return _Parts(splits)
-    text = f"{_names(others)} next to {_names(sorted(splits))} {_is(others)} not a split by name, and so trained on"
+    text = f"{names_of(others)} next to {names_of(sorted(splits))} {is_(others)} not a split by name, and so trained on"
     shared = set.union(*(below[top] for top in splits))
-    tops_of_classes = frozenset(top for top in others if below[top] & shared and top.lower() not in _MASKS)
+    tops_of_classes = frozenset(top for top in others if below[top] & shared and top.lower() not in MASKS)
     return _Parts(
         {**splits, **dict.fromkeys(tops_of_classes, "train")}, frozenset(others), findings=(Finding("TF005", text),)
     )
@@ -169,7 +208,7 @@ def _splits_below(inside: Sequence[Folders], tops: frozenset[str]) -> _Parts:
     """CLASS/train/image, or PART/train/CLASS/image where the folders below the splits are the same in two parts."""
     classes = [{names[2] for names in inside if names[:1] == (top,) and len(names) > 2} for top in sorted(tops)]
     if all(len(one) > 1 for one in classes) and set.intersection(*classes):
-        text = f"{_names(sorted(tops))} hold the same splits and classes, and so are read as parts of the data"
+        text = f"{names_of(sorted(tops))} hold the same splits and classes, and so are read as parts of the data"
         return _Parts({}, tops, inner=True, findings=(Finding("TF006", text),))
     return _Parts({}, inner=True)
 
@@ -177,12 +216,12 @@ def _splits_below(inside: Sequence[Folders], tops: frozenset[str]) -> _Parts:
 def _same_below(tops: list[str], below: dict[str, set[str]], hinted: dict[str, str]) -> _Parts:
     """Folders on top that hold the same sub-folders are splits; those whose name is none are trained on."""
     shared, all_ = set.intersection(*(below[top] for top in tops)), set.union(*(below[top] for top in tops))
-    kinds_of_files = {name.lower() for name in shared} & _KINDS_OF_FILES
-    if len(shared) < 2 or 2 * len(shared) < len(all_) or kinds_of_files or all(map(_DATE.fullmatch, shared)):
+    kinds_of_files = {name.lower() for name in shared} & KINDS_OF_FILES
+    if len(shared) < 2 or 2 * len(shared) < len(all_) or kinds_of_files or all(map(DATE.fullmatch, shared)):
         return _Parts({})
     unknown = sorted(set(tops) - set(hinted))
-    text = f"{_names(sorted(tops))} hold the same sub-folders ({_names(sorted(shared))}), and so are read as splits"
-    said = f"{text}; {_names(unknown)} {_is(unknown)} no split by name, and so trained on" if unknown else text
+    text = f"{names_of(sorted(tops))} hold the same sub-folders ({names_of(sorted(shared))}), and so are read as splits"
+    said = f"{text}; {names_of(unknown)} {is_(unknown)} not a split by name, and so trained on" if unknown else text
     return _Parts({**dict.fromkeys(tops, "train"), **hinted}, findings=(Finding("TF006", said),))
 
 
@@ -199,9 +238,9 @@ def _same_names_again(inside: Sequence[Folders]) -> _Parts:
     }
     if not again or len(below) - len(again) < 2:
         return _Parts({})
-    names_held = _names(sorted(set[str]().union(*again.values())))
-    text = f"{_names(sorted(again))} {_hold(again)} folders that are called as those beside ({names_held}), and so"
-    finding = Finding("TF006", f"{text} {_is(again)} no class but {_hold(again)} more of these")
+    names_held = names_of(sorted(set[str]().union(*again.values())))
+    text = f"{names_of(sorted(again))} {hold(again)} folders that are called as those next to it ({names_held}), and so"
+    finding = Finding("TF006", f"{text} {is_(again)} no class but {hold(again)} more of these")
     return _Parts({}, again=frozenset(again), findings=(finding,))
 
 
@@ -225,11 +264,13 @@ def _take_splits(
             left = names
         elif names and names[0] in parts.split_of:
             split, left = parts.split_of[names[0]], names[1:]
+            left = (parts.class_of[names[0]], *left) if parts.class_of else left
         elif has_splits:
             left = None
         splits.append(split or ("train" if has_splits else None))
         rest.append(left)
-    _unwrap_each(inside, counts, rest, parts.split_of)
+    if not parts.class_of:
+        _unwrap_each(inside, counts, rest, parts.split_of)
     return splits, rest
 
 
@@ -255,49 +296,22 @@ def _labels(rest: Sequence[Folders | None], counts: Sequence[int]) -> tuple[list
     none = sorted({name for name in names if name and is_no_label(name)})
     labels = [label_of(name or "") for name in names]
     classes = sorted({label for label in labels if label})
-    if len(classes) < 2:
-        return [None] * len(labels), []
-    kinds = {name.lower() for name in classes}
-    if kinds <= _KINDS_OF_FILES and kinds & _MASKS and kinds - _MASKS:
-        masks = [name for name in classes if name.lower() in _MASKS]
-        text = f"{_names(masks)} next to {_names(sorted(set(classes) - set(masks)))} {_is(masks)} read as masks by name"
-        return [None] * len(labels), [Finding("TF019", f"{text}, and trained on without a label")]
-    if all(map(_CAMERA.fullmatch, classes)):
-        return [None] * len(labels), [Finding("TF016", f"{_names(classes)} {_is(classes)} a camera's, and no classes")]
     findings = []
     if none:
         count = sum(images for name, images in zip(names, counts, strict=True) if name in none)
-        findings.append(Finding("TF009", f"{_names(none)} is read as no label ({count:,} images)"))
-    if all(map(_DATE.fullmatch, classes)):
-        findings.append(Finding("TF017", f"{_names(classes)} look like dates, and are read as classes"))
+        findings.append(Finding("TF009", f"{names_of(none)} {is_(none)} read as no label ({count:,} images)"))
+    if len(classes) < 2:
+        return [None] * len(labels), findings
+    kinds = {name.lower() for name in classes}
+    if kinds <= KINDS_OF_FILES and kinds & MASKS and kinds - MASKS:
+        masks = [name for name in classes if name.lower() in MASKS]
+        others = sorted(set(classes) - set(masks))
+        text = f"{names_of(masks)} next to {names_of(others)} {is_(masks)} read as masks by name"
+        return [None] * len(labels), [Finding("TF019", f"{text}, and trained on without a label")]
+    if all(map(CAMERA.fullmatch, classes)):
+        return [None] * len(labels), [
+            Finding("TF016", f"{names_of(classes)} {is_(classes)} a camera's, and no classes")
+        ]
+    if all(map(DATE.fullmatch, classes)):
+        findings.append(Finding("TF017", f"{names_of(classes)} look like dates, and are read as classes"))
     return labels, findings
-
-
-def _strays(
-    paths: Sequence[str], inside: Sequence[Folders | None], labels: Sequence[str | None], parts: _Parts
-) -> list[Finding]:
-    """Images that lie beside the folders of splits or classes, where there are such folders."""
-    has_folders = bool(parts.split_of) or parts.inner or any(labels)
-    stray = [path for path, names in zip(paths, inside, strict=True) if not names]
-    if not stray or not has_folders:
-        return []
-    what = "1 image" if len(stray) == 1 else f"{len(stray):,} images"
-    where = "splits" if parts.split_of or parts.inner else "classes"
-    return [Finding("TF004", f"{what} next to the folders of the {where}, trained on without a label: {_few(stray)}")]
-
-
-def _is(names: Collection[str]) -> str:
-    return "is" if len(names) == 1 else "are"
-
-
-def _hold(names: Collection[str]) -> str:
-    return "holds" if len(names) == 1 else "hold"
-
-
-def _names(names: Sequence[str]) -> str:
-    return _few([f"{name}/" for name in names])
-
-
-def _few(names: Sequence[str], most: int = 4) -> str:
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

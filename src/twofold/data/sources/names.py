@@ -13,6 +13,9 @@ _WORDS = {  # in English, then in German, French, Spanish, Portuguese and Italia
     "test": "test testing tst testset testdaten testbilder prueba pruebas teste",
 }
 _SPLIT_OF = {word: split for split, words in _WORDS.items() for word in words.split()}
+_BETWEEN = " _.-"
+_ANY = "|".join(sorted(_SPLIT_OF, key=len, reverse=True))
+_AT_THE_END = re.compile(rf"^({_ANY})\d*[{_BETWEEN}]+|[{_BETWEEN}]+({_ANY})\d*$", re.IGNORECASE)
 _FILLERS = frozenset(
     ["set", "data", "dataset", "images", "image", "imgs", "img", "split", "folder", "pictures", "photos", "samples"]
 )
@@ -61,6 +64,15 @@ def split_hinted(name: str) -> str | None:
         return split
     words = _words(name)
     return next((_SPLIT_OF[word] for word in (*words[-1:], *words[:1]) if word in _SPLIT_OF), None)
+
+
+def without_split(name: str) -> str:
+    """A name without the word of a split that it begins or ends with, as it is written; "" where nothing is left.
+
+    >>> without_split("class1_train"), without_split("Testing-Cats")
+    ('class1', 'Cats')
+    """
+    return _AT_THE_END.sub("", name).strip(_BETWEEN)
 
 
 def beside_split(name: str) -> tuple[str, ...]:
