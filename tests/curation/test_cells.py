@@ -44,7 +44,7 @@ def test_most_of_the_nearest_others_are_found_and_the_recall_says_how_many(few: 
 
 def test_other_queries_find_their_rows(few: np.ndarray) -> None:
     queries = groups(2000)[:300] * 3 + 0.01
-    near = build_cells(unit(few)).nearest(unit(queries), K)
+    near = build_cells(few).nearest(unit(queries), K)
     assert share(near, nearest_rows(queries, few, K)) > 0.95
     assert (near.rows[:, 0] == np.arange(300)).mean() > 0.95
 
@@ -87,8 +87,8 @@ def test_numbers_that_are_not_finite_are_refused(few: np.ndarray) -> None:
 
 
 def test_the_cells_hold_each_row_once() -> None:
-    x = unit(groups(700))
+    x = groups(700)
     some = build_cells(x)
     assert sorted(some.rows.tolist()) == list(range(700))
-    assert torch.equal(some.bank, x[some.rows])
+    assert torch.equal(some.bank, unit(x)[some.rows])
     assert some.starts[-1] == 700

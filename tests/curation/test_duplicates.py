@@ -115,13 +115,3 @@ def test_one_threshold_for_every_encoder_takes_all_images_for_the_same() -> None
 @pytest.mark.parametrize("n", [0, 1])
 def test_without_a_pair_nothing_is_alike(n: int) -> None:
     assert find_alike(nearest_others(np.ones((n, 4), np.float32), 10), ["a.png"] * n).groups == []
-
-
-def test_among_many_images_copies_are_looked_for_in_the_nearest_cells(
-    planted: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = [str(row) for row in range(64)]
-    expected = find_copies(planted, paths).groups
-    monkeypatch.setattr(duplicates, "EXACT_UP_TO", 10)
-    monkeypatch.setattr(duplicates, "nearest_others", None)
-    assert find_copies(planted, paths).groups == expected

@@ -28,7 +28,7 @@ def clean(
         arg(help="folder for the results", metavar="PATH", help_behavior_hint="(default: RUN/clean, or clean here)"),
     ] = None,
     embeddings: Embeddings = None,
-    threshold: Annotated[float, arg(help="similarity of pixels from which two images are copies, in 0.5 to 1")] = 0.95,
+    threshold: Annotated[float, arg(help="similarity of pixels from which two images are copies, in 0.5 to 1")] = 0.96,
     cosine: Annotated[
         float | None,
         arg(

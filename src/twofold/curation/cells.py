@@ -16,6 +16,7 @@ from torch import Tensor
 from twofold.console import with_progress
 from twofold.curation.nearest import Neighbours, largest, nearest_others
 from twofold.evaluation.knn import unit
+from twofold.models.finite import require_finite
 
 EXACT_UP_TO = 50_000  # rows
 _ROWS_A_CELL = 64  # on average, or more
@@ -23,6 +24,7 @@ _MOST_CELLS = 4096
 _COMPARED = 16_384  # rows that each row is compared with, at least
 _LEARNT_FROM = 16  # rows a cell, of which the centres are found
 _ROUNDS = 6
+_PART = 65_536  # rows that are read at a time
 _TILE = 2**24  # cosines held at a time: 64 MiB
 _SAMPLE = 200  # rows on which recall is measured
 
@@ -41,7 +43,7 @@ class Cells:
         cosines, found = torch.zeros(len(self.rows), k), torch.zeros(len(self.rows), k, dtype=torch.int64)
         for cell in self._each():
             own = slice(self.starts[cell], self.starts[cell + 1])
-            for part, near, rows in self._nearest(cell, self.bank[own], k, but_self=True):
+            for part, near, rows in self._nearest(cell, self.bank[own], k, _COMPARED, but_self=True):
                 places = self.rows[own][part]
                 cosines[places], found[places] = near, rows
         return Neighbours(cosines.clamp_(-1, 1).numpy(), found.numpy())
@@ -57,13 +59,13 @@ class Cells:
             shares.append(np.isin(truth.numpy(), near.rows[int(self.rows[place])]).mean())
         return float(np.mean(shares))
 
-    def nearest(self, queries: Float32[Tensor, "m d"], k: int) -> Neighbours:
-        """About the k nearest rows of each query; queries have length 1."""
+    def nearest(self, queries: Float32[Tensor, "m d"], k: int, *, compared: int = _COMPARED) -> Neighbours:
+        """About the k nearest rows of each query, among at least `compared` rows; queries have length 1."""
         cosines, found = torch.zeros(len(queries), k), torch.zeros(len(queries), k, dtype=torch.int64)
-        order, starts = _by_cell(queries, self.centres)
+        order, starts = _by_cell([_nearest_centre(queries, self.centres)], len(self.centres))
         for cell in self._each():
             own = order[starts[cell] : starts[cell + 1]]
-            for part, near, rows in self._nearest(cell, queries[own], k, but_self=False):
+            for part, near, rows in self._nearest(cell, queries[own], k, compared, but_self=False):
                 cosines[own[part]], found[own[part]] = near, rows
         return Neighbours(cosines.clamp_(-1, 1).numpy(), found.numpy())
 
@@ -72,12 +74,12 @@ class Cells:
         yield from with_progress(range(c), "Comparing images", step=1, total=c)
 
     def _nearest(
-        self, cell: int, queries: Float32[Tensor, "q d"], k: int, *, but_self: bool
+        self, cell: int, queries: Float32[Tensor, "q d"], k: int, compared: int, *, but_self: bool
     ) -> Iterator[tuple[slice, Float32[Tensor, "p k"], Int64[Tensor, "p k"]]]:
         """The queries of one cell, some at a time; with `but_self` they are the rows of the cell in order."""
         if not len(queries):
             return
-        around = self._around(cell, max(_COMPARED, 20 * k))
+        around = self._around(cell, max(compared, 20 * k))
         bank, rows = (torch.cat([whole[part] for part in around]) for whole in (self.bank, self.rows))
         block = max(1, _TILE // len(rows))
         for start in range(0, len(queries), block):
@@ -108,29 +110,37 @@ def neighbours(h: Float32[np.ndarray, "n d"], k: int) -> Neighbours:
     """
     if len(h) <= EXACT_UP_TO:
         return nearest_others(h, k)
-    cells = build_cells(unit(h))
+    cells = build_cells(h)
     near = cells.others(k)
     return Neighbours(near.cosines, near.rows, cells.recall(near))
 
 
-def build_cells(bank: Float32[Tensor, "n d"], *, seed: int = 0) -> Cells:
-    """c = min(n / 64, 4096) cells; the rows have length 1. Time is n c d."""
-    count = min(max(1, len(bank) // _ROWS_A_CELL), _MOST_CELLS)
+def build_cells(h: Float32[np.ndarray, "n d"], *, seed: int = 0) -> Cells:
+    """c = min(n / 64, 4096) cells of directions. Time is n c d, memory one copy of h.
+
+    Raises NotFiniteError for numbers that are not finite.
+    """
+    require_finite(h)
+    count = min(max(1, len(h) // _ROWS_A_CELL), _MOST_CELLS)
     generator = torch.Generator().manual_seed(seed)
-    sample = bank[torch.randperm(len(bank), generator=generator)[: _LEARNT_FROM * count]]
+    sample = unit(h[torch.randperm(len(h), generator=generator)[: _LEARNT_FROM * count].numpy()])
     centres = sample[:count].clone()
     for _ in range(_ROUNDS):
         sums = torch.zeros_like(centres).index_add_(0, _nearest_centre(sample, centres), sample)
         is_used = sums.norm(dim=1, keepdim=True) > 0
         centres = torch.where(is_used, torch.nn.functional.normalize(sums, dim=1), centres)
-    order, starts = _by_cell(bank, centres)
-    return Cells(centres, bank[order], order, starts)
+    parts = [slice(start, start + _PART) for start in range(0, len(h), _PART)]
+    order, starts = _by_cell([_nearest_centre(unit(h[part]), centres) for part in parts], count)
+    bank = torch.empty(h.shape)
+    for part in parts:
+        bank[part] = unit(h[order[part].numpy()])
+    return Cells(centres, bank, order, starts)
 
 
-def _by_cell(x: Float32[Tensor, "m d"], centres: Float32[Tensor, "c d"]) -> tuple[Int64[Tensor, " m"], list[int]]:
-    """The rows of x, cell after cell, and where each begins."""
-    own = _nearest_centre(x, centres)
-    sizes = torch.bincount(own, minlength=len(centres))
+def _by_cell(cells: list[Int64[Tensor, " p"]], count: int) -> tuple[Int64[Tensor, " m"], list[int]]:
+    """The rows, cell after cell, and where each of the `count` cells begins; `cells` has that of each row, in parts."""
+    own = torch.cat(cells)
+    sizes = torch.bincount(own, minlength=count)
     return torch.argsort(own, stable=True), [0, *sizes.cumsum(0).tolist()]
 
 

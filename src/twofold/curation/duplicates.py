@@ -6,21 +6,18 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float32, Int64, UInt8
 
-from twofold.curation.cells import EXACT_UP_TO, build_cells
-from twofold.curation.likeness import likeness, outline
-from twofold.curation.nearest import Neighbours, nearest_others, nearest_rows
+from twofold.curation.candidates import candidates
+from twofold.curation.likeness import likeness
+from twofold.curation.nearest import Neighbours
 from twofold.curation.tables import write_csv
 from twofold.errors import require
 
-COPY = 0.95  # likeness from which two images count as copies: docs/clean.md has what it finds
+COPY = 0.96  # likeness from which two images count as copies: docs/clean.md has what it finds
 _FLOOR = 0.5  # pairs below are not kept
-_CANDIDATES = 10  # nearest images whose pixels are compared
-_OUTLINE = 0.8  # cosine of outlines below which pixels are not compared
+_NEAREST = 10  # images by their embeddings
 _UNUSUAL = 5  # times nearer than the nearest image usually is
-_PAIRS = 2  # pairs compared for each image on average, at most
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -75,12 +72,11 @@ def find_copies(
 ) -> Duplicates:
     """Images whose pixels are alike (`likeness`): re-saved, resized, mirrored and slightly cropped ones.
 
-    Compared are the ten nearest by outline (also of the inner part), and by the embeddings' `near` where there are any;
-    at most two pairs an image, those of the nearest outlines.
+    Compared are the `candidates`, also by the embeddings' `near` where there are any.
     Raises TwofoldError for a threshold outside [0.5, 1].
     """
     require(_FLOOR <= threshold <= 1, "threshold", threshold, f"in [{_FLOOR}, 1]")
-    pairs = _candidates(thumbs, near)
+    pairs = candidates(thumbs, near)
     return _of_pairs(pairs, likeness(thumbs, pairs), threshold, paths)
 
 
@@ -96,7 +92,7 @@ def find_alike(near: Neighbours, paths: Sequence[str], *, threshold: float | Non
         usual = float(np.median(distances)) if distances.size else 0.0
         threshold = max(_FLOOR, 1 - usual / _UNUSUAL)
     require(_FLOOR <= threshold <= 1, "threshold", threshold, f"in [{_FLOOR}, 1]")
-    pairs, cosines = _once(near.first(_CANDIDATES))
+    pairs, cosines = _once(near.first(_NEAREST))
     return _of_pairs(pairs, cosines, threshold, paths)
 
 
@@ -104,38 +100,6 @@ def _of_pairs(pairs: np.ndarray, alike: np.ndarray, threshold: float, paths: Seq
     kept = np.flatnonzero(alike >= _FLOOR)
     order = kept[np.argsort(-alike[kept], kind="stable")]
     return Duplicates(pairs=pairs[order], likeness=alike[order], threshold=threshold, paths=paths)
-
-
-def _candidates(thumbs: UInt8[np.ndarray, "n s s 3"], near: Neighbours | None) -> Int64[np.ndarray, "p 2"]:
-    whole, inner = _unit(outline(thumbs)), _unit(outline(thumbs, inner=True))
-    lists = _nearest_outlines(whole, inner)
-    lists += [near.first(_CANDIDATES)] if near is not None else []
-    cosines, rows = (np.concatenate([getattr(one, name) for one in lists], 1) for name in ("cosines", "rows"))
-    pairs, _ = _once(Neighbours(cosines, rows))
-    cosine = np.concatenate([_cosine(whole, inner, part) for part in np.array_split(pairs, len(pairs) // 2**16 + 1)])
-    likest = np.argsort(-cosine, kind="stable")[: _PAIRS * len(thumbs)]
-    return pairs[np.sort(likest[cosine[likest] >= _OUTLINE])]
-
-
-def _nearest_outlines(whole: Float32[np.ndarray, "n d"], inner: Float32[np.ndarray, "n d"]) -> list[Neighbours]:
-    """Of each image and of its inner part, among all whole images."""
-    if len(whole) <= EXACT_UP_TO:
-        return [nearest_others(whole, _CANDIDATES), nearest_rows(inner, whole, _CANDIDATES)]
-    cells = build_cells(torch.from_numpy(whole))
-    return [cells.others(_CANDIDATES), cells.nearest(torch.from_numpy(inner), _CANDIDATES)]
-
-
-def _cosine(
-    whole: Float32[np.ndarray, "n d"], inner: Float32[np.ndarray, "n d"], pairs: Int64[np.ndarray, "p 2"]
-) -> Float32[np.ndarray, " p"]:
-    """Of two outlines, each of which may be that of the inner part."""
-    a, b = pairs.T
-    found = [(x[i] * whole[j]).sum(1) for x, i, j in ((whole, a, b), (inner, a, b), (inner, b, a))]
-    return np.max(found, axis=0)
-
-
-def _unit(x: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)
 
 
 def _once(near: Neighbours) -> tuple[Int64[np.ndarray, "p 2"], Float32[np.ndarray, " p"]]:
