@@ -62,8 +62,10 @@ def make(images: int, seed: int = 0) -> Made:
 def make_thumbs(images: int, pairs: np.ndarray, seed: int = 0) -> np.ndarray:
     """Coloured blocks with details on them; copies are mirrored."""
     draw = np.random.default_rng(seed)
-    blocks = draw.integers(40, 216, (images, 8, 8, 3)).astype(np.uint8)
-    thumbs = blocks.repeat(4, 1).repeat(4, 2) + draw.integers(0, 40, (images, 32, 32, 3), np.uint8)
+    thumbs = np.empty((images, 32, 32, 3), np.uint8)
+    for part in np.array_split(np.arange(images), images // 2**16 + 1):
+        blocks = draw.integers(40, 216, (len(part), 8, 8, 3)).astype(np.uint8)
+        thumbs[part] = blocks.repeat(4, 1).repeat(4, 2) + draw.integers(0, 40, (len(part), 32, 32, 3), np.uint8)
     thumbs[pairs[:, 1]] = thumbs[pairs[:, 0], :, ::-1]
     return thumbs
 

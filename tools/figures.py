@@ -205,19 +205,33 @@ def _span(ends: Sequence[float]) -> str:
     return f"{ends[0]} to {ends[1]}"
 
 
-def _copies() -> str:
-    found = _printed("copies")
-    rows = [
-        [row["images"], f"{row['threshold']:.2f}", *(f"{share:g} %" for share in row["percent"])]
-        for row in found["rows"]
+def copies() -> str:
+    """The table of planted copies by kind; recall and precision by what was planted."""
+    rows = _benchmark("copies")["rows"]
+    lines = [
+        [
+            f"{row['set']}, {row['images']:,}",
+            _percent(row["recall"]),
+            _percent(row["recall"] * row["copies"] / (row["recall"] * row["copies"] + row["pairs_among_the_images"])),
+            *(_percent(share) for share in row["kinds"].values()),
+            f"{row['cpu_s']:.0f}",
+        ]
+        for row in rows
     ]
-    return _table(["images", "threshold", *found["columns"]], rows)
+    return _table(["images", "recall", "precision, at least", *rows[0]["kinds"], "CPU s"], lines)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %".replace(".0 %", " %")
 
 
 def _copies_among_many() -> str:
-    found = _printed("copies_among_many")
-    kinds = ", ".join(f"{kind} {share} %" for kind, share in found["kinds"].items())
-    return f"{found['found']} % were found ({kinds})"
+    row = max(_benchmark("copies")["rows"], key=lambda row: row["images"])
+    looked = _printed("copies_looked_at")
+    return (
+        f"of {row['pairs_among_the_images']:,} such pairs in CIFAR-10's {row['images']:,} images {looked['shown']} "
+        f"drawn at random were looked at, and {looked['copies']} of these show one photograph twice"
+    )
 
 
 def _abstention() -> str:
@@ -282,7 +296,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "coverage": _coverage,
     "draws-alone": _draws_alone,
     "folds-as-independent": lambda: f"{_printed('coverage')['folds_as_independent_names']} %",
-    "copies": _copies,
+    "copies": copies,
     "copies-among-many": _copies_among_many,
     "abstention": _abstention,
     "expected-accuracy": _expected_accuracy,
