@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from data.corpus_colours import ADOBE, BT_2020, CASES, OF_SRGB, PRIMARIES, WHITE, by, gamma
+from data.corpus_colours import ADOBE, BT_2020, CASES, OF_SRGB, PRIMARIES, WHITE, by, gamma, jpeg_2000
 from data.corpus_pixels import FIELDS, HEIC, P3, SRGB, colour, through
-from data.image_files import saved
+from data.image_files import profile, saved
 from twofold.data import Rules, decode, formats
 from twofold.data.built_profile import build_profile, power
 from twofold.data.colour_space import CODE_POINTS, Colours, colours_of
@@ -23,8 +23,8 @@ SPACES = {"sRGB": SRGB, "P3": P3, "Adobe RGB": ADOBE, "BT.2020": BT_2020}
 @pytest.mark.parametrize("space", SPACES)
 def test_the_columns_are_the_published_ones(space: str) -> None:
     content = build_profile((*WHITE, *(PRIMARIES | FURTHER)[space]), (power(2.2),))
-    profile = ImageCms.ImageCmsProfile(io.BytesIO(content)).profile
-    ours = np.array([profile.red_colorant[0], profile.green_colorant[0], profile.blue_colorant[0]]).T
+    built = ImageCms.ImageCmsProfile(io.BytesIO(content)).profile
+    ours = np.array([built.red_colorant[0], built.green_colorant[0], built.blue_colorant[0]]).T
     assert np.abs(ours - SPACES[space]).max() < 2e-3
     assert np.abs(ours.sum(axis=1) - [0.9642, 1.0, 0.8249]).max() < 1e-4  # all three make white
 
@@ -90,3 +90,14 @@ def test_a_broken_header_says_nothing_and_the_file_is_at_its_beginning() -> None
             file = io.BytesIO(content[:end])
             header_info(file)
             assert file.tell() == 0
+
+
+def test_a_deep_jpeg_2000_is_read_by_its_profile_too() -> None:
+    pytest.importorskip("rasterio", reason="needs twofold[geo]")
+    wide = profile(b"RGB ", 1.0, P3)
+    of_8_bits = jpeg_2000(b"\2\0\0" + wide)
+    content = of_8_bits.replace(b"\0\3\7\1\1\7\1\1\7", b"\0\3\x0b\1\1\x0b\1\1\x0b").replace(b"\0\3\7\7", b"\0\3\x0b\7")
+    decoded = decode(content, Rules(channels=3))
+    levels = (colour() + 1920.0) * 255 / 4095  # the codec takes half of the range off: 128 of 256, 2048 of 4096
+    assert np.abs(decoded.pixels - through(P3, 1.0, levels)).max() <= 1
+    assert set(decoded.traits.notes) == {"type range", "profile"}

@@ -1,7 +1,7 @@
 """Each code: found where it should be, not flagged next to it, and not where it does not apply; the page of them."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from PIL import Image
 
 from data.corpus_folders import CASES, Case
 from pictures import picture, write_pictures
-from twofold.data import ImageSet, load_images
+from twofold.data import ImageSet, formats, load_images
 from twofold.data.diagnosis import SMALL_PX, diagnose
 from twofold.data.findings import CHECKS
 from twofold.recipes.recipe import DataRecipe
@@ -60,6 +60,15 @@ def codes(images: ImageSet) -> set[str]:
     return {finding.code for finding in images.findings}
 
 
+@pytest.fixture
+def without_extras(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Formats of extras are such that cannot be read, whatever is installed here."""
+    monkeypatch.setattr(formats, "is_installed", lambda _: False)
+    formats.extensions.cache_clear()
+    yield
+    formats.extensions.cache_clear()
+
+
 def load(case: Case, folder: Path) -> ImageSet:
     (folder / case.name.replace("/", "-")).mkdir()
     recipe = DataRecipe(test_fraction=0.0, max_unreadable_fraction=0.9, **case.settings)
@@ -67,6 +76,7 @@ def load(case: Case, folder: Path) -> ImageSet:
     return load_images(data, recipe=recipe, store_px=None, cache=folder / "cache")
 
 
+@pytest.mark.usefixtures("without_extras")
 @pytest.mark.parametrize("code", OF_RECORDS)
 def test_it_is_found_and_neither_next_to_it_nor_where_it_cannot_apply(code: str, tmp_path: Path) -> None:
     found, *others = (BY_NAME[name] for name in OF_RECORDS[code])
