@@ -66,6 +66,12 @@ class Colours:
     profile: bytes | None = None
     is_hdr: bool = False
 
+    @property
+    def info(self) -> dict[str, Any]:
+        """The same for another image, as its info."""
+        profile = {} if self.profile is None else {"icc_profile": self.profile}
+        return profile | ({CODE_POINTS: (2, _HDR[0], 0, 1)} if self.is_hdr else {})
+
 
 def colours_of(info: Mapping[Any, Any], *, is_grey: bool) -> Colours:
     """The colours of an image of grey or RGB by its info, as Pillow and `header` fill it.

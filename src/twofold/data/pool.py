@@ -17,8 +17,9 @@ from jaxtyping import Int64, UInt8
 from PIL import Image
 
 from twofold.console import say
+from twofold.data.colour_space import Colours, colours_of
 from twofold.data.decode import Rules, decode
-from twofold.data.formats import RangeNeededError, reason_of
+from twofold.data.formats import RangeNeededError, orientation_of, reason_of
 from twofold.data.openings import file_keys, keep_contents, known_contents
 from twofold.data.parallel import in_order
 from twofold.data.record import Source, digest
@@ -144,7 +145,11 @@ def content_digest(content: bytes | Image.Image) -> str:
     """SHA-256 (hex) of a file's bytes, or of an image that was decoded elsewhere."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
-    return digest(["decoded", content.mode, content.size, hashlib.sha256(content.tobytes()).hexdigest()])
+    plain = ["decoded", content.mode, content.size, hashlib.sha256(content.tobytes()).hexdigest()]
+    said, orientation = colours_of(content.info, is_grey=content.mode == "L"), orientation_of(content)
+    if said == Colours() and orientation == 1:
+        return digest(plain)
+    return digest([*plain, hashlib.sha256(said.profile or b"").hexdigest(), said.is_hdr, orientation])
 
 
 def _describe(pool: Path, rules: Rules) -> None:

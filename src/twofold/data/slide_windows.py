@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from twofold.data.colour_space import Colours
 from twofold.data.formats import SLIDES, UnreadableError, load_extra
 from twofold.data.tiff import number_of
 
@@ -19,7 +20,7 @@ def is_slide(path: str) -> bool:
 class SlideWindows:
     """A slide at all of its sizes. What the scanner left out is white."""
 
-    colours, bits, missing = 3, 8, None
+    colours, bits, missing, orientation = 3, 8, None, 1
 
     def __init__(self, path: Path) -> None:
         """Raises UnreadableError without the extra, and for what OpenSlide does not open."""
@@ -30,6 +31,8 @@ class SlideWindows:
             raise UnreadableError(f"OpenSlide does not read it ({error or 'no slide that it knows'})") from error
         self.size: tuple[int, int] = self._slide.dimensions
         self.micrometres_per_px = number_of(self._slide.properties.get(openslide.PROPERTY_NAME_MPP_X))
+        profile = getattr(self._slide, "color_profile", None)  # from OpenSlide 4 on
+        self.said = Colours(None if profile is None else profile.tobytes())
 
     def read(self, x: int, y: int, w: int, h: int, *, shrink: float = 1.0) -> UInt8[np.ndarray, "h w 3"]:
         """A window in pixels of the whole slide, from the smallest copy that is at most `shrink` times smaller."""

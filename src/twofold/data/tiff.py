@@ -38,7 +38,7 @@ def open_tiff(file: File) -> Image.Image | Samples:
         image.seek(number)
     if has_more:
         image.info[PAGES] = True
-    image.info.update(_colours(tags))
+    image.info.update(colours_said(tags))
     if max(all_of(tags, _BITS, 1)) > 8:  # inks of 16 bits, of which Pillow keeps 8
         image.info[BITS] = max(all_of(tags, _BITS))
     if image.mode == "P" and max(all_of(tags, _PALETTE)) < 256:  # of 8 bits, though the standard has 16
@@ -107,11 +107,11 @@ def _samples(file: File, tags: Tags, has_more: bool) -> Samples:
         missing=number_of(tags.get(_MISSING)),
         orientation=all_of(tags, _ORIENTATION, 1)[0],
         held_bytes=4 * layout.across * layout.segment[0] * layout.row_bytes * (layout.bands if layout.is_planar else 1),
-        info={**_colours(tags), **({PAGES: True} if has_more else {})},
+        info={**colours_said(tags), **({PAGES: True} if has_more else {})},
     )
 
 
-def _colours(tags: Tags) -> dict[str, Any]:
+def colours_said(tags: Tags) -> dict[str, Any]:
     """What a page says of its colours, as `colour_space.colours_of` reads it."""
     said: dict[str, Any] = {}
     if tags.get(_ICC):

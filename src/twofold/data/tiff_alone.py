@@ -15,9 +15,9 @@ _STRIPS, _TILES = (273, 279), (324, 325)  # tags: where the segments begin, and 
 _LEFT_OUT = (330, 34665, 34853, 40965)  # tags that lead to other directories: smaller copies, EXIF, GPS
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}  # types of whole numbers, as in struct
-_TEXT, _LONG, _LONG8 = 2, 4, 16
+_TEXT, _LONG, _BYTE, _LONG8 = 2, 4, 7, 16
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _BANDS, _ROWS = 256, 257, 258, 259, 262, 277, 278
-_EXTRA, _KIND, _NODATA = 338, 339, 42113
+_ORIENTATION, _EXTRA, _KIND, _PROFILE, _NODATA = 274, 338, 339, 34675, 42113
 
 
 class Entry(NamedTuple):
@@ -57,7 +57,14 @@ def page_alone(file: File, at: int) -> bytes:
     return written(form, entries, tags, [_read(file, place, size) for place, size in zip(offsets, sizes, strict=False)])
 
 
-def as_tiff(values: Num[np.ndarray, "h w b"], colours: int, missing: float | None) -> bytes:
+def as_tiff(
+    values: Num[np.ndarray, "h w b"],
+    colours: int,
+    missing: float | None,
+    *,
+    profile: bytes | None = None,
+    orientation: int = 1,
+) -> bytes:
     """Numbers as a TIFF of one strip: `colours` bands (1 or 3), then others; `missing` is its nodata."""
     height, width, bands = values.shape
     form = Form("<", is_big=values.nbytes >= 2**31)
@@ -71,11 +78,13 @@ def as_tiff(values: Num[np.ndarray, "h w b"], colours: int, missing: float | Non
         _PHOTOMETRIC: [2 if colours == 3 else 1],
         _BANDS: [bands],
         _ROWS: [height],
+        _ORIENTATION: [orientation],
         _KIND: [" uif".index(values.dtype.kind)] * bands,
         **({_EXTRA: [0] * (bands - colours)} if bands > colours else {}),
     }
     entries = {tag: Entry(_LONG, len(row), form.pack(f"{len(row)}I", *row)) for tag, row in numbers.items()}
     entries |= {_NODATA: Entry(_TEXT, len(text), text)} if text else {}
+    entries |= {_PROFILE: Entry(_BYTE, len(profile), profile)} if profile else {}
     return written(form, entries, _STRIPS, [values.tobytes()])
 
 

@@ -11,12 +11,14 @@ import numpy as np
 from jaxtyping import Num
 from PIL import Image
 
+from twofold.data.colour_space import colours_of
 from twofold.data.formats import File, UnreadableError
-from twofold.data.tiff import number_of
+from twofold.data.tiff import colours_said, number_of
 from twofold.data.tiff_pages import with_copies
 from twofold.data.tiff_segments import JPEG, UNPACKED, Layout, Tags, all_of, places_of, unpacked
 
 _DESCRIPTION, _X_RESOLUTION, _UNIT, _TABLES, _MISSING, _PHOTOMETRIC = 270, 282, 296, 347, 42113, 262
+_ORIENTATION = 274
 _MICROMETRES = {2: 25_400.0, 3: 10_000.0}  # of an inch and of a centimetre
 _KEPT = 256  # segments that stay in memory
 _ADOBE_RGB = (
@@ -67,6 +69,8 @@ class TiffWindows:
         missing = number_of(first.tags.get(_MISSING))
         self.missing = missing if missing is None or not first.is_inverted else 2.0**self.bits - 1 - missing
         self.micrometres_per_px = _resolution(first.tags)
+        self.said = colours_of(colours_said(first.tags), is_grey=self.colours == 1)
+        self.orientation = all_of(first.tags, _ORIENTATION, 1)[0]
 
     def read(self, x: int, y: int, w: int, h: int, *, shrink: float = 1.0) -> Num[np.ndarray, "h w b"]:
         """A window in pixels of the whole image, from the smallest copy that is at most `shrink` times smaller."""

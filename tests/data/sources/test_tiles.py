@@ -9,9 +9,13 @@ import pytest
 import tifffile
 from PIL import Image
 
+from data import corpus_colours, corpus_pixels
+from data.image_files import png, profile, tiff
 from twofold.data import load_images, open_source
+from twofold.data.colour_space import Colours
 from twofold.data.decode import Rules, decode
 from twofold.data.loader import rows_of_step
+from twofold.data.pool import content_digest
 from twofold.data.record import file_of
 from twofold.data.slides import Slides, slides_of
 from twofold.data.sources import tiles
@@ -225,3 +229,75 @@ def test_images_come_first_and_then_their_tiles() -> None:
 def test_settings_that_cannot_be(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(TwofoldError, match=words):
         DataRecipe(**settings)
+
+
+OF_COLOURS = (
+    "PNG with a wide profile",
+    "PNG: primaries of P3",
+    "PNG: code points of BT.709",
+    "PNG of 16 bits with a linear profile",
+    "TIFF with primaries of P3",
+    "TIFF, grey, with a table of light",
+    "TIFF of 16 bits with a linear profile",
+    "JPEG of Adobe RGB by its EXIF",
+    "JPEG, grey, with a profile of colours",
+)
+
+
+@pytest.mark.parametrize("name", OF_COLOURS)
+def test_a_tile_has_the_colours_of_its_part_of_the_image(name: str, tmp_path: Path) -> None:
+    (case,) = (case for case in (*corpus_colours.CASES, *corpus_pixels.CASES) if case.name == name)
+    whole = decode(case.content(), Rules(channels=3))
+    assert "profile" in whole.traits.notes
+    (tmp_path / "image").with_suffix(f".{name[:4].strip(' :,').lower()}").write_bytes(case.content())
+    source = cut(tmp_path, tmp_path / "cache", tile=8, tile_content=0.0)
+    assert len(source.records) > 3
+    for number, record in enumerate(source.records):
+        x, y, w, h = map(int, record.path.rpartition("#")[2].split(","))
+        tile = decode(source.read(number), Rules(channels=3))
+        assert np.abs(tile.pixels.astype(int) - whole.pixels[y : y + h, x : x + w]).max() <= 1
+        assert "profile" in tile.traits.notes
+
+
+def test_the_colours_of_a_tile_would_be_missed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Colours, "info", {})
+    with pytest.raises(AssertionError):
+        test_a_tile_has_the_colours_of_its_part_of_the_image("PNG with a wide profile", tmp_path)
+
+
+def test_hdr_is_named_of_tiles_too(tmp_path: Path) -> None:
+    (tmp_path / "image.png").write_bytes(png(corpus_pixels.colour(), corpus_colours.points(9, 16)))
+    source = cut(tmp_path, tmp_path / "cache", tile=8, tile_content=0.0)
+    assert decode(source.read(0), Rules(channels=3)).traits.notes == ("hdr",)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "TIFF of 16 bits", "PNG"])
+def test_a_tile_of_an_image_on_its_side_is_upright(kind: str, tmp_path: Path) -> None:
+    values = corpus_pixels.colour() if "16" not in kind else corpus_pixels.colour().astype(np.uint16) * 257
+    exif = Image.Exif()
+    exif[274] = 6
+    chunk = (b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    content = png(values, chunk) if kind == "PNG" else tiff(values, photometric=2, tags={274: (3, 6)})
+    (tmp_path / f"image.{kind[:4].strip().lower()}").write_bytes(content)
+    source = cut(tmp_path, tmp_path / "cache", tile=8, tile_content=0.0)
+    first = decode(source.read(0), Rules(channels=3))
+    assert source.records[0].path.endswith("#0,0,8,8")
+    assert np.array_equal(first.pixels, np.rot90(corpus_pixels.colour()[:8, :8], -1))
+    assert "turned" in first.traits.notes
+
+
+def test_a_tile_of_a_transparent_image_lies_on_white(tmp_path: Path) -> None:
+    pixels = np.concatenate([corpus_pixels.colour(), corpus_pixels.mask()], axis=2)
+    (tmp_path / "image.png").write_bytes(png(pixels))
+    source = cut(tmp_path, tmp_path / "cache", tile=8, tile_content=0.0)
+    tile = decode(source.read(0), Rules(channels=3)).pixels
+    assert np.abs(tile - corpus_pixels.on_white(pixels[:8, :8, :3], pixels[:8, :8, 3:])).max() <= 1
+
+
+def test_equal_pixels_in_other_colours_are_kept_apart() -> None:
+    plain = Image.fromarray(corpus_pixels.colour())
+    wide, lying = plain.copy(), plain.copy()
+    wide.info["icc_profile"] = profile(b"RGB ", 2.2, corpus_pixels.P3)
+    lying.getexif()[274] = 6
+    assert len({content_digest(image) for image in (plain, wide, lying)}) == 3
+    assert content_digest(plain) == content_digest(plain.copy())

@@ -16,6 +16,7 @@ from twofold.data.cache import cache_folder
 from twofold.data.dicom import count_frames, frame_alone, is_dicom
 from twofold.data.findings import Finding
 from twofold.data.formats import ANIMATED, File, head_of, is_tiff
+from twofold.data.header import header_info
 from twofold.data.openings import keep_parts, kept_parts
 from twofold.data.parallel import in_order
 from twofold.data.quiet import quiet
@@ -100,7 +101,7 @@ class _Animation:
     def __init__(self, source: Source, number: int) -> None:
         content = source.read(number)
         assert isinstance(content, bytes)
-        self._content = content
+        self._content, self._said = content, header_info(io.BytesIO(content))
         self._image = Image.open(io.BytesIO(content), formats=ANIMATED)
 
     def frame(self, page: int) -> Image.Image:
@@ -110,6 +111,7 @@ class _Animation:
         self._image.seek(page - 1)
         frame = self._image.convert("RGBA" if self._image.has_transparency_data else "RGB")
         frame.format = self._image.format
+        frame.info.update(self._said)
         return frame
 
 

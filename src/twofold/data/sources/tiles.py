@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from twofold.data.cache import cache_folder
 from twofold.data.findings import Finding
-from twofold.data.formats import File, UnreadableError
+from twofold.data.formats import ORIENTATION, File, UnreadableError
 from twofold.data.openings import keep_parts, kept_parts
 from twofold.data.parallel import in_order
 from twofold.data.quiet import quiet
@@ -28,7 +28,7 @@ from twofold.data.tiff_alone import as_tiff
 from twofold.errors import TwofoldError
 from twofold.recipes.data import DataRecipe
 
-_FORMAT = 2
+_FORMAT = 3
 _COARSE_PX = 16  # side of a tile where it is looked at for content
 _LIGHT, _GREYEST = 220, 20  # a pixel of a bright, nearly grey background: all channels at least, and their spread
 _OPEN = 8  # files whose tables of tiles stay in memory
@@ -115,8 +115,12 @@ class TiledSource:
             size = max(1, round(tile.h / shrink)), max(1, round(tile.w / shrink))
             values = _averaged(values, *size, windows.missing)
         if values.dtype == np.uint8 and values.shape[2] == windows.colours and windows.missing is None:
-            return Image.fromarray(np.ascontiguousarray(values[:, :, 0] if values.shape[2] == 1 else values))
-        return as_tiff(values, windows.colours, windows.missing)
+            image = Image.fromarray(np.ascontiguousarray(values[:, :, 0] if values.shape[2] == 1 else values))
+            image.info.update(windows.said.info)
+            image.getexif()[ORIENTATION] = windows.orientation
+            return image
+        profile = windows.said.profile
+        return as_tiff(values, windows.colours, windows.missing, profile=profile, orientation=windows.orientation)
 
     def _whole(self, number: int) -> int:
         """The same, of an image that is not cut; a slide is, unless it cannot be read. Raises UnreadableError then."""

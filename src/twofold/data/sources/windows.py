@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Num
 from PIL import Image
 
+from twofold.data.colour_space import Colours, colours_of
 from twofold.data.decode import open_image
-from twofold.data.formats import File, UnreadableError, head_of, is_tiff
+from twofold.data.formats import File, UnreadableError, head_of, is_tiff, orientation_of
 from twofold.data.quiet import quiet
 from twofold.data.record import OnDisk, Source
 from twofold.data.samples import Samples
@@ -38,6 +39,16 @@ class Windows(Protocol):
     @property
     def micrometres_per_px(self) -> float | None:
         """The size of a pixel, where the file says it."""
+        ...
+
+    @property
+    def said(self) -> Colours:
+        """What the file says of its colours: windows are numbers, not yet brought to sRGB."""
+        ...
+
+    @property
+    def orientation(self) -> int:
+        """As in EXIF: a window is in pixels of the file, which may lie on a side."""
         ...
 
     def read(self, x: int, y: int, w: int, h: int, *, shrink: float = 1.0) -> Num[np.ndarray, "h w b"]:
@@ -80,18 +91,24 @@ class PlainWindows:
 
     def __init__(self, source: Source, index: int) -> None:
         opened = open_image(source.read(index))
+        info = opened.info
         if isinstance(opened, Samples):
             values = (opened.read_bands or opened.read)(0, opened.size[1])
-            self.colours, self.missing = opened.colours, opened.missing
+            self.colours, self.missing, self.orientation = opened.colours, opened.missing, opened.orientation
             if opened.is_inverted:
                 ends = sum(opened.limits or (0.0, 0.0))
                 values = (ends - values).astype(values.dtype)
                 self.missing = None if self.missing is None else ends - self.missing
         else:
             grey = opened.mode in ("1", "L", "LA")
+            self.orientation = orientation_of(opened)
+            if opened.has_transparency_data:
+                straight = opened.convert("RGBA")
+                opened = Image.alpha_composite(Image.new("RGBA", straight.size, "white"), straight)
             values = np.asarray(opened.convert("L" if grey else "RGB"))
             values = values[:, :, None] if grey else values
             self.colours, self.missing = values.shape[2], None
+        self.said = colours_of(info, is_grey=self.colours == 1)
         self.size, self.micrometres_per_px = opened.size, None
         self._values = values
 
