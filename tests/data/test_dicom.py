@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data.corpus_pixels import P3, colour, through
+from data.image_files import profile
 from twofold.data import load_images, open_source
 from twofold.data.decode import Rules, decode
 from twofold.data.formats import UnreadableError
@@ -141,3 +143,16 @@ def test_a_tile_of_an_inverted_file_with_padding_is_what_the_whole_holds_there(t
         x, y, w, h = map(int, record.path.partition("#")[2].split(","))
         tile = pixels(source.read(number), range=(-3095.0, 1000.0))  # type: ignore[arg-type]
         assert np.abs(tile.astype(int) - whole[y : y + h, x : x + w]).max() <= 1  # halves round to either side
+
+
+@pytest.mark.parametrize("place", ["file", "optical path"])
+def test_the_profile_of_a_file_in_colour_is_applied(place: str) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    wide = profile(b"RGB ", 2.2, P3)
+    wide += bytes(len(wide) % 2)
+    path = pydicom.Dataset()
+    path.ICCProfile = wide
+    tags = {"ICCProfile": wide} if place == "file" else {"OpticalPathSequence": [path]}
+    decoded = decode(dicom(colour(), "RGB", 8, **tags), Rules(channels=3))
+    assert np.abs(decoded.pixels - through(P3, 2.2)).max() <= 1
+    assert decoded.traits.notes == ("profile",)

@@ -55,13 +55,13 @@ def test_a_dozen_classes_are_named_and_the_others_counted(tmp_path: Path) -> Non
 
 def test_all_kinds_that_are_left_out_are_named_images_first(tmp_path: Path) -> None:
     write_pictures(tmp_path / "data", per_class=2)
-    for name in ("a.txt", "b.txt", "c.md", "d.json", "e.svs", "f.fits", "g.nd2", "h.fits"):
+    for name in ("a.txt", "b.txt", "c.md", "d.json", "e.xcf", "f.fits", "g.nd2", "h.fits"):
         (tmp_path / "data" / name).write_bytes(b"x")
     lines = survey(tmp_path / "data").lines()
     (images,) = [line for line in lines if "TF010" in line]
     (others,) = [line for line in lines if "TF011" in line]
     assert images.startswith("  warning: images that cannot be read here: 2 x .fits (FITS image), 1 x .nd2")
-    assert ".svs" in images
+    assert ".xcf" in images
     assert "2 x .txt, 1 x .json, 1 x .md" in others
 
 
@@ -97,6 +97,18 @@ def test_what_decoding_shows_is_said_afterwards_and_once(tmp_path: Path, capsys:
     assert images.survey
     assert (images.survey.images, images.survey.unreadable) == (60, 1)
     assert images.survey.findings == tuple(images.findings)
+
+
+def test_a_decision_that_unreadable_files_change_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_pictures(tmp_path / "data", per_class=20)
+    for number in range(20):
+        (folder / "bars" / f"broken {number}.png").write_bytes(b"no image")
+    recipe = DataRecipe(max_unreadable_fraction=0.5)
+    load_images(folder, recipe=recipe, store_px=None, cache=tmp_path / "cache", show_progress=True)
+    first, second = (line for line in capsys.readouterr().out.splitlines() if "[TF001]" in line)
+    assert "(16 images)" in first
+    assert "without the unreadable files: " in second
+    assert "(12 images)" in second
 
 
 def test_nothing_is_said_where_nothing_is_to_be_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

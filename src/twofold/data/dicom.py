@@ -66,7 +66,7 @@ def open_dicom(file: File, *, all_frames: bool = False) -> Samples:
         missing=None if padding is None or is_colour else float(padding * slopes[0] + intercepts[0]),
         window=None if is_colour else _window(data),
         held_bytes=8 * int(data.Columns) * int(data.Rows) * (frames if all_frames else 1),
-        info={PAGES: True} if frames > 1 and not all_frames else {},
+        info={**_colours(data, is_colour=is_colour), **({PAGES: True} if frames > 1 and not all_frames else {})},
     )
 
 
@@ -128,6 +128,13 @@ def _pixels(data: Any, kind: str, index: int | None) -> np.ndarray:
         return values
     shown: np.ndarray = pixels.apply_color_lut(values, data)
     return (shown >> 8).astype(np.uint8) if shown.dtype == np.uint16 else shown
+
+
+def _colours(data: Any, *, is_colour: bool) -> dict[str, Any]:
+    """The profile of the file, or of its first optical path, as slides have it."""
+    places = [data, *(data.get("OpticalPathSequence") or ())] if is_colour else []
+    profile = next((bytes(place.ICCProfile) for place in places if place.get("ICCProfile")), None)
+    return {"icc_profile": profile} if profile else {}
 
 
 def _window(data: Any) -> tuple[float, float] | None:

@@ -123,7 +123,7 @@ def load_images(
         rows = store.records.tolist()
         survey, records, assigned = survey_of(source, recipe, facts=facts, readable=rows, quarantine=quarantine)
     survey = replace(survey, findings=(*survey.findings, *store.facts.findings(rules.range)), pixels=store.facts)
-    for line in (one for one in survey.said() if show_progress and one not in before.said()):
+    for line in survey.said_since(before) if show_progress else ():
         say(f"  {line}")
     return ImageSet(
         name=source.name,

@@ -47,8 +47,19 @@ class Survey:
 
     def said(self) -> list[str]:
         """The findings, one line each: decisions first, then warnings with what to do."""
-        order = sorted(self.findings, key=lambda finding: (finding.severity != "info", finding.code))
-        return [said_of_finding(finding) for finding in order]
+        return [said_of_finding(finding) for finding in self._in_order()]
+
+    def said_since(self, before: "Survey") -> list[str]:
+        """The findings that are not those of `before`, when no file was read; one that it had otherwise says so."""
+        codes = {finding.code for finding in before.findings}
+        new = [finding for finding in self._in_order() if finding not in before.findings]
+        return [
+            f"{'without the unreadable files: ' if finding.code in codes else ''}{said_of_finding(finding)}"
+            for finding in new
+        ]
+
+    def _in_order(self) -> list[Finding]:
+        return sorted(self.findings, key=lambda finding: (finding.severity != "info", finding.code))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; `lines` among them."""
