@@ -71,5 +71,5 @@ def test_columns_and_groups_can_be_named(folder: Path, tmp_path: Path) -> None:
 
 def test_a_folder_without_images_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    with pytest.raises(TwofoldError, match="holds no image"):
+    with pytest.raises(TwofoldError, match="holds no readable image"):
         twofold.doctor(tmp_path / "data")
