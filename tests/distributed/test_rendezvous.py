@@ -43,7 +43,7 @@ def test_every_start_has_its_own(ranks: list[int]) -> None:
 @pytest.mark.parametrize("survivor", [0, 1])
 def test_a_start_that_broke_off_does_no_harm(survivor: int) -> None:
     store = HashStore()
-    with pytest.raises(TwofoldError, match=f"process {1 - survivor} has not come"):
+    with pytest.raises(TwofoldError, match=f"process {1 - survivor} did not connect"):
         agree_on_name(store, survivor, 2, patience_s=0.1)
     for ranks in ([0, 1], [1, 0]):
         names = start(store, ranks, size=2)

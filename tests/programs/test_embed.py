@@ -71,7 +71,7 @@ def test_the_file_says_what_made_it_and_what_it_lacks(home: Path) -> None:
     assert json.loads(about["settings"])["float16"] is True
     (unreadable,) = json.loads(about["unreadable"])
     assert unreadable["path"] == "bars/broken.png"
-    assert "no image" in unreadable["reason"]
+    assert "not recognised as an image" in unreadable["reason"]
     paths = pq.read_table(file)["path"].to_pylist()
     assert read_embeddings(file, paths, encoder=about["encoder"]).dtype == np.float32
     with pytest.raises(TwofoldError, match="another encoder"):

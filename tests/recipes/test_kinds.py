@@ -412,7 +412,11 @@ def test_an_argument_of_another_type_is_one_clear_sentence(program: Callable[...
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_argument_of_the_programs_is_in_that_table(program: Callable[..., Any]) -> None:
     names = [n for n, one in inspect.signature(program).parameters.items() if one.kind is not one.VAR_KEYWORD]
-    shared = get_type_hints(Opening).keys() - get_type_hints(Reading) if program in PUT_TO_USE else set()
+    shared = (
+        get_type_hints(Opening).keys() - get_type_hints(Reading)
+        if program in (evaluate, transfer, *PUT_TO_USE)
+        else set()
+    )
     assert {*names} | shared == {*ARGUMENTS[program][1]}
 
 

@@ -11,7 +11,7 @@ from twofold.data.diagnosis import SMALL_PX, decoding_cost, diagnose
 from twofold.data.image_set import columns_of
 from twofold.data.sources.tiles import divided
 from twofold.data.survey import Survey, said_of_finding
-from twofold.programs.images import as_reading
+from twofold.programs.opening import as_reading
 from twofold.programs.recipe import resolve_recipe
 from twofold.recipes.data import Reading
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path

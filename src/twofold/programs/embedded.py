@@ -59,10 +59,7 @@ def open_encoder(run: Path, data: AnyData, how: Opener) -> tuple[Loaded, ImageSe
     given = as_given(data, cache=how.cache, allow_outside=how.allow_outside)
     loaded = load(run, hardware=how.hardware, encoder=how.encoder)
     own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
-    images = open_pictures(
-        loaded, given, how.cache, own=own, allow_outside=how.allow_outside, limit=how.limit, reading=how.reading
-    )
-    return loaded, images
+    return loaded, open_pictures(loaded, given, how, own=own)
 
 
 def embed_rows(loaded: Loaded, images: ImageSet, rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:

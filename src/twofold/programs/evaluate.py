@@ -21,9 +21,8 @@ from twofold.evaluation import (
 )
 from twofold.evaluation.protocols import INITIAL
 from twofold.files import make_folder, write_json
-from twofold.models.own import EncoderSource, as_source
 from twofold.programs.embedded import encoder_digest
-from twofold.programs.images import as_reading, as_unreadable_limit, most_searched, open_pictures
+from twofold.programs.images import most_searched, open_pictures
 from twofold.programs.measurement import (
     LESS_MEMORY,
     add_caveats,
@@ -38,9 +37,8 @@ from twofold.programs.measurement import (
     show,
 )
 from twofold.programs.objects import notes_on
-from twofold.recipes.data import Reading
-from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path, as_several
-from twofold.recipes.recipe import HardwareRecipe
+from twofold.programs.opening import Opener, Opening, as_opener
+from twofold.recipes.kinds import AnyPath, as_kind, as_path, as_several
 from twofold.report import build_report
 from twofold.runs.encoder_file import Loaded, load, load_head
 from twofold.runs.evaluation_folder import CLASSIFIER, PREDICTIONS, keep_evaluation
@@ -67,14 +65,8 @@ def evaluate(
     self_train_steps: int = 3000,
     beside: AnyPath | Sequence[AnyPath] = (),
     beside_px: int | None = None,
-    encoder: EncoderSource | None = None,
-    cache: AnyPath | None = None,
-    allow_outside: bool = False,
-    device: str = "auto",
-    precision: str = "auto",
-    max_unreadable_fraction: int | float | None = None,
     verbose: bool = True,
-    **reading: Unpack[Reading],
+    **opening: Unpack[Opening],
 ) -> Evaluation:
     """Measure a run on labelled images; print the table, write RUN/evaluation.json and the report.
 
@@ -105,27 +97,21 @@ def evaluate(
         epochs=asked.epochs,
         self_train_steps=as_kind("self_train_steps", self_train_steps, int),
     )
-    cache = as_optional_path("cache", cache)
-    allow_outside = as_kind("allow_outside", allow_outside, bool)
-    verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
-    hardware = HardwareRecipe(device=device, precision=precision)
-    limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
+    verbose, how = as_kind("verbose", verbose, bool), as_opener(opening)
     places, beside_px = as_places("beside", beside), as_kind("beside_px", beside_px, int | None)
     record = Run(as_path("run", run))
-    source = as_given(data, cache=cache, allow_outside=allow_outside)
+    source = as_given(data, cache=how.cache, allow_outside=how.allow_outside)
     begun = record.read_recipe()
     make_folder(record.folder, "RUN")
-    loaded = load(record.folder, hardware=hardware, encoder=encoder)
-    others = [*_initial(record, hardware, encoder), *load_others(places, loaded, size_px=beside_px)]
+    loaded = load(record.folder, hardware=how.hardware, encoder=how.encoder)
+    others = [*_initial(record, how), *load_others(places, loaded, size_px=beside_px)]
     own = begun["data"]["fingerprint"]
-    images = open_pictures(
-        loaded, source, cache, own=own, beside=others, allow_outside=allow_outside, limit=limit, reading=how
-    )
-    seen, notes = seen_in_pretraining(images, own), notes_on(encoder)
+    images = open_pictures(loaded, source, how, own=own, beside=others)
+    seen, notes = seen_in_pretraining(images, own), notes_on(how.encoder)
     for sentence in (*seen, *notes):
         say(f"  {sentence}")
     needs_head = settings.layers or settings.start != "h"
-    head = load_head(record.folder, hardware=hardware, encoder=encoder) if needs_head else None
+    head = load_head(record.folder, hardware=how.hardware, encoder=how.encoder) if needs_head else None
     with (
         writing_alone(record.evaluation_lock, f"'{record.folder}' is being evaluated by another process", "RUN"),
         enough_memory("the evaluation", LESS_MEMORY),
@@ -156,11 +142,11 @@ def evaluate(
     return evaluation
 
 
-def _initial(record: Run, hardware: HardwareRecipe, encoder: EncoderSource | None) -> list[OtherEncoder]:
+def _initial(record: Run, how: Opener) -> list[OtherEncoder]:
     """The encoder before pretraining, where the run began from weights."""
     if not record.initial.exists():
         return []
-    came = load(record.initial, hardware=hardware, encoder=encoder)
+    came = load(record.initial, hardware=how.hardware, encoder=how.encoder)
     return [OtherEncoder(name=INITIAL, encoder=came.encoder, views=came.recipe.views)]
 
 

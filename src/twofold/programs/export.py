@@ -18,12 +18,12 @@ from twofold.data import AnyData, ImageSet, as_given
 from twofold.errors import TwofoldError, require, require_choice
 from twofold.evaluation import embed_images
 from twofold.files import write_atomically, write_json
-from twofold.models.own import EncoderSource, as_source
+from twofold.models.own import EncoderSource
 from twofold.programs.embedded import encoder_digest
-from twofold.programs.images import as_reading, as_unreadable_limit, open_pictures
+from twofold.programs.images import open_pictures
+from twofold.programs.opening import as_opener
 from twofold.recipes.data import Reading
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
-from twofold.recipes.recipe import HardwareRecipe
 from twofold.runs.encoder_file import Loaded, load
 from twofold.runs.formats import FORMATS, Format
 from twofold.runs.formats.format import Reader
@@ -74,17 +74,27 @@ def export(
     """
     run, to = as_path("run", run), as_kind("to", to, str)
     require_choice("to", to, tuple(FORMATS))
-    out, cache = as_optional_path("out", out), as_optional_path("cache", cache)
+    out = as_optional_path("out", out)
     labels, classifier = as_optional_path("labels", labels), as_optional_path("classifier", classifier)
     require(labels is None or classifier is None, "classifier", str(classifier), "left out where labels are given")
-    allow_outside, verbose = as_kind("allow_outside", allow_outside, bool), as_kind("verbose", verbose, bool)
-    limit, how, source = as_unreadable_limit(max_unreadable_fraction), as_reading(reading), as_source(encoder)
-    given = as_given(_own_data(run) if data is None else data, cache=cache, allow_outside=allow_outside)
-    loaded = load(run, hardware=HardwareRecipe(device="cpu", precision="fp32"), encoder=source)
+    verbose = as_kind("verbose", verbose, bool)
+    how = as_opener(
+        {
+            "encoder": encoder,
+            "cache": cache,
+            "allow_outside": allow_outside,
+            "device": "cpu",
+            "precision": "fp32",
+            "max_unreadable_fraction": max_unreadable_fraction,
+            **reading,
+        }
+    )
+    given = as_given(_own_data(run) if data is None else data, cache=how.cache, allow_outside=how.allow_outside)
+    loaded = load(run, hardware=how.hardware, encoder=how.encoder)
     own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
     with TemporaryDirectory() as name:
         candidate, form = Path(name), FORMATS[to]
-        images = open_pictures(loaded, given, cache, own=own, allow_outside=allow_outside, limit=limit, reading=how)
+        images = open_pictures(loaded, given, how, own=own)
         model = None if classifier is None else load_classifier(classifier, encoder=encoder_digest(loaded))
         if labels is not None:
             model = _fitted(loaded, images, labels)

@@ -1,12 +1,12 @@
 """The keywords that all programs take which put an encoder to use: what they may be, and as plain values."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_type_hints
+from typing import cast, get_type_hints
 
-from twofold.errors import unknown_name
+from twofold.errors import require, unknown_name
 from twofold.models.own import EncoderSource, as_source
-from twofold.programs.images import as_reading, as_unreadable_limit
 from twofold.recipes.data import Reading
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path
 from twofold.recipes.recipe import HardwareRecipe
@@ -31,8 +31,8 @@ class Opener:
     cache: Path | None
     allow_outside: bool
     hardware: HardwareRecipe
-    limit: float | None  # max_unreadable_fraction
-    reading: Reading
+    limit: float | None = None  # max_unreadable_fraction
+    reading: Reading = field(default_factory=Reading)
 
 
 def as_opener(opening: Opening) -> Opener:
@@ -46,6 +46,22 @@ def as_opener(opening: Opening) -> Opener:
         cache=as_optional_path("cache", opening.get("cache")),
         allow_outside=as_kind("allow_outside", opening.get("allow_outside", False), bool),
         hardware=HardwareRecipe(device=opening.get("device", "auto"), precision=opening.get("precision", "auto")),
-        limit=as_unreadable_limit(opening.get("max_unreadable_fraction")),
+        limit=_unreadable_limit(opening.get("max_unreadable_fraction")),
         reading=as_reading({name: given[name] for name in get_type_hints(Reading) if name in given}),
     )
+
+
+def as_reading(given: Mapping[str, object]) -> Reading:
+    """Columns of a table and a pattern of groups, as keywords name them. Raises TwofoldError for other keywords."""
+    for name in given:
+        if name not in get_type_hints(Reading):
+            raise unknown_name("setting", name, get_type_hints(Reading))
+    return cast(Reading, {name: as_kind(name, value, str | None) for name, value in given.items()})
+
+
+def _unreadable_limit(value: object) -> float | None:
+    """A max_unreadable_fraction, or None. Raises TwofoldError."""
+    name = "max_unreadable_fraction"
+    limit: float | None = as_kind(name, value, float | None)
+    require(limit is None or 0 <= limit < 1, name, limit, "a fraction in [0, 1)")
+    return limit

@@ -13,6 +13,7 @@ from twofold.models.own import EncoderSource
 from twofold.optim.own import BuildOptimizer
 from twofold.programs.images import most_searched, open_pictures
 from twofold.programs.objects import as_objects, named_init, names
+from twofold.programs.opening import Opener
 from twofold.programs.recipe import resolve_recipe
 from twofold.programs.report import write_report
 from twofold.recipes.kinds import AnyPath, as_data, as_kind, as_optional_path, as_path
@@ -95,7 +96,8 @@ def pretrain(
         )
     if world.is_first:
         given = None if isinstance(encoder, str) else encoder
-        gallery_and_report(run.folder, source, chosen.hardware, encoder=given, cache=cache, allow_outside=allow_outside)
+        how = Opener(encoder=given, cache=cache, allow_outside=allow_outside, hardware=chosen.hardware)
+        gallery_and_report(run.folder, source, how)
     return run
 
 
@@ -114,20 +116,12 @@ def _look_at_nothing() -> Found:
     raise TwofoldError("a recipe that looks at the images leaves the device to the machine")
 
 
-def gallery_and_report(
-    run: Path,
-    data: str | Source,
-    hardware: HardwareRecipe,
-    *,
-    encoder: EncoderSource | None = None,
-    cache: Path | None,
-    allow_outside: bool = False,
-) -> None:
+def gallery_and_report(run: Path, data: str | Source, how: Opener) -> None:
     """The images' part of the report (neighbours and map), then the report itself."""
-    record, loaded = Run(run), load(run, hardware=hardware, encoder=encoder)
+    record, loaded = Run(run), load(run, hardware=how.hardware, encoder=how.encoder)
     if not record.gallery.exists():
         own = record.read_recipe()["data"]["fingerprint"]
-        images = open_pictures(loaded, data, cache, own=own, allow_outside=allow_outside, quiet=True)
+        images = open_pictures(loaded, data, how, own=own, quiet=True)
         views, used = loaded.recipe.views, loaded.hardware
         with used.arithmetic(), enough_memory("the report's images", _LESS_MEMORY):
             most = most_searched(record)

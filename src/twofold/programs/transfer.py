@@ -14,8 +14,7 @@ from twofold.evaluation import (
     transfer_settings,
 )
 from twofold.files import make_folder, write_json
-from twofold.models.own import EncoderSource, as_source
-from twofold.programs.images import as_reading, as_unreadable_limit, open_pictures
+from twofold.programs.images import open_pictures
 from twofold.programs.measurement import (
     LESS_MEMORY,
     add_caveats,
@@ -30,9 +29,8 @@ from twofold.programs.measurement import (
     show,
 )
 from twofold.programs.objects import notes_on
-from twofold.recipes.data import Reading
-from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path, as_several
-from twofold.recipes.recipe import HardwareRecipe
+from twofold.programs.opening import Opening, as_opener
+from twofold.recipes.kinds import AnyPath, as_kind, as_path, as_several
 from twofold.report import build_report
 from twofold.runs.encoder_file import load
 from twofold.runs.run_directory import Run, writing_alone
@@ -52,14 +50,8 @@ def transfer(
     beside_px: int | None = None,
     finetune_schedule: str = "tuned",
     finetune_epochs: int | float | None = None,
-    encoder: EncoderSource | None = None,
-    cache: AnyPath | None = None,
-    allow_outside: bool = False,
-    device: str = "auto",
-    precision: str = "auto",
-    max_unreadable_fraction: int | float | None = None,
     verbose: bool = True,
-    **reading: Unpack[Reading],
+    **opening: Unpack[Opening],
 ) -> dict[str, Evaluation]:
     """Measure a run on other data sets; print tables, write RUN/transfer.json and the report.
 
@@ -70,24 +62,19 @@ def transfer(
     """
     asked = as_asked(protocol, seeds, finetune_schedule, finetune_epochs)
     settings = transfer_settings(asked.protocols, asked.seeds, asked.epochs, asked.schedule)
-    beside_px, cache = as_kind("beside_px", beside_px, int | None), as_optional_path("cache", cache)
-    allow_outside = as_kind("allow_outside", allow_outside, bool)
-    verbose, encoder = as_kind("verbose", verbose, bool), as_source(encoder)
-    encoders = as_places("beside", beside)
-    hardware = HardwareRecipe(device=device, precision=precision)
-    limit, how = as_unreadable_limit(max_unreadable_fraction), as_reading(reading)
+    verbose, how = as_kind("verbose", verbose, bool), as_opener(opening)
+    places, beside_px = as_places("beside", beside), as_kind("beside_px", beside_px, int | None)
     record = Run(as_path("run", run))
-    sources = _sources(to, cache, allow_outside)
+    sources = _sources(to, how.cache, how.allow_outside)
     own = record.read_recipe()["data"]["fingerprint"]
     make_folder(record.folder, "RUN")
-    loaded = load(record.folder, hardware=hardware, encoder=encoder)
-    others = load_others(encoders, loaded, size_px=beside_px)
-    for sentence in notes_on(encoder):
+    loaded = load(record.folder, hardware=how.hardware, encoder=how.encoder)
+    others = load_others(places, loaded, size_px=beside_px)
+    for sentence in notes_on(how.encoder):
         say(f"  {sentence}")
     found: dict[str, Evaluation] = {}
     targets = {  # all, before hours on one
-        name: open_pictures(loaded, source, cache, beside=others, allow_outside=allow_outside, limit=limit, reading=how)
-        for name, source in sources.items()
+        name: open_pictures(loaded, source, how, beside=others) for name, source in sources.items()
     }
     with (
         writing_alone(record.transfer_lock, f"'{record.folder}' is being transferred by another process", "RUN"),
