@@ -71,7 +71,8 @@ def test_nodata_is_black_and_in_no_range(case: str, tmp_path: Path) -> None:
     for band in range(5):
         expected[10:-10, 10:-10, band] = scaled(inside[:, :, band], *ends[2 * band : 2 * band + 2])
     assert np.array_equal(pixels, expected)
-    assert "1 image with nodata or values that are no numbers, 75% of theirs: black" in "\n".join(images.stated)
+    said = "1 image with nodata or pixels that are not numbers (75% of their pixels), shown in black"
+    assert said in "\n".join(images.stated)
 
 
 def test_a_band_without_any_number_does_not_hide_the_others(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_images_of_nodata_alone_are_set_aside_and_told_of(tmp_path: Path) -> Non
     images = load_images(data, recipe=recipe, store_px=None, cache=tmp_path / "cache")
     assert images.paths == ["a.tif", "b.tif"]
     assert [finding.text for finding in images.findings if finding.code in ("TF040", "TF075")] == [
-        "3 images of nodata alone, set aside: c.tif, d.tif, e.tif"
+        "3 images with nothing but nodata, set aside: c.tif, d.tif, e.tif"
     ]
     (data / "f.tif").write_bytes(b"II*\0nothing")
     with pytest.raises(TwofoldError, match=r"1 of 6 files in .* cannot be read, more than the 10% allowed \(f\.tif"):

@@ -59,7 +59,7 @@ def test_tf075_images_of_nodata_alone(tmp_path: Path) -> None:
     recipe = DataRecipe(range=(0.0, 9.0))
     images = load_images(tmp_path / "data", recipe=recipe, store_px=None, cache=tmp_path / "cache")
     texts = [finding.text for finding in images.findings if finding.code == "TF075"]
-    assert texts == ["1 image of nodata alone, set aside: a.tif"]
+    assert texts == ["1 image with nothing but nodata, set aside: a.tif"]
 
 
 def test_tf072_and_tf074_pages_that_are_channels_or_images(tmp_path: Path) -> None:

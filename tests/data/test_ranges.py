@@ -140,7 +140,7 @@ def test_blank_images_and_images_without_numbers_are_set_aside(tmp_path: Path) -
     assert len(images) == 30
     assert {one.path: one.reason for one in images.quarantine} == {
         "blank.tif": "it is blank: every pixel is 7",
-        "none.tif": "it holds no data: all its pixels are nodata or no numbers",
+        "none.tif": "it holds no data: every pixel is nodata or not a number",
     }
 
 

@@ -92,7 +92,7 @@ def test_nodata_of_a_folder_and_of_its_tiles(case: str, tmp_path: Path) -> None:
     ends = [end for band in range(3) for end in np.percentile(pixels[10:, :, band].astype(float), (0.1, 99.9))]
     assert images.range is not None
     np.testing.assert_allclose(images.range, ends)
-    assert "31% of theirs: black" in "\n".join(images.stated)
+    assert "31% of their pixels" in "\n".join(images.stated)
     source = divided(open_source(tmp_path / "data"), DataRecipe(tile=20, tile_content=0.0), tmp_path / "cache")
     whole = images.read(np.array([0])).images.numpy()[0].transpose(1, 2, 0)
     for number, record in enumerate(source.records):

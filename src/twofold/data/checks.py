@@ -88,7 +88,7 @@ def _unreadable(quarantine: Sequence[Quarantined]) -> list[Finding]:
     empty = [one.path for one in quarantine if one.reason == NO_DATA]
     if empty:
         count = "1 image" if len(empty) == 1 else f"{len(empty):,} images"
-        findings.append(Finding("TF075", f"{count} of nodata alone, set aside: {_few(empty)}"))
+        findings.append(Finding("TF075", f"{count} with nothing but nodata, set aside: {_few(empty)}"))
     broken = [f"{one.path}: {one.reason}" for one in quarantine if one.reason != NO_DATA]
     if broken:
         more = f"; and {len(broken) - 3:,} more" if len(broken) > 3 else ""

@@ -67,7 +67,7 @@ BITS = "bits of a sample"  # in an image's info, where Pillow makes 8 of them
 PAGES = "further pages"  # in an image's info: there are pages or frames beyond the one that is read
 
 
-NO_DATA = "it holds no data: all its pixels are nodata or no numbers"
+NO_DATA = "it holds no data: every pixel is nodata or not a number"
 
 
 class UnreadableError(TwofoldError):

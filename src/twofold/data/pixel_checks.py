@@ -97,9 +97,9 @@ PIXEL_CHECKS = {  # code -> severity, title, meaning, fix
     ),
     "TF075": (
         "info",
-        "Images of nodata alone",
-        "Some images hold nothing but nodata or values that are no numbers. They are set aside, and do not count as "
-        "files that cannot be read.",
+        "Images with nothing but nodata",
+        "Every pixel of some images is nodata or not a number. They are set aside with the unreadable files and "
+        "do not count towards --max-unreadable-fraction.",
         "Nothing.",
     ),
 }

@@ -19,7 +19,7 @@ NOTES = {  # decision about an image -> code of the finding, and how it is told 
     "truncated": ("TF066", "{n} cut off by the end of a file: the rows that are there are read"),
     "missing values": (
         "TF067",
-        "{n} with nodata or values that are no numbers, {missing} of theirs: black",
+        "{n} with nodata or pixels that are not numbers ({missing} of their pixels), shown in black",
     ),
     "data range": ("TF068", "{n} of more than 8 bits, scaled by one range for all, {range}"),
     "type range": ("TF068", "{n} of more than 8 bits, scaled by all that their kind of number can hold"),
