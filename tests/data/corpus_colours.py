@@ -31,7 +31,7 @@ from data.corpus_pixels import (
     shown,
     through,
 )
-from data.image_files import png, profile, saved, tiff
+from data.image_files import png, png_chunk, profile, saved, tiff
 
 ADOBE = np.array([[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]])
 BT_2020 = np.array([[0.67348, 0.16569, 0.12505], [0.27905, 0.67534, 0.04561], [-0.00193, 0.02998, 0.79686]])
@@ -301,8 +301,7 @@ def of_others() -> list[Case]:
 
 def _with_chunk(content: bytes, name: bytes, data: bytes) -> bytes:
     """A PNG with one more chunk after its header."""
-    chunk = struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-    return content[:33] + chunk + content[33:]
+    return content[:33] + png_chunk(name, data) + content[33:]
 
 
 CASES = [*of_png(), *of_others()]

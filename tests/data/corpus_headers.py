@@ -2,7 +2,6 @@
 
 import gzip
 import struct
-import zlib
 from base64 import b64decode
 from collections.abc import Callable
 
@@ -11,6 +10,8 @@ from PIL import Image
 
 from data.corpus_pixels import (
     Case,
+    H,
+    W,
     by_torchvision,
     colour,
     cut_jpeg,
@@ -20,9 +21,8 @@ from data.corpus_pixels import (
     on_white,
     shown,
 )
-from data.image_files import png, saved, tiff
+from data.image_files import PNG_KINDS, png, png_of_rows, saved, tiff
 
-H, W = 12, 16
 AVIF_10 = b64decode(
     "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAAAAAAAOcGl0bQ"
     "AAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAETAAAAQgAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEAAGF2MDFDb2xvcgAAAABqaXBycAAA"
@@ -35,10 +35,7 @@ def few_bits(bits: int, *chunks: tuple[bytes, bytes], kind: int = 0) -> bytes:
     """A PNG of `steps(bits)`, several to a byte."""
     digits = (steps(bits)[:, :, None] >> np.arange(bits - 1, -1, -1)) & 1
     packed = np.packbits(digits.reshape(H, -1).astype(np.uint8), axis=1)
-    pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in packed))
-    parts = [(b"IHDR", struct.pack(">IIBBBBB", W, H, bits, kind, 0, 0, 0)), *chunks, (b"IDAT", pixels), (b"IEND", b"")]
-    packed_parts = (struct.pack(">I", len(d)) + name + d + struct.pack(">I", zlib.crc32(name + d)) for name, d in parts)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(packed_parts)
+    return png_of_rows((H, W), bits, kind, [row.tobytes() for row in packed], *chunks)
 
 
 def steps(bits: int) -> np.ndarray:
@@ -48,16 +45,10 @@ def steps(bits: int) -> np.ndarray:
 def interlaced(values: np.ndarray) -> bytes:
     """A PNG in seven passes (Adam7)."""
     passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
-    rows = [row for top, left, down, across in passes for row in values[top::down, left::across].astype(">u2")]
-    kind = {1: 0, 2: 4, 3: 2, 4: 6}[values.shape[2]]
-    header = struct.pack(">IIBBBBB", W, H, 16, kind, 0, 0, 1)
-    parts = [
-        (b"IHDR", header),
-        (b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))),
-        (b"IEND", b""),
+    rows = [
+        row.tobytes() for top, left, down, across in passes for row in values[top::down, left::across].astype(">u2")
     ]
-    packed = (struct.pack(">I", len(d)) + name + d + struct.pack(">I", zlib.crc32(name + d)) for name, d in parts)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+    return png_of_rows((H, W), 16, PNG_KINDS[values.shape[2]], rows, passes=7)
 
 
 def transparent() -> list[Case]:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 ASCII, SHORT, LONG, RATIONAL = 2, 3, 4, 5
+PNG_KINDS = {1: 0, 2: 4, 3: 2, 4: 6}  # bands -> the kind of colour
 _LETTERS = {SHORT: "H", LONG: "I"}
 
 
@@ -21,14 +22,22 @@ def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 def png(values: np.ndarray, *chunks: tuple[bytes, bytes]) -> bytes:
     """A PNG of uint8 or uint16 values (H, W, c), with further chunks before the pixels."""
-    height, width, bands = values.shape
-    kind = {1: 0, 2: 4, 3: 2, 4: 6}[bands]
-    header = struct.pack(">IIBBBBB", width, height, 8 * values.dtype.itemsize, kind, 0, 0, 0)
-    rows = values.astype(values.dtype.newbyteorder(">"))
-    pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    rows = [row.tobytes() for row in values.astype(values.dtype.newbyteorder(">"))]
+    return png_of_rows(values.shape[:2], 8 * values.dtype.itemsize, PNG_KINDS[values.shape[2]], rows, *chunks)
+
+
+def png_of_rows(
+    size: tuple[int, ...], bits: int, kind: int, rows: list[bytes], *chunks: tuple[bytes, bytes], passes: int = 1
+) -> bytes:
+    """A PNG of (height, width) of packed rows, in one pass or in the seven of Adam7."""
+    header = struct.pack(">IIBBBBB", size[1], size[0], bits, kind, 0, 0, int(passes == 7))
+    pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
     parts = [(b"IHDR", header), *chunks, (b"IDAT", pixels), (b"IEND", b"")]
-    packed = (struct.pack(">I", len(d)) + name + d + struct.pack(">I", zlib.crc32(name + d)) for name, d in parts)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*part) for part in parts)
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def tiff(
