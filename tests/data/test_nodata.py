@@ -12,6 +12,7 @@ from twofold.data import load_images, open_source
 from twofold.data.decode import Rules, decode
 from twofold.data.ranges import measure_range
 from twofold.data.samples import is_missing
+from twofold.data.sources import tiles as cut
 from twofold.data.sources.tiles import divided
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
@@ -155,6 +156,16 @@ def test_a_tile_is_what_the_whole_image_holds_there(case: str, tmp_path: Path) -
         x, y, w, h = map(int, path.partition("#")[2].split(","))
         again = decode(tile, Rules(range=(0.0, 65535.0), **bands) if values.dtype.kind == "u" else rules).pixels
         assert np.array_equal(again, whole[y : y + h, x : x + w])
+
+
+def test_a_tile_that_forgets_its_nodata_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole_tiff = cut.as_tiff
+    monkeypatch.setattr(cut, "as_tiff", lambda values, colours, _, **more: whole_tiff(values, colours, None, **more))
+    values, nodata, _ = CASES["many bands"]
+    content, rules = tiff(values, nodata), Rules(channels=5, range=(-2.0, 300.0))
+    whole = decode(content, rules).pixels
+    found = tiles(save(tmp_path / "data", a=content), tmp_path / "cache")
+    assert not np.array_equal(decode(found["a.tif#0,0,16,16"], rules).pixels, whole[:16, :16])
 
 
 def test_tiles_of_nodata_are_left_out_and_shrinking_averages_what_is_there(tmp_path: Path) -> None:

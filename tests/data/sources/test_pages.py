@@ -73,6 +73,15 @@ def test_pages_are_those_of_tifffile(way: str, tmp_path: Path) -> None:
             assert np.array_equal(tifffile.imread(io.BytesIO(source.read(number))), page.asarray())
 
 
+def test_pages_that_are_all_the_first_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "data" / "a.tif", stack())
+    source = paged(tmp_path / "data", tmp_path / "cache")
+    first = source.place(0)[1].at
+    monkeypatch.setattr(pages, "page_alone", lambda file, _: page_alone(file, first))
+    with tifffile.TiffFile(path) as file:
+        assert not np.array_equal(tifffile.imread(io.BytesIO(source.read(1))), file.pages[1].asarray())
+
+
 def test_what_a_page_says_of_itself_stays(tmp_path: Path) -> None:
     """Its orientation, what stands for no number, and that its smallest number is white."""
     values = stack()
