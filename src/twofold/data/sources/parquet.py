@@ -1,13 +1,11 @@
 """Parquet files with images inside, as written by Hugging Face's `datasets` and others: one file or many shards."""
 
 import io
-import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
-from pathlib import PurePath
 from threading import Lock
 from typing import Any
 
@@ -36,7 +34,7 @@ class ParquetSource:
         if sum(sizes) == 0:
             raise TwofoldError(f"the parquet file '{name}' has no rows; it needs one for each image. Add some.")
         paths = [file.path for file in files]
-        root = PurePath(os.path.commonpath([path.parent for path in paths]))
+        root = next(root for root in paths[0].parents if all(path.is_relative_to(root) for path in paths))
         splits = split_of_each(paths, root) if len(files) > 1 else [None]
         self.records = _records(shards, splits, [str(path.relative_to(root)) for path in paths])
         self.findings: list[Finding] = [*shards[0].schema.findings, *unchanging(sum(one.addresses for one in shards))]
