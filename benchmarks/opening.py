@@ -1,11 +1,10 @@
 """How long opening what is in the store takes, and in how much memory: folders of many made-up images.
 
-    python benchmarks/opening.py [--images 100000 1000000] [--made-up 10000000] [--home FOLDER]
+    python benchmarks/opening.py [--images 100000 1000000] [--home FOLDER]
 
 The images are names of a few small files (hard links), so that making them takes seconds; they are listed, surveyed,
 cut into splits and opened as any others are. Each opening is a process of its own. In FOLDER the images and the store
-stay, for the next call. For the numbers of --made-up the store is made up too: the few files are decoded, and what all
-the names hold is written as if they had been read, so there is no first opening to measure.
+stay, for the next call.
 """
 
 import argparse
@@ -39,34 +38,6 @@ def make_folder(folder: Path, images: int) -> None:
                 os.link(first, home / f"{number:09d}.png")
 
 
-def make_store(folder: Path, cache: Path) -> None:
-    """Decode the few files, and keep what each name holds, in a process of its own."""
-    script = """
-import sys
-from collections import defaultdict
-from pathlib import Path
-import numpy as np
-from twofold.data import load_images, open_source
-from twofold.data.openings import file_keys, keep_contents
-from twofold.data.pool import content_digest
-from twofold.data.segment_index import as_contents
-from twofold.recipes.recipe import DataRecipe
-folder, cache, few = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
-source = open_source(folder)
-firsts = [record.path for record in source.records if int(Path(record.path).stem) % int(sys.argv[4]) == 0]
-for first in firsts:
-    (few / first).parent.mkdir(parents=True, exist_ok=True)
-    (few / first).hardlink_to(folder / first)
-load_images(few, recipe=DataRecipe(), store_px=64, cache=cache)
-known = as_contents(content_digest((folder / first).read_bytes()) for first in firsts)
-counts = np.diff([*np.flatnonzero(np.isin([record.path for record in source.records], firsts)), len(source.records)])
-keys = file_keys(source)
-keep_contents(cache, source, keys, np.repeat(known, counts), np.ones(len(keys), bool))
-"""
-    arguments = [str(folder), str(cache), str(folder.with_name("few")), str(_NAMES_A_FILE)]
-    subprocess.run([sys.executable, "-c", script, *arguments], check=True)
-
-
 def opened(folder: Path, cache: Path) -> dict[str, float]:
     """Seconds and bytes of opening a folder in a new process, without those of starting it."""
     script = """
@@ -88,16 +59,13 @@ print(json.dumps({"images": len(images), "seconds": seconds, "cpu": cpu, "peak":
     return dict(json.loads(result.stdout.splitlines()[-1]))
 
 
-def measured(home: Path, images: int, *, made_up: bool = False) -> dict[str, dict[str, float]]:
-    """The first opening, unless the store is there already or `made_up`, one after an image was added, and one more."""
+def measured(home: Path, images: int) -> dict[str, dict[str, float]]:
+    """The first opening, unless the store is there already, one after an image was added, and one more."""
     data, cache = home / "data", home / "cache"
     openings = {}
     if not data.exists():
         make_folder(data, images)
-        if made_up:
-            make_store(data, cache)
-        else:
-            openings["first"] = opened(data, cache)
+        openings["first"] = opened(data, cache)
     Image.new("RGB", (8, 8), (time.time_ns() % 256, 1, 2)).save(data / "class00" / f"more{time.time_ns()}.png")
     openings["one more"] = opened(data, cache)
     openings["again"] = opened(data, cache)
@@ -108,17 +76,15 @@ def main() -> None:
     """Measure and keep the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, nargs="+", default=[100_000, 1_000_000])
-    parser.add_argument("--made-up", type=int, nargs="*", default=[])
     parser.add_argument("--home", type=Path, default=None)
     arguments = parser.parse_args()
     rows = []
-    for images in [*arguments.images, *arguments.made_up]:
-        made_up = images in arguments.made_up
+    for images in arguments.images:
         if arguments.home:
-            openings = measured(arguments.home / str(images), images, made_up=made_up)
+            openings = measured(arguments.home / str(images), images)
         else:
             with tempfile.TemporaryDirectory() as home:
-                openings = measured(Path(home), images, made_up=made_up)
+                openings = measured(Path(home), images)
         rows.append({"images": images, "openings": openings})
         print(json.dumps(rows[-1]), flush=True)
     save("opening", {"machine": machine(), "rows": rows})
