@@ -21,7 +21,7 @@ from pictures import picture
 from twofold.data import ImageSet, as_given, load_images, open_source
 from twofold.data.diagnosis import SMALL_PX, diagnose
 from twofold.data.findings import CHECKS
-from twofold.programs.images import open_pictures
+from twofold.programs.images import open_images
 from twofold.programs.opening import as_opener
 from twofold.recipes.recipe import DataRecipe, Recipe
 from twofold.runs.encoder_file import Loaded
@@ -122,7 +122,7 @@ def test_tf050_grey_images_for_an_encoder_of_colour(tmp_path: Path) -> None:
         written(Set({f"{n}.png": one[:, :, 0] if bands == 1 else one for n, one in enumerate(pixels(4))}), home)
         loaded = object.__new__(Loaded)
         object.__setattr__(loaded, "recipe", Recipe().with_settings(channels=channels, size_px=16))
-        images = open_pictures(loaded, str(home), as_opener({"cache": tmp_path / "cache"}), quiet=True)
+        images = open_images(loaded, str(home), as_opener({"cache": tmp_path / "cache"}), quiet=True)
         due.append("TF050" in {finding.code for finding in images.findings})
     assert due == [True, False, False]
 

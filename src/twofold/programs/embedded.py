@@ -16,7 +16,7 @@ from twofold.data import AnyData, ImageSet, as_given
 from twofold.data.cache import cache_folder
 from twofold.errors import enough_memory
 from twofold.evaluation import embed_images, read_embeddings
-from twofold.programs.images import open_pictures
+from twofold.programs.images import open_images
 from twofold.programs.opening import Opener, Opening, as_opener
 from twofold.recipes.kinds import AnyPath, as_optional_path
 from twofold.runs.encoder_file import Loaded, load
@@ -59,7 +59,7 @@ def open_encoder(run: Path, data: AnyData, how: Opener) -> tuple[Loaded, ImageSe
     given = as_given(data, cache=how.cache, allow_outside=how.allow_outside)
     loaded = load(run, hardware=how.hardware, encoder=how.encoder)
     own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
-    return loaded, open_pictures(loaded, given, how, own=own)
+    return loaded, open_images(loaded, given, how, own=own)
 
 
 def embed_rows(loaded: Loaded, images: ImageSet, rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:

@@ -22,7 +22,7 @@ from twofold.evaluation import (
 from twofold.evaluation.protocols import INITIAL
 from twofold.files import make_folder, write_json
 from twofold.programs.embedded import encoder_digest
-from twofold.programs.images import most_searched, open_pictures
+from twofold.programs.images import most_searched, open_images
 from twofold.programs.measurement import (
     LESS_MEMORY,
     add_caveats,
@@ -106,7 +106,7 @@ def evaluate(
     loaded = load(record.folder, hardware=how.hardware, encoder=how.encoder)
     others = [*_initial(record, how), *load_others(places, loaded, size_px=beside_px)]
     own = begun["data"]["fingerprint"]
-    images = open_pictures(loaded, source, how, own=own, beside=others)
+    images = open_images(loaded, source, how, own=own, beside=others)
     seen, notes = seen_in_pretraining(images, own), notes_on(how.encoder)
     for sentence in (*seen, *notes):
         say(f"  {sentence}")
@@ -132,7 +132,7 @@ def evaluate(
         keep_evaluation(record)
         write_json(record.evaluation_details, evaluation.details)
         write_json(record.evaluation, [row.to_dict() for row in evaluation.rows])
-        _pictures(loaded, images, evaluation, record)
+        _report_images(loaded, images, evaluation, record)
         _keep(images, evaluation, record, loaded)
         path = build_report(record.folder)
         forget(evaluation)  # only now is nothing left that needs it
@@ -185,7 +185,7 @@ def _keep_classifier(path: Path, images: ImageSet, evaluation: Evaluation, loade
     model.save(path, encoder=encoder_digest(loaded))
 
 
-def _pictures(loaded: Loaded, images: ImageSet, evaluation: Evaluation, record: Run) -> None:
+def _report_images(loaded: Loaded, images: ImageSet, evaluation: Evaluation, record: Run) -> None:
     """The report's images: neighbours and map, confident mistakes, neighbours across classes."""
     views, answers = loaded.recipe.views, evaluation.answers
     most = most_searched(record)

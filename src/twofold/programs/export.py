@@ -20,7 +20,7 @@ from twofold.evaluation import embed_images
 from twofold.files import write_atomically, write_json
 from twofold.models.own import EncoderSource
 from twofold.programs.embedded import encoder_digest
-from twofold.programs.images import open_pictures
+from twofold.programs.images import open_images
 from twofold.programs.opening import as_opener
 from twofold.recipes.data import Reading
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
@@ -94,7 +94,7 @@ def export(
     own = Run(run).read_recipe()["data"]["fingerprint"] if run.is_dir() else None
     with TemporaryDirectory() as name:
         candidate, form = Path(name), FORMATS[to]
-        images = open_pictures(loaded, given, how, own=own)
+        images = open_images(loaded, given, how, own=own)
         model = None if classifier is None else load_classifier(classifier, encoder=encoder_digest(loaded))
         if labels is not None:
             model = _fitted(loaded, images, labels)

@@ -15,7 +15,7 @@ from twofold.runs.other_encoders import OtherEncoder
 from twofold.runs.run_directory import Run
 
 
-def open_pictures(
+def open_images(
     loaded: Loaded,
     data: str | Source,
     how: Opener,

@@ -11,7 +11,7 @@ from twofold.errors import TwofoldError, enough_memory, require
 from twofold.evaluation import build_gallery, build_knn_monitor
 from twofold.models.own import EncoderSource
 from twofold.optim.own import BuildOptimizer
-from twofold.programs.images import most_searched, open_pictures
+from twofold.programs.images import most_searched, open_images
 from twofold.programs.objects import as_objects, named_init, names
 from twofold.programs.opening import Opener
 from twofold.programs.recipe import resolve_recipe
@@ -121,7 +121,7 @@ def gallery_and_report(run: Path, data: str | Source, how: Opener) -> None:
     record, loaded = Run(run), load(run, hardware=how.hardware, encoder=how.encoder)
     if not record.gallery.exists():
         own = record.read_recipe()["data"]["fingerprint"]
-        images = open_pictures(loaded, data, how, own=own, quiet=True)
+        images = open_images(loaded, data, how, own=own, quiet=True)
         views, used = loaded.recipe.views, loaded.hardware
         with used.arithmetic(), enough_memory("the report's images", _LESS_MEMORY):
             most = most_searched(record)

@@ -14,7 +14,7 @@ from twofold.evaluation import (
     transfer_settings,
 )
 from twofold.files import make_folder, write_json
-from twofold.programs.images import open_pictures
+from twofold.programs.images import open_images
 from twofold.programs.measurement import (
     LESS_MEMORY,
     add_caveats,
@@ -74,7 +74,7 @@ def transfer(
         say(f"  {sentence}")
     found: dict[str, Evaluation] = {}
     targets = {  # all, before hours on one
-        name: open_pictures(loaded, source, how, beside=others) for name, source in sources.items()
+        name: open_images(loaded, source, how, beside=others) for name, source in sources.items()
     }
     with (
         writing_alone(record.transfer_lock, f"'{record.folder}' is being transferred by another process", "RUN"),
