@@ -112,7 +112,7 @@ def stamp_path(path: Path) -> tuple[int, int, int] | None:
 
 def shown(path: str) -> str:
     """A path that can be printed and written as UTF-8, also where a file's name is neither."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def file_of(path: str) -> str:

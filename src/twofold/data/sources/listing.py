@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from struct import Struct
 
@@ -85,7 +86,7 @@ def list_images(root: Path) -> Listing:
         listing.files = listing.arrays
         for end in ARRAYS if listing.arrays else ():
             listing.others.pop(end, None)
-    listing.files.sort(key=lambda file: file[0])
+    listing.files.sort(key=itemgetter(0))
     return listing
 
 
@@ -120,11 +121,12 @@ def packed_stamp(status: os.stat_result) -> FileStamp:
 
 def left_out_by_name(path: str) -> str | None:
     """What a path is, whose names, parted by "/", say that it is the system's own; None for all others."""
-    names = path.split("/")
-    system = next((name for name in names if name.lower() in _SYSTEM), None)
-    if system is not None:
-        return shown(system)
-    return "hidden files and folders" if any(name.startswith(".") for name in names) else None
+    is_hidden = False
+    for name in path.split("/"):
+        if name.lower() in _SYSTEM:
+            return shown(name)
+        is_hidden = is_hidden or name.startswith(".")
+    return "hidden files and folders" if is_hidden else None
 
 
 def _is(entry: os.DirEntry[str], kind: Callable[[], bool]) -> bool:
@@ -151,7 +153,7 @@ def extension_of(name: str) -> str:
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            yield from sorted(entries, key=lambda entry: entry.name)
+            yield from sorted(entries, key=attrgetter("name"))
     except OSError as error:
         raise TwofoldError(
             f"the folder '{shown(folder)}' cannot be listed ({error.strerror}), but all folders of the data must be "
