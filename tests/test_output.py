@@ -125,7 +125,10 @@ def pretrained(home: Path) -> subprocess.CompletedProcess[bytes]:
 def test_a_run_names_odd_files_in_ascii(home: Path, pretrained: subprocess.CompletedProcess[bytes]) -> None:
     out, err = require_plain(pretrained)
     assert (pretrained.returncode, err) == (0, "")
-    assert r"1 file cannot be read: train/checks/br\xf6ken\n\x1b[2J\x07\u202e\xff.png: its content is no image" in out
+    assert (
+        r"1 file cannot be read: train/checks/br\xf6ken\n\x1b[2J\x07\u202e\xff.png: its content is not recognised"
+        in out
+    )
     assert r"Report: r\xfcn/report.html" in out
     assert "bärs" in (home / "rün" / "report.html").read_text(encoding="utf-8")
     assert len((home / "rün" / "quarantine.jsonl").read_text(encoding="utf-8").splitlines()) == 1

@@ -160,6 +160,6 @@ def _hold_statistics(network: nn.Module) -> None:
 def diverged(what: str, rate: float) -> DivergedError:
     """The error of a training whose numbers are not finite, `what` they are of."""
     return DivergedError(
-        f"training with labels gave {what} that is not finite at the learning rate {rate:g}; all numbers must be "
-        "finite. Lower the learning rate."
+        f"training with labels gave {what} not finite at the learning rate {rate:g}; all numbers must be finite. "
+        "Lower the learning rate."
     )
