@@ -62,9 +62,8 @@ def answer(results: Iterable[dict[str, tuple[int, Interval]]]) -> list[str]:
             sentences.append(f"{name}: {NOT_RECORDED}.")
             continue
         up, down = sum(low > 0 for low, _ in known), sum(high < 0 for _, high in known)
-        sentences.append(
-            f"{name}: of {len(known)} studies the probe rises with it in {up}, falls in {down}; elsewhere not clear."
-        )
+        counted = "1 study" if len(known) == 1 else f"{len(known)} studies"
+        sentences.append(f"{name}: of {counted} the probe rises with it in {up}, falls in {down}; elsewhere not clear.")
     return sentences
 
 
