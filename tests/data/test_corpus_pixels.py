@@ -14,7 +14,7 @@ from data import corpus_colours, corpus_headers, corpus_pixels
 from data.corpus_pixels import FIELDS, HEIC, P3, Case, colour, cut_jpeg, deep_png, numbers
 from data.image_files import dng, png, profile, saved
 from twofold.data import Rules, UnreadableError, decode, formats, samples
-from twofold.data.decode import open_image
+from twofold.data.readers import open_image
 from twofold.data.samples import Samples
 
 CASES = [*corpus_pixels.CASES, *corpus_colours.CASES, *corpus_headers.CASES]

@@ -134,7 +134,8 @@ MEASURE = """
 import io, json, os, sys
 from PIL import Image
 from twofold.data import Rules, decode
-from twofold.data.decode import open_image, stored_size
+from twofold.data.decode import stored_size
+from twofold.data.readers import open_image
 from twofold.data.flatten import bytes_needed, bytes_to_flatten
 
 def peak(work):

@@ -13,8 +13,8 @@ from PIL import Image
 from data.image_files import png, profile, tiff
 from small_recipe import SMALL
 from twofold.data import ImageSet, Rules, decode, load_images, open_source, ranges
-from twofold.data.decode import open_image
 from twofold.data.ranges import measure_range
+from twofold.data.readers import open_image
 from twofold.data.samples import Samples
 from twofold.data.sources.dataset import DatasetSource
 from twofold.errors import TwofoldError

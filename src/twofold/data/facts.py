@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median_low
 
-from twofold.data.decode import is_grey, opened
+from twofold.data.decode import is_grey
 from twofold.data.formats import reason_of
 from twofold.data.parallel import in_order
+from twofold.data.readers import opened
 from twofold.data.record import SPLITS, Source
 from twofold.data.samples import Samples
 from twofold.data.splits import permutation

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 
-from twofold.data.decode import Rules, decode, opened, stored_size
+from twofold.data.decode import Rules, decode, stored_size
 from twofold.data.formats import orientation_of, reason_of
 from twofold.data.openings import Opening, opening_path, read_opening, write_opening
 from twofold.data.parallel import cores, in_order
 from twofold.data.pixels import ImageBatch, page_locked
 from twofold.data.quiet import quiet
 from twofold.data.ranges import find_range
+from twofold.data.readers import opened
 from twofold.data.record import Source, digest
 from twofold.data.samples import Samples
 from twofold.data.traits import PixelFacts

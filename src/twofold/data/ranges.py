@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from twofold.data.colour_space import colours_of
-from twofold.data.decode import MEMORY, as_unreadable, open_image, opened
+from twofold.data.decode import MEMORY
 from twofold.data.formats import UnreadableError
+from twofold.data.readers import as_unreadable, open_image, opened
 from twofold.data.record import Source, digest
 from twofold.data.rules import Rules
 from twofold.data.samples import PERCENTILES, Range, Samples, is_missing, spread

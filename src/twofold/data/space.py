@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Int64
 from PIL import Image
 
-from twofold.data.decode import open_image
 from twofold.data.quiet import quiet
+from twofold.data.readers import open_image
 from twofold.data.record import Source
 from twofold.data.rules import LONG_SIDES, Rules, stored_size
 from twofold.data.splits import permutation

@@ -4,8 +4,8 @@ wrapping... / [split / [wrapping...]] / CLASS / ... / image
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from twofold.data.findings import Finding
 from twofold.data.record import Record
@@ -23,14 +23,12 @@ from twofold.data.sources.layout_findings import (
     strays,
 )
 from twofold.data.sources.names import (
-    beside_split,
     is_no_label,
     is_unlabelled_folder,
     label_of,
-    split_hinted,
     split_named,
-    without_split,
 )
+from twofold.data.sources.top_folders import Parts, read_parts
 
 _STRAY = 0.1  # a folder wraps the rest where at most this share of the images lies beside it
 
@@ -56,7 +54,7 @@ def read_layout(paths: Sequence[str]) -> Layout:
     wrapping = _wrapping(folders, counts, _is_split)
     inside = [_below(wrapping, names) for names in folders]  # None: beside a folder that wraps the rest
     inside = _below_labelled(inside)
-    parts = _parts([names for names in inside if names is not None])
+    parts = read_parts([names for names in inside if names is not None])
     inside = _without(inside, parts.again)
     splits, rest = _take_splits(inside, counts, parts)
     again = _same_names_again([names for names in rest if names])
@@ -73,18 +71,6 @@ def read_layout(paths: Sequence[str]) -> Layout:
 
 def _names_in(folder: str) -> Folders:
     return tuple(folder.split("/")) if folder else ()
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """How the folders on top are read. Nothing in any of the three: they are classes."""
-
-    split_of: dict[str, str]  # a folder on top -> its split
-    tops: frozenset[str] = frozenset()  # folders on top that are neither classes nor splits
-    inner: bool = False  # splits lie one level down: below classes, or below `tops`
-    again: frozenset[str] = frozenset()  # folders that hold the folders beside them once more: passed through
-    class_of: Mapping[str, str] = field(default_factory=dict)  # a folder on top -> its class, beside the split
-    findings: tuple[Finding, ...] = ()
 
 
 def _wrapping(folders: Sequence[Folders], counts: Sequence[int], is_kept: Callable[[str, set[str]], bool]) -> Folders:
@@ -128,104 +114,7 @@ def _below_labelled(inside: list[Folders | None]) -> list[Folders | None]:
         inside = _without(inside, frozenset(labelled))
 
 
-def _parts(inside: Sequence[Folders]) -> _Parts:
-    """Which of the folders on top are splits: by their names, by the names one level down, by what they hold."""
-    below: dict[str, set[str]] = {}
-    for names in inside:
-        if names:
-            below.setdefault(names[0], set()).update(names[1:2])
-    tops = [top for top in below if not is_unlabelled_folder(top)]
-    named = {top: split for top in tops if (split := split_named(top))}
-    hinted = {top: split for top in tops if (split := split_hinted(top))}
-    if tops and len(named) == len(tops):
-        return _Parts(named)
-    if _is_cut(named):
-        return _with_others(named, tops, below)
-    if (classes := _classes_of(hinted, tops, below)) is not None:
-        return _Parts(hinted, class_of=classes)
-    if _is_cut(hinted) and (len(hinted) == len(tops) or _are_alike(hinted, below)):
-        return _with_others(hinted, tops, below)
-    cut = {top for top in tops if below[top] and all(map(split_named, below[top]))}
-    if len(tops) > len(cut) >= len(tops) / 2 and _is_cut(
-        {name: split_named(name) or "" for top in cut for name in below[top]}
-    ):
-        rest = sorted(set(tops) - cut)
-        text = (
-            f"{names_of(rest)} next to {names_of(sorted(cut))} hold no folders of splits, and so {is_(rest)} trained on"
-        )
-        return _Parts({}, inner=True, findings=(Finding("TF005", text),))
-    direct = {names[0] for names in inside if len(names) == 1}
-    if len(tops) < 2 or direct & set(tops):
-        return _Parts({})
-    if len(cut) == len(tops):
-        return _splits_below(inside, frozenset(tops))
-    if all(len(names) == 1 for names in below.values()):  # a folder in each that wraps the rest, such as images/
-        below = {top: {names[2] for names in inside if names[0] == top and len(names) > 2} for top in below}
-    return _same_below(tops, below, hinted)
-
-
-def _is_cut(splits: dict[str, str]) -> bool:
-    """Whether there is a train split and another one."""
-    return "train" in splits.values() and len(set(splits.values())) > 1
-
-
-def _are_alike(splits: dict[str, str], below: dict[str, set[str]]) -> bool:
-    """Whether folders belong together: called alike but for the split, or with a sub-folder that all hold."""
-    return len({beside_split(top) for top in splits}) == 1 or bool(set.intersection(*(below[top] for top in splits)))
-
-
-def _classes_of(splits: dict[str, str], tops: list[str], below: dict[str, set[str]]) -> dict[str, str] | None:
-    """The classes of cats_train, dogs_train, cats_test ...: two or more, which train and another split share."""
-    if not _is_cut(splits) or len(splits) < len(tops) or any(below.values()):
-        return None
-    classes = {top: without_split(top) for top in tops}
-    held = {split: [classes[top] for top in tops if splits[top] == split] for split in splits.values()}
-    if any(len(set(names)) < max(2, len(names)) or "" in names for names in held.values()):
-        return None
-    return classes if all(len(set(held["train"]) & set(names)) > 1 for names in held.values()) else None
-
-
-def _with_others(splits: dict[str, str], tops: list[str], below: dict[str, set[str]]) -> _Parts:
-    """Splits, and folders beside them that are none: these are trained on."""
-    again = frozenset(top for top in set(tops) - set(splits) if len(below[top] & set(splits)) > 1)
-    if again:
-        text = f"{names_of(sorted(again))} next to {names_of(sorted(splits))} {hold(again)} the same splits once more"
-        rest = _with_others(splits, sorted(set(tops) - again), below)
-        finding = Finding("TF006", f"{text}, and so {is_(again)} read as part of them")
-        return replace(rest, again=again, findings=(*rest.findings, finding))
-    others = sorted(set(tops) - set(splits))
-    if not others:
-        return _Parts(splits)
-    text = f"{names_of(others)} next to {names_of(sorted(splits))} {is_(others)} not a split by name, and so trained on"
-    shared = set.union(*(below[top] for top in splits))
-    tops_of_classes = frozenset(top for top in others if below[top] & shared and top.lower() not in MASKS)
-    return _Parts(
-        {**splits, **dict.fromkeys(tops_of_classes, "train")}, frozenset(others), findings=(Finding("TF005", text),)
-    )
-
-
-def _splits_below(inside: Sequence[Folders], tops: frozenset[str]) -> _Parts:
-    """CLASS/train/image, or PART/train/CLASS/image where the folders below the splits are the same in two parts."""
-    classes = [{names[2] for names in inside if names[:1] == (top,) and len(names) > 2} for top in sorted(tops)]
-    if all(len(one) > 1 for one in classes) and set.intersection(*classes):
-        text = f"{names_of(sorted(tops))} hold the same splits and classes, and so are read as parts of the data"
-        return _Parts({}, tops, inner=True, findings=(Finding("TF006", text),))
-    return _Parts({}, inner=True)
-
-
-def _same_below(tops: list[str], below: dict[str, set[str]], hinted: dict[str, str]) -> _Parts:
-    """Folders on top that hold the same sub-folders are splits; those whose name is none are trained on."""
-    shared, all_ = set.intersection(*(below[top] for top in tops)), set.union(*(below[top] for top in tops))
-    kinds_of_files = {name.lower() for name in shared} & KINDS_OF_FILES
-    if len(shared) < 2 or 2 * len(shared) < len(all_) or kinds_of_files or all(map(DATE.fullmatch, shared)):
-        return _Parts({})
-    unknown = sorted(set(tops) - set(hinted))
-    text = f"{names_of(sorted(tops))} hold the same sub-folders ({names_of(sorted(shared))}), and so are read as splits"
-    said = f"{text}; {names_of(unknown)} {is_(unknown)} not a split by name, and so trained on" if unknown else text
-    return _Parts({**dict.fromkeys(tops, "train"), **hinted}, findings=(Finding("TF006", said),))
-
-
-def _same_names_again(inside: Sequence[Folders]) -> _Parts:
+def _same_names_again(inside: Sequence[Folders]) -> Parts:
     """CLASS/image and augmented/CLASS/image: a folder of two or more folders that are called as those beside it."""
     direct = {names[0] for names in inside if len(names) == 1}
     below: dict[str, set[str]] = {}
@@ -237,11 +126,11 @@ def _same_names_again(inside: Sequence[Folders]) -> _Parts:
         if top not in direct and len(shared := (names & below.keys()) - {top}) >= max(2, len(names) / 2)
     }
     if not again or len(below) - len(again) < 2:
-        return _Parts({})
+        return Parts({})
     names_held = names_of(sorted(set[str]().union(*again.values())))
     text = f"{names_of(sorted(again))} {hold(again)} folders that are called as those next to it ({names_held}), and so"
     finding = Finding("TF006", f"{text} {is_(again)} no class but {hold(again)} more of these")
-    return _Parts({}, again=frozenset(again), findings=(finding,))
+    return Parts({}, again=frozenset(again), findings=(finding,))
 
 
 def _without(inside: Sequence[Folders | None], passed: frozenset[str]) -> list[Folders | None]:
@@ -250,7 +139,7 @@ def _without(inside: Sequence[Folders | None], passed: frozenset[str]) -> list[F
 
 
 def _take_splits(
-    inside: Sequence[Folders | None], counts: Sequence[int], parts: _Parts
+    inside: Sequence[Folders | None], counts: Sequence[int], parts: Parts
 ) -> tuple[list[str | None], list[Folders | None]]:
     """Each folder's split, and the folders that are left to tell its class: None where they cannot."""
     splits: list[str | None] = []

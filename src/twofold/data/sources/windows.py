@@ -7,9 +7,9 @@ from jaxtyping import Num
 from PIL import Image
 
 from twofold.data.colour_space import Colours, colours_of
-from twofold.data.decode import open_image
 from twofold.data.formats import File, UnreadableError, head_of, is_tiff, orientation_of
 from twofold.data.quiet import quiet
+from twofold.data.readers import open_image
 from twofold.data.record import OnDisk, Source
 from twofold.data.samples import Samples
 from twofold.data.slide_windows import SlideWindows, is_slide
