@@ -80,12 +80,15 @@ def _kinds(owner: type) -> dict[str, Any]:
 
 
 def _fit(value: Any, kind: Any) -> Any:
-    if get_origin(kind) in (Union, UnionType):
+    if type(value) is kind:  # nearly always: a recipe is checked each time a setting of it changes
+        return value
+    origin = get_origin(kind)
+    if origin in (Union, UnionType):
         fits = (_fit(value, one) for one in get_args(kind))
         return next((fitted for fitted in fits if fitted is not _UNFIT), _UNFIT)
-    if get_origin(kind) is tuple:
+    if origin is tuple:
         return _fit_tuple(value, get_args(kind))
-    if get_origin(kind) is Literal:
+    if origin is Literal:
         return str(value) if isinstance(value, str) and value in get_args(kind) else _UNFIT
     value = _plain(value)
     if kind is os.PathLike:
