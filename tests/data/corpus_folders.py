@@ -360,6 +360,25 @@ STRAYS = [
         codes="TF010 TF011 TF016",
     ),
     folder(
+        "the folders of a phone",
+        ("DCIM/Camera", 3, None, "train"),
+        ("Pictures/Screenshots", 2, None, "train"),
+        ("Download", 1, None, "train"),
+        codes="TF016",
+    ),
+    folder(
+        "a phone's folders with the same sub-folders",
+        *((f"{top}/{below}", 2, None, "train") for top in ("DCIM", "Pictures") for below in ("Camera", "Screenshots")),
+        codes="TF016",
+    ),
+    folder(
+        "below DCIM",
+        ("DCIM/Camera", 3, None, "train"),
+        ("DCIM/Screenshots", 2, None, "train"),
+        codes="TF016",
+    ),
+    folder("a class that a phone has a folder of", ("camera", 3, "camera", "train"), ("cat", 3, "cat", "train")),
+    folder(
         "more kinds than three",
         *classes(""),
         beside={f"x.{end}": "" for end in ("dcm", "nef", "svs", "czi", "xcf")},

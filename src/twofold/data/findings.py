@@ -146,7 +146,7 @@ CHECKS = {
     "TF016": Check(
         "info",
         "Folders of a camera are no classes",
-        "The folders have names that cameras and phones give (such as 100CANON), so they are not read as classes.",
+        "The folders have names that cameras and phones give (such as 100CANON, DCIM or Pictures), so are no classes.",
         "Nothing, or give a table with the columns path and label.",
     ),
     "TF017": Check(

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from twofold.data.findings import Finding
 from twofold.data.record import Record
 from twofold.data.sources.layout_findings import (
-    CAMERA,
     DATE,
     KINDS_OF_FILES,
     MASKS,
     Folders,
+    are_of_a_camera,
     hold,
     is_,
     mask_files,
@@ -196,11 +196,10 @@ def _labels(rest: Sequence[Folders | None], counts: Sequence[int]) -> tuple[list
         masks = [name for name in classes if name.lower() in MASKS]
         others = sorted(set(classes) - set(masks))
         text = f"{names_of(masks)} next to {names_of(others)} {is_(masks)} read as masks by name"
-        return [None] * len(labels), [Finding("TF019", f"{text}, and trained on without a label")]
-    if all(map(CAMERA.fullmatch, classes)):
-        return [None] * len(labels), [
-            Finding("TF016", f"{names_of(classes)} {is_(classes)} a camera's, and no classes")
-        ]
+        return [None] * len(labels), [*findings, Finding("TF019", f"{text}, and trained on without a label")]
+    if are_of_a_camera(classes):
+        text = f"{names_of(classes)} {is_(classes)} a camera's or a phone's, and no classes"
+        return [None] * len(labels), [*findings, Finding("TF016", text)]
     if all(map(DATE.fullmatch, classes)):
         findings.append(Finding("TF017", f"{names_of(classes)} look like dates, and are read as classes"))
     return labels, findings

@@ -8,7 +8,13 @@ from twofold.data.findings import Finding
 
 Folders = tuple[str, ...]  # the names of the folders above an image, the outermost first
 
-CAMERA = re.compile(r"\d{3}[A-Z0-9_]{5}")  # how cameras and phones call the folders below DCIM
+_CAMERA = re.compile(r"\d{3}[A-Z0-9_]{5}")  # how cameras and phones call the folders below DCIM
+_ROOT = "dcim"
+_PHONE = frozenset(  # and what else phones have beside it
+    {_ROOT, "camera", "camera roll", "pictures", "saved pictures", "photos", "images", "screenshots", "movies"}
+    | {"download", "downloads", "documents", "bluetooth", "edited", "sent", "snapseed", "facebook", "instagram"}
+    | {"messenger", "snapchat", "telegram", "telegram images", "viber", "signal", "whatsapp", "whatsapp images"}
+)
 DATE = re.compile(r"(19|20)\d\d([-_. ]?(0[1-9]|1[0-2])([-_. ]?[0-3]\d)?)?")
 MASKS = frozenset(
     {"mask", "masks", "labels", "annotations", "ground_truth", "groundtruth", "gt"}
@@ -17,6 +23,14 @@ MASKS = frozenset(
 KINDS_OF_FILES = MASKS | {"images", "image", "img", "imgs", "jpegimages", "thumbnails", "raw", "rgb"}
 _ENDING = 32  # letters that tell a mask
 _MASK_OF = re.compile(r"[ _.-](masks?|seg|segmentation|gt|labels?)([ _-]?\d+)?\.\w+$", re.IGNORECASE)
+
+
+def are_of_a_camera(folders: Collection[str]) -> bool:
+    """Whether cameras and phones have folders of these names; with DCIM among them whatever the others are."""
+    names = {name.lower().replace("_", " ") for name in folders}
+    return _ROOT in names or all(
+        _CAMERA.fullmatch(name) for name in folders if name.lower().replace("_", " ") not in _PHONE
+    )
 
 
 def strays(paths: Sequence[str], where: str) -> list[Finding]:

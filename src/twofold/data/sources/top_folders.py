@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from twofold.data.findings import Finding
-from twofold.data.sources.layout_findings import DATE, KINDS_OF_FILES, MASKS, Folders, hold, is_, names_of
+from twofold.data.sources.layout_findings import (
+    DATE,
+    KINDS_OF_FILES,
+    MASKS,
+    Folders,
+    are_of_a_camera,
+    hold,
+    is_,
+    names_of,
+)
 from twofold.data.sources.names import beside_split, is_unlabelled_folder, split_hinted, split_named, without_split
 
 
@@ -109,7 +118,8 @@ def _same_below(tops: list[str], below: dict[str, set[str]], hinted: dict[str, s
     """Folders on top that hold the same sub-folders are splits; those whose name is none are trained on."""
     shared, all_ = set.intersection(*(below[top] for top in tops)), set.union(*(below[top] for top in tops))
     kinds_of_files = {name.lower() for name in shared} & KINDS_OF_FILES
-    if len(shared) < 2 or 2 * len(shared) < len(all_) or kinds_of_files or all(map(DATE.fullmatch, shared)):
+    are_no_classes = kinds_of_files or all(map(DATE.fullmatch, shared)) or are_of_a_camera(shared | set(tops))
+    if len(shared) < 2 or 2 * len(shared) < len(all_) or are_no_classes:
         return Parts({})
     unknown = sorted(set(tops) - set(hinted))
     text = f"{names_of(sorted(tops))} hold the same sub-folders ({names_of(sorted(shared))}), and so are read as splits"
