@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pictures import write_pictures
 from small_recipe import SMALL
@@ -23,9 +24,11 @@ from twofold.programs.compare import compare
 from twofold.programs.embed import embed
 from twofold.programs.embedded import encoder_digest
 from twofold.programs.evaluate import evaluate
+from twofold.programs.measurement import seen_in_pretraining
 from twofold.programs.predict import predict
 from twofold.programs.pretrain import pretrain
 from twofold.programs.transfer import transfer
+from twofold.recipes.recipe import DataRecipe
 from twofold.runs.encoder_file import build_untrained, load, save_encoder
 
 RECIPE = SMALL.with_settings(z_dim=16)
@@ -392,6 +395,19 @@ def test_a_label_of_one_split_alone_is_named(home: Home, command: Command, tmp_p
     code, said = command(f"evaluate {run} --data {data} --protocol knn --seeds 1 --shots 1 --few-seeds 1")
     assert code is None
     assert "the class 'stripes' only in train" in " ".join(said.split())
+
+
+def test_what_pretraining_read_is_not_said_of_images_without_a_label(tmp_path: Path) -> None:
+    for has_classes in (True, False):
+        data = tmp_path / f"{has_classes}"
+        for at, name in enumerate(("bars", "discs")):
+            (data / name if has_classes else data).mkdir(parents=True, exist_ok=True)
+            for number in range(3):
+                place = data / name if has_classes else data
+                Image.new("RGB", (8, 8), (40 * number, 90 * at, 0)).save(place / f"{name}{number}.png")
+        images = load_images(data, recipe=DataRecipe(), store_px=None, cache=tmp_path / "cache")
+        said = ["pretraining read 4 of these images, without their labels"] if has_classes else []
+        assert seen_in_pretraining(images, images.fingerprint) == said
 
 
 def test_a_class_of_one_picture_is_left_out_of_data_without_a_test_split(

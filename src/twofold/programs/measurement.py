@@ -95,8 +95,9 @@ def seen_in_pretraining(images: ImageSet, own: str) -> list[str]:
             "pretraining read other images or other splits than these: some of the test images may have been among its "
             "unlabelled ones"
         ]
-    if is_cross_validated(images):
-        return [f"pretraining read {len(images.labelled_rows('train')):,} of these images, without their labels"]
+    labelled = len(images.labelled_rows("train"))
+    if labelled and is_cross_validated(images):
+        return [f"pretraining read {labelled:,} of these images, without their labels"]
     return []
 
 
