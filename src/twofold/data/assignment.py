@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from twofold.data.findings import Finding
 from twofold.data.record import Record
+from twofold.data.records import Records
 from twofold.data.splits import cut_fraction, cut_groups
 from twofold.errors import TwofoldError
 from twofold.recipes.recipe import DataRecipe
@@ -29,13 +30,14 @@ def assign_splits(records: Sequence[Record], recipe: DataRecipe) -> Assignment:
     class, cut off by the data seed without dividing a group: images without a label go with their group. Data of fewer
     than two classes are left as they are.
     """
-    splits = [record.split or "train" for record in records]
+    records = Records.of(records)
+    splits = [split or "train" for split in records.splits]
     labelled = {split: _rows(records, splits, split) for split in ("train", "validation", "test")}
     train = labelled["train"]
     findings = _about_labels(splits, labelled)
     if labelled["test"]:
         return Assignment(splits, "own", findings)
-    if len({records[row].label for row in train}) < 2:
+    if len({records.labels[row] for row in train}) < 2:
         return Assignment(splits, "own" if "test" in splits else None, findings)
     if labelled["validation"]:
         splits = ["test" if split == "validation" else split for split in splits]
@@ -43,51 +45,56 @@ def assign_splits(records: Sequence[Record], recipe: DataRecipe) -> Assignment:
         return Assignment(splits, "validation", [*findings, Finding("TF002", text)])
     if recipe.test_fraction == 0:
         return Assignment(splits, None, findings)
-    cut = _cut([records[row] for row in train], recipe)
+    cut = _cut(records.take(train), recipe)
     for place in cut:
         splits[train[place]] = "test"
-    followed = _of_the_same_groups(records, splits, {records[train[place]].group for place in cut} - {None})
+    followed = _of_the_same_groups(records, splits, {records.groups[train[place]] for place in cut} - {None})
     for row in followed:
         splits[row] = "test"
-    whole = ", in whole groups" if any(records[row].group for row in train) else ""
+    whole = ", in whole groups" if any(records.groups[row] for row in train) else ""
     if followed:
         whole += f" with their {len(followed):,} images without a label"
     return Assignment(splits, "cut" if cut else None, [*findings, *_about_cut(len(cut), len(train), recipe, whole)])
 
 
-def group_by(records: Sequence[Record], pattern: str | None) -> list[Record]:
+def group_by(records: Sequence[Record], pattern: str | None) -> Records:
     """Records whose group is what the pattern finds in their path: its first parenthesis, or all that matches.
 
     A path in which nothing matches keeps the group that it has. Raises TwofoldError where nothing matches in any.
     """
+    records = Records.of(records)
     if pattern is None:
-        return list(records)
-    matches = [re.search(pattern, record.path) for record in records]
+        return records
+    matches = [re.search(pattern, path) for path in records.paths]
     if not any(matches):
         raise TwofoldError(
             f"--group-by {pattern!r} matches none of {len(records):,} paths, the first of which is "
-            f"'{records[0].path}'. Correct the pattern."
+            f"'{records.paths[0]}'. Correct the pattern."
         )
-    pairs = zip(records, matches, strict=True)
-    return [replace(one, group=match[1 if match.re.groups else 0]) if match else one for one, match in pairs]
+    pairs = zip(records.groups, matches, strict=True)
+    groups = [match[1 if match.re.groups else 0] if match else own for own, match in pairs]
+    return Records(records.paths, records.labels, records.splits, groups)
 
 
-def _rows(records: Sequence[Record], splits: Sequence[str], split: str) -> list[int]:
-    return [row for row, record in enumerate(records) if splits[row] == split and record.label is not None]
+def _rows(records: Records, splits: Sequence[str], split: str) -> list[int]:
+    pairs = zip(splits, records.labels, strict=True)
+    return [row for row, (own, label) in enumerate(pairs) if own == split and label is not None]
 
 
-def _of_the_same_groups(records: Sequence[Record], splits: Sequence[str], groups: set[str | None]) -> list[int]:
+def _of_the_same_groups(records: Records, splits: Sequence[str], groups: set[str | None]) -> list[int]:
     """Rows of the training images that belong to one of `groups`."""
-    return [row for row, record in enumerate(records) if splits[row] == "train" and record.group in groups]
+    if not groups:
+        return []
+    pairs = zip(splits, records.groups, strict=True)
+    return [row for row, (split, group) in enumerate(pairs) if split == "train" and group in groups]
 
 
-def _cut(train: Sequence[Record], recipe: DataRecipe) -> list[int]:
+def _cut(train: Records, recipe: DataRecipe) -> list[int]:
     """Places of the training images that become the test split."""
-    keys, labels = [record.path for record in train], [record.label for record in train]
-    groups = [record.group for record in train]
-    if any(groups):
-        return cut_groups(keys, groups, recipe.test_fraction, recipe.data_seed, labels)[1].tolist()
-    return cut_fraction(keys, recipe.test_fraction, recipe.data_seed, labels)[1].tolist()
+    how = recipe.test_fraction, recipe.data_seed, train.labels
+    if any(train.groups):
+        return cut_groups(train.paths, train.groups, *how)[1].tolist()
+    return cut_fraction(train.paths, *how)[1].tolist()
 
 
 def _about_cut(count: int, labelled: int, recipe: DataRecipe, whole: str) -> list[Finding]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from twofold.data.findings import Finding
 from twofold.data.formats import NO_DATA
 from twofold.data.record import Record
+from twofold.data.records import Records
 from twofold.data.store import Quarantined
 
 _DECIMAL = re.compile(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?")
@@ -18,6 +19,7 @@ def check_records(
     records: Sequence[Record], splits: Sequence[str], test_from: str | None, quarantine: Sequence[Quarantined]
 ) -> list[Finding]:
     """Findings about readable records whose splits were assigned, and about the files that could not be read."""
+    records = Records.of(records)
     return [
         *_similar_names(records),
         *_one_sided(records, splits, test_from),
@@ -28,19 +30,19 @@ def check_records(
     ]
 
 
-def _similar_names(records: Sequence[Record]) -> list[Finding]:
+def _similar_names(records: Records) -> list[Finding]:
     """Classes whose names are the same without case, blanks, hyphens, underscores and the zeros of a number."""
     alike: dict[str, list[str]] = {}
-    for label in sorted({record.label for record in records if record.label is not None}):
+    for label in sorted(_counts(records)):
         plain = re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", label)).casefold()
         alike.setdefault(_NUMBER.sub(r"\1", plain), []).append(label)
     pairs = [" and ".join(f"'{name}'" for name in names) for names in alike.values() if len(names) > 1]
     return [Finding("TF008", f"classes that differ by case or blanks alone: {_few(pairs)}")] if pairs else []
 
 
-def _one_sided(records: Sequence[Record], splits: Sequence[str], test_from: str | None) -> list[Finding]:
+def _one_sided(records: Records, splits: Sequence[str], test_from: str | None) -> list[Finding]:
     """Classes of train or of test alone, where the test split is of the data's own."""
-    pairs = {(record.label, split) for record, split in zip(records, splits, strict=True) if record.label is not None}
+    pairs = {pair for pair in set(zip(records.labels, splits, strict=True)) if pair[0] is not None}
     train, test = ({label for label, split in pairs if split == name} for name in ("train", "test"))
     if test_from not in ("own", "validation") or not train or not test or train == test:
         return []
@@ -52,26 +54,26 @@ def _one_sided(records: Sequence[Record], splits: Sequence[str], test_from: str 
     return [Finding("TF015", f"classes {'; '.join(parts)}; evaluation counts on the {len(train & test):,} others")]
 
 
-def _single_images(records: Sequence[Record]) -> list[Finding]:
-    counts = Counter(record.label for record in records if record.label is not None)
+def _single_images(records: Records) -> list[Finding]:
+    counts = _counts(records)
     single = sorted(label for label, count in counts.items() if count == 1)
     if len(counts) < 2 or not single:
         return []
     return [Finding("TF018", f"{len(single):,} classes have a single image: {_few(single)}")]
 
 
-def _measured(records: Sequence[Record]) -> list[Finding]:
+def _measured(records: Records) -> list[Finding]:
     """Labels that are numbers with fractions, hardly any of them twice."""
-    counts = Counter(record.label for record in records if record.label is not None)
+    counts = _counts(records)
     are_numbers = all(map(_DECIMAL.fullmatch, counts)) and any(not _NUMBER.match(label) for label in counts)
     if not are_numbers or len(counts) < 3 or 2 * len(counts) <= counts.total():
         return []
     return [Finding("TF034", f"{len(counts):,} different numbers are the labels of {counts.total():,} images")]
 
 
-def _groups(records: Sequence[Record], splits: Sequence[str]) -> list[Finding]:
+def _groups(records: Records, splits: Sequence[str]) -> list[Finding]:
     """How many groups there are, and which of them stand in train and in test."""
-    pairs = {(record.group, split) for record, split in zip(records, splits, strict=True) if record.group is not None}
+    pairs = {pair for pair in set(zip(records.groups, splits, strict=True)) if pair[0] is not None}
     names = {group for group, _ in pairs}
     if not names:
         return []
@@ -95,6 +97,11 @@ def _unreadable(quarantine: Sequence[Quarantined]) -> list[Finding]:
         count = "1 file" if len(broken) == 1 else f"{len(broken):,} files"
         findings.append(Finding("TF040", f"{count} cannot be read: {'; '.join(broken[:3])}{more}"))
     return findings
+
+
+def _counts(records: Records) -> Counter[str]:
+    counts = Counter(records.labels)
+    return Counter({label: count for label, count in counts.items() if label is not None})
 
 
 def _few(names: Sequence[str], most: int = 5) -> str:

@@ -10,6 +10,7 @@ from twofold.data.formats import reason_of
 from twofold.data.parallel import in_order
 from twofold.data.readers import opened
 from twofold.data.record import SPLITS, Source
+from twofold.data.records import Records
 from twofold.data.samples import Samples
 from twofold.data.splits import permutation
 from twofold.errors import TwofoldError
@@ -39,16 +40,16 @@ def look_at(source: Source, sample: int = 1000) -> Facts:
 
     Raises TwofoldError where none of the sampled headers can be read.
     """
-    records = source.records
+    records = Records.of(source.records)
     indices = sorted(permutation(len(records), 0)[:sample].tolist())
     headers, reasons = _headers(source, indices)
     if not headers:
         raise TwofoldError(
             f"none of {len(indices):,} files looked at in '{source.name}' can be read as an image "
-            f"({records[indices[0]].path}: {reasons[0]}). Give a folder with whole images."
+            f"({records.paths[indices[0]]}: {reasons[0]}). Give a folder with whole images."
         )
     sides = [side for one in headers for side in one.size]
-    labels, splits = {record.label for record in records}, {record.split for record in records}
+    labels, splits = set(records.labels), set(records.splits)
     return Facts(
         count=len(records),
         channels=1 if all(one.is_grey for one in headers) else 3,

@@ -9,7 +9,8 @@ from twofold.data.assignment import Assignment, assign_splits, group_by
 from twofold.data.checks import check_records
 from twofold.data.facts import Facts
 from twofold.data.findings import Finding
-from twofold.data.record import SPLITS, Record, Source, file_of
+from twofold.data.record import SPLITS, Source, file_of
+from twofold.data.records import Records
 from twofold.data.sources.listing import extension_of
 from twofold.data.store import Quarantined
 from twofold.data.traits import PixelFacts
@@ -107,16 +108,16 @@ def survey_of(
     facts: Facts,
     readable: Sequence[int] | None = None,
     quarantine: Sequence[Quarantined] = (),
-) -> tuple[Survey, list[Record], Assignment]:
+) -> tuple[Survey, Records, Assignment]:
     """The survey, the records with their groups, and their splits: of all, or of the `readable` ones of a source.
 
     Raises TwofoldError where the recipe's pattern for groups matches no path.
     """
-    all_ = range(len(source.records)) if readable is None else readable
-    records = group_by([source.records[i] for i in all_], recipe.group_by)
+    records = Records.of(source.records)
+    records = group_by(records if readable is None else records.take(readable), recipe.group_by)
     assigned = assign_splits(records, recipe)
-    labels = Counter(record.label for record in records)
-    kinds = Counter(extension_of(file_of(record.path).rpartition("/")[2]) for record in records)
+    labels = Counter(records.labels)
+    kinds = _kinds(records.paths)
     splits = Counter(assigned.splits)
     findings = [*source.findings, *assigned.findings]
     findings += check_records(records, assigned.splits, assigned.test_from, quarantine)
@@ -130,7 +131,20 @@ def survey_of(
         unlabelled=labels[None],
         splits={split: splits[split] for split in SPLITS if splits[split]},
         test_from=assigned.test_from,
-        groups=len({record.group for record in records} - {None}),
+        groups=len(set(records.groups) - {None}),
         findings=tuple(findings),
     )
     return survey, records, assigned
+
+
+def _kinds(paths: Sequence[str]) -> Counter[str]:
+    """Endings of the files' names; of paths that end plainly each ending as it is written is looked at once."""
+    plain = Counter(path[path.rfind(".") :] for path in paths)
+    if all(end[:1] == "." and end[1:].isalnum() for end in plain):
+        ends = [(end.lower(), count) for end, count in plain.items()]
+    else:
+        ends = [(extension_of(file_of(path).rpartition("/")[2]), 1) for path in paths]
+    kinds = Counter[str]()
+    for end, count in ends:
+        kinds[end] += count
+    return kinds

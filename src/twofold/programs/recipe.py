@@ -5,6 +5,7 @@ from typing import Any
 
 from twofold.console import say
 from twofold.data import Source, look_at, open_source
+from twofold.data.records import Records
 from twofold.data.sources.columns import Columns
 from twofold.data.sources.tiles import divided
 from twofold.hardware.device import gpu_gib
@@ -26,7 +27,7 @@ def resolve_recipe(
         source = divided(source, DataRecipe(**cut), cache)
         facts = look_at(source)
         return Found(
-            pictures=sum(record.split in (None, "train") for record in source.records),
+            pictures=sum(split in (None, "train") for split in Records.of(source.records).splits),
             short_side_px=facts.short_side_px,
             channels=facts.channels,
             gpu_gib=gpu_gib(HardwareRecipe(device=settings.get("device") or "auto").device),

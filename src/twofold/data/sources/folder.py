@@ -1,13 +1,12 @@
 """A folder of images, at any depth: sub-folders may be splits and classes."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from twofold.data.findings import Finding
 from twofold.data.formats import extensions, extra_for
-from twofold.data.record import shown
+from twofold.data.record import Record, digest_of_stamps, shown
 from twofold.data.sources.layout import read_layout
 from twofold.data.sources.listing import Listing, kind_of
 from twofold.data.sources.metadata import is_metadata, with_metadata
@@ -27,18 +26,16 @@ class FolderSource(FileTree):
         super().__init__(root, listing.files)
         self.name = name
         layout = read_layout([shown(path) for path in self.paths])
-        self.records, said = layout.records, list[Finding]()
-        if not any(record.label for record in self.records):
+        self.records: Sequence[Record] = layout.records
+        said = list[Finding]()
+        if not any(layout.records.labels):
             self.records, said = with_metadata(self.records, root, listing.tables)
         unused = [table for table in listing.tables if not said or not is_metadata(table)]
         self.findings = [*layout.findings, *said, *left_out(listing, unused)]
 
     def stamp(self) -> str:
         """Over the place, and each file's path, size and times as they were when the folder was opened."""
-        state = hashlib.sha256(b"folder")
-        for text in self.file_stamps():
-            state.update(text.encode("utf-8", "surrogateescape") + b"\0")
-        return state.hexdigest()
+        return digest_of_stamps("folder", self.file_stamps())
 
 
 def left_out(listing: Listing, tables: Sequence[str]) -> list[Finding]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from twofold.data.findings import Finding
-from twofold.data.record import Record
+from twofold.data.records import Records
 from twofold.data.sources.layout_findings import (
     DATE,
     KINDS_OF_FILES,
@@ -37,7 +37,7 @@ _STRAY = 0.1  # a folder wraps the rest where at most this share of the images l
 class Layout:
     """Records in the order of the paths, and what people should know about how they came about."""
 
-    records: list[Record]
+    records: Records
     findings: list[Finding]
 
 
@@ -65,8 +65,7 @@ def read_layout(paths: Sequence[str]) -> Layout:
         where = "splits" if parts.split_of or parts.inner else "classes"
         findings += strays([path for path, one in zip(paths, at, strict=True) if not inside[one]], where)
     findings += shared_below(rest) if any(labels) and not parts.tops else []
-    pairs = zip(paths, at, strict=True)
-    return Layout([Record(path=path, label=labels[one], split=splits[one]) for path, one in pairs], findings)
+    return Layout(Records(list(paths), [labels[one] for one in at], [splits[one] for one in at]), findings)
 
 
 def _names_in(folder: str) -> Folders:

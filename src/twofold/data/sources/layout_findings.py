@@ -22,6 +22,8 @@ MASKS = frozenset(
 )
 KINDS_OF_FILES = MASKS | {"images", "image", "img", "imgs", "jpegimages", "thumbnails", "raw", "rgb"}
 _ENDING = 32  # letters that tell a mask
+_TOGETHER = 4096  # names that are looked through at once
+_WORDS_OF_MASKS = ("mask", "seg", "gt", "label")
 _MASK_OF = re.compile(r"[ _.-](masks?|seg|segmentation|gt|labels?)([ _-]?\d+)?\.\w+$", re.IGNORECASE)
 
 
@@ -43,9 +45,13 @@ def strays(paths: Sequence[str], where: str) -> list[Finding]:
 
 def mask_files(paths: Sequence[str]) -> list[Finding]:
     """Files that are called as masks of others in their folder: 1_mask.png beside 1.png."""
-    found = [
-        (path, path[: match.start()]) for path in paths if (match := _MASK_OF.search(path, max(0, len(path) - _ENDING)))
-    ]
+    found = []
+    for start in range(0, len(paths), _TOGETHER):
+        part = paths[start : start + _TOGETHER]
+        together = "\n".join(part).lower()
+        if any(word in together for word in _WORDS_OF_MASKS):
+            matches = ((path, _MASK_OF.search(path, max(0, len(path) - _ENDING))) for path in part)
+            found += [(path, path[: match.start()]) for path, match in matches if match]
     if not found:
         return []
     stems = {path.rpartition(".")[0] for path in paths}

@@ -80,14 +80,31 @@ def list_images(root: Path) -> Listing:
             (listing.links if is_new else listing.repeated).append(shown(prefix))
         if is_new:
             seen.add((place.st_dev, place.st_ino))
-            for entry in _entries(folder):
-                _sort_in(listing, entry, prefix, real, linked)
+            _take(listing, folder, prefix, real, linked)
     if not listing.files:  # beside images they are something else, such as embeddings
         listing.files = listing.arrays
         for end in ARRAYS if listing.arrays else ():
             listing.others.pop(end, None)
     listing.files.sort(key=itemgetter(0))
     return listing
+
+
+def _take(
+    listing: Listing, folder: str, prefix: str, real: list[tuple[str, str]], linked: list[tuple[str, str]]
+) -> None:
+    """Sort in what lies in a folder; no image is called as what the system keeps, but for a point in front."""
+    is_image: dict[str, bool] = {}  # ending as it is written
+    files, pack = listing.files, _STAMP.pack
+    for entry in _entries(folder):
+        name = entry.name
+        end = name[name.rfind(".") :]
+        if end not in is_image:
+            is_image[end] = end.lower() in extensions()
+        if is_image[end] and name[0] != "." and entry.is_file(follow_symlinks=False):
+            of = entry.stat(follow_symlinks=False)
+            files.append((prefix + name, pack(of.st_size, of.st_mtime_ns, of.st_ctime_ns)))
+        else:
+            _sort_in(listing, entry, prefix, real, linked)
 
 
 def _sort_in(

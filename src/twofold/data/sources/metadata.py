@@ -22,7 +22,9 @@ def is_metadata(table: str) -> bool:
     return PurePosixPath(table).name.lower() in _NAMES
 
 
-def with_metadata(records: Sequence[Record], root: Path, tables: Sequence[str]) -> tuple[list[Record], list[Finding]]:
+def with_metadata(
+    records: Sequence[Record], root: Path, tables: Sequence[str]
+) -> tuple[Sequence[Record], list[Finding]]:
     """The records with labels and groups from such tables, where they give any label, and a finding that says so.
 
     A table names files of its own folder in the column file_name. Raises TwofoldError for one that cannot be read.
@@ -41,10 +43,12 @@ def with_metadata(records: Sequence[Record], root: Path, tables: Sequence[str]) 
             path = str(PurePosixPath(table).parent / row[file or ""].strip())
             label_by_path[path] = label_of(row[label or ""])
             group_by_path[path] = label_of(row[group]) if group else None
+    if not label_by_path:
+        return records, []
     labels = whole_numbers([label_by_path.get(record.path) for record in records])
     count = sum(label is not None for label in labels)
     if not count:
-        return list(records), []
+        return records, []
     groups = [group_by_path.get(record.path) for record in records]
     told = zip(records, labels, groups, strict=True)
     text = f"labels of {count:,} of {len(records):,} images come from {', '.join(filter(is_metadata, tables))}"

@@ -20,6 +20,7 @@ from twofold.data.openings import keep_parts, kept_parts
 from twofold.data.parallel import in_order
 from twofold.data.quiet import quiet
 from twofold.data.record import Record, Source, digest
+from twofold.data.records import Records
 from twofold.data.samples import is_missing
 from twofold.data.slide_windows import is_slide
 from twofold.data.sources.pages import PagedSource
@@ -139,7 +140,7 @@ def divided(source: Source, recipe: DataRecipe, cache: Path | None, *, show_prog
     if recipe.pages == "images":
         source = PagedSource(source, cache, show_progress=show_progress)
     cut = Cut.of(recipe)
-    slide = next((record.path for record in source.records if is_slide(record.path)), None)
+    slide = next(filter(is_slide, Records.of(source.records).paths), None)
     if cut is None and slide is not None:
         raise TwofoldError(
             f"'{slide}' is a slide, far larger than what an encoder sees, so slides are read in tiles. Give "

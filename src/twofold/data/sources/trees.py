@@ -1,6 +1,5 @@
 """Images at paths below a root that is no single folder: an archive, several folders, single files; or all of these."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -11,7 +10,8 @@ import numpy as np
 
 from twofold.data.findings import Finding
 from twofold.data.formats import File
-from twofold.data.record import Record, shown
+from twofold.data.record import Record, digest_of_stamps, shown
+from twofold.data.records import Records
 from twofold.data.sources.layout import read_layout
 from twofold.data.sources.listing import FileStamp
 from twofold.data.sources.reach import open_regular, read_regular
@@ -100,7 +100,7 @@ class TreesSource:
         calls = [part.root + shown(path) for part in parts for path in part.tree.paths]
         layout = read_layout([part.top + shown(path) for part in parts for path in part.tree.paths])
         told = [one for tree in trees for one in tree.told or [Told()] * len(tree.paths)]
-        self.records = [replace(one, path=call) for one, call in zip(layout.records, calls, strict=True)]
+        self.records: Sequence[Record] = Records(calls, layout.records.labels, layout.records.splits)
         said = [finding for tree in trees for finding in tree.findings]
         if any(one.label for one in told):
             self.records = [_labelled(record, one) for record, one in zip(self.records, told, strict=True)]
@@ -110,10 +110,7 @@ class TreesSource:
 
     def stamp(self) -> str:
         """Over each image's place, size and times as they were when the data were opened."""
-        state = hashlib.sha256(b"trees")
-        for text in self.file_stamps():
-            state.update(text.encode("utf-8", "surrogateescape") + b"\0")
-        return state.hexdigest()
+        return digest_of_stamps("trees", self.file_stamps())
 
     def file_stamps(self) -> Iterator[str]:
         """Those of all trees."""
