@@ -3,6 +3,8 @@
 As jaxtyping's hook does it (`--jaxtyping-packages`), the arguments are checked twice, with and without the result, and
 bound to the names of the parameters before that. Here beartype checks each once: in a scope of jaxtyping where a
 function's hints name shapes, and as it is where they do not. Arguments are bound only where a shape names one: "n {k}".
+Of a function that a test calls often, such as in each step of a training, the first `ALL` calls are checked, then each
+`THEN`-th.
 """
 
 import inspect
@@ -12,7 +14,11 @@ from functools import wraps
 from typing import Any, get_args
 
 import jaxtyping
+import torch
 from beartype import BeartypeConf, beartype
+
+ALL, THEN = 20, 10
+_test = [0]  # how many have begun
 
 _jaxtyped = jaxtyping.jaxtyped
 _check = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))  # a TypeError, as jaxtyping raises
@@ -36,6 +42,28 @@ def _in_scope(checked: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
+def begin_test() -> None:
+    """From here on calls are counted anew."""
+    _test[0] += 1
+
+
+def _some(what: Callable[..., Any], checked: Callable[..., Any]) -> Callable[..., Any]:
+    """`checked`, but of many calls in one test, most of them `what` as it is."""
+    calls, of = 0, -1
+
+    @wraps(what)
+    def called(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls, of
+        if torch.compiler.is_compiling():  # a count would be a constant of the graph
+            return checked(*arguments, **options)
+        if of != _test[0]:
+            calls, of = 0, _test[0]
+        calls += 1
+        return (checked if calls <= ALL or calls % THEN == 0 else what)(*arguments, **options)
+
+    return called
+
+
 def _checked(what: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
     """In place of `jaxtyping.jaxtyped`, as its hook calls it."""
     if what is None:
@@ -50,8 +78,10 @@ def _checked(what: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
         return _jaxtyped(what, typechecker=typechecker)  # what follows a generator's first value is of no scope
     checked = _check(what)
     if any("{" in shape for shape in shapes):
-        return _jaxtyped(checked, typechecker=None)
-    return _in_scope(checked) if shapes else checked
+        checked = _jaxtyped(checked, typechecker=None)
+    elif shapes:
+        checked = _in_scope(checked)
+    return _some(what, checked)
 
 
 jaxtyping.jaxtyped = _checked

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-import checks  # noqa: F401  # before the package is imported
+import checks  # before the package is imported
 
 LONGEST = (
     "distributed/test_launch.py",
@@ -40,6 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(100_000, 20, 20)  # with torch loaded a collection of everything takes a while
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False  # xdist would begin with the files of the most tests
+
+
+def pytest_runtest_setup() -> None:
+    checks.begin_test()
 
 
 def pytest_collection_finish() -> None:

@@ -11,6 +11,7 @@ from beartype import beartype
 from jaxtyping import Float
 from torch import Tensor
 
+import checks
 from twofold.losses import nt_xent
 from twofold.views import center_view
 
@@ -86,3 +87,19 @@ def test_what_does_not_fit_is_seen(wrong: Any) -> None:
 def test_names_of_one_call_are_not_those_of_the_next() -> None:
     for n in (2, 3):
         assert shaped(ones(n, 2), ones(n)).shape == (2,)
+
+
+def test_of_many_calls_in_one_test_the_first_and_then_some_are_checked() -> None:
+    def is_seen() -> bool:
+        try:
+            plain(b"ab", 2)
+        except jaxtyping.TypeCheckError:
+            return True
+        return False
+
+    checks.begin_test()
+    seen = [is_seen() for _ in range(checks.ALL + 3 * checks.THEN)]
+    assert all(seen[: checks.ALL])
+    assert sum(seen[checks.ALL :]) == 3
+    checks.begin_test()
+    assert is_seen()
