@@ -45,7 +45,7 @@ def assign_splits(records: Sequence[Record], recipe: DataRecipe) -> Assignment:
         return Assignment(splits, "validation", [*findings, Finding("TF002", text)])
     if recipe.test_fraction == 0:
         return Assignment(splits, None, findings)
-    cut = _cut(records.take(train), recipe)
+    cut = _cut(records if len(train) == len(records) else records.take(train), recipe)
     for place in cut:
         splits[train[place]] = "test"
     followed = _of_the_same_groups(records, splits, {records.groups[train[place]] for place in cut} - {None})
@@ -77,6 +77,8 @@ def group_by(records: Sequence[Record], pattern: str | None) -> Records:
 
 
 def _rows(records: Records, splits: Sequence[str], split: str) -> list[int]:
+    if split not in splits:
+        return []
     pairs = zip(splits, records.labels, strict=True)
     return [row for row, (own, label) in enumerate(pairs) if own == split and label is not None]
 

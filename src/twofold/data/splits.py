@@ -32,8 +32,9 @@ def cut_fraction(
     for row, label in enumerate(labels if labels is not None else [None] * len(keys)):
         groups.setdefault(label, []).append(row)
     is_cut = np.zeros(len(keys), bool)
+    place = _places(seed)
     for rows in groups.values():
-        line = sorted(rows, key=lambda row: _place(keys[row], seed))
+        line = sorted(rows, key=lambda row: place(keys[row]))
         is_cut[line[: _share(len(rows), fraction)]] = True
     return np.flatnonzero(~is_cut), np.flatnonzero(is_cut)
 
@@ -54,7 +55,7 @@ def cut_groups(
     units: dict[str, list[int]] = {}
     for row, (key, group) in enumerate(zip(keys, groups, strict=True)):
         units.setdefault(f"row {key}" if group is None else f"group {group}", []).append(row)
-    line = [units[unit] for unit in sorted(units, key=lambda unit: _place(unit, seed))]
+    line = [units[unit] for unit in sorted(units, key=_places(seed))]
     wanted: dict[Hashable, int] = {name: _share(count, fraction) for name, count in Counter(names).items()}
     is_cut = np.zeros(len(keys), bool)
     is_cut[_take_whole(line, names, wanted, keeps_some=True)] = True
@@ -139,8 +140,16 @@ def _turns(groups: Int64[np.ndarray, " n"]) -> Rows:
     return np.argsort(np.array(turns, np.int64), kind="stable")
 
 
-def _place(key: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}/{key}".encode("utf-8", "surrogateescape")).digest()
+def _places(seed: int) -> Callable[[str], bytes]:
+    """Of a key its place in line: SHA-256 over the seed and the key."""
+    begun = hashlib.sha256(f"{seed}/".encode())
+
+    def place(key: str) -> bytes:
+        state = begun.copy()
+        state.update(key.encode("utf-8", "surrogateescape"))
+        return state.digest()
+
+    return place
 
 
 def _share(count: int, fraction: float) -> int:

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -94,27 +95,38 @@ def _take(
 ) -> None:
     """Sort in what lies in a folder; no image is called as what the system keeps, but for a point in front."""
     is_image: dict[str, bool] = {}  # ending as it is written
-    files, pack = listing.files, _STAMP.pack
-    for entry in _entries(folder):
-        name = entry.name
-        end = name[name.rfind(".") :]
-        if end not in is_image:
-            is_image[end] = end.lower() in extensions()
-        if is_image[end] and name[0] != "." and entry.is_file(follow_symlinks=False):
-            of = entry.stat(follow_symlinks=False)
-            files.append((prefix + name, pack(of.st_size, of.st_mtime_ns, of.st_ctime_ns)))
-        else:
-            _sort_in(listing, entry, prefix, real, linked)
+    files, others, pack = listing.files, list[os.DirEntry[str]](), _STAMP.pack
+    with _entries(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            end = name[name.rfind(".") :]
+            if end not in is_image:
+                is_image[end] = end.lower() in extensions()
+            if is_image[end] and name[0] != "." and entry.is_file(follow_symlinks=False):
+                try:
+                    of = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:  # removed since
+                    continue
+                files.append((prefix + name, pack(of.st_size, of.st_mtime_ns, of.st_ctime_ns)))
+            else:
+                others.append(entry)
+        for entry in sorted(others, key=attrgetter("name")):
+            _sort_in(listing, entry, folder, prefix, real, linked)
 
 
 def _sort_in(
-    listing: Listing, entry: os.DirEntry[str], prefix: str, real: list[tuple[str, str]], linked: list[tuple[str, str]]
+    listing: Listing,
+    entry: os.DirEntry[str],
+    folder: str,
+    prefix: str,
+    real: list[tuple[str, str]],
+    linked: list[tuple[str, str]],
 ) -> None:
     name = entry.name
     if (why := left_out_by_name(name)) is not None:
         listing.hidden[why] += 1
     elif _is(entry, entry.is_dir):
-        (linked if entry.is_symlink() else real).append((entry.path, f"{prefix}{name}/"))
+        (linked if entry.is_symlink() else real).append((str(Path(folder, name)), f"{prefix}{name}/"))
     elif (end := extension_of(name)) not in extensions():
         listing.others[end] += 1
         if end in TABLES:
@@ -167,10 +179,19 @@ def extension_of(name: str) -> str:
     return dot + end.lower() if stem else ""
 
 
-def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+@contextmanager
+def _entries(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """What lies in a folder, which is kept open: its files are then found without their whole path.
+
+    Raises TwofoldError where something in it cannot be looked at.
+    """
     try:
-        with os.scandir(folder) as entries:
-            yield from sorted(entries, key=attrgetter("name"))
+        with ExitStack() as stack:
+            place: str | int = folder
+            if os.scandir in os.supports_fd:
+                place = os.open(folder, os.O_RDONLY)
+                stack.callback(os.close, place)
+            yield stack.enter_context(os.scandir(place))
     except OSError as error:
         raise TwofoldError(
             f"the folder '{shown(folder)}' cannot be listed ({error.strerror}), but all folders of the data must be "
