@@ -42,6 +42,17 @@ def test_unlabelled_images_in_words(tmp_path: Path) -> None:
     ]
 
 
+def test_endings_are_those_of_the_files_however_they_are_written(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    for name in ("a.JPG", "b.jpg", "c.x/plain", "d.Tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (4, 4)).save(tmp_path / name, "PNG")
+    table.write_text("path\na.JPG\nb.jpg\nd.Tif\n")
+    assert survey(table).kinds == {".jpg": 2, ".tif": 1}
+    table.write_text("path\na.JPG\nb.jpg\nc.x/plain\nd.Tif\n")
+    assert survey(table).kinds == {".jpg": 2, "": 1, ".tif": 1}
+
+
 def test_a_dozen_classes_are_named_and_the_others_counted(tmp_path: Path) -> None:
     for number in range(15):
         (tmp_path / f"class {number:02d}").mkdir()

@@ -1,6 +1,8 @@
 """Folders: what is found, how it is labelled, what is refused."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -143,3 +145,20 @@ def test_a_folder_without_permission_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(TwofoldError, match=r"cannot be listed \(Permission denied\)"):
         open_source(tmp_path)
+
+
+def test_a_file_that_goes_while_its_folder_is_listed_was_never_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "0.png", "1.png", "2.png")
+    listing = os.scandir
+
+    @contextmanager
+    def removing(folder: str) -> Iterator[list[os.DirEntry[str]]]:
+        with listing(folder) as entries:
+            found = list(entries)
+        (tmp_path / "1.png").unlink()
+        yield found
+
+    monkeypatch.setattr(os, "scandir", removing)
+    assert paths(open_source(tmp_path)) == ["0.png", "2.png"]
