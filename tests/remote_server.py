@@ -1,6 +1,7 @@
-"""A small server on this machine: files on the web, with and without ranges, and a bucket as S3 has it."""
+"""A server on this machine: files on the web, with and without ranges, and a bucket as S3, Google and Azure do."""
 
 import base64
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+
+_ACCOUNT = "/devstoreaccount1"  # that Azure's emulator has
+_OF_A_SERVICE = ("client_email", "private_key", "private_key_id")
 
 
 class Server(ThreadingHTTPServer):
@@ -40,6 +44,9 @@ class _Answers(BaseHTTPRequestHandler):
         time.sleep(server.wait_s)
         if "list-type" in query:
             return self._list(query.get("prefix", [""])[0])
+        path = path.removeprefix(_ACCOUNT)
+        if query.get("comp") == ["list"]:
+            return self._list_blobs(query.get("prefix", [""])[0])
         if path in server.redirects:
             return self._answer(302, b"", Location=server.redirects[path])
         if path in server.statuses:
@@ -69,6 +76,16 @@ class _Answers(BaseHTTPRequestHandler):
             if path.startswith("/bucket/" + prefix)
         )
         self._answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{held}</ListBucketResult>".encode())
+
+    def _list_blobs(self, prefix: str) -> None:
+        held = "".join(
+            f"<Blob><Name>{path.removeprefix('/bucket/')}</Name><Properties><Etag>{hash(content)}</Etag>"
+            f"<Content-Length>{len(content)}</Content-Length><Content-Type>image/png</Content-Type>"
+            "<Last-Modified>Thu, 01 Jan 2026 00:00:00 GMT</Last-Modified></Properties></Blob>"
+            for path, content in self.server.files.items()
+            if path.startswith("/bucket/" + prefix)
+        )
+        self._answer(200, f"<EnumerationResults><Blobs>{held}</Blobs></EnumerationResults>".encode())
 
     def _answer(self, status: int, content: bytes, **headers: str) -> None:
         self.send_response(status)
@@ -100,8 +117,12 @@ def serving() -> Iterator[Server]:
 
 
 def as_bucket(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make s3:// lead to the server."""
+    """Make s3://, gs:// and az:// lead to the server."""
+    service = {"gcs_base_url": server.web, "disable_oauth": True} | dict.fromkeys(_OF_A_SERVICE, "")
     for name, value in {
+        "GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(service),
+        "AZURE_STORAGE_USE_EMULATOR": "true",
+        "AZURITE_BLOB_STORAGE_URL": server.web,
         "AWS_ENDPOINT_URL": server.web,
         "AWS_ALLOW_HTTP": "true",
         "AWS_ACCESS_KEY_ID": "a",

@@ -1,4 +1,4 @@
-"""Images in a bucket, from a small server that speaks as S3 does: folders, archives, tables and parquet."""
+"""Images in a bucket, from a server that speaks as S3, Google and Azure do: folders, archives, tables, parquet."""
 
 import io
 import sys
@@ -37,20 +37,29 @@ def put(server: Server, path: Path, name: str) -> None:
     server.files[f"/bucket/{name}"] = path.read_bytes()
 
 
-def test_a_bucket_is_read_as_the_folder_that_it_holds(server: Server, tmp_path: Path) -> None:
-    source = opened("s3://bucket/photos", tmp_path)
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+def test_a_bucket_is_read_as_the_folder_that_it_holds(server: Server, tmp_path: Path, scheme: str) -> None:
+    source = opened(f"{scheme}://bucket/photos", tmp_path)
     assert contents(source) == FILES
     assert labels(source) == {path: path.partition("/")[0] for path in FILES}
     assert [finding.text for finding in source.findings] == ["other files: 1 x .md"]
-    images = load_images("s3://bucket/photos", recipe=DataRecipe(), store_px=None, cache=tmp_path / "cache")
+    images = load_images(f"{scheme}://bucket/photos", recipe=DataRecipe(), store_px=None, cache=tmp_path / "cache")
     whole = np.asarray(Image.open(io.BytesIO(FILES["cat/1.png"])))
     assert np.array_equal(images.read(np.array([1])).images[0].permute(1, 2, 0).numpy(), whole)
 
 
-def test_names_that_an_address_would_spell_otherwise_are_read_too(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+def test_archives_in_other_buckets_are_read_by_ranges(server: Server, tmp_path: Path, scheme: str) -> None:
+    put(server, write_zip(tmp_path / "all.zip", FILES), "all.zip")
+    assert contents(opened(f"{scheme}://bucket/all.zip", tmp_path)) == FILES
+    assert all(found for path, found in server.asked if path.split("?")[0].endswith("zip"))
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+def test_names_that_an_address_would_spell_otherwise_are_read_too(server: Server, tmp_path: Path, scheme: str) -> None:
     server.files = {f"/bucket/odd/{name}.png": png(n) for n, name in enumerate(("a b", "c?d", "e#f", "g%20h", "i+j"))}
     expected = {path.removeprefix("/bucket/odd/"): content for path, content in server.files.items()}
-    assert contents(opened("s3://bucket/odd", tmp_path)) == expected
+    assert contents(opened(f"{scheme}://bucket/odd", tmp_path)) == expected
 
 
 def test_what_is_gone_is_set_aside(server: Server, tmp_path: Path) -> None:
