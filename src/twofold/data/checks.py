@@ -73,10 +73,10 @@ def _measured(records: Records) -> list[Finding]:
 
 def _groups(records: Records, splits: Sequence[str]) -> list[Finding]:
     """How many groups there are, and which of them stand in train and in test."""
-    pairs = {pair for pair in set(zip(records.groups, splits, strict=True)) if pair[0] is not None}
-    names = {group for group, _ in pairs}
+    names = set(records.groups) - {None}
     if not names:
         return []
+    pairs = {pair for pair in set(zip(records.groups, splits, strict=True)) if pair[0] is not None}
     findings = [Finding("TF030", f"{len(names):,} groups, which no cut divides")]
     both = sorted(group for group in names if group and {(group, "train"), (group, "test")} <= pairs)
     if both:

@@ -32,9 +32,9 @@ def cut_fraction(
     for row, label in enumerate(labels if labels is not None else [None] * len(keys)):
         groups.setdefault(label, []).append(row)
     is_cut = np.zeros(len(keys), bool)
-    place = _places(seed)
+    places = list(map(_places(seed), keys))
     for rows in groups.values():
-        line = sorted(rows, key=lambda row: place(keys[row]))
+        line = sorted(rows, key=places.__getitem__)
         is_cut[line[: _share(len(rows), fraction)]] = True
     return np.flatnonzero(~is_cut), np.flatnonzero(is_cut)
 

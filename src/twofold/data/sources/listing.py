@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 from pathlib import Path
+from stat import S_ISREG
 from struct import Struct
 
 from twofold.data.formats import SLIDES, extensions
@@ -102,14 +103,15 @@ def _take(
             end = name[name.rfind(".") :]
             if end not in is_image:
                 is_image[end] = end.lower() in extensions()
-            if is_image[end] and name[0] != "." and entry.is_file(follow_symlinks=False):
+            if is_image[end] and name[0] != ".":
                 try:
                     of = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:  # removed since
                     continue
-                files.append((prefix + name, pack(of.st_size, of.st_mtime_ns, of.st_ctime_ns)))
-            else:
-                others.append(entry)
+                if S_ISREG(of.st_mode):
+                    files.append((prefix + name, pack(of.st_size, of.st_mtime_ns, of.st_ctime_ns)))
+                    continue
+            others.append(entry)
         for entry in sorted(others, key=attrgetter("name")):
             _sort_in(listing, entry, folder, prefix, real, linked)
 

@@ -62,8 +62,8 @@ class FileTree:
     def file_stamps(self) -> Iterator[str]:
         """Each file's path, size and times."""
         root = self._root.resolve()
-        stamps = ((stamp or b"").hex() for stamp in self._stamps)
-        return (f"{root}/{path} {stamp}" for path, stamp in zip(self.paths, stamps, strict=True))
+        pairs = zip(self.paths, self._stamps, strict=True)
+        return (f"{root}/{path} {stamp.hex() if stamp else ''}" for path, stamp in pairs)
 
     def path_of(self, index: int) -> Path:
         """Where a file lies."""
