@@ -45,13 +45,14 @@ def assign_splits(records: Sequence[Record], recipe: DataRecipe) -> Assignment:
         return Assignment(splits, "validation", [*findings, Finding("TF002", text)])
     if recipe.test_fraction == 0:
         return Assignment(splits, None, findings)
-    cut = _cut(records if len(train) == len(records) else records.take(train), recipe)
+    trained = records if len(train) == len(records) else records.take(train)
+    cut = _cut(trained, recipe)
     for place in cut:
         splits[train[place]] = "test"
     followed = _of_the_same_groups(records, splits, {records.groups[train[place]] for place in cut} - {None})
     for row in followed:
         splits[row] = "test"
-    whole = ", in whole groups" if any(records.groups[row] for row in train) else ""
+    whole = ", in whole groups" if any(trained.groups) else ""
     if followed:
         whole += f" with their {len(followed):,} images without a label"
     return Assignment(splits, "cut" if cut else None, [*findings, *_about_cut(len(cut), len(train), recipe, whole)])

@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 
 from twofold.data.findings import Finding
@@ -33,7 +32,7 @@ def check_records(
 def _similar_names(records: Records) -> list[Finding]:
     """Classes whose names are the same without case, blanks, hyphens, underscores and the zeros of a number."""
     alike: dict[str, list[str]] = {}
-    for label in sorted(_counts(records)):
+    for label in sorted(records.label_counts):
         plain = re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", label)).casefold()
         alike.setdefault(_NUMBER.sub(r"\1", plain), []).append(label)
     pairs = [" and ".join(f"'{name}'" for name in names) for names in alike.values() if len(names) > 1]
@@ -42,9 +41,11 @@ def _similar_names(records: Records) -> list[Finding]:
 
 def _one_sided(records: Records, splits: Sequence[str], test_from: str | None) -> list[Finding]:
     """Classes of train or of test alone, where the test split is of the data's own."""
+    if test_from not in ("own", "validation"):
+        return []
     pairs = {pair for pair in set(zip(records.labels, splits, strict=True)) if pair[0] is not None}
     train, test = ({label for label, split in pairs if split == name} for name in ("train", "test"))
-    if test_from not in ("own", "validation") or not train or not test or train == test:
+    if not train or not test or train == test:
         return []
     parts = [
         f"only in {name}: {_few(sorted(str(label) for label in only))}"
@@ -55,7 +56,7 @@ def _one_sided(records: Records, splits: Sequence[str], test_from: str | None) -
 
 
 def _single_images(records: Records) -> list[Finding]:
-    counts = _counts(records)
+    counts = records.label_counts
     single = sorted(label for label, count in counts.items() if count == 1)
     if len(counts) < 2 or not single:
         return []
@@ -64,7 +65,7 @@ def _single_images(records: Records) -> list[Finding]:
 
 def _measured(records: Records) -> list[Finding]:
     """Labels that are numbers with fractions, hardly any of them twice."""
-    counts = _counts(records)
+    counts = records.label_counts
     are_numbers = all(map(_DECIMAL.fullmatch, counts)) and any(not _NUMBER.match(label) for label in counts)
     if not are_numbers or len(counts) < 3 or 2 * len(counts) <= counts.total():
         return []
@@ -97,11 +98,6 @@ def _unreadable(quarantine: Sequence[Quarantined]) -> list[Finding]:
         count = "1 file" if len(broken) == 1 else f"{len(broken):,} files"
         findings.append(Finding("TF040", f"{count} cannot be read: {'; '.join(broken[:3])}{more}"))
     return findings
-
-
-def _counts(records: Records) -> Counter[str]:
-    counts = Counter(records.labels)
-    return Counter({label: count for label, count in counts.items() if label is not None})
 
 
 def _few(names: Sequence[str], most: int = 5) -> str:

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
@@ -15,7 +14,6 @@ from PIL import Image
 from twofold.data.findings import Finding
 
 _PART = re.compile(r"(?<=.)(#page=\d+)?(#\d+,\d+,\d+,\d+)?$", re.DOTALL)  # of a file: a page, a tile
-_AT_ONCE = 4096  # texts that are encoded together
 SPLITS = ("train", "validation", "test")
 
 
@@ -96,15 +94,6 @@ def digest_of_texts(texts: Iterable[str]) -> str:
         state.update(f'{before}"{text}"'.encode())
         before = ","
     state.update(b"]" if before == "," else b"[]")
-    return state.hexdigest()
-
-
-def digest_of_stamps(kind: str, stamps: Iterable[str]) -> str:
-    """SHA-256 (hex) over the stamps of a kind of source, each ended by a zero, in bounded memory."""
-    state = hashlib.sha256(kind.encode())
-    rest = iter(stamps)
-    while part := list(islice(rest, _AT_ONCE)):
-        state.update("\0".join([*part, ""]).encode("utf-8", "surrogateescape"))
     return state.hexdigest()
 
 

@@ -1,6 +1,8 @@
 """The records of many images as columns: four lists instead of an object an image."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, overload
 
 from twofold.data.record import Record
@@ -30,6 +32,12 @@ class Records(Sequence[Record]):
             [record.split for record in records],
             [record.group for record in records],
         )
+
+    @cached_property
+    def label_counts(self) -> Counter[str]:
+        """Images of each label."""
+        counts = Counter(self.labels)
+        return Counter({label: count for label, count in counts.items() if label is not None})
 
     def take(self, rows: Iterable[int]) -> "Records":
         """Those at these places, in their order."""

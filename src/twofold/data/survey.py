@@ -116,7 +116,7 @@ def survey_of(
     records = Records.of(source.records)
     records = group_by(records if readable is None else records.take(readable), recipe.group_by)
     assigned = assign_splits(records, recipe)
-    labels = Counter(records.labels)
+    labels = records.label_counts
     kinds = _kinds(records.paths)
     splits = Counter(assigned.splits)
     findings = [*source.findings, *assigned.findings]
@@ -127,8 +127,8 @@ def survey_of(
         unreadable=None if readable is None else len(quarantine),
         kinds=dict(kinds.most_common()) if any(kinds) else {},
         facts=facts,
-        classes=dict(sorted((label, count) for label, count in labels.items() if label is not None)),
-        unlabelled=labels[None],
+        classes=dict(sorted(labels.items())),
+        unlabelled=len(records) - labels.total(),
         splits={split: splits[split] for split in SPLITS if splits[split]},
         test_from=assigned.test_from,
         groups=len(set(records.groups) - {None}),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from twofold.data.findings import Finding
 from twofold.data.formats import extensions, extra_for
-from twofold.data.record import Record, digest_of_stamps, shown
+from twofold.data.record import Record, shown
 from twofold.data.sources.layout import read_layout
-from twofold.data.sources.listing import Listing, kind_of
+from twofold.data.sources.listing import Listing, digest_of_files, kind_of
 from twofold.data.sources.metadata import is_metadata, with_metadata
 from twofold.data.sources.trees import FileTree
 from twofold.errors import TwofoldError
@@ -35,7 +35,7 @@ class FolderSource(FileTree):
 
     def stamp(self) -> str:
         """Over the place, and each file's path, size and times as they were when the folder was opened."""
-        return digest_of_stamps("folder", self.file_stamps())
+        return digest_of_files(str(self._root.resolve()), self.paths, self._stamps)
 
 
 def left_out(listing: Listing, tables: Sequence[str]) -> list[Finding]:

@@ -1,8 +1,9 @@
 """The files below a folder: which are images by name, and all the others, counted by kind."""
 
+import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
@@ -16,6 +17,8 @@ from twofold.errors import TwofoldError
 
 FileStamp = bytes | None  # `file_stamp`, packed
 _STAMP = Struct("<qqq")
+_NO_STAMP = bytes(_STAMP.size)
+_AT_ONCE = 4096  # files
 NO_FILE = "pipe, socket or device"
 TABLES = frozenset({".csv", ".tsv", ".jsonl", ".parquet", ".xlsx"})
 ARRAYS = (".npy", ".npz")
@@ -148,6 +151,15 @@ def _sort_in(
 def packed_stamp(status: os.stat_result) -> FileStamp:
     """`file_stamp`, packed."""
     return _STAMP.pack(*file_stamp(status))
+
+
+def digest_of_files(root: str, paths: Sequence[str], stamps: Sequence[FileStamp]) -> str:
+    """SHA-256 (hex) over a folder's place, the paths below it and their stamps."""
+    state = hashlib.sha256(f"files\0{root}\0".encode("utf-8", "surrogateescape"))
+    for start in range(0, len(paths), _AT_ONCE):
+        state.update("\0".join([*paths[start : start + _AT_ONCE], ""]).encode("utf-8", "surrogateescape"))
+        state.update(b"".join(stamp or _NO_STAMP for stamp in stamps[start : start + _AT_ONCE]))
+    return state.hexdigest()
 
 
 def left_out_by_name(path: str) -> str | None:

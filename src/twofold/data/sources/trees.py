@@ -1,5 +1,6 @@
 """Images at paths below a root that is no single folder: an archive, several folders, single files; or all of these."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -10,7 +11,7 @@ import numpy as np
 
 from twofold.data.findings import Finding
 from twofold.data.formats import File
-from twofold.data.record import Record, digest_of_stamps, shown
+from twofold.data.record import Record, shown
 from twofold.data.records import Records
 from twofold.data.sources.layout import read_layout
 from twofold.data.sources.listing import FileStamp
@@ -110,7 +111,10 @@ class TreesSource:
 
     def stamp(self) -> str:
         """Over each image's place, size and times as they were when the data were opened."""
-        return digest_of_stamps("trees", self.file_stamps())
+        state = hashlib.sha256(b"trees")
+        for text in self.file_stamps():
+            state.update(text.encode("utf-8", "surrogateescape") + b"\0")
+        return state.hexdigest()
 
     def file_stamps(self) -> Iterator[str]:
         """Those of all trees."""
