@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -203,8 +203,9 @@ def _entries(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
         with ExitStack() as stack:
             place: str | int = folder
             if os.scandir in os.supports_fd:
-                place = os.open(folder, os.O_RDONLY)
-                stack.callback(os.close, place)
+                with suppress(OSError):  # listing it says why
+                    place = os.open(folder, os.O_RDONLY)
+                    stack.callback(os.close, place)
             yield stack.enter_context(os.scandir(place))
     except OSError as error:
         raise TwofoldError(
