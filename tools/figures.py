@@ -268,10 +268,12 @@ def _suspects() -> str:
 def _picking() -> str:
     head = ["labels a class", "picked", "random", "difference, points (95 % interval)", "as many random labels"]
     rows = []
-    for row in _printed("picking")["rows"]:
-        mean, low, high = row["difference"]
-        shares = [f"{row[name]:.1f} %" for name in ("picked", "random")]
-        rows.append([str(row["labels"]), *shares, f"{mean:+.1f} ({low:+.1f} to {high:+.1f})", row["worth"]])
+    for row in _results("picking")["rows"]:
+        mean, low, high = (100 * row[name] for name in ("difference", "low", "high"))
+        shares = [f"{100 * row[name]:.1f} %" for name in ("picked", "random")]
+        worth = f"{row['worth']:.0f}" if row["worth"] else "more than were tried"
+        cells = [str(row["per_class"]), *shares, f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"]
+        rows.append([*cells, f"{worth} for {row['labels']}"])
     return _table(head, rows)
 
 
