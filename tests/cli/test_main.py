@@ -109,6 +109,7 @@ def test_broken_files_are_listed_and_do_not_stop_the_run(
         ("pretrain {data} --out {tmp}/run --batch-size 4096 --epochs 1", ["batch_size is 4096", "90"]),
         ("pretrain {data} --out {tmp}/run --bach-size 16", ["--bach-size", "--batch-size"]),
         ("pretrain {data} --epohcs 3", ["'twofold pretrain' has no option --epohcs; did you mean --epochs? See"]),
+        ("evalaute {tmp}/one", ["unknown command 'evalaute'; did you mean 'evaluate'? Choose one of: pretrain, "]),
         ("evaluate {tmp}/one --data {data} --zzz=1", ["has no option --zzz. See 'twofold evaluate -h'."]),
         ("pretrain {data} --out {tmp}/run --recipe photoes", ["photoes", "did you mean 'photos'"]),
         ("pretrain {data} --out {tmp}/run --encoder resnet81", ["resnet81", "did you mean 'resnet18'"]),

@@ -11,7 +11,7 @@ from typing import Any
 import tyro
 
 from twofold.cli.failures import Commands, flags_of
-from twofold.errors import TwofoldError
+from twofold.errors import TwofoldError, unknown_name
 from twofold.recipes.written_flags import written_out
 
 
@@ -36,9 +36,14 @@ def parse(arguments: list[str], commands: Commands) -> Callable[[], None]:
 
 
 def _require_known(arguments: list[str], commands: Commands) -> None:
-    """Raises TwofoldError for an option that the command lacks: tyro would tell of every command's options."""
-    if not arguments or arguments[0] not in commands:
+    """Raises TwofoldError for a command that there is not, and for an option that the command lacks.
+
+    tyro would tell of every command's options.
+    """
+    if not arguments or arguments[0].startswith("-"):
         return
+    if arguments[0] not in commands:
+        raise unknown_name("command", arguments[0], commands)
     command, flags = arguments[0], flags_of(commands[arguments[0]])
     for argument in written_out(arguments)[1:]:
         name = argument.partition("=")[0]
