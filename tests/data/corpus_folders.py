@@ -377,6 +377,10 @@ STRAYS = [
         ("DCIM/Screenshots", 2, None, "train"),
         codes="TF016",
     ),
+    folder(
+        "kinds of images, called as folders of a phone",
+        *((name, 2, name, "train") for name in ("documents", "photos", "screenshots")),
+    ),
     folder("a class that a phone has a folder of", ("camera", 3, "camera", "train"), ("cat", 3, "cat", "train")),
     folder(
         "more kinds than three",

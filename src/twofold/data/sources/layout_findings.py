@@ -10,10 +10,11 @@ Folders = tuple[str, ...]  # the names of the folders above an image, the outerm
 
 _CAMERA = re.compile(r"\d{3}[A-Z0-9_]{5}")  # how cameras and phones call the folders below DCIM
 _ROOT = "dcim"
-_PHONE = frozenset(  # and what else phones have beside it
-    {_ROOT, "camera", "camera roll", "pictures", "saved pictures", "photos", "images", "screenshots", "movies"}
+_ITS_OWN = frozenset({_ROOT, "camera", "camera roll", "saved pictures", "whatsapp images", "telegram images"})
+_PHONE = _ITS_OWN | frozenset(  # what else phones have beside these; alone they may well be classes
+    {"pictures", "photos", "images", "screenshots", "movies"}
     | {"download", "downloads", "documents", "bluetooth", "edited", "sent", "snapseed", "facebook", "instagram"}
-    | {"messenger", "snapchat", "telegram", "telegram images", "viber", "signal", "whatsapp", "whatsapp images"}
+    | {"messenger", "snapchat", "telegram", "viber", "signal", "whatsapp"}
 )
 DATE = re.compile(r"(19|20)\d\d([-_. ]?(0[1-9]|1[0-2])([-_. ]?[0-3]\d)?)?")
 MASKS = frozenset(
@@ -29,10 +30,9 @@ _MASK_OF = re.compile(r"[ _.-](masks?|seg|segmentation|gt|labels?)([ _-]?\d+)?\.
 
 def are_of_a_camera(folders: Collection[str]) -> bool:
     """Whether cameras and phones have folders of these names; with DCIM among them whatever the others are."""
-    names = {name.lower().replace("_", " ") for name in folders}
-    return _ROOT in names or all(
-        _CAMERA.fullmatch(name) for name in folders if name.lower().replace("_", " ") not in _PHONE
-    )
+    counted = {name for name in folders if _CAMERA.fullmatch(name)}
+    others = {name.lower().replace("_", " ") for name in set(folders) - counted}
+    return _ROOT in others or (others <= _PHONE and bool(counted or others & _ITS_OWN))
 
 
 def strays(paths: Sequence[str], where: str) -> list[Finding]:
