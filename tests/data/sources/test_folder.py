@@ -147,17 +147,19 @@ def test_a_folder_without_permission_is_refused(tmp_path: Path, monkeypatch: pyt
         open_source(tmp_path)
 
 
+@pytest.mark.parametrize("gone", ["1.png", "1.npy"])
 def test_a_file_that_goes_while_its_folder_is_listed_was_never_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
 ) -> None:
-    put(tmp_path, "0.png", "1.png", "2.png")
+    put(tmp_path, "0.png", "2.png")
+    (tmp_path / gone).write_bytes(b"x")
     listing = os.scandir
 
     @contextmanager
     def removing(folder: str) -> Iterator[list[os.DirEntry[str]]]:
         with listing(folder) as entries:
             found = list(entries)
-        (tmp_path / "1.png").unlink()
+        (tmp_path / gone).unlink()
         yield found
 
     monkeypatch.setattr(os, "scandir", removing)

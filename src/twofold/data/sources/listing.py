@@ -99,7 +99,7 @@ def _take(
 ) -> None:
     """Sort in what lies in a folder; no image is called as what the system keeps, but for a point in front."""
     is_image: dict[str, bool] = {}  # ending as it is written
-    files, others, pack = listing.files, list[os.DirEntry[str]](), _STAMP.pack
+    others: list[os.DirEntry[str]] = []
     with _entries(folder) as entries:
         for entry in entries:
             name = entry.name
@@ -108,15 +108,16 @@ def _take(
                 is_image[end] = end.lower() in extensions()
             if is_image[end] and name[0] != ".":
                 try:
-                    of = entry.stat(follow_symlinks=False)
+                    status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:  # removed since
                     continue
-                if S_ISREG(of.st_mode):
-                    files.append((prefix + name, pack(of.st_size, of.st_mtime_ns, of.st_ctime_ns)))
+                if S_ISREG(status.st_mode):
+                    listing.files.append((prefix + name, packed_stamp(status)))
                     continue
             others.append(entry)
         for entry in sorted(others, key=attrgetter("name")):
-            _sort_in(listing, entry, folder, prefix, real, linked)
+            with suppress(FileNotFoundError):
+                _sort_in(listing, entry, folder, prefix, real, linked)
 
 
 def _sort_in(
@@ -155,7 +156,7 @@ def packed_stamp(status: os.stat_result) -> FileStamp:
 
 def digest_of_files(root: str, paths: Sequence[str], stamps: Sequence[FileStamp]) -> str:
     """SHA-256 (hex) over a folder's place, the paths below it and their stamps."""
-    state = hashlib.sha256(f"files\0{root}\0".encode("utf-8", "surrogateescape"))
+    state = hashlib.sha256(f"{len(paths)} files\0{root}\0".encode("utf-8", "surrogateescape"))
     for start in range(0, len(paths), _AT_ONCE):
         state.update("\0".join([*paths[start : start + _AT_ONCE], ""]).encode("utf-8", "surrogateescape"))
         state.update(b"".join(stamp or _NO_STAMP for stamp in stamps[start : start + _AT_ONCE]))
