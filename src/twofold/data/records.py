@@ -63,8 +63,6 @@ class Records(Sequence[Record]):
     def __eq__(self, other: Any) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and all(map(Record.__eq__, self, other))
 
-    __hash__ = None  # type: ignore[assignment]  # as of a list
-
 
 def _record(path: str, label: str | None, split: str | None, group: str | None) -> Record:
     return Record(path=path, label=label, split=split, group=group)

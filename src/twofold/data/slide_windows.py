@@ -1,6 +1,5 @@
 """Windows of a slide of pathology, by OpenSlide, which is an extra."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,6 @@ from twofold.data.tiff import number_of
 def is_slide(path: str) -> bool:
     """Whether a file is a slide by its name, which is read in tiles alone."""
     return path.lower().endswith(SLIDES)
-
-
-def first_slide(paths: Iterable[str]) -> str | None:
-    """The first slide among these."""
-    return next((path for path in paths if path.lower().endswith(SLIDES)), None)
 
 
 class SlideWindows:

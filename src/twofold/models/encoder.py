@@ -14,5 +14,5 @@ class Encoder(nn.Module):
     size_px: int | None = None
 
     def forward(self, views: Float[Tensor, "n c s1 s2"]) -> Float[Tensor, "n d"]:
-        """Views (n, c, s, s) in [0, 1] -> h (n, dim)."""
+        """Views (n, c, s, s) in [0, 1] -> h (n, dim), which each network defines."""
         raise NotImplementedError

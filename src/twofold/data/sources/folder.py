@@ -25,7 +25,7 @@ class FolderSource(FileTree):
             raise _no_images(name, listing)
         super().__init__(root, listing.files)
         self.name = name
-        layout = read_layout([path if path.isascii() else shown(path) for path in self.paths])
+        layout = read_layout([shown(path) for path in self.paths])
         self.records: Sequence[Record] = layout.records
         said = list[Finding]()
         if not any(layout.records.labels):

@@ -22,7 +22,7 @@ from twofold.data.quiet import quiet
 from twofold.data.record import Record, Source, digest
 from twofold.data.records import Records
 from twofold.data.samples import is_missing
-from twofold.data.slide_windows import first_slide, is_slide
+from twofold.data.slide_windows import is_slide
 from twofold.data.sources.pages import PagedSource
 from twofold.data.sources.windows import Windows, open_windows
 from twofold.data.tiff_alone import as_tiff
@@ -140,7 +140,7 @@ def divided(source: Source, recipe: DataRecipe, cache: Path | None, *, show_prog
     if recipe.pages == "images":
         source = PagedSource(source, cache, show_progress=show_progress)
     cut = Cut.of(recipe)
-    slide = first_slide(Records.of(source.records).paths)
+    slide = next(filter(is_slide, Records.of(source.records).paths), None)
     if cut is None and slide is not None:
         raise TwofoldError(
             f"'{slide}' is a slide, far larger than what an encoder sees, so slides are read in tiles. Give "
