@@ -11,11 +11,18 @@ from twofold.evaluation import self_training
 from twofold.evaluation.class_shares import Alignment
 from twofold.evaluation.labels import measured_rows
 from twofold.evaluation.networks import Network, build_network
-from twofold.evaluation.self_training import SelfTraining, _Views, fit_by_self_training, follow, loss_of_step
+from twofold.evaluation.self_training import (
+    SelfTraining,
+    _Views,
+    fit_by_self_training,
+    follow,
+    loss_of_step,
+    sure_answers,
+)
 from twofold.hardware.device import resolve_hardware
 from twofold.recipes.recipe import HardwareRecipe, ViewsRecipe
 
-HOW = SelfTraining(rate=0.05, threshold=0.5)
+HOW = SelfTraining(rate=0.05, threshold=0.35)  # fresh weights are sure of no more
 
 
 @pytest.fixture
@@ -57,41 +64,43 @@ def test_a_step_minimises_the_two_cross_entropies():
     wanted = torch.arange(6) % 3
     student, teacher = _network(), _network().eval()
     threshold = teacher(easy).softmax(1).max(1).values.median().item()
-    loss = loss_of_step(
-        student,
-        teacher,
-        labelled=labelled,
-        wanted=wanted,
-        easy=easy,
-        hard=hard,
-        align=Alignment(None),
-        threshold=threshold,
-    )
-    logits = _network()(torch.cat([labelled, hard])).log_softmax(1)
+    sure, answers = sure_answers(teacher, easy, align=Alignment(None), threshold=threshold)
+    loss = loss_of_step(student, labelled=labelled, wanted=wanted, hard=hard[sure], answers=answers, unlabelled=20)
+    p = torch.cat([teacher(easy[i : i + 1]).softmax(1) for i in range(20)])
+    expected_sure = [i for i in range(20) if p[i].max() >= threshold - 1e-6]
+    assert 0 < len(expected_sure) < 20  # else the threshold would not be tried
+    assert sure.tolist() == expected_sure
+    logits = _network()(torch.cat([labelled, hard[expected_sure]])).log_softmax(1)
     expected = -sum(logits[i, wanted[i]] for i in range(6)) / 6
-    sure = 0
-    for i in range(20):
-        p = teacher(easy[i : i + 1])[0].softmax(0)
-        if p.max() >= threshold - 1e-6:
-            sure += 1
-            expected = expected - logits[6 + i, p.argmax()] / 20
-    assert 0 < sure < 20  # else the threshold would not be tried
+    for place, i in enumerate(expected_sure):
+        expected = expected - logits[6 + place, p[i].argmax()] / 20
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     loss.backward()
     assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+def test_a_step_without_a_sure_answer_is_one_on_the_labelled_images():
+    draw = torch.Generator().manual_seed(0)
+    labelled, easy = (torch.rand(n, 1, 8, 8, generator=draw) for n in (6, 20))
+    wanted = torch.arange(6) % 3
+    sure, answers = sure_answers(_network().eval(), easy, align=Alignment(None), threshold=1.01)
+    loss = loss_of_step(_network(), labelled=labelled, wanted=wanted, hard=easy[sure], answers=answers, unlabelled=20)
+    expected = nn.functional.cross_entropy(_network()(labelled), wanted)
+    assert len(sure) == 0
+    torch.testing.assert_close(loss, expected)
 
 
 def test_a_teacher_in_training_mode_is_caught(train, monkeypatch):
     """Its answer for an image does not depend on the other images of the batch, and answering leaves it as it was."""
     seen = []
 
-    def watched(student, teacher, *, easy, **parts):
+    def watched(teacher, easy, **parts):
         before, whole = state(teacher), teacher(easy).detach()
         alone = torch.cat([teacher(one[None]).detach() for one in easy])
         seen.append(torch.allclose(whole, alone, atol=1e-5) and same(before, state(teacher)))
-        return loss_of_step(student, teacher, easy=easy, **parts)
+        return sure_answers(teacher, easy, **parts)
 
-    monkeypatch.setattr(self_training, "loss_of_step", watched)
+    monkeypatch.setattr(self_training, "sure_answers", watched)
     train(steps=3)
     assert seen == [True, True, True]
     monkeypatch.setattr(Network, "eval", nn.Module.train)  # the fault
@@ -133,6 +142,9 @@ def test_every_kind_of_view_is_drawn_for_itself_and_easy_ones_are_large(machine,
     views = {kind: make(kind, batch, 0) for kind in ("labelled", "easy", "hard")}
     assert all(one.shape == (20, 1, 8, 8) for one in views.values())
     assert not torch.equal(views["labelled"], views["easy"])
+    places = torch.tensor([3, 4, 11])
+    torch.testing.assert_close(make("hard", batch, 0, places), views["hard"][places])
+    assert make("hard", batch, 0, places[:0]).shape == (0, 1, 8, 8)
     crops = {kind: policy[0].range for kind, policy in make._policies.items()}
     assert crops == {"labelled": (0.08, 1.0), "easy": (0.6, 1.0), "hard": (0.08, 1.0)}
     assert [op.name for op in make._policies["hard"]][:3] == ["crop", "flip", "jitter"]

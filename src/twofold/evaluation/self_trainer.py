@@ -28,7 +28,7 @@ STEPS = 3000
 WAYS = (  # the first serves where too few images are left out to choose among them
     SelfTraining(rate=0.06, threshold=0.8),
     SelfTraining(rate=0.03, threshold=0.8),
-    SelfTraining(rate=0.06, threshold=0.95),
+    SelfTraining(rate=0.06, threshold=0.5),
 )
 TRIAL = 4  # times shorter than training
 LEAST_LEFT_OUT = 100  # images, or all five folds

@@ -82,15 +82,14 @@ def fit_by_self_training(
             wanted = torch.from_numpy(target_of[rows_of_step(several, LABELLED, seed, step)]).to(hardware.device)
             seed_random(hardware.device, seed, step)  # dropout, if there is any
             with hardware.autocast():
+                sure, answers = sure_answers(teacher, make("easy", unknown, step), align=align, threshold=how.threshold)
                 loss = loss_of_step(
                     network,
-                    teacher,
                     labelled=make("labelled", known, step),
                     wanted=wanted,
-                    easy=make("easy", unknown, step),
-                    hard=make("hard", unknown, step),
-                    align=align,
-                    threshold=how.threshold,
+                    hard=make("hard", unknown, step, sure),
+                    answers=answers,
+                    unlabelled=size,
                 )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -105,28 +104,37 @@ def fit_by_self_training(
     return teacher
 
 
+@torch.no_grad()
+def sure_answers(
+    teacher: nn.Module, easy: Float[Tensor, "u c s s"], *, align: Alignment, threshold: float
+) -> tuple[Int64[Tensor, " t"], Int64[Tensor, " t"]]:
+    """The places of the views that the teacher is sure of, on the CPU, and its answers for them.
+
+    With p = the teacher's probabilities for a view, aligned, it is sure where max_j p_j >= threshold; its answer is
+    argmax_j p_j.
+    """
+    confidence, answers = align(teacher(easy).float().softmax(1)).max(1)
+    sure = confidence >= threshold
+    return sure.nonzero()[:, 0].cpu(), answers[sure]
+
+
 def loss_of_step(
     student: nn.Module,
-    teacher: nn.Module,
     *,
     labelled: Float[Tensor, "n c s s"],
     wanted: Int64[Tensor, " n"],
-    easy: Float[Tensor, "u c s s"],
-    hard: Float[Tensor, "u c s s"],
-    align: Alignment,
-    threshold: float,
+    hard: Float[Tensor, "t c s s"],
+    answers: Int64[Tensor, " t"],
+    unlabelled: int,
 ) -> Float[Tensor, ""]:
-    """What a step minimises, in nats: with p = the teacher's probabilities for the easy views, aligned,
+    """What a step minimises, in nats, with `hard` views of the images that the teacher is sure of, of u = `unlabelled`:
 
-    mean_n cross_entropy(student(labelled), wanted)
-    + mean_u [max_j p_j >= threshold] cross_entropy(student(hard), argmax_j p_j)
+    mean_n cross_entropy(student(labelled), wanted) + sum_t cross_entropy(student(hard), answers) / u
     """
-    with torch.no_grad():
-        confidence, answer = align(teacher(easy).float().softmax(1)).max(1)
     n = len(labelled)
     logits = student(torch.cat([labelled, hard])).float()  # one pass: batch norm cannot tell them apart
-    learnt = functional.cross_entropy(logits[n:], answer, reduction="none")
-    return functional.cross_entropy(logits[:n], wanted) + (learnt * (confidence >= threshold)).mean()
+    learnt = functional.cross_entropy(logits[n:], answers, reduction="sum")
+    return functional.cross_entropy(logits[:n], wanted) + learnt / unlabelled
 
 
 @torch.no_grad()
@@ -152,13 +160,22 @@ class _Views:
             "hard": build_single_policy(views),
         }
 
-    def __call__(self, kind: str, batch: ImageBatch, step: int) -> Float[Tensor, "n c s s"]:
-        """Views (n, c, s, s) of the side that is evaluated; each kind draws for itself."""
+    def __call__(
+        self, kind: str, batch: ImageBatch, step: int, places: Int64[Tensor, " v"] | None = None
+    ) -> Float[Tensor, "v c s s"]:
+        """Views (v, c, s, s) of the side that is evaluated, of the images at `places` (None: of all).
+
+        Each kind draws for itself, and the same for an image whichever others are asked for.
+        """
         seed = len(self._policies) * self._seed + list(self._policies).index(kind)
         draws = sample_rows(self._policies[kind], len(batch.sizes), seed=seed, step=step)
+        pixels, sizes = batch.images, batch.sizes
+        if places is not None:
+            pixels, sizes = pixels[places], sizes[places]
+            draws = tuple(draw.rows(places) for draw in draws)
         views = one_view(
-            batch.images.to(self._device, non_blocking=True),
-            batch.sizes,
+            pixels.to(self._device, non_blocking=True),
+            sizes,
             draws,
             size_px=self._views.embedding_px,
             interpolation=self._views.interpolation,
