@@ -189,10 +189,11 @@ def _choice_of_l2() -> str:
 
 
 def _coverage() -> str:
-    split, folds = (_printed("coverage")[name] for name in ("split", "cross_validated"))
+    split, folds, few = (_printed("coverage")[name] for name in ("split", "cross_validated", "cross_validated_60"))
     return (
         f"the interval holds the truth in {_span(split['holds'])} % of data sets and a winner is named in "
-        f"{_span(split['names'])} % (cross-validated {_span(folds['holds'])} % and {_span(folds['names'])} %)"
+        f"{_span(split['names'])} % (cross-validated {_span(folds['holds'])} % and {_span(folds['names'])} %; "
+        f"on no more than 60 images with 5 labels of each of two classes {few['holds']} and {few['names']} %)"
     )
 
 
