@@ -172,6 +172,15 @@ def test_an_unfinished_run_says_so(run: Path) -> None:
     assert headline.warning(content) == "This run is not finished: 45 of 60 steps are recorded so far."
 
 
+def test_a_run_of_two_steps_is_told_that_they_are_too_few(run: Path) -> None:
+    """Not that it has collapsed or learns nothing: nobody can tell."""
+    write_metrics(run, steps=2)
+    write_record(run, steps=2)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "epoch": 0.1, "z_std": 0.01, "h_effective_rank": 1.1, "loss_share": 1.0}\n')
+    assert headline.warning(read_run(run)) == "This run took 2 steps, too few to learn from: train longer."
+
+
 def test_a_diverged_run_says_so(run: Path) -> None:
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 61, "epoch": 3.05, "loss": NaN}\n')

@@ -128,12 +128,36 @@ def test_little_learning_is_told_once_and_not_at_the_start(tmp_path: Path, capsy
     state = build_state(SMALL, hardware, peak=0.1, world=World())
     state.model.head = Same()
     rows: list[dict[str, float]] = []
-    look = build_look(rows.append, SMALL.with_settings(temperature=10.0), hardware, images, [], warn_from=3)
+    look = build_look(rows.append, SMALL.with_settings(temperature=10.0), hardware, images, [], warn_from=30)
     counts = []
-    for step in (0, 2, 3, 4):
+    for step in (0, 29, 30, 31):
         state.step = step
         look(state)
         counts.append(" ".join(capsys.readouterr().out.split()).count("of its value by chance"))
     assert counts == [0, 0, 1, 0]
     assert rows[-1]["loss_share"] == pytest.approx(1.0, abs=0.01)
     assert rows[-1]["pair_chance"] == 1 / len(images.rows("train"))
+
+
+def test_nothing_is_warned_of_before_there_were_steps_to_learn_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Constant(nn.Module):
+        """One z for all."""
+
+        def forward(self, h: torch.Tensor) -> torch.Tensor:
+            return torch.ones(len(h), 4)
+
+    images = load_images(
+        write_pictures(tmp_path / "data"), recipe=SMALL.data, store_px=SMALL.stored_px, cache=tmp_path / "cache"
+    )
+    hardware = resolve_hardware(SMALL.hardware)
+    state = build_state(SMALL, hardware, peak=0.1, world=World())
+    state.model.head = Constant()
+    look = build_look(lambda row: None, SMALL, hardware, images, [])
+    told = []
+    for step in (2, 19, 20):
+        state.step = step
+        look(state)
+        told.append("has collapsed" in " ".join(capsys.readouterr().out.split()))
+    assert told == [False, False, True]

@@ -22,7 +22,7 @@ from twofold.report.wording import (
     loss_unit,
     percent,
 )
-from twofold.training.health import collapse_warning, learning_warnings
+from twofold.training.health import FEWEST_STEPS, collapse_warning, learning_warnings
 
 WATCHED = 512  # images, at most, that `training.monitoring` measures on
 BASELINES = {encoder: protocols.encoder_name(encoder) for encoder in (protocols.INITIAL, "untrained", "pixels")}
@@ -111,13 +111,15 @@ def warning(run: RunContent) -> str | None:
     """What went wrong: the run stopped early on, diverged, collapsed or learnt little. None where all is well."""
     if run.training and run.training[-1]["loss"] is None:
         return "The loss is not a number at the last step: the run diverged. A lower --base-lr usually cures it."
-    trained = run.health and run.health[-1]["step"] > 0  # fresh weights may look collapsed
-    measures = {key: float(value) for key, value in run.health[-1].items() if value is not None} if trained else {}
+    judged = run.health and run.health[-1]["step"] >= FEWEST_STEPS
+    measures = {key: float(value) for key, value in run.health[-1].items() if value is not None} if judged else {}
     if {"z_std", "h_effective_rank"} <= measures.keys() and (collapse := collapse_warning(measures)):
         return _sentence(collapse)
     steps, done = run.record.get("steps") or 0, _steps_done(run)
     if 0 < done < steps:
         return f"This run is not finished: {done:,} of {steps:,} steps are recorded so far."
+    if 0 < done < FEWEST_STEPS:
+        return f"This run took {counted(done, 'step')}, too few to learn from: train longer."
     return " ".join(map(_sentence, learning_warnings(measures).values())) or None
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 from twofold.recipes.loss import learnt_accuracy
 from twofold.training.spectrum import effective_rank, exact_rows
 
+FEWEST_STEPS = 20  # before it, what was drawn and the first steps decide what is measured
 COLLAPSED_STD = 0.1
 COLLAPSED_RANK = 1.5
 _NEAR_CHANCE = 0.99  # of the loss when all similarities are equal

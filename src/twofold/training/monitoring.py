@@ -16,7 +16,7 @@ from twofold.losses import build_loss, contrast_accuracy
 from twofold.recipes.loss import contrast_chance
 from twofold.recipes.recipe import Recipe
 from twofold.runs.metrics_log import Row
-from twofold.training.health import collapse_warning, health, learning_warnings
+from twofold.training.health import FEWEST_STEPS, collapse_warning, health, learning_warnings
 from twofold.training.step import TrainState, make_views
 from twofold.views import Draw, build_policy, sample_views
 
@@ -37,7 +37,8 @@ def build_look(
 ) -> Callable[[TrainState], dict[str, float]]:
     """A function of the state that measures, logs, and warns of a collapse and of a run that learns little.
 
-    Each sign that little is learnt is told once, and from the step `warn_from` on: before it, it is no sign.
+    Each sign that little is learnt is told once, and from the step `warn_from` on: before it, it is no sign. In the
+    first 20 steps nothing is warned of.
 
     The same images and views every time, so that the lines are comparable; weights and buffers stay as they are. The
     loss on held-out images has as many negatives as the one on images of train beside it (`seen_loss`).
@@ -75,7 +76,7 @@ def build_look(
             for name, a, b in (("held_out_loss", own_a, own_b), ("seen_loss", z_a, z_b)):
                 places = spread(np.arange(len(a)), n)  # of all classes: rows are often sorted by them
                 measures[name] = float(loss(a[places], b[places], (0, n)))
-        warning = collapse_warning(measures) if state.step else None
+        warning = collapse_warning(measures) if state.step >= FEWEST_STEPS else None
         measures["pair_accuracy"] = float(contrast_accuracy(z_a, z_b, normalize=recipe.loss.normalize))
         measures["pair_chance"] = contrast_chance(len(rows))
         if chance := recipe.loss.chance(len(rows)):
@@ -86,7 +87,7 @@ def build_look(
         log({"step": state.run_step, "epoch": epochs_of(state, recipe, images), **measures})
         if warning:
             warn(f"at step {state.run_step:,} {warning}")
-        elif state.step >= warn_from:
+        elif state.step >= max(warn_from, FEWEST_STEPS):
             for name, sentence in learning_warnings(measures).items():
                 if name not in told:
                     told.add(name)
