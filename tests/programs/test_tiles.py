@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image
 
 import twofold
 from pictures import picture
 from small_recipe import SMALL
+from twofold.errors import TwofoldError
 
 
 def test_a_run_on_tiles_names_them_everywhere(tmp_path: Path) -> None:
@@ -31,3 +34,48 @@ def test_a_run_on_tiles_names_them_everywhere(tmp_path: Path) -> None:
     paths = pq.read_table(out)["path"].to_pylist()  # type: ignore[no-untyped-call]
     tiles = [f"large.tif#{x},{y},32,32" for y in (0, 32) for x in range(0, 256, 32)]
     assert sorted(paths) == sorted([*tiles, *(f"small-{seed}.png" for seed in range(3))])
+
+
+def test_tiles_and_pages_may_be_given_anew_to_whatever_takes_an_encoder(tmp_path: Path) -> None:
+    """The run saw whole images; later come large ones, and files of several pages."""
+    for seed in range(12):
+        place = tmp_path / "data" / f"{seed}.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.fromarray(picture("discs", seed, 32)).save(place)
+    cache = tmp_path / "cache"
+    run = twofold.pretrain(
+        tmp_path / "data", out=tmp_path / "run", recipe=SMALL.with_settings(batch_size=8), cache=cache
+    ).folder
+    others = tmp_path / "others"
+    others.mkdir()
+    wide = np.concatenate([picture("bars", seed, 64) for seed in range(2)], axis=1)
+    Image.fromarray(wide).save(others / "large.png")
+    pages = [Image.fromarray(picture("bars", seed, 32)) for seed in range(3)]
+    pages[0].save(others / "stack.tif", save_all=True, append_images=pages[1:])
+
+    def names(**reading: Any) -> list[str]:
+        out = twofold.embed(run, others, out=tmp_path / "h.parquet", cache=cache, **reading)
+        return sorted(pq.read_table(out)["path"].to_pylist())  # type: ignore[no-untyped-call]
+
+    whole, paged = ["large.png", "stack.tif"], [f"stack.tif#page={page}" for page in (1, 2, 3)]
+    tiles = [f"large.png#{x},{y},64,64" for x in (0, 64) for y in (0,)]
+    assert names() == whole
+    assert names(pages="images") == ["large.png", *paged]
+    assert names(tile=64) == [*tiles, "stack.tif"]
+    assert names(tile=64, stride=32) == [*(f"large.png#{x},0,64,64" for x in (0, 32, 64)), "stack.tif"]
+    seen = twofold.doctor(others, pages="images", cache=cache)
+    assert seen.survey.images == 4
+    with pytest.raises(TwofoldError, match=r"^tile is 3, but it must be at least 8 pixels"):
+        names(tile=3)
+
+
+def test_a_run_on_tiles_can_embed_images_that_are_not_cut(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for seed in range(2):
+        wide = np.concatenate([picture("bars", 4 * seed + part, 64) for part in range(4)], axis=1)
+        Image.fromarray(wide).save(data / f"{seed}.png")
+    recipe, cache = SMALL.with_settings(batch_size=8, tile=32), tmp_path / "cache"
+    run = twofold.pretrain(data, out=tmp_path / "run", recipe=recipe, cache=cache)
+    out = twofold.embed(run.folder, data, out=tmp_path / "h.parquet", cache=cache, tile=None)
+    assert pq.read_table(out)["path"].to_pylist() == ["0.png", "1.png"]  # type: ignore[no-untyped-call]

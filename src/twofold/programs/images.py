@@ -26,7 +26,7 @@ def open_images(
 ) -> ImageSet:
     """The images in `data` as an encoder takes them; the survey is printed, unless `quiet`.
 
-    What `how` says of unreadable files, columns of tables and the pattern of groups replaces what its recipe says.
+    What `how` says of unreadable files, pages, tiles, columns of tables and groups replaces what its recipe says.
     Raises TwofoldError for colour where it takes grey, unless they are those of the fingerprint `own`, which it was
     trained on: these it saw in the same way.
     """

@@ -52,11 +52,12 @@ def as_opener(opening: Opening) -> Opener:
 
 
 def as_reading(given: Mapping[str, object]) -> Reading:
-    """Columns of a table and a pattern of groups, as keywords name them. Raises TwofoldError for other keywords."""
+    """Pages, tiles, columns and groups, as keywords name them. Raises TwofoldError for other keywords."""
+    hints = get_type_hints(Reading)
     for name in given:
-        if name not in get_type_hints(Reading):
-            raise unknown_name("setting", name, get_type_hints(Reading))
-    return cast(Reading, {name: as_kind(name, value, str | None) for name, value in given.items()})
+        if name not in hints:
+            raise unknown_name("setting", name, hints)
+    return cast(Reading, {name: as_kind(name, value, hints[name]) for name, value in given.items()})
 
 
 def _unreadable_limit(value: object) -> float | None:

@@ -14,8 +14,13 @@ _RANGE_RULE = "low high with low < high, both finite, or such a pair for each ch
 
 
 class Reading(TypedDict, total=False):
-    """How tables and paths are read: the settings that other data than the run's may need anew."""
+    """How tables, paths and files are read: the settings that other data than the run's may need anew."""
 
+    pages: str
+    tile: int | None
+    stride: int | None
+    micrometres_per_px: float | None
+    tile_content: float
     path_column: str | None
     label_column: str | None
     split_column: str | None

@@ -42,7 +42,7 @@ def _metavar(kind: Any) -> str:
 # own value, and what is not given is not there.
 Settings = TypedDict("Settings", _flags(), total=False)  # type: ignore[misc]
 
-# Of these, the ones that say how tables and paths are read.
+# Of these, the ones that say how tables, paths and files are read.
 ReadingFlags = TypedDict(  # type: ignore[misc]
     "ReadingFlags", {name: _flags()[name] for name in get_type_hints(Reading)}, total=False
 )
