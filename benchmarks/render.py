@@ -1,5 +1,6 @@
 """Turn benchmarks/results/*.json into benchmarks/RESULTS.md and the chart of the loss:  python benchmarks/render.py"""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,36 @@ def few_labels(result: dict[str, Any]) -> list[str]:
     return [*lines, "", *(f"- {sentence}" for sentence in result["sentences"])]
 
 
+def few_labels_elsewhere() -> list[str]:
+    """Linear probe and self-training on the other sets, and with images of foreign classes: a row for each budget."""
+    results = [json.loads(path.read_text()) for path in sorted((HERE / "results").glob("few_labels-*.json"))]
+    results = [result for result in results if not result["selection"]]
+    if not results:
+        return []
+    lines = [
+        "## What self-training adds on other images (`benchmarks/few_labels.py`)",
+        "",
+        "An encoder pretrained on each set. On test, per cent, with 95 % intervals; mean per class where classes are "
+        "unequal.",
+        "",
+        "| images | pretrained for | labels | draws | steps | linear probe | self-training | difference, points |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        rows = {(row["protocol"], str(row["labels"])): row for row in result["rows"]}
+        name = result["data"] + (f", {result['foreign']} classes foreign" if result["foreign"] else "")
+        for one in result["differences"]:
+            if (one["protocol"], one["against_protocol"]) != ("self-train", "linear"):
+                continue
+            labels = str(one["labels"])
+            lines.append(
+                f"| {name} | {result['pretrained']} | {labels_name(as_labels(labels))} | {result['draws']} | "
+                f"{result['steps']:,} | {_share(rows['linear', labels])} | {_share(rows['self-train', labels])} | "
+                f"{100 * one['mean']:+.1f} ({100 * one['low']:+.1f} to {100 * one['high']:+.1f}) |"
+            )
+    return [*lines, "", *dict.fromkeys(_where(result) for result in results)]
+
+
 def _share(row: dict[str, Any] | None) -> str:
     if row is None:
         return "-"
@@ -347,6 +378,8 @@ def main() -> None:
         result = load(render.__name__)
         if result:
             lines += ["", *render(result)]
+        if render is few_labels and (others := few_labels_elsewhere()):
+            lines += ["", *others]
     (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n")
 
 
