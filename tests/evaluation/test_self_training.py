@@ -21,6 +21,7 @@ from twofold.evaluation.self_training import (
 )
 from twofold.hardware.device import resolve_hardware
 from twofold.recipes.recipe import HardwareRecipe, ViewsRecipe
+from twofold.views.ops import crop
 
 HOW = SelfTraining(rate=0.05, threshold=0.35)  # fresh weights are sure of no more
 
@@ -88,6 +89,46 @@ def test_a_step_without_a_sure_answer_is_one_on_the_labelled_images():
     expected = nn.functional.cross_entropy(_network()(labelled), wanted)
     assert len(sure) == 0
     torch.testing.assert_close(loss, expected)
+
+
+def test_the_student_sees_hard_views_of_the_sure_images_with_their_answers(train, monkeypatch, separable):
+    """In a fit: the views of just these images, each with its own answer, divided by all unlabelled images."""
+    asked, shown, answered = [], [], []
+    make = _Views.__call__
+
+    def views(self, kind, batch, step, places=None):
+        if kind == "hard":
+            asked.append(make(self, kind, batch, step)[places])
+        return make(self, kind, batch, step, places)
+
+    def answering(teacher, easy, **parts):
+        answered.append(sure_answers(teacher, easy, **parts))
+        return answered[-1]
+
+    def watched(student, *, hard, answers, unlabelled, **parts):
+        shown.append((hard.clone(), answers, unlabelled))
+        return loss_of_step(student, hard=hard, answers=answers, unlabelled=unlabelled, **parts)
+
+    monkeypatch.setattr(_Views, "__call__", views)
+    monkeypatch.setattr(self_training, "sure_answers", answering)
+    monkeypatch.setattr(self_training, "loss_of_step", watched)
+    train(steps=3, how=SelfTraining(rate=0.05, threshold=0.345))
+    size = len(measured_rows(separable).train)
+    assert 0 < len(answered[0][0]) < size  # else nothing would be left out
+    for expected, (hard, answers, unlabelled), (sure, own) in zip(asked, shown, answered, strict=True):
+        torch.testing.assert_close(hard, expected)
+        assert torch.equal(answers, own)
+        assert len(hard) == len(answers) == len(sure)
+        assert unlabelled == size
+
+
+def test_a_step_without_a_sure_answer_works_on_a_device_too(machine, separable, monkeypatch):
+    """Where all images take the same way, which is not made for none."""
+    monkeypatch.setattr(crop, "on_device", lambda _: True)
+    make = _Views(ViewsRecipe(size_px=8, policy="small"), machine, seed=3)
+    batch = separable.read(np.arange(20))
+    assert make("hard", batch, 0, torch.arange(0)).shape == (0, 1, 8, 8)
+    assert make("hard", batch, 0, torch.arange(3)).shape == (3, 1, 8, 8)
 
 
 def test_a_teacher_in_training_mode_is_caught(train, monkeypatch):

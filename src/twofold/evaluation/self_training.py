@@ -167,6 +167,8 @@ class _Views:
 
         Each kind draws for itself, and the same for an image whichever others are asked for.
         """
+        if places is not None and len(places) == 0:
+            return torch.empty(0, batch.images.shape[1], *2 * [self._views.embedding_px], device=self._device)
         seed = len(self._policies) * self._seed + list(self._policies).index(kind)
         draws = sample_rows(self._policies[kind], len(batch.sizes), seed=seed, step=step)
         pixels, sizes = batch.images, batch.sizes
