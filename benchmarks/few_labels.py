@@ -102,6 +102,13 @@ def report(evaluation: Evaluation, **settings: Any) -> dict[str, Any]:
     return {"machine": machine(), **settings, "rows": rows, "differences": differences, **chosen, **told}
 
 
+def default_name(options: argparse.Namespace) -> str:
+    """few_labels for CIFAR-10 on test, else with what is different."""
+    parts = [] if options.data.name == "cifar10" else [options.data.name]
+    parts += [f"foreign-{options.foreign}"] if options.foreign else []
+    return "-".join(["few_labels", *parts, *(["selection"] if options.selection else [])])
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -119,7 +126,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000, help="of self-training")
     parser.add_argument("--selection", action="store_true", help="measure on images cut from train, not on test")
     parser.add_argument("--foreign", type=int, default=0, help="classes whose labels are hidden, the last by name")
-    parser.add_argument("--name", help="of the JSON in benchmarks/results (default: few_labels, or with -selection)")
+    parser.add_argument("--name", help="of the JSON in benchmarks/results (default: few_labels-DATA)")
     options = parser.parse_args()
     keep_freed_memory()  # as the command line does
     loaded = pretrained(options.data, options.run or options.out / "run", options.minutes, options.processes)
@@ -142,8 +149,9 @@ def main() -> None:
     settings = {name: getattr(options, name) for name in ("draws", "budgets", "steps", "selection", "foreign")}
     settings["data"] = options.data.name
     pretrained_for = f"{loaded.step:,} steps of {recipe.schedule.batch_size} images"
-    name = options.name or ("few_labels-selection" if options.selection else "few_labels")
-    save(name, report(evaluation, recipe=RECIPE, pretrained=pretrained_for, **settings))
+    save(
+        options.name or default_name(options), report(evaluation, recipe=RECIPE, pretrained=pretrained_for, **settings)
+    )
 
 
 if __name__ == "__main__":
