@@ -44,7 +44,8 @@ def _rows(command: Callable[..., None]) -> Iterator[tuple[str, str, str]]:
         if name == "settings":
             continue
         if name == "reading":
-            yield from ((shown, "the run's", text) for shown, _, text in _leaves(ReadingFlags))
+            own = "the recipe's" if "recipe" in hints else "the run's"
+            yield from ((shown, own, text) for shown, _, text in _leaves(ReadingFlags))
             continue
         if name == "common":
             for flag, hint in get_type_hints(CommonFlags, include_extras=True).items():

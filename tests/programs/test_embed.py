@@ -73,9 +73,11 @@ def test_the_file_says_what_made_it_and_what_it_lacks(home: Path) -> None:
     assert unreadable["path"] == "bars/broken.png"
     assert "not recognised as an image" in unreadable["reason"]
     paths = pq.read_table(file)["path"].to_pylist()
-    assert read_embeddings(file, paths, encoder=about["encoder"]).dtype == np.float32
+    assert read_embeddings(file, paths, encoder=about["encoder"], reading=about["reading"]).dtype == np.float32
     with pytest.raises(TwofoldError, match="another encoder"):
-        read_embeddings(file, paths, encoder="0" * 32)
+        read_embeddings(file, paths, encoder="0" * 32, reading=about["reading"])
+    with pytest.raises(TwofoldError, match=r"were read by --pages first, not by --pages images\. Write it again"):
+        read_embeddings(file, paths, encoder=about["encoder"], reading="--pages images")
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b", ""])

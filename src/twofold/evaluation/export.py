@@ -15,6 +15,7 @@ from twofold.files import require_free
 _COLUMNS = ("path", "label", "embedding")
 _MADE_BY = {"twofold": "embeddings"}  # in the file's metadata
 _ENCODER = b"encoder"  # its digest, there too
+_READING = b"reading"  # and how pages and tiles became images
 _CHUNK = 65_536  # rows of a part, where all embeddings are there
 
 
@@ -60,11 +61,12 @@ def _rows(
         first += len(h)
 
 
-def read_embeddings(file: Path, paths: Sequence[str], *, encoder: str) -> Float32[np.ndarray, "n d"]:
+def read_embeddings(file: Path, paths: Sequence[str], *, encoder: str, reading: str) -> Float32[np.ndarray, "n d"]:
     """The embeddings of the images in `paths`, in their order, from a file that `write_embeddings` wrote.
 
     Raises TwofoldError for a file that cannot be read or is none of ours, for one that another encoder than `encoder`
-    made (files without a digest are taken), and for an image that it lacks.
+    made, or of images read by other flags than `reading` (files that do not say are taken), and for an image that it
+    lacks.
     """
     fix = "Write it again with 'twofold embed', or let the images be embedded here."
     try:
@@ -76,6 +78,9 @@ def read_embeddings(file: Path, paths: Sequence[str], *, encoder: str) -> Float3
         raise TwofoldError(f"'{file}' lacks one of the columns {', '.join(_COLUMNS)}. {fix}")
     if metadata.get(_ENCODER, encoder.encode()) != encoder.encode():
         raise TwofoldError(f"the embeddings in '{file}' are of another encoder than the one that was given. {fix}")
+    other = metadata.get(_READING, reading.encode()).decode()
+    if other != reading:
+        raise TwofoldError(f"the images of the embeddings in '{file}' were read by {other}, not by {reading}. {fix}")
     places = {path: place for place, path in enumerate(table["path"].to_pylist())}
     missing = [path for path in paths if path not in places]
     if missing:

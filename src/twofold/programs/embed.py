@@ -15,7 +15,14 @@ from twofold.data import AnyData, ImageSet
 from twofold.errors import require
 from twofold.evaluation import embeddings_about, require_place_for_embeddings, write_embeddings
 from twofold.files import make_folder
-from twofold.programs.embedded import content_key, embed_rows, encoder_digest, open_embedded, open_encoder
+from twofold.programs.embedded import (
+    content_key,
+    embed_rows,
+    encoder_digest,
+    open_embedded,
+    open_encoder,
+    said_reading,
+)
 from twofold.programs.opening import Opening, as_opener
 from twofold.recipes.kinds import AnyPath, as_kind, as_path
 from twofold.runs.encoder_file import Loaded
@@ -83,6 +90,7 @@ def _about(run: Path, loaded: Loaded, images: ImageSet, *, shard: str | None, fl
         "run": str(run),
         "step": "unknown" if loaded.step is None else str(loaded.step),
         "encoder": encoder_digest(loaded),
+        "reading": said_reading(loaded),
         "content": f"{content_key(loaded, images)} {shard or 'all'}{' float16' if float16 else ''}",
         "data": images.name,
         "settings": json.dumps(settings, default=repr),

@@ -10,6 +10,7 @@ from twofold.data.survey import said_of_finding
 from twofold.errors import TwofoldError
 from twofold.evaluation.gallery import MOST_SEARCHED
 from twofold.programs.opening import Opener
+from twofold.recipes.data import read_anew
 from twofold.runs.encoder_file import Loaded
 from twofold.runs.other_encoders import OtherEncoder
 from twofold.runs.run_directory import Run
@@ -31,7 +32,7 @@ def open_images(
     trained on: these it saw in the same way.
     """
     given: dict[str, Any] = {} if how.limit is None else {"max_unreadable_fraction": how.limit}
-    recipe = replace(loaded.recipe.data, **given, **how.reading)
+    recipe = replace(read_anew(loaded.recipe.data, how.reading), **given)
     store_px = max(loaded.recipe.stored_px, *(2 * other.views.embedding_px for other in beside), 0)
     images = load_images(
         data,

@@ -11,9 +11,10 @@ from twofold.data import AnyData
 from twofold.errors import enough_memory, require, require_choice
 from twofold.files import write_json
 from twofold.programs.embedded import LESS_MEMORY, open_embedded
-from twofold.programs.opening import Opening
+from twofold.programs.opening import Opening, as_opener
 from twofold.programs.report import renew_report
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
+from twofold.recipes.written_flags import as_flags
 from twofold.report.label_page import write_label_page
 
 
@@ -77,5 +78,6 @@ def pick(
     say(
         f"{len(picks.rows):,} images picked. Label them: open {target / 'label.html'} in a browser and save labels.csv."
     )
-    say(f"Then: twofold predict {run} {opened.images.name} --labels labels.csv")
+    flags = as_flags(as_opener(opening).reading)
+    say(" ".join([f"Then: twofold predict {run} {opened.images.name} --labels labels.csv", *flags]))
     return picks

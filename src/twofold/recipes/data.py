@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, TypedDict
 
 from twofold.errors import require, require_choice
@@ -130,6 +130,16 @@ class DataRecipe:
     def by_bands(self) -> bool:
         """Whether bands are read as they are stored: nothing is taken for colour or transparency."""
         return reads_bands(self.channels, self.bands, self.pages)
+
+
+def read_anew(recipe: DataRecipe, reading: Reading) -> DataRecipe:
+    """The recipe with these settings in place of its own; its stride and size of a pixel go with its own tiles."""
+    given = dict(reading)
+    if "tile" in given:
+        given.setdefault("stride", None)
+        if given["tile"] is None:
+            given.setdefault("micrometres_per_px", None)
+    return replace(recipe, **given)  # type: ignore[arg-type]
 
 
 def reads_bands(channels: int, bands: tuple[int, ...] | None, pages: str) -> bool:

@@ -151,7 +151,7 @@ def test_micrometres_come_from_a_smaller_copy(sub_ifds: bool, tmp_path: Path) ->
     finer = windows(cut(tmp_path / "data", tmp_path / "cache", micrometres_per_px=0.75))["a.tif#0,0,192,192"]
     assert finer.shape == (64, 64, 3)
     Image.fromarray(values).save(tmp_path / "data" / "b.png")
-    with pytest.raises(TwofoldError, match=r"'b\.png' does not say how large its pixels are"):
+    with pytest.raises(TwofoldError, match=r"'b\.png' does not say .*Give --micrometres-per-px None\."):
         cut(tmp_path / "data", tmp_path / "cache", micrometres_per_px=0.5)
 
 
@@ -229,6 +229,16 @@ def test_images_come_first_and_then_their_tiles() -> None:
 def test_settings_that_cannot_be(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(TwofoldError, match=words):
         DataRecipe(**settings)
+
+
+def test_micrometres_without_tiles_are_refused(tmp_path: Path) -> None:
+    """They would be without effect."""
+    (tmp_path / "data").mkdir()
+    Image.fromarray(slide(64, 64)).save(tmp_path / "data" / "a.tif")
+    with pytest.raises(
+        TwofoldError, match=r"^micrometres_per_px is 0\.5, .* together with --tile\. Give --tile too\.$"
+    ):
+        load_images(tmp_path / "data", recipe=DataRecipe(micrometres_per_px=0.5), store_px=64, cache=tmp_path)
 
 
 OF_COLOURS = (

@@ -26,7 +26,7 @@ from twofold.data.slide_windows import is_slide
 from twofold.data.sources.pages import PagedSource
 from twofold.data.sources.windows import Windows, open_windows
 from twofold.data.tiff_alone import as_tiff
-from twofold.errors import TwofoldError
+from twofold.errors import TwofoldError, require
 from twofold.recipes.data import DataRecipe
 
 _FORMAT = 3
@@ -56,8 +56,10 @@ class Cut:
 
     @classmethod
     def of(cls, recipe: DataRecipe) -> "Cut | None":
-        """Those of a recipe, None where nothing is cut."""
+        """Those of a recipe, None where nothing is cut. Raises TwofoldError for micrometres without tiles."""
         if recipe.tile is None:
+            size = recipe.micrometres_per_px
+            require(size is None, "micrometres_per_px", size, "given together with --tile", fix="Give --tile too.")
             return None
         return cls(recipe.tile, recipe.stride or recipe.tile, recipe.micrometres_per_px, recipe.tile_content)
 
@@ -182,7 +184,8 @@ def _sides(windows: Windows, cut: Cut, path: str) -> tuple[int, int]:
     own = windows.micrometres_per_px
     if own is None:
         raise TwofoldError(
-            f"'{path}' does not say how large its pixels are, but --micrometres-per-px needs it. Leave that flag out."
+            f"'{path}' does not say how large its pixels are, but --micrometres-per-px needs it. "
+            "Give --micrometres-per-px None."
         )
     scale = cut.micrometres_per_px / own
     return max(1, round(cut.tile_px * scale)), max(1, round(cut.stride_px * scale))
