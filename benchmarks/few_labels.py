@@ -27,6 +27,7 @@ from twofold.evaluation.scope import Settings, find_scope, open_store
 from twofold.hardware.allocator import keep_freed_memory
 from twofold.recipes.recipe import Recipe
 from twofold.runs.encoder_file import Loaded
+from twofold.runs.run_directory import Run
 
 RECIPE = "cifar10-laptop"
 WAYS = ("linear", "finetune", "self-train")
@@ -148,7 +149,8 @@ def main() -> None:
         )
     settings = {name: getattr(options, name) for name in ("draws", "budgets", "steps", "selection", "foreign")}
     settings["data"] = options.data.name
-    pretrained_for = f"{loaded.step:,} steps of {recipe.schedule.batch_size} images"
+    taken = Run(options.run or options.out / "run").read_recipe()["plan"]["steps"]
+    pretrained_for = f"{taken:,} steps of {recipe.schedule.batch_size} images"
     save(
         options.name or default_name(options), report(evaluation, recipe=RECIPE, pretrained=pretrained_for, **settings)
     )
