@@ -124,6 +124,19 @@ def _few_labels_now() -> str:
     return f"{found['pretrained']}, {found['draws']} draws, 1 % of the labels: {', '.join(shares)}"
 
 
+def _self_training_elsewhere() -> str:
+    gains = []
+    for path in sorted((HOME / "benchmarks" / "results").glob("few_labels-*.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for one in found["differences"]:
+            if (one["protocol"], one["against_protocol"], one["labels"]) == ("self-train", "linear", 20):
+                name = path.stem.removeprefix("few_labels-")
+                gains.append(
+                    f"{name} {100 * one['mean']:+.1f} points ({100 * one['low']:+.1f} to {100 * one['high']:+.1f})"
+                )
+    return ", ".join(gains)
+
+
 def _interval(row: dict[str, Any]) -> str:
     return f"{100 * row['mean']:.1f} % ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
 
@@ -285,6 +298,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "demo-above-pixels": _demo_above_pixels,
     "cifar10-few": _cifar10_few,
     "few-labels-now": _few_labels_now,
+    "self-training-elsewhere": _self_training_elsewhere,
     "claims": _claims,
     "h200-training": _h200_training,
     "h200-views": _h200_views,
