@@ -139,44 +139,32 @@ def test_little_learning_is_told_once_and_not_at_the_start(tmp_path: Path, capsy
     assert rows[-1]["pair_chance"] == 1 / len(images.rows("train"))
 
 
+class Constant(nn.Module):
+    """One z for all: collapsed."""
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        return torch.ones(len(h), 4)
+
+
+@pytest.mark.parametrize(
+    ("head", "temperature", "words"),
+    [(Constant(), 0.2, "has collapsed"), (None, 100.0, "of its value by chance")],
+    ids=["collapse", "little learning"],
+)
 def test_nothing_is_warned_of_before_there_were_steps_to_learn_in(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Constant(nn.Module):
-        """One z for all: collapsed, and no pair can be told."""
-
-        def forward(self, h: torch.Tensor) -> torch.Tensor:
-            return torch.ones(len(h), 4)
-
-    images = load_images(
-        write_pictures(tmp_path / "data"), recipe=SMALL.data, store_px=SMALL.stored_px, cache=tmp_path / "cache"
-    )
-    hardware = resolve_hardware(SMALL.hardware)
-    state = build_state(SMALL, hardware, peak=0.1, world=World())
-    state.model.head = Constant()
-    look = build_look(lambda row: None, SMALL, hardware, images, [])
-    told = []
-    for step in (2, 19, 20):
-        state.step = step
-        look(state)
-        told.append(" ".join(capsys.readouterr().out.split()))
-    assert told[:2] == ["", ""]
-    assert "has collapsed" in told[2]
-
-
-def test_little_learning_is_not_told_in_the_first_steps_of_a_short_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], head: nn.Module | None, temperature: float, words: str
 ) -> None:
     images = load_images(
         write_pictures(tmp_path / "data"), recipe=SMALL.data, store_px=SMALL.stored_px, cache=tmp_path / "cache"
     )
     hardware = resolve_hardware(SMALL.hardware)
     state = build_state(SMALL, hardware, peak=0.1, world=World())
-    look = build_look(lambda row: None, SMALL.with_settings(temperature=100.0), hardware, images, [], warn_from=1)
+    state.model.head = state.model.head if head is None else head
+    look = build_look(lambda row: None, SMALL.with_settings(temperature=temperature), hardware, images, [])
     told = []
     for step in (1, 19, 20):
         state.step = step
         look(state)
         told.append(" ".join(capsys.readouterr().out.split()))
     assert told[:2] == ["", ""]
-    assert "of its value by chance" in told[2]
+    assert words in told[2]
