@@ -1,17 +1,19 @@
-"""What few labels are worth: linear probe, fine-tuning and self-training on one encoder, in paired draws.
+"""What few labels are worth: linear probe, fine-tuning, self-training and training from scratch, in paired draws.
 
 Run it alone:  python benchmarks/few_labels.py CIFAR10 --out runs/few-labels
 CIFAR10 is the folder with train/CLASS/*.jpg and test/CLASS/*.jpg, or any other folder with classes. One encoder is
 pretrained for 15 minutes; every draw of the labels serves all ways of measuring, and test is read once, at the end. The
-time that is left is said after each training; started again with the same --out it continues. --selection measures on
-images cut from train instead of test: for whatever is still to be changed by the result. --foreign 5 hides the labels
-of the last five classes: their images stay among the unlabelled ones and are not asked for.
+time that is left is said after each training; started again with the same --out it continues. Networks are kept by way
+and budget, so that several processes can share the work: give each --predict-only with some --ways and --budgets, then
+call it once with all. --selection measures on images cut from train instead of test: for whatever is still to be
+changed by the result. --foreign 5 hides the labels of the last five classes: their images stay among the unlabelled
+ones and are not asked for.
 """
 
 import argparse
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +22,21 @@ from results import machine, save
 
 import twofold
 from twofold.data import ImageSet, load_images
-from twofold.evaluation import Evaluation, Subject, difference_sentence
+from twofold.evaluation import Evaluation, difference_sentence
 from twofold.evaluation.evaluate import predict, summarize
 from twofold.evaluation.labels import cut_selection
+from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.scope import Settings, find_scope, open_store
+from twofold.evaluation.self_trainer import STEPS
 from twofold.hardware.allocator import keep_freed_memory
+from twofold.programs.measurement import run_subject
 from twofold.recipes.recipe import Recipe
 from twofold.runs.encoder_file import Loaded
 from twofold.runs.run_directory import Run
 
 RECIPE = "cifar10-laptop"
-WAYS = ("linear", "finetune", "self-train")
-BUDGETS = ("1", "10", "0.01", "0.1")  # labels a class, and shares of all
+WAYS = ("linear", "finetune", "self-train", "supervised")
+BUDGETS = ("1", "10", "0.01", "0.1")  # labels a class, and shares of all; "all" may be asked for too
 
 
 def pretrained(data: Path, out: Path, minutes: float, processes: int) -> Loaded:
@@ -59,24 +64,53 @@ def with_foreign(images: ImageSet, count: int) -> ImageSet:
     return replace(images, labels=labels, fingerprint=f"{images.fingerprint}-foreign-{count}")
 
 
-def measured(
-    loaded: Loaded, images: ImageSet, out: Path, *, ways: tuple[str, ...], budgets: list[str], draws: int, steps: int
-) -> Evaluation:
-    """All ways at all budgets, each draw of the labels shared by the ways; what is done is kept in `out`."""
-    settings = Settings(
-        protocols=ways,
-        seeds=tuple(range(draws)),
-        few_seeds=tuple(range(draws)),
-        shots=tuple(int(budget) for budget in budgets if "." not in budget),
-        fractions=tuple(float(budget) for budget in budgets if "." in budget),
-        baselines=False,
-        self_train_steps=steps,
-    )
-    subject = Subject(encoder=loaded.encoder, untrained=None, views=loaded.recipe.views, hardware=loaded.hardware)
-    data = loaded.recipe.data
-    scope = find_scope(images, settings, data)
-    store = open_store(subject, scope, out / "predictions")
-    return summarize(scope, predict(subject, scope, store, say=_say), data)
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is measured: `ways` at `budgets`, on `draws` of the labels; with all labels networks take `whole` seeds.
+
+    `steps` of self-training by budget; `baselines`: the probe on untrained encoders and on pixels too.
+    """
+
+    ways: tuple[str, ...]
+    budgets: tuple[str, ...]
+    draws: int
+    whole: int
+    steps: dict[str, int]
+    baselines: bool
+
+    @property
+    def settings(self) -> Settings:
+        """Of everything at once."""
+        return self._settings(self.ways, self.budgets)
+
+    @property
+    def parts(self) -> list[Settings]:
+        """The probes, then each way of training networks at each budget."""
+        linear = [self._settings(("linear",), self.budgets)] if "linear" in self.ways else []
+        networks = [way for way in self.ways if way != "linear"]
+        return linear + [self._settings((way,), (budget,)) for way in networks for budget in self.budgets]
+
+    def _settings(self, ways: tuple[str, ...], budgets: tuple[str, ...]) -> Settings:
+        alone = budgets[0] if len(budgets) == 1 else ""
+        seeds = tuple(range(self.whole if alone == "all" and ways != ("linear",) else self.draws))
+        return Settings(
+            protocols=ways,
+            seeds=seeds,
+            few_seeds=seeds,
+            shots=tuple(int(budget) for budget in budgets if budget.isdigit()),
+            fractions=tuple(1.0 if budget == "all" else float(budget) for budget in budgets if not budget.isdigit()),
+            baselines="supervised" in ways or (self.baselines and "linear" in ways),
+            self_train_steps=self.steps[alone] if ways == ("self-train",) and alone else STEPS,
+        )
+
+
+def predictions_of(loaded: Loaded, images: ImageSet, out: Path, plan: Plan) -> list[Predictions]:
+    """By all ways at all budgets, each draw of the labels shared by the ways; what is done is kept in `out`."""
+    subject, predictions = run_subject(loaded), list[Predictions]()
+    for settings in plan.parts:
+        scope = find_scope(images, settings, loaded.recipe.data)
+        predictions += predict(subject, scope, open_store(subject, scope, out / "predictions"), say=_say)
+    return predictions
 
 
 def report(evaluation: Evaluation, **settings: Any) -> dict[str, Any]:
@@ -103,6 +137,14 @@ def report(evaluation: Evaluation, **settings: Any) -> dict[str, Any]:
     return {"machine": machine(), **settings, "rows": rows, "differences": differences, **chosen, **told}
 
 
+def steps_of(asked: list[str], budgets: list[str]) -> dict[str, int]:
+    """Steps of self-training by budget, of "3000" for all of them or "10=750" for each."""
+    if len(asked) == 1 and asked[0].isdigit():
+        return dict.fromkeys(budgets, int(asked[0]))
+    steps = {budget: int(count) for budget, count in (one.split("=") for one in asked)}
+    return {budget: steps.get(budget, STEPS) for budget in budgets}
+
+
 def default_name(options: argparse.Namespace) -> str:
     """few_labels for CIFAR-10 on test, else with what is different."""
     parts = [] if options.data.name == "cifar10" else [options.data.name]
@@ -123,8 +165,11 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2, help="that pretrain")
     parser.add_argument("--draws", type=int, default=5, help="of the labels, at each budget")
     parser.add_argument("--budgets", nargs="+", default=list(BUDGETS), help="labels a class, or shares as 0.01")
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
-    parser.add_argument("--steps", type=int, default=3000, help="of self-training")
+    parser.add_argument("--whole", type=int, default=1, help="networks of each way with all labels")
+    parser.add_argument("--ways", nargs="+", default=list(WAYS[:3]), choices=WAYS)
+    parser.add_argument("--baselines", action="store_true", help="probe untrained encoders and raw pixels too")
+    parser.add_argument("--steps", nargs="+", default=[str(STEPS)], help="of self-training, or BUDGET=STEPS for each")
+    parser.add_argument("--predict-only", action="store_true", help="keep the predictions in --out; write no figures")
     parser.add_argument("--selection", action="store_true", help="measure on images cut from train, not on test")
     parser.add_argument("--foreign", type=int, default=0, help="classes whose labels are hidden, the last by name")
     parser.add_argument("--name", help="of the JSON in benchmarks/results (default: few_labels-DATA)")
@@ -137,17 +182,21 @@ def main() -> None:
         images = on_selection(images, recipe)
     if options.foreign:
         images = with_foreign(images, options.foreign)
+    plan = Plan(
+        ways=tuple(options.ways),
+        budgets=tuple(options.budgets),
+        draws=options.draws,
+        whole=options.whole,
+        steps=steps_of(options.steps, options.budgets),
+        baselines=options.baselines,
+    )
     with loaded.hardware.arithmetic():
-        evaluation = measured(
-            loaded,
-            images,
-            options.out,
-            ways=tuple(options.ways),
-            budgets=options.budgets,
-            draws=options.draws,
-            steps=options.steps,
-        )
-    settings = {name: getattr(options, name) for name in ("draws", "budgets", "steps", "selection", "foreign")}
+        predictions = predictions_of(loaded, images, options.out, plan)
+    if options.predict_only:
+        return
+    evaluation = summarize(find_scope(images, plan.settings, recipe.data), predictions, recipe.data)
+    settings = {name: getattr(options, name) for name in ("draws", "budgets", "whole", "selection", "foreign")}
+    settings["steps"] = plan.steps
     settings["data"] = options.data.name
     taken = Run(options.run or options.out / "run").read_recipe()["plan"]["steps"]
     pretrained_for = f"{taken:,} steps of {recipe.schedule.batch_size} images"
