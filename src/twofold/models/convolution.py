@@ -41,14 +41,18 @@ class DenseWeight(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, h: int, w: int, h2: int, w2: int) -> Tensor:
         """Rows by place out and channel out, columns by place in and channel in."""
         ctx.shape, ctx.places = weight.shape, (h, w, h2, w2)
-        rows = [weight[part].permute(0, 2, 3, 1).flatten(1) for part in _parts(h, w, h2, w2)]
-        return torch.cat(rows)
+        o, c = weight.shape[:2]
+        parts = _parts(h, w, h2, w2)
+        dense = weight.new_empty(len(parts), o, h, w, c)
+        for rows, part in zip(dense, parts, strict=True):
+            rows.copy_(weight[part].permute(0, 2, 3, 1))
+        return dense.view(len(parts) * o, h * w * c)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Each weight's gradient is the sum over the places where it is used."""
         (o, c, _, _), (h, w, h2, w2) = ctx.shape, ctx.places
-        total = gradient.new_zeros(ctx.shape)
+        total = gradient.new_zeros(o, 3, 3, c).permute(0, 3, 1, 2)  # as the rows lie: else each sum is a transposition
         for part, rows in zip(_parts(h, w, h2, w2), gradient.split(o), strict=True):
             total[part] += rows.view(o, h, w, c).permute(0, 3, 1, 2)
         return total, None, None, None, None
