@@ -13,7 +13,9 @@ ones and are not asked for.
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,11 @@ import twofold
 from twofold.data import ImageSet, load_images
 from twofold.evaluation import Evaluation, difference_sentence
 from twofold.evaluation.evaluate import predict, summarize
-from twofold.evaluation.labels import cut_selection
+from twofold.evaluation.labels import Labels, cut_selection
 from twofold.evaluation.predictions import Predictions
+from twofold.evaluation.protocols import IMPLIED, PROTOCOLS, encoder_name, way_name, with_labels
 from twofold.evaluation.scope import Settings, find_scope, open_store
+from twofold.evaluation.scores import PAIRS, Difference, Way
 from twofold.evaluation.self_trainer import STEPS
 from twofold.hardware.allocator import keep_freed_memory
 from twofold.programs.measurement import run_subject
@@ -122,9 +126,13 @@ def report(evaluation: Evaluation, **settings: Any) -> dict[str, Any]:
     rows = [row.to_dict() for row in evaluation.rows if row.metric == metric]
     for row in rows:
         low, high = (f"{100 * bound:.1f}" if bound is not None else "-" for bound in (row["low"], row["high"]))
-        print(f"{row['labels']!s:>5}  {row['protocol']:<10}  {100 * row['mean']:.1f} ({low} to {high})")
-    sentences = [difference_sentence(difference) for difference in evaluation.differences]
-    print(*sentences, sep="\n")
+        way = way_name(row["protocol"], row["encoder"])
+        print(f"{row['labels']!s:>5}  {way:<34}  {100 * row['mean']:.1f} ({low} to {high})")
+    usual = [one for one in evaluation.differences if (_first(one), _second(one)) in PAIRS]
+    sentences = [difference_sentence(difference) for difference in usual]
+    budgets = dict.fromkeys(row["labels"] for row in rows)
+    best = [best_sentence(rows, evaluation.differences, labels) for labels in budgets]
+    print(*best, *sentences, sep="\n")
     details = evaluation.details
     chosen = {name: details[name] for name in ("chosen_base_lr", "chosen_training") if name in details}
     differences = [difference.to_dict() for difference in evaluation.differences]
@@ -133,8 +141,58 @@ def report(evaluation: Evaluation, **settings: Any) -> dict[str, Any]:
         for one in evaluation.predictions
         if one.seconds > 0
     }
-    told = {"metric": metric, "sentences": sentences, "seconds": seconds}
+    per_class = details["labels_per_class"]
+    told: dict[str, Any] = {
+        "metric": metric,
+        "labels_per_class": per_class,
+        "best": best,
+        "sentences": sentences,
+        "seconds": seconds,
+    }
     return {"machine": machine(), **settings, "rows": rows, "differences": differences, **chosen, **told}
+
+
+def best_sentence(rows: Sequence[dict[str, Any]], differences: Sequence[Difference], labels: Labels) -> str:
+    """ "With 10 labels per class self-training has the highest mean; clearly ahead of fine-tuning."
+
+    Whether it is clear is told by the interval of the paired difference.
+    """
+    here = {(row["protocol"], row["encoder"]): row["mean"] for row in rows if row["labels"] == labels}
+    best = max(here, key=lambda way: here[way])
+    ahead = {_second(one): one.low for one in differences if one.labels == labels and _first(one) == best}
+    behind = {_first(one): one.high for one in differences if one.labels == labels and _second(one) == best}
+    clear = [way for way, low in ahead.items() if low is not None and low > 0]
+    clear += [way for way, high in behind.items() if high is not None and high < 0]
+    others = {
+        "clearly ahead of": [_name(way) for way in here if way in clear],
+        "not clearly ahead of": [_name(way) for way in here if way not in (best, *clear)],
+    }
+    ends = [f"{how} {', '.join(names)}" for how, names in others.items() if names]
+    return "; ".join([f"{with_labels(labels).capitalize()} {_name(best)} has the highest mean", *ends]) + "."
+
+
+def all_pairs(plan: Plan) -> list[tuple[Way, Way]]:
+    """Those that an evaluation compares, then all others of what is measured."""
+    ways = [(way, IMPLIED.get(way, "trained")) for way in plan.ways]
+    ways += [("linear", "untrained"), ("linear", "pixels")] if plan.baselines else []
+    others = [pair for pair in combinations(ways, 2) if pair not in PAIRS and pair[::-1] not in PAIRS]
+    return [*PAIRS, *others]
+
+
+def _name(way: Way) -> str:
+    """ "self-training"; "linear probe on raw pixels" where it is not the trained encoder's."""
+    protocol, encoder = way
+    return PROTOCOLS[protocol] + (
+        "" if encoder in ("trained", IMPLIED.get(protocol)) else f" on {encoder_name(encoder)}"
+    )
+
+
+def _first(one: Difference) -> Way:
+    return one.protocol, one.encoder
+
+
+def _second(one: Difference) -> Way:
+    return one.against_protocol, one.against_encoder
 
 
 def steps_of(asked: list[str], budgets: list[str]) -> dict[str, int]:
@@ -194,7 +252,8 @@ def main() -> None:
         predictions = predictions_of(loaded, images, options.out, plan)
     if options.predict_only:
         return
-    evaluation = summarize(find_scope(images, plan.settings, recipe.data), predictions, recipe.data)
+    scope = find_scope(images, plan.settings, recipe.data)
+    evaluation = summarize(scope, predictions, recipe.data, all_pairs(plan))
     settings = {name: getattr(options, name) for name in ("draws", "budgets", "whole", "selection", "foreign")}
     settings["steps"] = plan.steps
     settings["data"] = options.data.name

@@ -8,7 +8,7 @@ import render_gpu
 from results import load
 
 from twofold.evaluation.prediction_file import as_labels
-from twofold.evaluation.protocols import PROTOCOLS, labels_name
+from twofold.evaluation.protocols import PROTOCOLS, TRAINED, labels_name, way_name, with_labels
 
 HERE = Path(__file__).parent
 MIB = 2**20
@@ -211,22 +211,44 @@ def _beside_lightly(result: dict[str, Any]) -> str:
 
 def few_labels(result: dict[str, Any]) -> list[str]:
     on = "images cut from train" if result["selection"] else "test"
-    rows = {(row["protocol"], str(row["labels"])): row for row in result["rows"]}
-    ways = [way for way in ("linear", "finetune", "self-train") if any(way == key[0] for key in rows)]
-    learnt = f", self-training in {result['steps']:,} steps" if "self-train" in ways else ""
+    rows = {(row["protocol"], row["encoder"], str(row["labels"])): row for row in result["rows"]}
+    ways = list(dict.fromkeys((protocol, encoder) for protocol, encoder, _ in rows))
     lines = [
         "## What few labels are worth on CIFAR-10 (`benchmarks/few_labels.py`)",
         "",
         f"One encoder (`{result['recipe']}`, {result['pretrained']}), {result['draws']} draws of the labels"
-        f"{learnt}. Top-1 on {on}, per cent, with 95 % intervals. {_where(result)}",
+        f"{_networks_of_all(result)}{_steps(result)}. Top-1 on {on}, per cent, with 95 % intervals. {_where(result)}",
         "",
-        f"| labels | {' | '.join(PROTOCOLS[way] for way in ways)} |",
+        f"| labels | {' | '.join(way_name(*way) for way in ways)} |",
         f"|---|{'---|' * len(ways)}",
     ]
-    for labels in dict.fromkeys(key[1] for key in rows):
-        cells = (_share(rows.get((way, labels))) for way in ways)
+    for labels in dict.fromkeys(str(row["labels"]) for row in result["rows"]):
+        cells = (_share(rows.get((*way, labels))) for way in ways)
         lines.append(f"| {labels_name(as_labels(labels))} | {' | '.join(cells)} |")
-    return [*lines, "", *(f"- {sentence}" for sentence in result["sentences"])]
+    return [*lines, "", *(f"- {sentence}" for sentence in (*result.get("best", []), *result["sentences"]))]
+
+
+def _networks_of_all(result: dict[str, Any]) -> str:
+    counts = {row["protocol"]: row["seeds"] for row in result["rows"] if row["labels"] == "all"}
+    trained = {PROTOCOLS[way]: count for way, count in counts.items() if way in TRAINED}
+    return "".join(f"; with all labels {name} of {count} seed{'s' * (count > 1)}" for name, count in trained.items())
+
+
+def _steps(result: dict[str, Any]) -> str:
+    """How long self-training took, at each budget where it was measured."""
+    budgets = dict.fromkeys(str(row["labels"]) for row in result["rows"] if row["protocol"] == "self-train")
+    if not budgets:
+        return ""
+    if isinstance(result["steps"], int) or len({result["steps"][budget] for budget in budgets}) == 1:
+        return f", self-training in {steps_of(result, next(iter(budgets))):,} steps"
+    told = (f"{steps_of(result, budget):,} {with_labels(as_labels(budget))}" for budget in budgets)
+    return f", steps of self-training: {', '.join(told)}"
+
+
+def steps_of(result: dict[str, Any], labels: str) -> int:
+    """Of self-training at a budget; older files have one number for all of them."""
+    steps: int | dict[str, int] = result["steps"]
+    return steps if isinstance(steps, int) else steps[labels]
 
 
 def few_labels_elsewhere() -> list[str]:
@@ -245,15 +267,20 @@ def few_labels_elsewhere() -> list[str]:
         "|---|---|---|---|---|---|---|---|",
     ]
     for result in results:
-        rows = {(row["protocol"], str(row["labels"])): row for row in result["rows"]}
+        rows = {(row["protocol"], str(row["labels"])): row for row in result["rows"] if row["encoder"] == "trained"}
         name = result["data"] + (f", {result['foreign']} classes foreign" if result["foreign"] else "")
         for one in result["differences"]:
-            if (one["protocol"], one["against_protocol"]) != ("self-train", "linear"):
+            if (one["protocol"], one["against_protocol"], one["against_encoder"]) != (
+                "self-train",
+                "linear",
+                "trained",
+            ):
                 continue
             labels = str(one["labels"])
             lines.append(
                 f"| {name} | {result['pretrained']} | {labels_name(as_labels(labels))} | {result['draws']} | "
-                f"{result['steps']:,} | {_share(rows['linear', labels])} | {_share(rows['self-train', labels])} | "
+                f"{steps_of(result, labels):,} | {_share(rows['linear', labels])} | "
+                f"{_share(rows['self-train', labels])} | "
                 f"{100 * one['mean']:+.1f} ({100 * one['low']:+.1f} to {100 * one['high']:+.1f}) |"
             )
     return [*lines, "", *dict.fromkeys(_where(result) for result in results)]

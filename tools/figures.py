@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from twofold.evaluation.prediction_file import as_labels
+from twofold.evaluation.protocols import with_labels
 from twofold.studies.engine.claim import NOT_TESTABLE
 from twofold.studies.show.wording import label
 
@@ -45,7 +47,8 @@ def _printed(name: str) -> Any:
     return _results("printed")[name]
 
 
-def _benchmark(name: str) -> Any:
+def benchmark(name: str) -> Any:
+    """What `benchmarks/NAME.py` wrote down."""
     return json.loads((HOME / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
 
 
@@ -117,11 +120,18 @@ def _cifar10_few() -> str:
 
 
 def _few_labels_now() -> str:
-    found = _benchmark("few_labels")
+    found = benchmark("few_labels")
     rows = {row["protocol"]: row for row in found["rows"] if row["labels"] == 0.01}
     names = {"linear": "linear probe", "finetune": "fine-tuned", "self-train": "self-trained"}
     shares = (f"{name} {_interval(rows[protocol])}" for protocol, name in names.items() if protocol in rows)
     return f"{found['pretrained']}, {found['draws']} draws, 1 % of the labels: {', '.join(shares)}"
+
+
+def trained_in_steps(found: dict[str, Any]) -> str:
+    """How long self-training took, at each budget where it was measured; a sentence, or none."""
+    budgets = dict.fromkeys(str(row["labels"]) for row in found["rows"] if row["protocol"] == "self-train")
+    told = ", ".join(f"{found['steps'][labels]:,} {with_labels(as_labels(labels))}" for labels in budgets)
+    return f"Steps of self-training: {told}." if told else ""
 
 
 def _self_training_elsewhere() -> str:
@@ -129,12 +139,16 @@ def _self_training_elsewhere() -> str:
     for path in sorted((HOME / "benchmarks" / "results").glob("few_labels-*.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
         for one in found["differences"]:
-            if (one["protocol"], one["against_protocol"], one["labels"]) == ("self-train", "linear", 20):
+            if _pair(one) == (("self-train", "trained"), ("linear", "trained")) and one["labels"] == 20:
                 name = path.stem.removeprefix("few_labels-")
                 gains.append(
                     f"{name} {100 * one['mean']:+.1f} points ({100 * one['low']:+.1f} to {100 * one['high']:+.1f})"
                 )
     return ", ".join(gains)
+
+
+def _pair(one: dict[str, Any]) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (one["protocol"], one["encoder"]), (one["against_protocol"], one["against_encoder"])
 
 
 def _interval(row: dict[str, Any]) -> str:
@@ -156,17 +170,17 @@ def _claims() -> str:
 
 
 def _h200_training() -> str:
-    rate = _benchmark("gpu")["results"]["compile"]["resnet18 small, 512: compiled"]["compiled"]["images/s"]
+    rate = benchmark("gpu")["results"]["compile"]["resnet18 small, 512: compiled"]["compiled"]["images/s"]
     return f"{round(rate, -2):,.0f}"
 
 
 def _h200_views() -> str:
-    rate = _benchmark("gpu")["results"]["big"]["resnet50 224 from 256 px, 256: the loop"]["images/s"]
+    rate = benchmark("gpu")["results"]["big"]["resnet50 224 from 256 px, 256: the loop"]["images/s"]
     return f"{2 * rate:,.0f}"
 
 
 def _h200_activations() -> str:
-    gpu = _benchmark("gpu")["results"]
+    gpu = benchmark("gpu")["results"]
     less = gpu["big"]["resnet50 224 from 256 px, 256: the loop"]["peak GiB"]
     more = gpu["memory"]["resnet50 224, batch 512 at once"]["peak allocated GiB"]
     view = (more - less) * 2**30 / (2 * 256)
@@ -174,7 +188,7 @@ def _h200_activations() -> str:
 
 
 def _h200_copies() -> str:
-    machine = _benchmark("gpu-before")["results"]["env"]
+    machine = benchmark("gpu-before")["results"]["env"]
     pinned, ordinary = (machine[f"host to device GB/s, {kind}"] for kind in ("pinned", "ordinary memory"))
     return f"{pinned:.0f} GB/s on an H200, beside {ordinary:.1f}"
 
@@ -221,7 +235,7 @@ def _span(ends: Sequence[float]) -> str:
 
 def copies() -> str:
     """The table of planted copies by kind; recall and precision by what was planted."""
-    rows = _benchmark("copies")["rows"]
+    rows = benchmark("copies")["rows"]
     lines = [
         [
             f"{row['set']}, {row['images']:,}",
@@ -240,7 +254,7 @@ def _percent(share: float) -> str:
 
 
 def _copies_among_many() -> str:
-    row = max(_benchmark("copies")["rows"], key=lambda row: row["images"])
+    row = max(benchmark("copies")["rows"], key=lambda row: row["images"])
     looked = _printed("copies_looked_at")
     return (
         f"of {row['pairs_among_the_images']:,} such pairs in CIFAR-10's {row['images']:,} images {looked['shown']} "
@@ -305,8 +319,8 @@ FIGURES: dict[str, Callable[[], str]] = {
     "h200-activations": _h200_activations,
     "h200-copies": _h200_copies,
     "h200-context": lambda: f"{_printed('h200_context_gib')} GiB",
-    "chunks": lambda: _ratio(_benchmark("batch")["price"]),
-    "two-processes": lambda: f"{_benchmark('processes')['speed']['median']:.2f} times",
+    "chunks": lambda: _ratio(benchmark("batch")["price"]),
+    "two-processes": lambda: f"{benchmark('processes')['speed']['median']:.2f} times",
     "study-hours": _study_hours,
     "residual-branches": _branches,
     "choice-of-l2": _choice_of_l2,

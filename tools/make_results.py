@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from figures import copies, fill, pages
+from figures import benchmark, copies, fill, pages, trained_in_steps
 from study_results import judged_anew, study_section, verdicts_table
 
 from twofold.files import write_json
@@ -37,6 +37,7 @@ PLANTED = (
     "among the images themselves count as wrong; [clean.md](clean.md) says what they are.",
 )
 WAYS = {  # (protocol, encoder) -> name, colour, line, marker
+    ("self-train", "trained"): ("self-trained", "#b3568f", "-", "P"),
     ("finetune", "trained"): ("fine-tuned", "#0b6e4f", "-", "o"),
     ("linear", "trained"): ("linear probe on h", "#2456a6", "-", "s"),
     ("sgd", "trained"): ("linear by SGD on views", "#7b5ea7", "-", "v"),
@@ -112,7 +113,7 @@ def render() -> str:
     lines += verdicts_table(studies)
     for name, one in runs.items():
         lines += _run_section(name, one)
-    lines += [*PLANTED, copies(), ""]
+    lines += [*_few_labels_section(benchmark("few_labels")), *PLANTED, copies(), ""]
     for name, one in studies.items():
         lines += study_section(name, one, DOCS)
     return "\n".join(lines).rstrip() + "\n"
@@ -148,13 +149,8 @@ def _labels_section(name: str, found: dict[str, Any]) -> list[str]:
         f"Top-1 on the {details['test']:,} test images in per cent, mean ± half of the 95 % interval "
         f"(number of draws); measuring took {details['seconds'] / 60:.0f} minutes.{_old_note(rows)}",
         "",
-        "| | " + " | ".join(_budget(labels, details) for labels in budgets) + " |",
-        "|---" * (len(budgets) + 1) + "|",
+        *_labels_table(rows, details, budgets),
     ]
-    for way, (title, *_) in WAYS.items():
-        cells = {_key(row): row for row in rows if (row["protocol"], row["encoder"], row["metric"]) == (*way, "top1")}
-        if cells:
-            lines.append(f"| {title} | " + " | ".join(_cell(cells.get(labels)) for labels in budgets) + " |")
     draw_labels(rows, details, DOCS / f"{name}-labels.png")
     return [
         *lines,
@@ -170,6 +166,44 @@ def _labels_section(name: str, found: dict[str, Any]) -> list[str]:
         *[f"- {sentence}" for sentence in details["stated"]],
         "",
     ]
+
+
+def _few_labels_section(found: dict[str, Any]) -> list[str]:
+    """All ways of using labels on one encoder, as `benchmarks/few_labels.py` measured them."""
+    rows, one = found["rows"], found["machine"]
+    budgets = sorted({_key(row) for row in rows}, key=lambda labels: found["labels_per_class"][labels])
+    draw_labels(rows, found, DOCS / "few-labels.png")
+    return [
+        "## cifar10: what few labels are worth",
+        "",
+        f"One encoder (`{found['recipe']}`, {found['pretrained']}), {found['draws']} draws of the labels, test read "
+        f"once: `python benchmarks/few_labels.py`. {trained_in_steps(found)} On {one['cores']} cores of an "
+        f"{one['cpu']} ({one['precision']}, no GPU), torch {one['torch']}, {one['date']}. Top-1 in per cent, mean ± "
+        "half of the 95 % interval (number of draws).",
+        "",
+        *_labels_table(rows, found, budgets),
+        "",
+        *(f"- {sentence}" for sentence in found["best"]),
+        "",
+        "![accuracy against labels per class](few-labels.png)",
+        "",
+        "Differences of pairs, in points of top-1:",
+        "",
+        *_difference_table(found["differences"], found),
+        "",
+    ]
+
+
+def _labels_table(rows: Sequence[dict[str, Any]], details: dict[str, Any], budgets: Sequence[str]) -> list[str]:
+    lines = [
+        "| | " + " | ".join(_budget(labels, details) for labels in budgets) + " |",
+        "|---" * (len(budgets) + 1) + "|",
+    ]
+    for way, (title, *_) in WAYS.items():
+        cells = {_key(row): row for row in rows if (row["protocol"], row["encoder"], row["metric"]) == (*way, "top1")}
+        if cells:
+            lines.append(f"| {title} | " + " | ".join(_cell(cells.get(labels)) for labels in budgets) + " |")
+    return lines
 
 
 def _transfer_section(name: str, found: dict[str, Any]) -> list[str]:
