@@ -32,6 +32,7 @@ from twofold.evaluation.protocols import IMPLIED, PROTOCOLS, encoder_name, way_n
 from twofold.evaluation.scope import Settings, find_scope, open_store
 from twofold.evaluation.scores import PAIRS, Difference, Way
 from twofold.evaluation.self_trainer import STEPS
+from twofold.evaluation.self_training import LABELLED, UNLABELLED
 from twofold.hardware.allocator import keep_freed_memory
 from twofold.programs.measurement import run_subject
 from twofold.recipes.recipe import Recipe
@@ -255,7 +256,7 @@ def main() -> None:
     scope = find_scope(images, plan.settings, recipe.data)
     evaluation = summarize(scope, predictions, recipe.data, all_pairs(plan))
     settings = {name: getattr(options, name) for name in ("draws", "budgets", "whole", "selection", "foreign")}
-    settings["steps"] = plan.steps
+    settings |= {"steps": plan.steps, "images_a_step": [LABELLED, UNLABELLED]}
     settings["data"] = options.data.name
     taken = Run(options.run or options.out / "run").read_recipe()["plan"]["steps"]
     pretrained_for = f"{taken:,} steps of {recipe.schedule.batch_size} images"

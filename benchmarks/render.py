@@ -240,9 +240,15 @@ def _steps(result: dict[str, Any]) -> str:
     if not budgets:
         return ""
     if isinstance(result["steps"], int) or len({result["steps"][budget] for budget in budgets}) == 1:
-        return f", self-training in {steps_of(result, next(iter(budgets))):,} steps"
+        return f", self-training in {steps_of(result, next(iter(budgets))):,} steps of {_images_a_step(result)} images"
     told = (f"{steps_of(result, budget):,} {with_labels(as_labels(budget))}" for budget in budgets)
-    return f", steps of self-training: {', '.join(told)}"
+    return f", steps of self-training, of {_images_a_step(result)} images: {', '.join(told)}"
+
+
+def _images_a_step(result: dict[str, Any]) -> str:
+    """Labelled and other images; older files do not name them."""
+    labelled, others = result.get("images_a_step", (64, 256))
+    return f"{labelled} + {others}"
 
 
 def steps_of(result: dict[str, Any], labels: str) -> int:
@@ -261,7 +267,7 @@ def few_labels_elsewhere() -> list[str]:
         "## What self-training adds on other images (`benchmarks/few_labels.py`)",
         "",
         "An encoder pretrained on each set. On test, per cent, with 95 % intervals; mean per class where classes are "
-        "unequal.",
+        "unequal. A step of self-training shows so many labelled and so many other images.",
         "",
         "| images | pretrained for | labels | draws | steps | linear probe | self-training | difference, points |",
         "|---|---|---|---|---|---|---|---|",
@@ -279,7 +285,7 @@ def few_labels_elsewhere() -> list[str]:
             labels = str(one["labels"])
             lines.append(
                 f"| {name} | {result['pretrained']} | {labels_name(as_labels(labels))} | {result['draws']} | "
-                f"{steps_of(result, labels):,} | {_share(rows['linear', labels])} | "
+                f"{steps_of(result, labels):,} of {_images_a_step(result)} | {_share(rows['linear', labels])} | "
                 f"{_share(rows['self-train', labels])} | "
                 f"{100 * one['mean']:+.1f} ({100 * one['low']:+.1f} to {100 * one['high']:+.1f}) |"
             )

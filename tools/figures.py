@@ -131,7 +131,8 @@ def trained_in_steps(found: dict[str, Any]) -> str:
     """How long self-training took, at each budget where it was measured; a sentence, or none."""
     budgets = dict.fromkeys(str(row["labels"]) for row in found["rows"] if row["protocol"] == "self-train")
     told = ", ".join(f"{found['steps'][labels]:,} {with_labels(as_labels(labels))}" for labels in budgets)
-    return f"Steps of self-training: {told}." if told else ""
+    labelled, others = found["images_a_step"]
+    return f"Steps of self-training, of {labelled} labelled and {others} other images: {told}." if told else ""
 
 
 def _self_training_elsewhere() -> str:

@@ -24,7 +24,7 @@ from twofold.recipes.recipe import Op, OptimRecipe, ViewsRecipe
 from twofold.views import one_view, sample_rows
 from twofold.views.policy import build_single_policy
 
-LABELLED, UNLABELLED = 64, 256  # images a step
+LABELLED, UNLABELLED = 32, 128  # images a step
 WEIGHT_DECAY = 5e-4
 EASY_AREA = (0.6, 1.0)  # of the image, that a crop which the teacher answers for covers
 _WARMUP = 20  # the first twentieth of the steps: a probe of small features has large weights, and large gradients
@@ -55,7 +55,7 @@ def fit_by_self_training(
 ) -> nn.Module:
     """Train `network` in place and return its teacher: the mean of its weights over the last steps, to predict with.
 
-    A step minimises `loss_of_step` over 64 labelled and 256 unlabelled images (all, where there are fewer), answers
+    A step minimises `loss_of_step` over 32 labelled and 128 unlabelled images (all, where there are fewer), answers
     aligned to the class `shares` (None: as they are). Easy views are large crops and flips, hard ones those of
     pretraining, the labelled ones by crop and flip as in fine-tuning. SGD with Nesterov momentum 0.9, weight decay
     5e-4, a short warm-up, cosine to 0. The order of the images and their views are functions of (seed, step). Raises
