@@ -165,7 +165,7 @@ def test_a_choice_that_sees_test_is_caught(build, separable, make_images, monkey
     assert choices[0].how == choices[1].how
 
     def on_test(self, own, fold, how):  # the fault
-        return self.logits(self.train(own[fold[0]], how, 0), test[: len(fold[1])])
+        return self.logits(self.train(own[fold[0]], None, 0), test[: len(fold[1])])
 
     monkeypatch.setattr(SelfTrainer, "_left_out", on_test)
     choices = [trainer.choose(own, least=6) for trainer in (first, second)]
