@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.evaluation.prediction_file import as_labels
-from twofold.evaluation.protocols import with_labels
+from twofold.evaluation.protocols import labels_name, way_name, with_labels
 from twofold.studies.engine.claim import NOT_TESTABLE
 from twofold.studies.show.wording import label
 
@@ -119,12 +119,27 @@ def _cifar10_few() -> str:
     )
 
 
-def _few_labels_now() -> str:
+def _few_labels_encoder() -> str:
     found = benchmark("few_labels")
-    rows = {row["protocol"]: row for row in found["rows"] if row["labels"] == 0.01}
-    names = {"linear": "linear probe", "finetune": "fine-tuned", "self-train": "self-trained"}
-    shares = (f"{name} {_interval(rows[protocol])}" for protocol, name in names.items() if protocol in rows)
-    return f"{found['pretrained']}, {found['draws']} draws, 1 % of the labels: {', '.join(shares)}"
+    return f"`{found['recipe']}`, {found['pretrained']} on two cores; {found['draws']} draws of the labels"
+
+
+def _few_labels_now() -> str:
+    """A row for each way of measuring, a column for each budget."""
+    found = benchmark("few_labels")
+    cells = {((row["protocol"], row["encoder"]), str(row["labels"])): row for row in found["rows"]}
+    per_class = found["labels_per_class"]
+    budgets = sorted(dict.fromkeys(labels for _, labels in cells), key=lambda labels: per_class[labels])
+    heads = [labels_name(as_labels(labels)) for labels in budgets]
+    lines = [
+        [way_name(*way), *(_of_cell(cells.get((way, labels))) for labels in budgets)]
+        for way in dict.fromkeys(way for way, _ in cells)
+    ]
+    return _table(["top-1, %", *heads], lines)
+
+
+def _of_cell(row: dict[str, Any] | None) -> str:
+    return "" if row is None else _interval(row).replace(" %", "")
 
 
 def trained_in_steps(found: dict[str, Any]) -> str:
@@ -312,7 +327,9 @@ FIGURES: dict[str, Callable[[], str]] = {
     "demo-table": _demo_table,
     "demo-above-pixels": _demo_above_pixels,
     "cifar10-few": _cifar10_few,
+    "few-labels-encoder": _few_labels_encoder,
     "few-labels-now": _few_labels_now,
+    "few-labels-steps": lambda: trained_in_steps(benchmark("few_labels")),
     "self-training-elsewhere": _self_training_elsewhere,
     "claims": _claims,
     "h200-training": _h200_training,
