@@ -3,11 +3,14 @@
 Run it alone:  python benchmarks/few_labels.py CIFAR10 --out runs/few-labels
 CIFAR10 is the folder with train/CLASS/*.jpg and test/CLASS/*.jpg, or any other folder with classes. One encoder is
 pretrained for 15 minutes; every draw of the labels serves all ways of measuring, and test is read once, at the end. The
-time that is left is said after each training; started again with the same --out it continues. Networks are kept by way
-and budget, so that several processes can share the work: give each --predict-only with some --ways and --budgets, then
-call it once with all. --selection measures on images cut from train instead of test: for whatever is still to be
-changed by the result. --foreign 5 hides the labels of the last five classes: their images stay among the unlabelled
-ones and are not asked for.
+time that is left for a way at a budget is said after each training; started again with the same --out it continues.
+
+Networks are kept by way and budget, so that several processes can share the work on one --run: give each
+--predict-only with some --ways and --budgets, then call it once with all, and with the same --draws, --whole and
+--steps. What the probe is fitted on is kept for all its budgets together.
+
+--selection measures on images cut from train instead of test: for whatever is still to be changed by the result.
+--foreign 5 hides the labels of the last five classes: their images stay among the unlabelled ones, and none is tested.
 """
 
 import argparse
@@ -27,8 +30,9 @@ from twofold.data import ImageSet, load_images
 from twofold.evaluation import Evaluation, difference_sentence
 from twofold.evaluation.evaluate import predict, summarize
 from twofold.evaluation.labels import Labels, cut_selection
+from twofold.evaluation.prediction_file import as_labels
 from twofold.evaluation.predictions import Predictions
-from twofold.evaluation.protocols import IMPLIED, PROTOCOLS, encoder_name, way_name, with_labels
+from twofold.evaluation.protocols import IMPLIED, encoder_name, protocol_name, way_name, with_labels
 from twofold.evaluation.scope import Settings, find_scope, open_store
 from twofold.evaluation.scores import PAIRS, Difference, Way
 from twofold.evaluation.self_trainer import STEPS
@@ -77,35 +81,39 @@ class Plan:
     """
 
     ways: tuple[str, ...]
-    budgets: tuple[str, ...]
+    budgets: tuple[Labels, ...]
     draws: int
     whole: int
-    steps: dict[str, int]
+    steps: dict[Labels, int]
     baselines: bool
 
     @property
     def settings(self) -> Settings:
         """Of everything at once."""
-        return self._settings(self.ways, self.budgets)
+        return self._settings(self.ways, self.budgets, max(self.draws, self.whole))
 
     @property
     def parts(self) -> list[Settings]:
         """The probes, then each way of training networks at each budget."""
-        linear = [self._settings(("linear",), self.budgets)] if "linear" in self.ways else []
+        linear = [self._settings(("linear",), self.budgets, self.draws)] if "linear" in self.ways else []
         networks = [way for way in self.ways if way != "linear"]
-        return linear + [self._settings((way,), (budget,)) for way in networks for budget in self.budgets]
+        return linear + [
+            self._settings((way,), (budget,), self.whole if budget == "all" else self.draws)
+            for way in networks
+            for budget in self.budgets
+        ]
 
-    def _settings(self, ways: tuple[str, ...], budgets: tuple[str, ...]) -> Settings:
-        alone = budgets[0] if len(budgets) == 1 else ""
-        seeds = tuple(range(self.whole if alone == "all" and ways != ("linear",) else self.draws))
+    def _settings(self, ways: tuple[str, ...], budgets: tuple[Labels, ...], seeds: int) -> Settings:
+        shares = sorted(budget for budget in budgets if isinstance(budget, float))
+        whole = "all" in budgets and ways != ("linear",)  # the probe is fitted on all labels anyway
         return Settings(
             protocols=ways,
-            seeds=seeds,
-            few_seeds=seeds,
-            shots=tuple(int(budget) for budget in budgets if budget.isdigit()),
-            fractions=tuple(1.0 if budget == "all" else float(budget) for budget in budgets if not budget.isdigit()),
+            seeds=tuple(range(seeds)),
+            few_seeds=tuple(range(seeds)),
+            shots=tuple(sorted(budget for budget in budgets if isinstance(budget, int))),
+            fractions=(*shares, *([1.0] if whole else [])),
             baselines="supervised" in ways or (self.baselines and "linear" in ways),
-            self_train_steps=self.steps[alone] if ways == ("self-train",) and alone else STEPS,
+            self_train_steps=self.steps[budgets[0]] if ways == ("self-train",) else STEPS,
         )
 
 
@@ -114,6 +122,8 @@ def predictions_of(loaded: Loaded, images: ImageSet, out: Path, plan: Plan) -> l
     subject, predictions = run_subject(loaded), list[Predictions]()
     for settings in plan.parts:
         scope = find_scope(images, settings, loaded.recipe.data)
+        if settings.shots and not scope.few and not settings.probes:
+            continue  # more labels of a class than most have
         predictions += predict(subject, scope, open_store(subject, scope, out / "predictions"), say=_say)
     return predictions
 
@@ -133,19 +143,19 @@ def report(evaluation: Evaluation, **settings: Any) -> dict[str, Any]:
     sentences = [difference_sentence(difference) for difference in usual]
     budgets = dict.fromkeys(row["labels"] for row in rows)
     best = [best_sentence(rows, evaluation.differences, labels) for labels in budgets]
+    best = [sentence for sentence in best if sentence]
     print(*best, *sentences, sep="\n")
     details = evaluation.details
     chosen = {name: details[name] for name in ("chosen_base_lr", "chosen_training") if name in details}
     differences = [difference.to_dict() for difference in evaluation.differences]
     seconds = {
-        f"{one.protocol}/{one.labels}/{one.seed}": round(one.seconds, 1)
+        f"{one.protocol}/{one.encoder}/{one.labels}/{one.seed}": round(one.seconds, 1)
         for one in evaluation.predictions
         if one.seconds > 0
     }
-    per_class = details["labels_per_class"]
     told: dict[str, Any] = {
         "metric": metric,
-        "labels_per_class": per_class,
+        "labels_per_class": details["labels_per_class"],
         "best": best,
         "sentences": sentences,
         "seconds": seconds,
@@ -154,22 +164,39 @@ def report(evaluation: Evaluation, **settings: Any) -> dict[str, Any]:
 
 
 def best_sentence(rows: Sequence[dict[str, Any]], differences: Sequence[Difference], labels: Labels) -> str:
-    """ "With 10 labels per class self-training has the highest mean; clearly ahead of fine-tuning."
+    """ "With 10 labels per class self-training has the highest mean, clearly above the linear probe."
 
-    Whether it is clear is told by the interval of the paired difference.
+    Whether it is clear is told by the interval of the paired difference. Nothing where there is one way alone.
     """
     here = {(row["protocol"], row["encoder"]): row["mean"] for row in rows if row["labels"] == labels}
-    best = max(here, key=lambda way: here[way])
-    ahead = {_second(one): one.low for one in differences if one.labels == labels and _first(one) == best}
-    behind = {_first(one): one.high for one in differences if one.labels == labels and _second(one) == best}
-    clear = [way for way, low in ahead.items() if low is not None and low > 0]
-    clear += [way for way, high in behind.items() if high is not None and high < 0]
-    others = {
-        "clearly ahead of": [_name(way) for way in here if way in clear],
-        "not clearly ahead of": [_name(way) for way in here if way not in (best, *clear)],
-    }
-    ends = [f"{how} {', '.join(names)}" for how, names in others.items() if names]
-    return "; ".join([f"{with_labels(labels).capitalize()} {_name(best)} has the highest mean", *ends]) + "."
+    if len(here) < 2:
+        return ""
+    equal = [way for way in here if here[way] == max(here.values())]
+    lows = {_second(one): one.low for one in differences if one.labels == labels and _first(one) == equal[0]}
+    highs = {_first(one): one.high for one in differences if one.labels == labels and _second(one) == equal[0]}
+    lows |= {way: None if high is None else -high for way, high in highs.items()}
+    others: dict[str, list[str]] = {"clearly above": [], "not clearly above": [], "without an interval beside": []}
+    for way in (way for way in here if way not in equal):
+        low = lows.get(way)
+        how = "without an interval beside" if low is None else "clearly above" if low > 0 else "not clearly above"
+        others[how].append(_name(way))
+    ends = [f"{how} {_listed(names)}" for how, names in others.items() if names]
+    verb = "has" if len(equal) == 1 else "share"
+    start = f"{with_labels(labels).capitalize()} {_listed([_name(way) for way in equal])} {verb} the highest mean"
+    return ", ".join([start, *ends]) + "."
+
+
+def self_training_sentence(predictions: Sequence[Predictions], steps: dict[Labels, int]) -> str:
+    """How long it took at each budget; where it was chosen not to, that it is the probe. Nothing where none was."""
+    own = {one.labels: one.training for one in predictions if one.protocol == "self-train"}
+    if not own:
+        return ""
+    told = [f"{steps[labels]:,} {with_labels(labels)}" for labels, training in own.items() if training]
+    none = [with_labels(labels) for labels, training in own.items() if not training]
+    size = f"{LABELLED} labelled and {UNLABELLED} other images"
+    parts = [f"Steps of self-training, of {size}: {', '.join(told)}"] if told else []
+    parts += [f"{_listed(none)} it was chosen not to self-train, and it is the probe"] if none else []
+    return "; ".join(parts) + "."
 
 
 def all_pairs(plan: Plan) -> list[tuple[Way, Way]]:
@@ -181,11 +208,14 @@ def all_pairs(plan: Plan) -> list[tuple[Way, Way]]:
 
 
 def _name(way: Way) -> str:
-    """ "self-training"; "linear probe on raw pixels" where it is not the trained encoder's."""
+    """ "the linear probe"; "the linear probe on raw pixels" where it is not the trained encoder's."""
     protocol, encoder = way
-    return PROTOCOLS[protocol] + (
-        "" if encoder in ("trained", IMPLIED.get(protocol)) else f" on {encoder_name(encoder)}"
-    )
+    own = encoder in ("trained", IMPLIED.get(protocol))
+    return protocol_name(protocol) + ("" if own else f" on {encoder_name(encoder)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _first(one: Difference) -> Way:
@@ -196,11 +226,17 @@ def _second(one: Difference) -> Way:
     return one.against_protocol, one.against_encoder
 
 
-def steps_of(asked: list[str], budgets: list[str]) -> dict[str, int]:
+def as_budget(text: str) -> Labels:
+    """ "10", "0.01" or "all", which 1.0 is too."""
+    labels = as_labels(text)
+    return "all" if isinstance(labels, float) and labels == 1.0 else labels
+
+
+def steps_of(asked: list[str], budgets: Sequence[Labels]) -> dict[Labels, int]:
     """Steps of self-training by budget, of "3000" for all of them or "10=750" for each."""
     if len(asked) == 1 and asked[0].isdigit():
         return dict.fromkeys(budgets, int(asked[0]))
-    steps = {budget: int(count) for budget, count in (one.split("=") for one in asked)}
+    steps = {as_budget(budget): int(count) for budget, count in (one.split("=") for one in asked)}
     return {budget: steps.get(budget, STEPS) for budget in budgets}
 
 
@@ -241,12 +277,13 @@ def main() -> None:
         images = on_selection(images, recipe)
     if options.foreign:
         images = with_foreign(images, options.foreign)
+    budgets = tuple(as_budget(budget) for budget in options.budgets)
     plan = Plan(
         ways=tuple(options.ways),
-        budgets=tuple(options.budgets),
+        budgets=budgets,
         draws=options.draws,
         whole=options.whole,
-        steps=steps_of(options.steps, options.budgets),
+        steps=steps_of(options.steps, budgets),
         baselines=options.baselines,
     )
     with loaded.hardware.arithmetic():
@@ -255,9 +292,11 @@ def main() -> None:
         return
     scope = find_scope(images, plan.settings, recipe.data)
     evaluation = summarize(scope, predictions, recipe.data, all_pairs(plan))
-    settings = {name: getattr(options, name) for name in ("draws", "budgets", "whole", "selection", "foreign")}
-    settings |= {"steps": plan.steps, "images_a_step": [LABELLED, UNLABELLED]}
-    settings["data"] = options.data.name
+    settings = {name: getattr(options, name) for name in ("draws", "whole", "selection", "foreign")}
+    settings |= {"data": options.data.name, "budgets": [str(budget) for budget in budgets]}
+    settings |= {"steps": {str(budget): steps for budget, steps in plan.steps.items()}}
+    settings |= {"images_a_step": [LABELLED, UNLABELLED]}
+    settings["self_training"] = self_training_sentence(predictions, plan.steps)
     taken = Run(options.run or options.out / "run").read_recipe()["plan"]["steps"]
     pretrained_for = f"{taken:,} steps of {recipe.schedule.batch_size} images"
     save(

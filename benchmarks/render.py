@@ -8,7 +8,7 @@ import render_gpu
 from results import load
 
 from twofold.evaluation.prediction_file import as_labels
-from twofold.evaluation.protocols import PROTOCOLS, TRAINED, labels_name, way_name, with_labels
+from twofold.evaluation.protocols import PROTOCOLS, TRAINED, labels_name, way_name
 
 HERE = Path(__file__).parent
 MIB = 2**20
@@ -217,7 +217,8 @@ def few_labels(result: dict[str, Any]) -> list[str]:
         "## What few labels are worth on CIFAR-10 (`benchmarks/few_labels.py`)",
         "",
         f"One encoder (`{result['recipe']}`, {result['pretrained']}), {result['draws']} draws of the labels"
-        f"{_networks_of_all(result)}{_steps(result)}. Top-1 on {on}, per cent, with 95 % intervals. {_where(result)}",
+        f"{_networks_of_all(result)}. {result['self_training']} Top-1 on {on}, per cent, with 95 % intervals. "
+        f"{_where(result)}",
         "",
         f"| labels | {' | '.join(way_name(*way) for way in ways)} |",
         f"|---|{'---|' * len(ways)}",
@@ -225,7 +226,7 @@ def few_labels(result: dict[str, Any]) -> list[str]:
     for labels in dict.fromkeys(str(row["labels"]) for row in result["rows"]):
         cells = (_share(rows.get((*way, labels))) for way in ways)
         lines.append(f"| {labels_name(as_labels(labels))} | {' | '.join(cells)} |")
-    return [*lines, "", *(f"- {sentence}" for sentence in (*result.get("best", []), *result["sentences"]))]
+    return [*lines, "", *(f"- {sentence}" for sentence in (*result["best"], *result["sentences"]))]
 
 
 def _networks_of_all(result: dict[str, Any]) -> str:
@@ -234,27 +235,16 @@ def _networks_of_all(result: dict[str, Any]) -> str:
     return "".join(f"; with all labels {name} of {count} seed{'s' * (count > 1)}" for name, count in trained.items())
 
 
-def _steps(result: dict[str, Any]) -> str:
-    """How long self-training took, at each budget where it was measured."""
-    budgets = dict.fromkeys(str(row["labels"]) for row in result["rows"] if row["protocol"] == "self-train")
-    if not budgets:
-        return ""
-    if isinstance(result["steps"], int) or len({result["steps"][budget] for budget in budgets}) == 1:
-        return f", self-training in {steps_of(result, next(iter(budgets))):,} steps of {_images_a_step(result)} images"
-    told = (f"{steps_of(result, budget):,} {with_labels(as_labels(budget))}" for budget in budgets)
-    return f", steps of self-training, of {_images_a_step(result)} images: {', '.join(told)}"
+def steps_of(result: dict[str, Any], labels: str) -> int:
+    """Of self-training at a budget; older files have one number for all of them."""
+    steps: int | dict[str, int] = result["steps"]
+    return steps if isinstance(steps, int) else steps[labels]
 
 
 def _images_a_step(result: dict[str, Any]) -> str:
     """Labelled and other images; older files do not name them."""
     labelled, others = result.get("images_a_step", (64, 256))
     return f"{labelled} + {others}"
-
-
-def steps_of(result: dict[str, Any], labels: str) -> int:
-    """Of self-training at a budget; older files have one number for all of them."""
-    steps: int | dict[str, int] = result["steps"]
-    return steps if isinstance(steps, int) else steps[labels]
 
 
 def few_labels_elsewhere() -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.evaluation.prediction_file import as_labels
-from twofold.evaluation.protocols import labels_name, way_name, with_labels
+from twofold.evaluation.protocols import labels_name, way_name
 from twofold.studies.engine.claim import NOT_TESTABLE
 from twofold.studies.show.wording import label
 
@@ -121,7 +121,7 @@ def _cifar10_few() -> str:
 
 def _few_labels_encoder() -> str:
     found = benchmark("few_labels")
-    return f"`{found['recipe']}`, {found['pretrained']} on two cores; {found['draws']} draws of the labels"
+    return f"`{found['recipe']}`, {found['pretrained']}; {found['draws']} draws of the labels"
 
 
 def _few_labels_now() -> str:
@@ -139,15 +139,9 @@ def _few_labels_now() -> str:
 
 
 def _of_cell(row: dict[str, Any] | None) -> str:
-    return "" if row is None else _interval(row).replace(" %", "")
-
-
-def trained_in_steps(found: dict[str, Any]) -> str:
-    """How long self-training took, at each budget where it was measured; a sentence, or none."""
-    budgets = dict.fromkeys(str(row["labels"]) for row in found["rows"] if row["protocol"] == "self-train")
-    told = ", ".join(f"{found['steps'][labels]:,} {with_labels(as_labels(labels))}" for labels in budgets)
-    labelled, others = found["images_a_step"]
-    return f"Steps of self-training, of {labelled} labelled and {others} other images: {told}." if told else ""
+    if row is None:
+        return ""
+    return f"{100 * row['mean']:.1f}" if row["low"] is None else _interval(row).replace(" %", "")
 
 
 def _self_training_elsewhere() -> str:
@@ -329,7 +323,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "cifar10-few": _cifar10_few,
     "few-labels-encoder": _few_labels_encoder,
     "few-labels-now": _few_labels_now,
-    "few-labels-steps": lambda: trained_in_steps(benchmark("few_labels")),
+    "few-labels-steps": lambda: benchmark("few_labels")["self_training"],
     "self-training-elsewhere": _self_training_elsewhere,
     "claims": _claims,
     "h200-training": _h200_training,

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from figures import benchmark, copies, fill, pages, trained_in_steps
+from figures import benchmark, copies, fill, pages
 from study_results import judged_anew, study_section, verdicts_table
 
 from twofold.files import write_json
@@ -177,7 +177,7 @@ def _few_labels_section(found: dict[str, Any]) -> list[str]:
         "## cifar10: what few labels are worth",
         "",
         f"One encoder (`{found['recipe']}`, {found['pretrained']}), {found['draws']} draws of the labels, test read "
-        f"once: `python benchmarks/few_labels.py`. {trained_in_steps(found)} On {one['cores']} cores of an "
+        f"once: `python benchmarks/few_labels.py`. {found['self_training']} On {one['cores']} cores of an "
         f"{one['cpu']} ({one['precision']}, no GPU), torch {one['torch']}, {one['date']}. Top-1 in per cent, mean ± "
         "half of the 95 % interval (number of draws).",
         "",

@@ -77,10 +77,13 @@ def test_what_another_method_began_is_not_gone_on_with(separable, flat, blind, v
     subject = Subject(encoder=flat, untrained=blind, views=views, hardware=machine)
     store = scopes.open_store(subject, scope, Path("kept"))
     path = store._path("trained/None/linear/all", "npz")
-    assert path == Path("kept/e10bbdf47b330759898f434ff2ce2cd3/750cc5a607311e8dbfa5.npz")
+    assert path == Path("kept/aa621ea21dd9a4ad6ba92b77dd67a733/750cc5a607311e8dbfa5.npz")
     assert path.parent.name != "4060af27c0fecb1da5d7edbf74f412c8", "networks that were not tuned"
     assert path.parent.name != "9dd47d8d296442fee968bb050a4e5339", "self-training that showed all images"
-    assert path.parent.name != "aa621ea21dd9a4ad6ba92b77dd67a733", "self-training by larger steps"
+    trained = find_scope(separable, dataclasses.replace(settings, protocols=("self-train",)), DataRecipe())
+    place = scopes.open_store(subject, trained, Path("kept"))._path("self-train/1/0", "npz").parent.name
+    assert place == "70d9d0a8beb89ce2d6be05e5b0213870"
+    assert place != "612e8884ac1b4adec64618c6d3053f74", "self-training by larger steps"
     names = {job.name for job in plan_jobs(subject, scope, store)}
     probes = {"knn", "linear/all", "linear/1", "linear/0.5"}
     networks = {

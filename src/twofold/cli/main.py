@@ -51,7 +51,7 @@ def evaluate(
     finetune_schedule: FinetuneSchedule = "tuned",
     finetune_epochs: FinetuneEpochs = None,
     self_train_steps: Annotated[
-        int, arg(help="length of self-training, each step on 64 images with labels and 256 without")
+        int, arg(help="length of self-training, each step on 32 images with labels and 128 without")
     ] = 3000,
     beside: Beside = (),
     beside_px: BesidePx = None,

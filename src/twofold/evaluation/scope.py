@@ -252,7 +252,7 @@ def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
     """Everything that the predictions depend on; `method` is another where the same settings predict otherwise."""
     return {
         "version": __version__,
-        "method": 6,  # 5: larger steps of self-training; 4: it showed all; 3: other l2; 2: no tuning; 1: other choices
+        "method": 6 if "self-train" in scope.settings.trained else 5,  # 5: its larger steps; before 5: other choices
         "name": subject.name,
         "weights": _weights_digest(subject.encoder),
         "head": _weights_digest(subject.head) if subject.head is not None else None,
