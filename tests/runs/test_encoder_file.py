@@ -75,6 +75,17 @@ def test_a_file_and_its_run_give_the_same(folder: Path, run: Path) -> None:
     assert not torch.equal(next(untrained.parameters()), next(load(run, hardware=CPU).encoder.parameters()))
 
 
+def test_the_steps_of_pretraining_go_with_the_encoder(run: Path, copy: Path, tmp_path: Path) -> None:
+    taken = Run(run).read_recipe()["plan"]["steps"]
+    assert load(run, hardware=CPU).step == load(run / "encoder.safetensors", hardware=CPU).step == taken
+    Run(copy).encoder.unlink()
+    one = load(copy, hardware=CPU)
+    assert one.step == taken, "out of its newest checkpoint"
+    for step in (None, 7):
+        save_encoder(tmp_path / "encoder.safetensors", one.encoder, one.recipe, step)
+        assert load(tmp_path / "encoder.safetensors", hardware=CPU).step == step
+
+
 def test_pictures_larger_than_the_store_agree_with_the_store(folder: Path, run: Path, tmp_path: Path) -> None:
     """A photograph of 300 x 200 is shrunk on its way into the store; `embed` takes the same way."""
     noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)

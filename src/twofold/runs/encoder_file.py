@@ -49,13 +49,13 @@ def load(
     hardware = named if hardware is None else _alone(hardware, named)
     if path.is_file():
         recipe, weights = read_encoder_file(path)
-        return _loaded(_with_encoder(recipe, encoder, path), weights, hardware, None)
+        return _loaded(_with_encoder(recipe, encoder, path), weights, hardware, step_of(path))
     run = Run(path)
     record = run.read_recipe()
     if run.encoder.exists():
         recipe, weights = read_encoder_file(run.encoder)
         require_same_encoder(run, record, recipe)
-        return _loaded(_with_encoder(recipe, encoder, path), weights, hardware, None)
+        return _loaded(_with_encoder(recipe, encoder, path), weights, hardware, step_of(run.encoder))
     saved = _newest_checkpoint(run)
     recipe = _with_encoder(Recipe.from_dict(record["recipe"]), encoder, path)
     return _loaded(recipe, _weights(saved, "encoder."), hardware, saved["step"])
@@ -89,10 +89,11 @@ def load_head(
     return head.eval()
 
 
-def save_encoder(path: Path, encoder: nn.Module, recipe: Recipe) -> None:
-    """Export weights and recipe as one safetensors file, atomically."""
+def save_encoder(path: Path, encoder: nn.Module, recipe: Recipe, step: int | None = None) -> None:
+    """Export weights and recipe as one safetensors file, atomically; with the steps of pretraining, where known."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     metadata = {"format": _FORMAT, "recipe": json.dumps(recipe.to_dict())}
+    metadata |= {} if step is None else {"step": str(step)}
     write_atomically(path, safetensors.torch.save(weights, metadata=metadata))
 
 
@@ -135,6 +136,13 @@ def read_encoder_file(path: Path) -> tuple[Recipe, dict[str, Tensor]]:
         raise TwofoldError(
             f"the recipe in '{path}' is damaged ({error}). Give a file that 'twofold pretrain' exported."
         ) from error
+
+
+def step_of(path: Path) -> int | None:
+    """The steps that the encoder in such a file was pretrained for; None where it does not say."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        step = (file.metadata() or {}).get("step", "")
+    return int(step) if step.isdigit() else None
 
 
 def _loaded(recipe: Recipe, weights: dict[str, Tensor], chosen: HardwareRecipe, step: int | None) -> Loaded:

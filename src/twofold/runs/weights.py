@@ -23,7 +23,7 @@ from twofold.recipes.kinds import unfit
 from twofold.recipes.own import OWN, is_own, own_name
 from twofold.recipes.recipe import Recipe
 from twofold.runs.checkpoint import load_checkpoint
-from twofold.runs.encoder_file import read_encoder_file
+from twofold.runs.encoder_file import read_encoder_file, step_of
 from twofold.runs.run_directory import Run
 
 MARK = {"normalization": "none"}  # in files that Twofold exports: pixels / 255 is what they expect
@@ -98,7 +98,7 @@ def read_weights(path: Path) -> Weights:
     tensors, note = (_safe if path.suffix == ".safetensors" else _pickled)(path)
     if note.get("format", "").startswith("twofold-encoder"):
         recipe, own = read_encoder_file(path)
-        return Weights(source=str(path), tensors=own, normalization=NONE, recipe=recipe)
+        return Weights(source=str(path), tensors=own, normalization=NONE, recipe=recipe, step=step_of(path))
     known = NONE if note.get("normalization") == MARK["normalization"] else _configured(path.parent)
     return Weights(source=str(path), tensors=tensors, normalization=known)
 
@@ -114,7 +114,11 @@ def _of_run(run: Run) -> Weights:
     recipe, saved = Recipe.from_dict(run.read_recipe()["recipe"]), load_checkpoint(run.checkpoints)
     if saved is None:
         return Weights(
-            source=str(run.folder), tensors=read_encoder_file(run.encoder)[1], normalization=NONE, recipe=recipe
+            source=str(run.folder),
+            tensors=read_encoder_file(run.encoder)[1],
+            normalization=NONE,
+            recipe=recipe,
+            step=step_of(run.encoder),
         )
     parts: dict[str, dict[str, Tensor]] = {"encoder": {}, "head": {}}
     for name, tensor in saved["model"].items():

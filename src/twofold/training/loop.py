@@ -143,7 +143,7 @@ def pretrain(
         if state.step < plan.steps:
             with forked_random(hardware.device):
                 train(setup, plan, state, window)
-        world.from_first(save_encoder, run.encoder, state.model.encoder, recipe)
+        world.from_first(save_encoder, run.encoder, state.model.encoder, recipe, state.run_step)
     return run
 
 

@@ -19,7 +19,7 @@ def _write(loaded: Loaded, classifier: nn.Linear | None, folder: Path) -> None:
         raise TwofoldError(
             "--to safetensors holds the encoder alone; its classifier is a file already. Leave --classifier out."
         )
-    save_encoder(folder / _FILE, loaded.encoder, loaded.recipe)
+    save_encoder(folder / _FILE, loaded.encoder, loaded.recipe, loaded.step)
 
 
 def _read(folder: Path, loaded: Loaded) -> Reader:
