@@ -182,21 +182,29 @@ def best_sentence(rows: Sequence[dict[str, Any]], differences: Sequence[Differen
         others[how].append(_name(way))
     ends = [f"{how} {_listed(names)}" for how, names in others.items() if names]
     verb = "has" if len(equal) == 1 else "share"
-    start = f"{with_labels(labels).capitalize()} {_listed([_name(way) for way in equal])} {verb} the highest mean"
+    start = f"{capitalized(with_labels(labels))} {_listed([_name(way) for way in equal])} {verb} the highest mean"
     return ", ".join([start, *ends]) + "."
 
 
 def self_training_sentence(predictions: Sequence[Predictions], steps: dict[Labels, int]) -> str:
-    """How long it took at each budget; where it was chosen not to, that it is the probe. Nothing where none was."""
+    """How long it took at each budget, and where it was chosen not to, after how short a trial. Nothing without any."""
     own = {one.labels: one.training for one in predictions if one.protocol == "self-train"}
     if not own:
         return ""
     told = [f"{steps[labels]:,} {with_labels(labels)}" for labels, training in own.items() if training]
-    none = [with_labels(labels) for labels, training in own.items() if not training]
+    none = [f"{with_labels(labels)} ({steps[labels]:,})" for labels, training in own.items() if not training]
     size = f"{LABELLED} labelled and {UNLABELLED} other images"
-    parts = [f"Steps of self-training, of {size}: {', '.join(told)}"] if told else []
-    parts += [f"{_listed(none)} it was chosen not to self-train, and it is the probe"] if none else []
-    return "; ".join(parts) + "."
+    sentences = [f"Steps of self-training, of {size}: {', '.join(told)}."] if told else []
+    why = "as trainings a fourth as long showed no gain or could not be judged"
+    sentences += (
+        [f"{capitalized(_listed(none))} steps were allowed and none taken, {why}: it is the probe."] if none else []
+    )
+    return " ".join(sentences)
+
+
+def capitalized(text: str) -> str:
+    """With a large letter; the others stay as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def all_pairs(plan: Plan) -> list[tuple[Way, Way]]:

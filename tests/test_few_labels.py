@@ -105,3 +105,16 @@ def test_equals_and_single_draws_have_no_winner(tool: ModuleType) -> None:
         "With 10 labels per class the linear probe and fine-tuning share the highest mean, "
         "without an interval beside self-training."
     )
+
+
+def test_where_it_was_not_self_trained_is_told(tool: ModuleType) -> None:
+    found = [
+        SimpleNamespace(protocol="self-train", labels=labels, training=training)
+        for labels, training in ((10, {}), (0.01, {"rate": 0.06}), (0.1, {}))
+    ]
+    assert tool.self_training_sentence(found, {10: 500, 0.01: 2000, 0.1: 400}) == (
+        "Steps of self-training, of 32 labelled and 128 other images: 2,000 at 1 % of the labels. With 10 labels per "
+        "class (500) and at 10 % of the labels (400) steps were allowed and none taken, as trainings a fourth as long "
+        "showed no gain or could not be judged: it is the probe."
+    )
+    assert tool.self_training_sentence([], {}) == ""
