@@ -34,7 +34,17 @@ def test_what_no_image_is_needed_for_is_said_beside(run: Path) -> None:
     assert str(headline.verdict(read_run(run))).endswith("; always predicting the most frequent class gets 40.0 %.")
 
 
+def compare(run: Path, mean: float, low: float | None = None, high: float | None = None, **pair: object) -> None:
+    """Add a paired difference: of the linear probes with all labels, the trained encoder's and that on pixels."""
+    details = json.loads((run / "evaluation_details.json").read_text())
+    pair = {"protocol": "linear", "against_protocol": "linear", "against_encoder": "pixels", "labels": "all"} | pair
+    details["differences"] = [*details.get("differences", []), difference(mean, low, high, **pair)]
+    (run / "evaluation_details.json").write_text(json.dumps(details))
+
+
 def test_key_figures_compare_with_the_best_baseline(run: Path) -> None:
+    compare(run, 0.312, 0.3, 0.33, against_encoder="untrained")
+    compare(run, 0.212, 0.2, 0.22)
     figures = headline.key_figures(read_run(run))
     assert len(figures) == 3
     assert [(figure.value, figure.remark) for figure in figures[:3]] == [
@@ -44,7 +54,23 @@ def test_key_figures_compare_with_the_best_baseline(run: Path) -> None:
     ]
 
 
+def test_what_was_not_compared_in_pairs_is_not_said_to_be_above(run: Path) -> None:
+    """Neither two means nor two intervals beside each other say so: here only the worse baseline was compared."""
+    compare(run, 0.312, 0.3, 0.33, against_encoder="untrained")
+    assert headline.key_figures(read_run(run))[0].remark == "95 % interval 90.0 \u2013 92.0"
+
+
 def test_fine_tuning_at_the_smallest_fraction_is_a_key_figure(rich: Path) -> None:
+    compare(
+        rich,
+        0.2,
+        0.19,
+        0.21,
+        protocol="finetune",
+        against_protocol="supervised",
+        against_encoder="untrained",
+        labels=0.05,
+    )
     figures = headline.key_figures(read_run(rich))
     assert len(figures) == 4
     assert (figures[2].value, figures[2].name, figures[2].remark) == (
@@ -66,6 +92,7 @@ def test_a_loss_against_the_baseline_is_said(run: Path) -> None:
     rows = json.loads((run / "evaluation.json").read_text())
     rows[0] |= {"mean": 0.65}
     (run / "evaluation.json").write_text(json.dumps(rows))
+    compare(run, -0.05, -0.07, -0.03)
     assert headline.key_figures(read_run(run))[0].remark == "5.0 points below raw pixels"
 
 
@@ -86,10 +113,7 @@ def test_a_gain_is_doubted_where_the_paired_difference_is(
 ) -> None:
     """The rows' own intervals, which overlap, say nothing of it."""
     change_rows(run, {"mean": 0.722, "low": 0.6, "high": 0.8})
-    details = json.loads((run / "evaluation_details.json").read_text())
-    pair = {"protocol": "linear", "against_protocol": "linear", "against_encoder": "pixels", "labels": "all"}
-    details["differences"] = [difference(0.022, low, high, **pair)]
-    (run / "evaluation_details.json").write_text(json.dumps(details))
+    compare(run, 0.022, low, high)
     remark = headline.key_figures(read_run(run))[0].remark
     assert remark == "2.2 points above raw pixels" + (" (no clear difference)" if open_ else "")
 
@@ -98,11 +122,7 @@ def test_rows_without_an_interval_say_so(run: Path) -> None:
     rows = json.loads((run / "evaluation.json").read_text())
     (run / "evaluation.json").write_text(json.dumps([row | {"low": None, "high": None} for row in rows]))
     content = read_run(run)
-    assert [figure.remark for figure in headline.key_figures(content)[:3]] == [
-        "21.2 points above raw pixels",
-        "no interval",
-        "no interval",
-    ]
+    assert [figure.remark for figure in headline.key_figures(content)[:3]] == ["no interval"] * 3
     cells = [cell for row in table.build_table(content.measurements).rows for cell in row.cells if cell]
     assert {cell.interval for cell in cells} == {"no interval"}
     assert "reaches 91.2 %" in str(headline.verdict(content))

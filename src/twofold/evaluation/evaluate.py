@@ -109,7 +109,7 @@ def evaluate_encoder(
     for one, part in parts:
         stores.append(open_store(one, part, keep))
         predictions += predict(one, part, stores[-1], say=say)
-    compared = ("linear", "finetune", "self-train")
+    compared = ("linear", "knn", "finetune", "self-train")
     pairs = [((name, "trained"), (name, other.name)) for other in others for name in compared]
     return summarize(scope, predictions, data, pairs=[*PAIRS, *pairs], stores=tuple(stores))
 

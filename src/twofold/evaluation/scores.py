@@ -26,6 +26,8 @@ Way = tuple[str, str]  # protocol, encoder
 PAIRS: tuple[tuple[Way, Way], ...] = (
     (("linear", "trained"), ("linear", "untrained")),
     (("linear", "trained"), ("linear", "pixels")),
+    (("knn", "trained"), ("knn", "untrained")),
+    (("knn", "trained"), ("knn", "pixels")),
     (("finetune", "trained"), ("supervised", "untrained")),
     (("linear", "trained"), ("supervised", "untrained")),
     (("finetune", "trained"), ("linear", "trained")),

@@ -5,7 +5,7 @@ from typing import Any
 
 from twofold.evaluation import protocols
 from twofold.evaluation.protocols import METRICS, PROTOCOLS, with_labels
-from twofold.report.content import Details, Measurement, RunContent
+from twofold.report.content import Details, Difference, Measurement, RunContent
 from twofold.report.labels import accuracies
 from twofold.report.table import find
 from twofold.report.wording import (
@@ -151,7 +151,7 @@ def _measured(run: RunContent) -> list[KeyFigure]:
 
 
 def _gain(run: RunContent, row: Measurement) -> str:
-    """Against the better baseline, and whether the paired difference leaves room for doubt."""
+    """Against the better baseline, if compared in pairs, and whether that leaves room for doubt; else its interval."""
     rows = run.measurements
     named = [(row.protocol, encoder, name) for encoder, name in BASELINES.items()]
     if row.protocol == "finetune":
@@ -159,21 +159,27 @@ def _gain(run: RunContent, row: Measurement) -> str:
     others = [
         (other, name) for protocol, encoder, name in named if (other := find(rows, protocol, encoder, row.labels))
     ]
-    if not others:
+    best, name = max(others, key=lambda pair: pair[0].mean, default=(row, ""))
+    measured = _difference(run, row, best)
+    if measured is None:
         return "no interval" if row.low is None else f"95 % interval {interval(row.low, row.high)}"
-    best, name = max(others, key=lambda pair: pair[0].mean)
     points = 100 * (row.mean - best.mean)
+    is_open = measured.low is None or measured.high is None or measured.low <= 0 <= measured.high
     remark = f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} {name}"
-    return remark + (" (no clear difference)" if _is_open(run, row, best) else "")
+    return remark + (" (no clear difference)" if is_open else "")
 
 
-def _is_open(run: RunContent, row: Measurement, other: Measurement) -> bool:
-    """Whether their paired difference, where it was measured, may be 0."""
+def _difference(run: RunContent, row: Measurement, other: Measurement) -> Difference | None:
+    """Their paired difference, where it was measured: two intervals beside each other do not tell."""
     ways = [(one.protocol, one.encoder, one.labels) for one in (row, other)]
-    return any(
-        one.low is None or one.high is None or one.low <= 0 <= one.high
-        for one in (run.details.differences if run.details else ())
-        if [(one.protocol, one.encoder, one.labels), (one.against_protocol, one.against_encoder, one.labels)] == ways
+    return next(
+        (
+            one
+            for one in (run.details.differences if run.details else ())
+            if [(one.protocol, one.encoder, one.labels), (one.against_protocol, one.against_encoder, one.labels)]
+            == ways
+        ),
+        None,
     )
 
 
