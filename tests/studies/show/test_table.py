@@ -17,6 +17,7 @@ from twofold.studies.show.table import (
     markdown,
     panel_lines,
     panel_markdown,
+    reading,
     study_lines,
     study_markdown,
 )
@@ -56,6 +57,41 @@ def test_a_place_of_one_seed_has_no_interval_and_one_of_none_is_empty() -> None:
     panel = small(Results())
     assert cells(panel_markdown(panel)[4]) == ["r", "", ""]
     assert panel_markdown(panel)[-1] == "Nothing is measured yet."
+
+
+def test_no_half_width_is_shown_as_nothing() -> None:
+    panel = small(of_seeds(1.234, 1.2341), unit="nats", entries={("r", "a"): ("x", "contrast_entropy")})
+    assert "1.23 ± under 0.01 (2)" in panel_markdown(panel)[4]
+    assert "60.0 ± under 0.1 (2)" in panel_markdown(small(of_seeds(0.6, 0.600001)))[4]
+
+
+COVERS = {
+    "images and seeds": "other test images and other seeds",
+    "images (at most) and seeds": "other seeds and other test images, these at the most",
+    "seeds": "other seeds alone",
+}
+
+
+@pytest.mark.parametrize("over", COVERS)
+def test_what_an_interval_covers_is_said(over: str) -> None:
+    panel = small(of_seeds(0.6, 0.61))
+    panel["places"][0]["over"] = over
+    assert f"The interval covers {COVERS[over]}" in reading(panel)[1]
+
+
+def test_intervals_of_two_kinds_are_told_apart_by_column_or_row() -> None:
+    """Of a panel with both, "other seeds alone" would be wrong for one of them."""
+    both = {("r", "a"): ("x", "top1"), ("s", "b"): ("x", "top1")}
+    panel = small(of_seeds(0.6, 0.61), rows=("r", "s"), entries=both)
+    first, second = (place for place in panel["places"] if place["mean"])
+    first["over"], second["over"] = "images and seeds", "seeds"
+    assert reading(panel)[1] == (
+        "Under a the interval covers other test images and other seeds. Under b the interval covers other seeds alone."
+    )
+    first["column"] = second["column"] = "a"
+    assert reading(panel)[1].startswith("Beside r the interval covers other test images and other seeds. Beside s ")
+    first["row"] = second["row"] = "r"
+    assert reading(panel)[1] == "The interval covers other test images and other seeds, or other seeds alone."
 
 
 def test_nats_have_two_digits_and_no_factor() -> None:
@@ -110,6 +146,18 @@ def test_claims_say_difference_interval_and_verdict() -> None:
     assert cells(table[2])[4:] == ["3", "**reproduced**"]
     assert cells(table[2])[3].startswith("+8.5 to +13.5")
     assert len(table) == 3
+
+
+def test_how_many_claims_chance_alone_would_decide_is_said() -> None:
+    """Of those that have an interval: what is not measured is decided by nothing."""
+    found, claims = of_seeds(0.6, 0.61), []
+    for text in ("one", "two", "not measured"):
+        comparison = Comparison(name=text, weights={("x" if text != "not measured" else "z", "top1"): 1.0})
+        claims += verdicts(found, Claim(text=text, paper="", comparisons=(comparison,), why_not=""))
+    said = "Of 2 comparisons at 95 %, about 0.1 would look clear by chance alone."
+    assert said in claims_markdown(claims)
+    assert claim_lines(claims)[-1] == said
+    assert not any("by chance" in line for line in (*claims_markdown(claims[:1]), *claim_lines(claims[1:])))
 
 
 def test_a_margin_is_said_and_nats_have_no_factor() -> None:

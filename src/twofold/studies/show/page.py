@@ -11,7 +11,7 @@ from twofold.report.template import load_template
 from twofold.report.wording import duration, hardware_name, setting_value
 from twofold.studies.engine.claim import CONTRADICTED, NOT_TESTABLE, REPRODUCED, UNDECIDED
 from twofold.studies.show.places import Record, by_place
-from twofold.studies.show.table import explained, reading
+from twofold.studies.show.table import by_chance, explained, reading
 from twofold.studies.show.wording import NOT_ASKED, counted, half_width, here, interval, label, number, printed
 
 SIGNS = {REPRODUCED: "\u2713", CONTRADICTED: "\u2717", UNDECIDED: "?", NOT_TESTABLE: "\u2013", NOT_ASKED: "\u2013"}
@@ -45,6 +45,7 @@ def _context(record: Record, svg: bytes) -> dict[str, Any]:
         "study": record,
         "signs": SIGNS,
         "summary": counted(record["claims"]),
+        "by_chance": by_chance(record["claims"]),
         "explained": [claim["claim"] for claim in explained(record["claims"])],
         "panels": [(panel, by_place(panel)) for panel in record["panels"]],
         "settings": grouped_settings(record["base"]),

@@ -3,10 +3,18 @@
 import html
 from collections.abc import Iterator, Sequence
 
+from twofold.evaluation import chance_sentences
 from twofold.studies.engine.claim import REPRODUCED
-from twofold.studies.engine.spread import AT_MOST, IMAGES_AND_SEEDS
+from twofold.studies.engine.spread import AT_MOST, IMAGES_AND_SEEDS, SEEDS
 from twofold.studies.show.places import Record, by_place, has_paper, is_measured
 from twofold.studies.show.wording import here, interval, label, measured, printed
+
+COVERED = {
+    IMAGES_AND_SEEDS: "other test images and other seeds",
+    AT_MOST: "other seeds and other test images, these at the most that they can matter: which of them were right is "
+    "not recorded",
+    SEEDS: "other seeds alone",
+}
 
 
 def study_markdown(record: Record, *, figure: str = "figure.svg", heading: str = "#") -> str:
@@ -50,7 +58,14 @@ def claims_markdown(claims: Sequence[Record]) -> list[str]:
         texts = (claim["claim"], claim["paper"], here(claim), interval(claim), str(claim["seeds"] or ""))
         lines.append(markdown_row([*map(markdown, texts), f"**{label(claim)}**"]))
     reasons = [f"- {markdown(claim['claim'].rstrip('.'))}: {markdown(claim['why_not'])}" for claim in explained(claims)]
+    chance = by_chance(claims)
+    lines += ["", *chance] if chance else []
     return [*lines, *_comparisons(claims), *(["", *reasons] if reasons else []), *_unchecked(claims)]
+
+
+def by_chance(claims: Sequence[Record]) -> list[str]:
+    """How many of the claims that have an interval would be decided if nothing differed at all."""
+    return chance_sentences(sum(claim["low"] is not None for claim in claims))
 
 
 def _comparisons(claims: Sequence[Record]) -> list[str]:
@@ -98,7 +113,7 @@ def claim_lines(claims: Sequence[Record]) -> list[str]:
         lines.append(f"{label(claim):<17} {claim['claim'].rstrip('.')}: {found}; the paper: {claim['paper']}")
         notes = [claim["why_not"]] if explained([claim]) else []
         lines += [f"{'':<17} {note}" for note in [*notes, *claim["unchecked"]]]
-    return lines
+    return [*lines, *by_chance(claims)]
 
 
 def explained(claims: Sequence[Record]) -> list[Record]:
@@ -125,16 +140,18 @@ def reading(panel: Record) -> list[str]:
 
 
 def _coverage(panel: Record) -> str:
-    """What the intervals of a panel are about."""
-    covered = {place["over"] for place in panel["places"]} - {""}
-    if covered == {IMAGES_AND_SEEDS}:
-        return "The interval covers other test images and other seeds."
-    if covered == {AT_MOST}:
-        return (
-            "The interval covers other seeds and other test images, these at the most that they can matter: which of "
-            "them were right is not recorded."
-        )
-    return "The interval covers other seeds alone."
+    """What the intervals of a panel are about; where they differ, of which columns, or else of which rows."""
+    covered = [over for over in COVERED if any(place["over"] == over for place in panel["places"])]
+    if len(covered) == 1:
+        return f"The interval covers {COVERED[covered[0]]}."
+    for line, before in (("column", "Under"), ("row", "Beside")):
+        of = {over: [place[line] for place in panel["places"] if place["over"] == over] for over in covered}
+        if len(set().union(*of.values())) == sum(len(set(names)) for names in of.values()):
+            return " ".join(
+                f"{before} {', '.join(dict.fromkeys(names))} the interval covers {COVERED[over]}."
+                for over, names in of.items()
+            )
+    return f"The interval covers {', or '.join(COVERED[over] for over in covered)}."
 
 
 def markdown(text: str) -> str:

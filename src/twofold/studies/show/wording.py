@@ -34,8 +34,11 @@ def measured(place: Record, unit: str) -> str:
 
 
 def half_width(place: Record, unit: str) -> str:
-    """ "± 0.4": half of the 95 % interval; "" where there is none."""
-    return "" if place["low"] is None else f"\u00b1 {number((place['high'] - place['low']) / 2, unit)}"
+    """ "± 0.4": half of the 95 % interval, "± under 0.1" where it would be 0.0; "" where there is none."""
+    if place["low"] is None:
+        return ""
+    shown = number((place["high"] - place["low"]) / 2, unit)
+    return f"\u00b1 {shown}" if float(shown) > 0 else f"\u00b1 under {shown[:-1]}1"
 
 
 def printed(value: int | float | None) -> str:
