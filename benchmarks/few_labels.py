@@ -156,8 +156,10 @@ def report(evaluation: Evaluation, **settings: Any) -> dict[str, Any]:
     told: dict[str, Any] = {
         "metric": metric,
         "labels_per_class": details["labels_per_class"],
+        "caveats": details["caveats"],
         "best": best,
         "sentences": sentences,
+        "edges": details["edges"],
         "seconds": seconds,
     }
     return {"machine": machine(), **settings, "rows": rows, "differences": differences, **chosen, **told}

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import render_gpu
-from results import load
+from results import known, load
 
+from twofold.evaluation import chance_sentences
 from twofold.evaluation.prediction_file import as_labels
 from twofold.evaluation.protocols import PROTOCOLS, TRAINED, labels_name, way_name
+from twofold.evaluation.sentences import signed_interval, signed_points
 
 HERE = Path(__file__).parent
 MIB = 2**20
@@ -197,15 +199,15 @@ def _beside_lightly(result: dict[str, Any]) -> str:
             "no schedule, float32. lightly tuned (Twofold's encoder and settings, a rate from the same grid, bf16) has "
             "not been measured, so this says what the documented use gives, not what lightly can."
         )
-    mean, low, high = (100 * result["above_tuned"][name] for name in ("mean", "low", "high"))
+    mean, low, high = (result["above_tuned"][name] for name in ("mean", "low", "high"))
     rates = "; ".join(
         f"{name} {', '.join(f'{rate} {100 * top1:.1f}' for rate, top1 in tried.items())}"
         for name, tried in result["tried"].items()
     )
     return (
-        f", {mean:+.1f} points beside lightly tuned ({low:+.1f} to {high:+.1f}, paired by image and seed, 95 % over "
-        "both): the same encoder, views, batch, momentum, weight decay, cosine, bf16 and seconds. Rates and their "
-        f"linear probe on images cut from train: {rates}."
+        f", {signed_points(mean)} points beside lightly tuned ({signed_interval(low, high)}, paired by image and seed, "
+        "95 % over both): the same encoder, views, batch, momentum, weight decay, cosine, bf16 and seconds. Rates and "
+        f"their linear probe on images cut from train: {rates}."
     )
 
 
@@ -226,7 +228,12 @@ def few_labels(result: dict[str, Any]) -> list[str]:
     for labels in dict.fromkeys(str(row["labels"]) for row in result["rows"]):
         cells = (_share(rows.get((*way, labels))) for way in ways)
         lines.append(f"| {labels_name(as_labels(labels))} | {' | '.join(cells)} |")
-    return [*lines, "", *(f"- {sentence}" for sentence in (*result["best"], *result["sentences"]))]
+    said = (*result["best"], *result["sentences"], *chance_sentences(len(result["sentences"])))
+    return [
+        *lines,
+        "",
+        *(f"- {sentence}" for sentence in (*said, *(edge[0].upper() + edge[1:] + "." for edge in result["edges"]))),
+    ]
 
 
 def _networks_of_all(result: dict[str, Any]) -> str:
@@ -262,6 +269,7 @@ def few_labels_elsewhere() -> list[str]:
         "| images | pretrained for | labels | draws | steps | linear probe | self-training | difference, points |",
         "|---|---|---|---|---|---|---|---|",
     ]
+    compared = 0
     for result in results:
         rows = {(row["protocol"], str(row["labels"])): row for row in result["rows"] if row["encoder"] == "trained"}
         name = result["data"] + (f", {result['foreign']} classes foreign" if result["foreign"] else "")
@@ -273,13 +281,27 @@ def few_labels_elsewhere() -> list[str]:
             ):
                 continue
             labels = str(one["labels"])
+            compared += 1
             lines.append(
                 f"| {name} | {result['pretrained']} | {labels_name(as_labels(labels))} | {result['draws']} | "
                 f"{steps_of(result, labels):,} of {_images_a_step(result)} | {_share(rows['linear', labels])} | "
                 f"{_share(rows['self-train', labels])} | "
-                f"{100 * one['mean']:+.1f} ({100 * one['low']:+.1f} to {100 * one['high']:+.1f}) |"
+                f"{signed_points(one['mean'])} ({signed_interval(one['low'], one['high'])}) |"
             )
-    return [*lines, "", *dict.fromkeys(_where(result) for result in results)]
+    caveats = [
+        f"- {result['data']}: {caveat}."
+        for result in results
+        for caveat in (*result["caveats"], *known(result["data"]))
+    ]
+    return [
+        *lines,
+        "",
+        *chance_sentences(compared),
+        "",
+        *caveats,
+        "",
+        *dict.fromkeys(_where(result) for result in results),
+    ]
 
 
 def _share(row: dict[str, Any] | None) -> str:
@@ -381,7 +403,8 @@ def curation(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def main() -> None:
+def page() -> str:
+    """The text of RESULTS.md; the chart of the loss is written."""
     lines = ["# What was measured", "", "Written by `python benchmarks/render.py` from `benchmarks/results/`."]
     for render in (
         loss,
@@ -403,8 +426,8 @@ def main() -> None:
             lines += ["", *render(result)]
         if render is few_labels and (others := few_labels_elsewhere()):
             lines += ["", *others]
-    (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    main()
+    (HERE / "RESULTS.md").write_text(page(), encoding="utf-8")

@@ -54,6 +54,6 @@ def test_the_tuned_loop_is_what_twofold_is_compared_with(render: ModuleType) -> 
     lines = render.speedrun(measured(tuned=[run(0, 0.68), run(1, 0.7)], tried=tried, above_tuned=above))
     rows = [line.split(" | ")[0] for line in lines if line.startswith("| ") and "seed" not in line]
     assert rows == ["| twofold"] * 2 + ["| lightly, tuned"] * 2 + ["| lightly, as documented"]
-    assert "+2.1 points beside lightly tuned (-0.1 to +4.3, paired by image and seed" in lines[-1]
+    assert "+2.1 points beside lightly tuned (\u22120.1 to +4.3, paired by image and seed" in lines[-1]
     assert "lightly 0.2 50.0, 0.6 55.0" in lines[-1]
     assert "not been measured" not in lines[-1]

@@ -7,16 +7,19 @@ prediction or somebody else's figure, and tests/test_figures.py lists it.
 
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from twofold.evaluation.prediction_file import as_labels
 from twofold.evaluation.protocols import labels_name, way_name
+from twofold.evaluation.sentences import signed_interval, signed_points
 from twofold.studies.engine.claim import NOT_TESTABLE
 from twofold.studies.show.wording import label
 
 HOME = Path(__file__).parent.parent
+sys.path.append(str(HOME / "benchmarks"))  # whose results.py names what is known of data sets
 MARKED = re.compile(r"(<!-- figure ([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
 
 
@@ -103,22 +106,6 @@ def _demo_above_pixels() -> str:
     return f"by {above['all']} over raw pixels with all labels, by {above['1']} with one label a class"
 
 
-def _cifar10_few() -> str:
-    found = _results("cifar10")
-    rows = {(row["protocol"], row["encoder"]): row for row in found["evaluation"] if _is_one_percent(row)}
-
-    def share(protocol: str, encoder: str) -> str:
-        return _plus_minus(rows[protocol, encoder])
-
-    labels = found["evaluation_details"]["labels_per_class"]["0.01"]
-    return (
-        f"after {found['pretraining_s'] / 60:.0f} minutes of pretraining on two cores, five draws, 1 % of the labels "
-        f"({labels:.0f} a class): linear probe {share('linear', 'trained')} %, fine-tuned by "
-        f"the paper's schedule {share('finetune', 'trained')}, from scratch {share('supervised', 'untrained')}, "
-        f"raw pixels {share('linear', 'pixels')}"
-    )
-
-
 def _few_labels_encoder() -> str:
     found = benchmark("few_labels")
     return f"`{found['recipe']}`, {found['pretrained']}; {found['draws']} draws of the labels"
@@ -151,9 +138,7 @@ def _self_training_elsewhere() -> str:
         for one in found["differences"]:
             if _pair(one) == (("self-train", "trained"), ("linear", "trained")) and one["labels"] == 20:
                 name = path.stem.removeprefix("few_labels-")
-                gains.append(
-                    f"{name} {100 * one['mean']:+.1f} points ({100 * one['low']:+.1f} to {100 * one['high']:+.1f})"
-                )
+                gains.append(f"{name} {signed_points(one['mean'])} points ({signed_interval(one['low'], one['high'])})")
     return ", ".join(gains)
 
 
@@ -163,10 +148,6 @@ def _pair(one: dict[str, Any]) -> tuple[tuple[str, str], tuple[str, str]]:
 
 def _interval(row: dict[str, Any]) -> str:
     return f"{100 * row['mean']:.1f} % ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
-
-
-def _is_one_percent(row: dict[str, Any]) -> bool:
-    return row["labels"] == 0.01 and row["metric"] == "top1"
 
 
 def _claims() -> str:
@@ -307,10 +288,13 @@ def _picking() -> str:
     head = ["labels a class", "picked", "random", "difference, points (95 % interval)", "as many random labels"]
     rows = []
     for row in _results("picking")["rows"]:
-        mean, low, high = (100 * row[name] for name in ("difference", "low", "high"))
         shares = [f"{100 * row[name]:.1f} %" for name in ("picked", "random")]
         worth = f"{row['worth']:.0f}" if row["worth"] else "more than were tried"
-        cells = [str(row["per_class"]), *shares, f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"]
+        cells = [
+            str(row["per_class"]),
+            *shares,
+            f"{signed_points(row['difference'])} ({signed_interval(row['low'], row['high'])})",
+        ]
         rows.append([*cells, f"{worth} for {row['labels']}"])
     return _table(head, rows)
 
@@ -320,7 +304,6 @@ FIGURES: dict[str, Callable[[], str]] = {
     "demo-measured": _demo_measured,
     "demo-table": _demo_table,
     "demo-above-pixels": _demo_above_pixels,
-    "cifar10-few": _cifar10_few,
     "few-labels-encoder": _few_labels_encoder,
     "few-labels-now": _few_labels_now,
     "few-labels-steps": lambda: benchmark("few_labels")["self_training"],

@@ -52,7 +52,21 @@ def study_section(name: str, record: dict[str, Any], docs: Path) -> list[str]:
     """The study's tables; its figure is written to docs/NAME-study.svg."""
     figure = f"{name}-study.svg"
     (docs / figure).write_bytes(draw_study(record))
-    return [*study_markdown(record, figure=figure, heading="##").splitlines(), ""]
+    return [*study_markdown(record, figure=figure, heading="##").splitlines(), *_of_older(record), ""]
+
+
+def _of_older(record: dict[str, Any]) -> list[str]:
+    """That networks with labels were trained by an older version, on views that are not as large as what they judge."""
+    older = [cell for cell in record["cells"] if "made" not in cell and set(cell["measure"]) == {"top1"}]
+    views = record["base"].get("views")
+    if not older or views is None or views["size_px"] == views["eval_size_px"]:
+        return []
+    return [
+        "",
+        f"- {len(older)} of the cells are networks that an older version trained with labels: on views of "
+        f"{views['size_px']} px, judged on {views['eval_size_px']} px, which makes them weaker than today's, trained "
+        "on the size that is judged.",
+    ]
 
 
 def _verdicts(record: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from twofold.curation.typical import pick_cover, pick_typical
 from twofold.curation.uncertain import pick_uncertain, probabilities_from
 from twofold.errors import TwofoldError, require, require_choice
 from twofold.evaluation.intervals import student
+from twofold.evaluation.sentences import signed_interval, signed_points
 
 METHODS = ("typical", "cover", "uncertain", "random")
 
@@ -102,7 +103,7 @@ class Worth:
         as_many = "more random ones than were tried" if self.worth is None else f"{self.worth:.0f} random ones"
         return (
             f"{self.labels:,} picked labels ({self.per_class} a class): {self.picked:.1%} against {self.random:.1%}, "
-            f"{100 * self.difference:+.1f} points (95 % interval {100 * self.low:+.1f} to {100 * self.high:+.1f}); "
+            f"{signed_points(self.difference)} points (95 % interval {signed_interval(self.low, self.high)}); "
             f"worth {as_many}"
         )
 

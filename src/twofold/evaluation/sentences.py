@@ -51,10 +51,10 @@ def difference_sentence(difference: Difference, data: str = "") -> str:
         return capital(f"{first} is {_points(abs(mean))} {side} {second}{where}, on one draw: no interval.")
     over = _over(difference)
     if low <= 0 <= high:
-        span = f"{_signed(low)} to {_signed(high)}, {over}"
+        span = f"{signed_interval(low, high)}, {over}"
         if max(-low, high) < _SHOWN:
             return f"No difference between {first} and {second}{where}: less than 0.05 points either way, {over}."
-        return f"No clear difference between {first} and {second}{where}: {_signed(mean)} points ({span})."
+        return f"No clear difference between {first} and {second}{where}: {signed_points(mean)} points ({span})."
     low, high = sorted((abs(low), abs(high)))
     if (mean > 0) == (difference.metric in _LOWER_IS_BETTER):
         first, second = second, first
@@ -62,6 +62,19 @@ def difference_sentence(difference: Difference, data: str = "") -> str:
     return capital(
         f"{first} {verb} {second}{where}{comma} by {_points(abs(mean))} ({100 * low:.1f} to {100 * high:.1f}, {over})."
     )
+
+
+def signed_points(share: float) -> str:
+    """0.003 -> "+0.3", in points; a minus sign, not a hyphen, before what is below 0, and none before 0.0."""
+    shown = f"{100 * abs(share):.1f}"
+    return shown if shown == "0.0" else f"{'+' if share > 0 else chr(0x2212)}{shown}"
+
+
+def signed_interval(low: float, high: float) -> str:
+    """ "+0.3 to +1.2", in points; "less than 0.05 either way" where it would be 0.0 to 0.0."""
+    if max(-low, high) < _SHOWN and low <= 0 <= high:
+        return "less than 0.05 either way"
+    return f"{signed_points(low)} to {signed_points(high)}"
 
 
 def is_about_head(difference: Difference) -> bool:
@@ -218,12 +231,6 @@ def _where(difference: Difference, data: str) -> str:
 def _points(share: float) -> str:
     shown = f"{100 * share:.1f}"
     return f"{shown} {'point' if shown == '1.0' else 'points'}"
-
-
-def _signed(share: float) -> str:
-    """0.003 -> "+0.3"; a minus sign, not a hyphen, before what is below 0."""
-    shown = f"{100 * abs(share):.1f}"
-    return shown if shown == "0.0" else f"{'+' if share > 0 else chr(0x2212)}{shown}"
 
 
 def _of_probes(predictions: Sequence[Predictions], grid: Sequence[float]) -> Iterator[str]:
