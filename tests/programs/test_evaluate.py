@@ -263,6 +263,42 @@ def test_transfer_in_one_command(home: Home, command: Command, monkeypatch: pyte
     assert all(f"Chosen {edge}" in said for edge in edges)
 
 
+def test_a_transfer_stands_beside_those_of_other_calls(home: Home) -> None:
+    run = home.copy("transferred-twice")
+    options: dict[str, Any] = {"protocol": ["knn"], "cache": home.cache, "verbose": False}
+    transfer(run, to=[home.more], seeds=1, **options)
+    first = read(run / "transfer.json")
+    transfer(run, to=[home.data], seeds=1, **options)
+    names = [str(home.data), str(home.more)]
+    assert list(dict.fromkeys(row["data"] for row in read(run / "transfer.json"))) == names
+    assert [row for row in read(run / "transfer.json") if row["data"] == names[1]] == first
+    details = read(run / "transfer_details.json")
+    assert [one["data"] for one in details["targets"]] == names
+    assert {one["data"] for one in details["differences"]} == set(names)
+    assert details["seconds"] == pytest.approx(sum(one["seconds"] for one in details["targets"]), abs=0.01)
+
+    transfer(run, to=[home.more], seeds=2, **options)
+    again = read(run / "transfer.json")
+    assert {row["data"] for row in again} == set(names), "each data set once"
+    assert len([row for row in again if row["data"] == names[1]]) == len(first)
+    assert len(list((run / "transfers").iterdir())) == 3, "nothing is overwritten"
+
+
+def test_of_a_transfer_what_was_predicted_is_kept(home: Home) -> None:
+    """The figures can be computed from it, and two runs be compared by it."""
+    runs = [home.copy("kept-transfer"), home.copy("kept-transfer-too")]
+    for run in runs:
+        transfer(run, to=[home.more], seeds=1, protocol=["knn"], cache=home.cache, verbose=False)
+        (folder,) = (run / "transfers").iterdir()
+        kept = KeptPredictions(folder / "predictions.parquet")
+        rows = {(row["encoder"], row["metric"]): row["mean"] for row in read(run / "transfer.json")}
+        (score,) = [one for one in kept.scores if one.encoder == "trained"]
+        assert score.hits["top1"].mean() == pytest.approx(rows["trained", "top1"])
+        shutil.rmtree(run / "evaluations", ignore_errors=True)
+    differences = compare(*runs)
+    assert [(one.protocol, one.labels, one.mean) for one in differences] == [("knn", "all", 0.0)]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

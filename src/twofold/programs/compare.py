@@ -16,7 +16,7 @@ from twofold.evaluation.labels import Labels
 from twofold.evaluation.prediction_file import as_labels
 from twofold.evaluation.scores import HITS, Sampling, Score, difference
 from twofold.recipes.kinds import AnyPath, as_kind, as_path
-from twofold.runs.evaluation_folder import PREDICTIONS, kept_evaluations
+from twofold.runs.evaluation_folder import PREDICTIONS, kept_measurements
 from twofold.runs.run_directory import Run
 
 
@@ -51,9 +51,10 @@ def compare(*runs: AnyPath, verbose: bool = True) -> list[Difference]:
 
 
 def _kept(run: Run) -> dict[Path, KeptPredictions]:
-    """Folder -> predictions, the newest first."""
+    """Folder -> predictions, the newest first, those of transfers after those of evaluations."""
     run.read_recipe()
-    folders = [folder for folder in kept_evaluations(run) if (folder / PREDICTIONS).is_file()]
+    kept = [*kept_measurements(run.evaluations), *kept_measurements(run.transfers)]
+    folders = [folder for folder in kept if (folder / PREDICTIONS).is_file()]
     if not folders:
         raise TwofoldError(
             f"'{run.folder}' has no evaluations/*/{PREDICTIONS}, and runs are compared image by image. Measure it with "

@@ -17,7 +17,6 @@ from twofold.evaluation import (
     build_gallery,
     embed_images,
     evaluate_encoder,
-    write_predictions,
 )
 from twofold.evaluation.protocols import INITIAL
 from twofold.files import make_folder, write_json
@@ -30,6 +29,7 @@ from twofold.programs.measurement import (
     as_places,
     as_subject,
     forget,
+    keep_predictions,
     load_others,
     run_subject,
     say_chance,
@@ -41,7 +41,7 @@ from twofold.programs.opening import Opener, Opening, as_opener
 from twofold.recipes.kinds import AnyPath, as_kind, as_path, as_several
 from twofold.report import build_report
 from twofold.runs.encoder_file import Loaded, load, load_head
-from twofold.runs.evaluation_folder import CLASSIFIER, PREDICTIONS, keep_evaluation
+from twofold.runs.evaluation_folder import CLASSIFIER, keep_evaluation
 from twofold.runs.other_encoders import OtherEncoder
 from twofold.runs.run_directory import Run, writing_alone
 from twofold.versions import versions
@@ -157,16 +157,7 @@ def _keep(images: ImageSet, evaluation: Evaluation, record: Run, loaded: Loaded)
         return
     if not (folder / CLASSIFIER).exists():
         _keep_classifier(folder / CLASSIFIER, images, evaluation, loaded)
-    if not (folder / PREDICTIONS).exists():
-        write_predictions(
-            folder / PREDICTIONS,
-            evaluation.predictions,
-            paths=[images.paths[row] for row in evaluation.answers.rows],
-            truth=evaluation.answers.truth,
-            classes=evaluation.details["classes"],
-            groups=evaluation.groups,
-            folds=evaluation.folds,
-        )
+    keep_predictions(folder, images, evaluation)
 
 
 def _keep_classifier(path: Path, images: ImageSet, evaluation: Evaluation, loaded: Loaded) -> None:

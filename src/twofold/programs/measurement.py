@@ -3,6 +3,7 @@ and how they show the figures."""
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -23,11 +24,13 @@ from twofold.evaluation import (
     majority_sentence,
     results_table,
     text_curve,
+    write_predictions,
 )
 from twofold.evaluation.labels import is_cross_validated
 from twofold.evaluation.protocols import ENCODERS, INITIAL, layer_name
 from twofold.recipes.kinds import as_data, as_kind, as_several
 from twofold.runs.encoder_file import build_untrained
+from twofold.runs.evaluation_folder import PREDICTIONS
 from twofold.runs.loaded import Loaded
 from twofold.runs.other_encoders import OtherEncoder, load_other
 
@@ -134,6 +137,20 @@ def show(evaluation: Evaluation) -> None:
         say(line)
     for difference in evaluation.differences:
         say(f"  {difference_sentence(difference)}")
+
+
+def keep_predictions(folder: Path, images: ImageSet, evaluation: Evaluation) -> None:
+    """What was predicted for every test image, in a folder of kept figures, unless it is there."""
+    if not (folder / PREDICTIONS).exists():
+        write_predictions(
+            folder / PREDICTIONS,
+            evaluation.predictions,
+            paths=[images.paths[row] for row in evaluation.answers.rows],
+            truth=evaluation.answers.truth,
+            classes=evaluation.details["classes"],
+            groups=evaluation.groups,
+            folds=evaluation.folds,
+        )
 
 
 def say_chance(*evaluations: Evaluation) -> None:

@@ -1,8 +1,9 @@
 """A run measured on other data sets."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Container, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, NamedTuple, Unpack
 
 from twofold.console import obeys_verbose, say
 from twofold.data import AnyData, Source, as_given, is_object
@@ -22,6 +23,7 @@ from twofold.programs.measurement import (
     as_places,
     as_subject,
     forget,
+    keep_predictions,
     load_others,
     run_subject,
     say_chance,
@@ -33,6 +35,7 @@ from twofold.programs.opening import Opening, as_opener
 from twofold.recipes.kinds import AnyPath, as_kind, as_path, as_several
 from twofold.report import build_report
 from twofold.runs.encoder_file import load
+from twofold.runs.evaluation_folder import keep_transfer
 from twofold.runs.run_directory import Run, writing_alone
 from twofold.versions import versions
 
@@ -58,7 +61,8 @@ def transfer(
     For each of `to`: the linear probe (L2 among the paper's 45 values) and fine-tuning with all labels, next to
     the untrained encoder, raw pixels, training from scratch, and the encoders `beside`: other runs, exported encoders,
     or `torchvision:NAME=FILE` and `timm:NAME=FILE` at `beside_px`. Data without a test split get one by the run's data
-    seed. The same call after an interruption continues. `encoder` is as in `evaluate`.
+    seed. The same call after an interruption continues. `encoder` is as in `evaluate`. Each data set's figures and
+    predictions are kept in RUN/transfers/DATA-KEY too; transfer.json and the report have the newest of every data set.
     """
     asked = as_asked(protocol, seeds, finetune_schedule, finetune_epochs)
     settings = transfer_settings(asked.protocols, asked.seeds, asked.epochs, asked.schedule)
@@ -96,6 +100,9 @@ def transfer(
                 say=say,
             )
             add_caveats(found[name], images, loaded, seen)
+        for name, evaluation in found.items():
+            rows = [row.to_dict() for row in evaluation.rows]
+            keep_predictions(keep_transfer(record, name, rows, evaluation.details), targets[name], evaluation)
         _write_transfer(record, found)
         path = build_report(record.folder)
         forget(*found.values())
@@ -119,6 +126,7 @@ def _sources(to: object, cache: Path | None, allow_outside: bool) -> dict[str, s
 
 
 def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:
+    """The figures on these data sets, and what earlier calls found on others."""
     details = [{**evaluation.details, "data": name} for name, evaluation in found.items()]
     targets = [
         {
@@ -133,12 +141,35 @@ def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:
             "chosen_base_lr": one["chosen_base_lr"],
             "chosen_training": one["chosen_training"],
             "stated": one["stated"],
+            "seconds": one["seconds"],
         }
         for one, test_from in zip(details, (evaluation.test_from for evaluation in found.values()), strict=True)
     ]
     differences = [{"data": one["data"], **difference} for one in details for difference in one["differences"]]
-    shared = [line for line in details[0]["stated"] if all(line in one["stated"] for one in details)]
-    about = {"seconds": round(sum(one["seconds"] for one in details), 3), "versions": versions()}
-    write_json(record.transfer_details, {"targets": targets, "differences": differences, "stated": shared, **about})
     rows = [{"data": name, **row.to_dict()} for name, evaluation in found.items() for row in evaluation.rows]
-    write_json(record.transfer, rows)
+    earlier = _earlier(record, found)
+    targets += earlier.targets
+    shared = [line for line in targets[0]["stated"] if all(line in one.get("stated", ()) for one in targets)]
+    about = {"seconds": round(sum(one.get("seconds", 0.0) for one in targets), 3), "versions": versions()}
+    differences += earlier.differences
+    write_json(record.transfer_details, {"targets": targets, "differences": differences, "stated": shared, **about})
+    write_json(record.transfer, [*rows, *earlier.rows])
+
+
+class _Earlier(NamedTuple):
+    """What transfer.json and transfer_details.json hold of other data sets."""
+
+    rows: list[dict[str, Any]]
+    targets: list[dict[str, Any]]
+    differences: list[dict[str, Any]]
+
+
+def _earlier(record: Run, names: Container[str]) -> _Earlier:
+    """Nothing where there are no such files, or where they cannot be read."""
+    try:
+        rows = json.loads(record.transfer.read_text(encoding="utf-8"))
+        details = json.loads(record.transfer_details.read_text(encoding="utf-8"))
+        parts = (rows, details["targets"], details["differences"])
+        return _Earlier(*([one for one in part if one["data"] not in names] for part in parts))
+    except (OSError, ValueError, KeyError, TypeError):
+        return _Earlier([], [], [])

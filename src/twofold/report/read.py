@@ -26,7 +26,7 @@ from twofold.report.content import (
     Transfer,
     Use,
 )
-from twofold.runs.evaluation_folder import kept_evaluations
+from twofold.runs.evaluation_folder import kept_measurements
 from twofold.runs.run_directory import Run
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ def _read_kept(run: Run) -> list[KeptEvaluation]:
     """The evaluations in RUN/evaluations without the one whose figures lie in RUN itself."""
     current = _read_json(run.evaluation, _measurements)
     kept = []
-    for folder in kept_evaluations(run):
+    for folder in kept_measurements(run.evaluations):
         measurements = _read_json(folder / run.evaluation.name, _measurements) or []
         details = _read_json(folder / run.evaluation_details.name, _details)
         if measurements != current and details is not None:

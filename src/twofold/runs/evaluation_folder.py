@@ -1,4 +1,4 @@
-"""RUN/evaluations: each evaluation in a folder of its own, <data>-<key>, that no other call writes to."""
+"""RUN/evaluations and RUN/transfers: each measurement in a folder, <data>-<key>, that no other call writes to."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from twofold.files import make_folder
+from twofold.files import make_folder, write_json
 from twofold.runs.run_directory import Run
 
 PREDICTIONS = "predictions.parquet"
@@ -45,7 +45,17 @@ def is_whole(folder: Path) -> bool:
     return (folder / "evaluation.json").is_file()
 
 
-def kept_evaluations(run: Run) -> list[Path]:
-    """The folders of finished evaluations, the newest first."""
-    found = [folder for folder in run.evaluations.glob("*") if is_whole(folder)]
+def keep_transfer(run: Run, data: str, rows: list[dict[str, Any]], details: dict[str, Any]) -> Path:
+    """Write the figures of a transfer to `data` to a folder of their own, unless they are there."""
+    folder = run.transfers / folder_name(data, rows)
+    if not is_whole(folder):
+        make_folder(folder, "RUN")
+        write_json(folder / run.evaluation_details.name, details)
+        write_json(folder / run.evaluation.name, rows)
+    return folder
+
+
+def kept_measurements(folder: Path) -> list[Path]:
+    """The folders of finished measurements in `RUN/evaluations` or `RUN/transfers`, the newest first."""
+    found = [one for one in folder.glob("*") if is_whole(one)]
     return sorted(found, key=lambda folder: ((folder / "evaluation.json").stat().st_mtime, folder.name), reverse=True)

@@ -41,6 +41,7 @@ class Run:
         self.report = self.folder / "report.html"
         self.transfer = self.folder / "transfer.json"
         self.transfer_details = self.folder / "transfer_details.json"
+        self.transfers = self.folder / "transfers"
         self.evaluation_partial = self.folder / "evaluation.partial"
         self.transfer_partial = self.folder / "transfer.partial"
         self.evaluation_lock = self.folder / ".evaluation.lock"
