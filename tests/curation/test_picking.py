@@ -140,6 +140,25 @@ def test_random_against_random_is_worth_nothing(monkeypatch: pytest.MonkeyPatch)
         assert worth.low < 0 < worth.high
 
 
+def test_the_interval_covers_other_test_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Picks that name the same 6 of 40 test images better in each draw: draws alone would leave no doubt."""
+    images = embedded(splits=["train"] * 80 + ["test"] * 40)
+
+    picks = iter([True, False] * 6)
+    monkeypatch.setattr(picking, "_right", lambda own, rows, h, *_: np.arange(len(h)) < (26 if next(picks) else 20))
+    (worth,) = simulate(images, per_class=(1,), draws=6)
+    spread = np.var([1.0] * 6 + [0.0] * 34, ddof=1) / 40
+    half = 2.0227 * np.sqrt(spread + 1 / 40**2)  # t of 39 degrees of freedom; one more image of disagreement
+    assert worth.difference == pytest.approx(0.15)
+    assert (worth.low, worth.high) == pytest.approx((0.15 - half, 0.15 + half), abs=1e-4)
+
+
+def test_one_draw_has_no_interval() -> None:
+    (worth,) = simulate(embedded(), per_class=(1,), draws=1)
+    assert (worth.low, worth.high) == (None, None)
+    assert "(one draw, no interval)" in worth.sentence()
+
+
 def test_simulating_needs_labels() -> None:
     with pytest.raises(TwofoldError, match="--simulate needs images with labels"):
         simulate(embedded(labels=[None] * 120))

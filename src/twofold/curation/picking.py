@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Int64
 
 from twofold.curation.embedded import Embedded
 from twofold.curation.tables import write_csv
 from twofold.curation.typical import pick_cover, pick_typical
 from twofold.curation.uncertain import pick_uncertain, probabilities_from
 from twofold.errors import TwofoldError, require, require_choice
-from twofold.evaluation.intervals import student
+from twofold.evaluation.intervals import estimate
 from twofold.evaluation.sentences import signed_interval, signed_points
 
 METHODS = ("typical", "cover", "uncertain", "random")
@@ -94,17 +94,19 @@ class Worth:
     picked: float
     random: float
     difference: float  # picked - random, mean over draws
-    low: float  # 95 % interval by Student's t over draws
-    high: float
+    low: float | None  # 95 % interval over draws and test images, as of an evaluation; None: one draw has none
+    high: float | None
     worth: float | None  # random labels that reach the picked accuracy; None: more than were tried
 
     def sentence(self) -> str:
         """For people."""
         as_many = "more random ones than were tried" if self.worth is None else f"{self.worth:.0f} random ones"
+        sure = "one draw, no interval"
+        if self.low is not None and self.high is not None:
+            sure = f"95 % interval {signed_interval(self.low, self.high)}"
         return (
             f"{self.labels:,} picked labels ({self.per_class} a class): {self.picked:.1%} against {self.random:.1%}, "
-            f"{signed_points(self.difference)} points (95 % interval {signed_interval(self.low, self.high)}); "
-            f"worth {as_many}"
+            f"{signed_points(self.difference)} points ({sure}); worth {as_many}"
         )
 
 
@@ -117,7 +119,8 @@ def simulate(
 ) -> list[Worth]:
     """What picking by `method` is worth: labels come from the data, a linear classifier is fitted to them.
 
-    Images of train are picked, test counts. Each draw has a seed of its own for both; the interval is paired. Raises
+    Images of train are picked, test counts. Each draw has a seed of its own for both. The interval is that of a paired
+    difference (`evaluation.intervals.estimate`): it covers other draws, of one pool, and other test images. Raises
     TwofoldError for data without labels in train and in test, and for other methods than typical, cover, uncertain.
     """
     require_choice("method", method, METHODS[:3])
@@ -135,16 +138,32 @@ def simulate(
     )
     budgets = [count * len(embedded.classes) for count in per_class if count * len(embedded.classes) <= len(train)]
     h, truth = np.asarray(embedded.h[test]), ids[test]
-    accuracy = np.zeros((2, draws, len(budgets)))
+    right = np.zeros((2, len(budgets), draws, len(test)), dtype=bool)
     for seed in range(draws):
         for side, name in enumerate((method, "random")):
             for place, budget in enumerate(budgets):
                 rows = _picked(own, budget, name, seed)
-                accuracy[side, seed, place] = _accuracy(own, rows, h, truth, ids[train], len(embedded.classes))
-    mean = accuracy.mean(1)
-    return [
-        _worth(accuracy[:, :, place], budgets, place, mean[1], len(embedded.classes)) for place in range(len(budgets))
-    ]
+                right[side, place, seed] = _right(own, rows, h, truth, ids[train], len(embedded.classes))
+    random = np.maximum.accumulate(right[1].mean((1, 2)))
+    worths = []
+    for place, budget in enumerate(budgets):
+        picked, drawn = right[:, place].astype(np.float64)
+        found = estimate(picked - drawn, range(draws), drawn=True, taken=budget / len(train))
+        difference, low, high = found.difference()
+        mean = float(picked.mean())
+        worths.append(
+            Worth(
+                labels=budget,
+                per_class=budget // len(embedded.classes),
+                picked=mean,
+                random=float(drawn.mean()),
+                difference=difference,
+                low=low,
+                high=high,
+                worth=float(np.interp(mean, random, budgets)) if random[0] <= mean <= random[-1] else None,
+            )
+        )
+    return worths
 
 
 def _picked(own: Embedded, budget: int, method: str, seed: int) -> Int64[np.ndarray, " b"]:
@@ -162,40 +181,15 @@ def _picked(own: Embedded, budget: int, method: str, seed: int) -> Int64[np.ndar
     return np.concatenate([first, more])
 
 
-def _accuracy(
+def _right(
     own: Embedded,
     rows: Int64[np.ndarray, " b"],
     h: np.ndarray,
-    truth: np.ndarray,
-    ids: np.ndarray,
+    truth: Int64[np.ndarray, " m"],
+    ids: Int64[np.ndarray, " n"],
     classes: int,
-) -> float:
+) -> Bool[np.ndarray, " m"]:
+    """Which test images a linear classifier names rightly that is fitted to the labels of `rows`."""
     whole = np.concatenate([own.h[rows], h])
     p = probabilities_from(whole, np.arange(len(rows)), ids[rows], classes)
-    return float((p[len(rows) :].argmax(1) == truth).mean())
-
-
-def _worth(
-    accuracy: Float64[np.ndarray, "two draws"],
-    budgets: Sequence[int],
-    place: int,
-    random: Float64[np.ndarray, " k"],
-    classes: int,
-) -> Worth:
-    picked, drawn = accuracy
-    differences = picked - drawn
-    draws = len(differences)
-    half = student(draws - 1) * float(differences.std(ddof=1)) / draws**0.5 if draws > 1 else float("inf")
-    rising = np.maximum.accumulate(random)
-    mean = float(picked.mean())
-    worth = float(np.interp(mean, rising, budgets)) if rising[0] <= mean <= rising[-1] else None
-    return Worth(
-        labels=budgets[place],
-        per_class=budgets[place] // classes,
-        picked=mean,
-        random=float(drawn.mean()),
-        difference=float(differences.mean()),
-        low=float(differences.mean()) - half,
-        high=float(differences.mean()) + half,
-        worth=worth,
-    )
+    return p[len(rows) :].argmax(1) == truth
