@@ -33,7 +33,7 @@ def test_it_is_logistic_regression_on_standardised_features(monkeypatch: pytest.
 
 def test_a_fold_s_own_labels_change_nothing_of_its_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     folds = stratified_folds(IDS)
-    monkeypatch.setattr(module, "stratified_folds", lambda _: folds)
+    monkeypatch.setattr(module, "stratified_folds", lambda _, groups: folds)
     monkeypatch.setattr(module, "FEW_L2_GRID", (1e-2,))  # what is chosen depends on all labels
     kept, cut = folds[0]
     turned = IDS.copy()
@@ -81,9 +81,54 @@ def test_labels_without_meaning_are_not_learnt() -> None:
 
 def test_a_fold_that_is_learnt_from_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     leaking = [(np.arange(90), cut) for _, cut in stratified_folds(np.arange(90) % 3)]
-    monkeypatch.setattr(module, "stratified_folds", lambda _: leaking)
+    monkeypatch.setattr(module, "stratified_folds", lambda _, groups: leaking)
     with pytest.raises(AssertionError):
         test_labels_without_meaning_are_not_learnt()
+
+
+def in_groups(count: int, size: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """h, classes and groups: images of a group are almost the same, and its class is by chance."""
+    draw = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(count), size)
+    h = draw.normal(size=(count, 30))[groups] + 0.01 * draw.normal(size=(len(groups), 30))
+    order = draw.permutation(len(groups))
+    return h[order].astype(np.float32), (np.arange(count) % 3)[groups][order], groups[order]
+
+
+def test_what_is_known_of_a_group_is_not_taken_for_knowledge_of_others() -> None:
+    """Pages of a stack, tiles of a slide: told by each other they would be right, and of others nothing is known."""
+    h, ids, groups = in_groups(30, 8)
+    fooled, honest = fit_classifier(h, ids, NAMES), fit_classifier(h, ids, NAMES, groups=groups)
+    assert fooled.right.mean() > 0.95
+    assert honest.right.mean() < 0.6
+    assert fooled.answer_threshold(0.05) is not None
+    assert honest.answer_threshold(0.05) is None
+    new, _, _ = in_groups(30, 8, seed=4)
+    assert (honest.novelty(new) <= 0.1).mean() < 0.2, "images of new groups are like those of others"
+    assert (fooled.novelty(new) <= 0.1).mean() > 0.9
+    assert honest.independent == 30
+
+
+def test_a_class_with_one_group_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    groups = np.where(IDS == 2, 999, np.arange(60))
+    model = fit_classifier(H, IDS, NAMES, groups=groups)
+    assert "of one group each: 'c'" in capsys.readouterr().out
+    assert not model.right[IDS == 2].any()
+    assert model.right[IDS != 2].mean() > 0.9
+
+
+def test_one_group_alone_is_refused() -> None:
+    with pytest.raises(TwofoldError, match="all 60 labelled images are of one group"):
+        fit_classifier(H, IDS, NAMES, groups=np.zeros(60, np.int64))
+
+
+def test_groups_are_read_back(tmp_path: Path) -> None:
+    h, ids, groups = in_groups(12, 3)
+    model = fit_classifier(h, ids, NAMES, groups=groups)
+    model.save(tmp_path / "c.safetensors", encoder="e")
+    back = load_classifier(tmp_path / "c.safetensors", encoder="e")
+    np.testing.assert_array_equal(back.groups, groups)
+    np.testing.assert_array_equal(back.novelty(h), model.novelty(h))
 
 
 def test_it_is_read_back_as_it_was(tmp_path: Path) -> None:

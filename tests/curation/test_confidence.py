@@ -75,6 +75,36 @@ def test_abstention_keeps_its_promise(most_wrong: float) -> None:
     assert misses / answered_in_all <= most_wrong + error(most_wrong, answered_in_all, 120)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_of_equal_images_counts_as_one(seed: int) -> None:
+    """Each image four times over, as a group, says as much as once; without groups it would say more."""
+    draw = np.random.default_rng(seed)
+    p = draw.dirichlet(np.full(3, 0.3), size=60)
+    ids, scores = draw.integers(0, 3, 60), draw.normal(size=60)
+    ids = np.where(draw.random(60) < 0.9, p.argmax(1), ids)
+    confidence, right = p.max(1), p.argmax(1) == ids
+    order = draw.permutation(240)
+    again = [np.repeat(one, 4, axis=0)[order] for one in (p, ids, scores, confidence, right, np.arange(60))]
+    p4, ids4, scores4, confidence4, right4, groups = again
+    asked = np.linspace(-2, 2, 9)
+    np.testing.assert_allclose(p_values(asked, scores4, groups), p_values(asked, scores))
+    assert (p_values(asked, scores4) < p_values(asked, scores))[-1]
+    for share in (0.05, 0.1, 0.3):
+        assert set_threshold(p4, ids4, 1 - share, groups) == set_threshold(p, ids, 1 - share)
+        assert answer_threshold(confidence4, right4, share, groups) == answer_threshold(confidence, right, share)
+    assert answer_threshold(confidence4, np.ones(240, bool), 0.03, groups) is None, "0.97 ** 60 > 0.1"
+    assert answer_threshold(confidence4, np.ones(240, bool), 0.03) is not None, "0.97 ** 240 < 0.1"
+
+
+def test_every_image_a_group_of_its_own_changes_nothing() -> None:
+    draw = np.random.default_rng(0)
+    p, ids = draw.dirichlet(np.full(3, 0.3), size=60), draw.integers(0, 3, 60)
+    own, right = np.arange(60), draw.random(60) < 0.95
+    assert answer_threshold(p.max(1), right, 0.1, own) == answer_threshold(p.max(1), right, 0.1)
+    assert set_threshold(p, ids, 0.9, own) == set_threshold(p, ids, 0.9)
+    np.testing.assert_array_equal(p_values(p[:, 0], p[:, 1], own), p_values(p[:, 0], p[:, 1]))
+
+
 def test_a_broken_promise_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twofold.curation.classifier.answer_threshold", lambda *_: 0.0)
     with pytest.raises(AssertionError):
@@ -107,8 +137,8 @@ def test_a_promise_that_cannot_be_kept_is_seldom_made(right_share: float, most_w
 
 
 def test_a_promise_about_the_mean_alone_would_often_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    mean = lambda wrong, answered, most: (wrong + 1) / (answered + 1) - most + 0.1  # noqa: E731
-    monkeypatch.setattr("scipy.special.bdtr", mean)
+    mean = lambda right, wrong_and_1, share: wrong_and_1 / (right + wrong_and_1) - (1 - share) + 0.1  # noqa: E731
+    monkeypatch.setattr("scipy.special.betainc", mean)
     assert share_that_answers(0.5, 0.3) > 0.2
 
 

@@ -34,6 +34,29 @@ def test_planted_labels_come_first() -> None:
     assert (np.diff(found.margin) >= 0).all()
 
 
+def test_a_group_with_one_wrong_label_does_not_speak_for_itself() -> None:
+    """All 20 images of each of 20 groups are almost the same, and three groups have the label of another class."""
+    draw, groups = np.random.default_rng(5), np.repeat(np.arange(20), 20)
+    truth = groups % 4
+    centres = np.concatenate([3 * np.eye(4)[np.arange(20) % 4], 1.5 * np.eye(20)], axis=1)  # no group is as another
+    turned = centres @ np.linalg.qr(draw.normal(size=(24, 24)))[0]
+    h = (turned[groups] + 0.05 * draw.normal(size=(400, 24))).astype(np.float32)
+    given = np.where(groups < 3, (truth + 1) % 4, truth)
+    assert not np.isin(np.flatnonzero(groups < 3), find_suspect_labels(h, given).rows).any()
+    found = find_suspect_labels(h, given, groups=groups)
+    assert found.judged
+    assert np.isin(np.flatnonzero(groups < 3), found.rows).all()
+    assert (groups[found.rows] < 3).mean() > 0.9
+
+
+def test_a_class_of_one_group_is_left_out() -> None:
+    """Judged by the other groups, all of its labels would look wrong."""
+    groups = np.where(TRUTH == 0, 1000, np.arange(400))
+    found = find_suspect_labels(H, TRUTH, groups=groups)
+    assert not (TRUTH[found.ranking] == 0).any()
+    assert len(found.ranking) == (TRUTH != 0).sum()
+
+
 def test_a_weak_classifier_ranks_labels_and_judges_none() -> None:
     """With embeddings that tell classes apart badly, half of the labels would be called suspect."""
     weak = (np.eye(4)[TRUTH] + DRAW.normal(size=(400, 4))).astype(np.float32)

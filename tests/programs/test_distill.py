@@ -1,6 +1,9 @@
 """twofold distill as a person meets it: a student with its classifier, judged on labels that were left out."""
 
+import csv
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +26,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ask(home: Path, out: Path | None, **given: object) -> object:
     asked = {"to": "resnet10", "epochs": 2, "out": out, "cache": home / "cache", "device": "cpu", "verbose": False}
-    return twofold.distill(home / "run", home / "data", **{**asked, **given})
+    data = given.pop("data", home / "data")
+    return twofold.distill(home / "run", data, **{**asked, **given})
 
 
 def test_the_student_and_its_classifier_are_taken_by_predict_and_load(home: Path, tmp_path: Path) -> None:
@@ -56,6 +60,37 @@ def test_the_student_and_its_classifier_are_taken_by_predict_and_load(home: Path
         )
 
 
+def as_table(home: Path, file: Path, patient: Callable[[Path], str]) -> Path:
+    """A table of the images of home/data with the patient of each."""
+    rows = [(str(path), path.parent.name, patient(path), "train") for path in sorted((home / "data").rglob("*.png"))]
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("path", "label", "patient", "split"), *rows])
+    return file
+
+
+def test_neither_teacher_nor_student_sees_a_group_that_judges_them(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught: list[set[str]] = []
+    real_fit = program.fit_by_distillation
+
+    def fit(student: object, teacher: object, images: Any, rows: np.ndarray, **how: object) -> None:
+        taught.append({images.groups[row] for row in rows.tolist()})
+        real_fit(student, teacher, images, rows, **how)
+
+    monkeypatch.setattr(program, "fit_by_distillation", fit)
+    table = as_table(home, tmp_path / "table.csv", lambda path: f"{path.parent.name}-{int(path.stem) % 6}")
+    options: dict[str, Any] = {"group_column": "patient", "allow_outside": True}
+    result = ask(home, tmp_path / "out", data=table, **options)
+    groups = result.classifier.groups
+    assert groups is not None
+    assert len(groups) == 2 * len(np.unique(groups)), "of a patient both images are left out or none"
+    assert len(taught[-1]) + len(np.unique(groups)) <= 18, "none of these patients is learnt from"
+    two = as_table(home, tmp_path / "two.csv", lambda path: str(path.stem < "006"))
+    with pytest.raises(TwofoldError, match=r"labelled images are of [12] groups?, but 3 are needed"):
+        ask(home, tmp_path / "two", data=two, **options)
+
+
 def test_labels_left_out_and_images_of_test_teach_nothing(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,9 +103,9 @@ def test_labels_left_out_and_images_of_test_teach_nothing(
         real_fit(student, teacher, images, rows, **how)
         assert not set(rows.tolist()) & set(images.rows("test").tolist())
 
-    def classifier(h: np.ndarray, ids: np.ndarray, classes: list[str]) -> object:
+    def classifier(h: np.ndarray, ids: np.ndarray, classes: list[str], **how: Any) -> object:
         fitted.append(len(ids))
-        return real_classifier(h, ids, classes)
+        return real_classifier(h, ids, classes, **how)
 
     monkeypatch.setattr(program, "fit_by_distillation", fit)
     monkeypatch.setattr(program, "fit_classifier", classifier)

@@ -3,6 +3,7 @@
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ import twofold
 from pictures import write_pictures
 from small_recipe import SMALL
 from twofold.errors import TwofoldError
+from twofold.evaluation.intervals import wilson_interval
 from twofold.evaluation.self_trainer import WAYS, SelfTrainer
 
 
@@ -53,6 +55,32 @@ def test_tables_classifier_and_page_are_there(home: Path, tmp_path: Path) -> Non
     page = (tmp_path / "out" / "predictions.html").read_text(encoding="utf-8")
     assert "expected accuracy" in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_groups_are_neither_divided_nor_counted_as_single_images(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three images of each patient: what is said is about other patients."""
+    images = sorted((home / "data").rglob("*.png"))
+    with (tmp_path / "table.csv").open("w", newline="", encoding="utf-8") as stream:
+        rows = [(str(path), path.parent.name, int(path.stem) % 4, "train") for path in images]
+        named = [(path, label, f"{label}-{patient}", split) for path, label, patient, split in rows]
+        csv.writer(stream).writerows([("path", "label", "patient", "split"), *named])
+    options: dict[str, Any] = {"cache": home / "cache", "device": "cpu", "allow_outside": True}
+    answers = twofold.predict(
+        home / "run", tmp_path / "table.csv", out=tmp_path / "out", group_column="patient", **options
+    )
+    model = answers.classifier
+    assert model.groups is not None
+    assert np.unique(model.groups, return_counts=True)[1].tolist() == [3] * 9, "three patients were cut off as a test"
+    assert model.independent == 9
+    told = " ".join(capsys.readouterr().out.split())
+    assert "come in 9 groups, none of which is both learnt from and judged" in told
+    share, low, high, count = answers.expected["all"]
+    assert count == 27
+    assert (low, high) != wilson_interval(share, count)
+    alone = twofold.predict(home / "run", tmp_path / "table.csv", out=tmp_path / "alone", **options)
+    assert alone.classifier.groups is None
 
 
 def test_a_kept_classifier_says_the_same_of_images_without_a_label(home: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int64
 
 from twofold.curation.classifier import Classifier
 from twofold.curation.tables import write_csv
-from twofold.evaluation.intervals import wilson_interval
+from twofold.evaluation.intervals import share_interval
 
 LABEL, UNSURE, UNLIKE = "label", "unsure", "unlike anything labelled"
 
@@ -110,7 +110,12 @@ class Answers:
         sure = classifier.held_out.max(1) >= (np.inf if threshold is None else threshold)
         parts = {"all": np.ones(len(classifier.ids), bool), "answered": sure}
         parts |= {f"class {name}": classifier.ids == k for k, name in enumerate(classifier.classes)}
-        return {name: _accuracy(classifier.right[own]) for name, own in parts.items() if own.any()}
+        groups = classifier.groups
+        return {
+            name: (*share_interval(classifier.right[own], None if groups is None else groups[own]), int(own.sum()))
+            for name, own in parts.items()
+            if own.any()
+        }
 
 
 def answer(
@@ -138,8 +143,3 @@ def answer(
         most_wrong=most_wrong,
         most_flagged=most_flagged,
     )
-
-
-def _accuracy(right: np.ndarray) -> tuple[float, float, float, int]:
-    share = float(right.mean())
-    return (share, *wilson_interval(share, len(right)), len(right))

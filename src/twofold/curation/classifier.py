@@ -20,7 +20,8 @@ from twofold.curation.confidence import answer_threshold, p_values, set_threshol
 from twofold.curation.nearest import nearest_others, nearest_rows
 from twofold.errors import TwofoldError
 from twofold.evaluation.calibration import fit_temperature, softmax
-from twofold.evaluation.labels import FOLDS, stratified_folds
+from twofold.evaluation.intervals import effective_count
+from twofold.evaluation.labels import FOLDS, Fold, stratified_folds
 from twofold.evaluation.linear_probe import FEW_L2_GRID, FEW_SHOT_L2
 from twofold.evaluation.logistic_regression import LinearProbe, cross_entropy, fit_linear, fit_scaling
 from twofold.files import write_atomically
@@ -41,6 +42,7 @@ class Classifier:
     labelled_h: Float32[np.ndarray, "n d"]
     held_out_logits: Float32[np.ndarray, "n c"]
     ids: Int64[np.ndarray, " n"]  # classes of the labelled images
+    groups: Int64[np.ndarray, " n"] | None = None  # of the labelled images: no fold divides one
 
     @cached_property
     def key(self) -> str:
@@ -69,43 +71,67 @@ class Classifier:
 
     def answer_threshold(self, most_wrong: float) -> float | None:
         """The confidence from which on at most this share of answers is wrong (at 90 % confidence), None for none."""
-        return answer_threshold(self.held_out.max(1), self.right, most_wrong)
+        return answer_threshold(self.held_out.max(1), self.right, most_wrong, self.groups)
 
     def set_threshold(self, coverage: float) -> float:
         """The probability from which on a class is in the set that holds the true one with this coverage."""
-        return set_threshold(self.held_out, self.ids, coverage)
+        return set_threshold(self.held_out, self.ids, coverage, self.groups)
 
     def novelty(self, h: Float32[np.ndarray, "m d"]) -> Float64[np.ndarray, " m"]:
         """p-values in (0, 1]: of images like the labelled ones at most a share a has p <= a."""
-        return p_values(_distances(nearest_rows(h, self.labelled_h, self._near).cosines), self._own_distances)
+        distances = _distances(nearest_rows(h, self.labelled_h, self._near).cosines)
+        return p_values(distances, self._own_distances, self.groups)
 
     @cached_property
     def own_novelty(self) -> Float64[np.ndarray, " n"]:
         """The same for each labelled image among the others."""
-        return p_values(self._own_distances, self._own_distances)
+        return p_values(self._own_distances, self._own_distances, self.groups)
+
+    @property
+    def independent(self) -> float:
+        """How many labelled images count by themselves: n, or fewer where they come in groups."""
+        return float(len(self.ids)) if self.groups is None else effective_count(self.groups)
 
     @property
     def _near(self) -> int:
-        return min(_NEAR, len(self.ids) - 1)
+        return min(_NEAR, *(len(kept) for kept, _ in self._apart), len(self.ids) - 1)
 
     @cached_property
     def _own_distances(self) -> Float32[np.ndarray, " n"]:
-        return _distances(nearest_others(self.labelled_h, self._near).cosines)
+        """From the nearest others; where there are groups, from those of other folds, which hold none of its own."""
+        if not self._apart:
+            return _distances(nearest_others(self.labelled_h, self._near).cosines)
+        distances = np.empty(len(self.ids), np.float32)
+        for kept, cut in self._apart:
+            near = nearest_rows(self.labelled_h[cut], self.labelled_h[kept], self._near)
+            distances[cut] = _distances(near.cosines)
+        return distances
+
+    @cached_property
+    def _apart(self) -> list[Fold]:
+        return [] if self.groups is None else stratified_folds(self.ids, groups=self.groups)
 
     def save(self, path: Path, *, encoder: str) -> None:
         """Write one safetensors file; `encoder` is the digest of the encoder whose h it takes."""
-        tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _TENSORS}
+        names = [*_TENSORS, *(["groups"] if self.groups is not None else [])]
+        tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in names}
         metadata = {"format": _FORMAT, "classes": json.dumps(self.classes), "encoder": encoder}
         write_atomically(path, safetensors.numpy.save(tensors, metadata=metadata))
 
 
 def fit_classifier(
-    h: Float32[np.ndarray, "n d"], ids: Integer[np.ndarray, " n"], classes: list[str], *, l2: float | None = None
+    h: Float32[np.ndarray, "n d"],
+    ids: Integer[np.ndarray, " n"],
+    classes: list[str],
+    *,
+    l2: float | None = None,
+    groups: Int64[np.ndarray, " n"] | None = None,
 ) -> Classifier:
     """Multinomial logistic regression on standardised h, and its logits on each of up to five folds left out.
 
-    The weight decay is `l2`; without it, it is chosen on folds of all labels, fixed below five labels a class. Raises
-    TwofoldError for fewer than two classes, and for a class with fewer than two labels.
+    The weight decay is `l2`; without it, it is chosen on folds of all labels, fixed below five labels a class. No fold
+    divides one of the `groups`, so a class with one group is wrong wherever it is left out. Raises TwofoldError for
+    fewer than two classes, for a class with fewer than two labels, and where all images are of one group.
     """
     counts = np.bincount(ids, minlength=len(classes))
     if len(classes) < 2 or counts.min() < 2:
@@ -114,9 +140,10 @@ def fit_classifier(
             f"of the labels {few}, but at least two classes with two labels each are needed: one to learn from and one "
             "to check. Label more, or leave out the class."
         )
+    _say_groups(ids, classes, groups)
     say(f"  fitting a classifier to {len(h):,} labels of {len(classes)} classes")
     fixed = l2 if counts.min() >= FOLDS or l2 is not None else FEW_SHOT_L2
-    decay, logits, start = choose_decay(h, ids, FEW_L2_GRID if fixed is None else (fixed,))
+    decay, logits, start = choose_decay(h, ids, FEW_L2_GRID if fixed is None else (fixed,), groups)
     scaling = fit_scaling(h)
     probe = fit_linear(scaling(h), ids, len(classes), decay, start).unscaled(scaling)
     return Classifier(
@@ -126,18 +153,39 @@ def fit_classifier(
         labelled_h=np.ascontiguousarray(h),
         held_out_logits=logits,
         ids=ids.astype(np.int64),
+        groups=groups,
     )
 
 
+def _say_groups(ids: Integer[np.ndarray, " n"], classes: list[str], groups: Int64[np.ndarray, " n"] | None) -> None:
+    """Raises TwofoldError where there is one group; names the classes that have one."""
+    if groups is None:
+        return
+    if len(np.unique(groups)) < 2:
+        raise TwofoldError(
+            f"all {len(ids):,} labelled images are of one group, and images of one group are not both learnt from and "
+            "checked on. Label images of a second group, or open the data without --group-column."
+        )
+    alone = [name for k, name in enumerate(classes) if len(np.unique(groups[ids == k])) == 1]
+    if alone:
+        say(
+            f"  of one group each: {', '.join(map(repr, alone))}. Whether such a class is recognised in another group "
+            "cannot be told: where its group is left out it counts as wrong"
+        )
+
+
 def choose_decay(
-    h: Float32[np.ndarray, "n d"], ids: Integer[np.ndarray, " n"], grid: Sequence[float]
+    h: Float32[np.ndarray, "n d"],
+    ids: Integer[np.ndarray, " n"],
+    grid: Sequence[float],
+    groups: Int64[np.ndarray, " n"] | None = None,
 ) -> tuple[float, Float32[np.ndarray, "n c"], LinearProbe]:
     """The weight decay of `grid`, strong to weak, with the least cross-entropy on images of the folds left out.
 
     With it the logits of these images, and the probe of the first fold, near which that of all labels lies. The path
     ends after two values in a row whose cross-entropy rose.
     """
-    folds, classes = stratified_folds(ids), int(ids.max()) + 1
+    folds, classes = stratified_folds(ids, groups=groups), int(ids.max()) + 1
     scalings = [fit_scaling(h[kept]) for kept, _ in folds]
     zero = LinearProbe(np.zeros((h.shape[1], classes), np.float32), np.zeros(classes, np.float32))
     probes = [zero] * len(folds)
@@ -164,7 +212,7 @@ def load_classifier(path: Path, *, encoder: str) -> Classifier:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError) as error:
         raise TwofoldError(f"'{path}' cannot be read as a classifier ({error}). {fix}") from error
-    if metadata.get("format") != _FORMAT or set(tensors) != set(_TENSORS):
+    if metadata.get("format") != _FORMAT or set(tensors) - {"groups"} != set(_TENSORS):
         raise TwofoldError(f"'{path}' is not a classifier ({_FORMAT} is needed). {fix}")
     if metadata["encoder"] != encoder:
         raise TwofoldError(f"the classifier in '{path}' was fitted on another encoder than the one given. {fix}")

@@ -196,6 +196,8 @@ def clean_embedded(
         blank=find_blank(thumbs),
         cut_off=find_cut_off(thumbs),
         off_topic=find_off_topic(near),
-        suspects=find_suspect_labels(embedded.h, embedded.class_ids) if len(embedded.classes) > 1 else None,
+        suspects=find_suspect_labels(embedded.h, embedded.class_ids, groups=embedded.groups)
+        if len(embedded.classes) > 1
+        else None,
         leak_effect=effect_of_leaks(embedded, leaked),
     )

@@ -22,7 +22,7 @@ NEIGHBOURS = 50
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Embedded:
-    """n images: their embeddings h, paths, labels (None where unknown) and splits.
+    """n images: their embeddings h, paths, labels (None where unknown), splits, and numbers of their groups, if any.
 
     `key` names the content (encoder and images); with it and `cache`, what takes long is kept.
     Raises TwofoldError where the numbers of rows differ.
@@ -32,11 +32,12 @@ class Embedded:
     paths: list[str]
     labels: list[str | None]
     splits: list[str]
+    groups: Int64[np.ndarray, " n"] | None = None
     key: str | None = None
     cache: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("paths", "labels", "splits"):
+        for name in ("paths", "labels", "splits", *(["groups"] if self.groups is not None else [])):
             rows = len(getattr(self, name))
             require(rows == len(self.h), name, f"{rows} rows", f"as long as h ({len(self.h)})", fix="Give one a row.")
 
@@ -53,6 +54,10 @@ class Embedded:
         """Each row's place in `classes`; -1 where it has no label."""
         places = {name: place for place, name in enumerate(self.classes)}
         return np.array([-1 if label is None else places[label] for label in self.labels], np.int64)
+
+    def groups_of(self, rows: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " k"] | None:
+        """The groups of some rows, or None where nothing is in groups."""
+        return None if self.groups is None else self.groups[rows]
 
     def rows(self, split: str) -> Int64[np.ndarray, " k"]:
         """The rows of a split, sorted."""

@@ -137,7 +137,7 @@ def simulate(
         splits=["train"] * len(train),
     )
     budgets = [count * len(embedded.classes) for count in per_class if count * len(embedded.classes) <= len(train)]
-    h, truth = np.asarray(embedded.h[test]), ids[test]
+    h, truth, groups = np.asarray(embedded.h[test]), ids[test], embedded.groups_of(test)
     right = np.zeros((2, len(budgets), draws, len(test)), dtype=bool)
     for seed in range(draws):
         for side, name in enumerate((method, "random")):
@@ -148,7 +148,7 @@ def simulate(
     worths = []
     for place, budget in enumerate(budgets):
         picked, drawn = right[:, place].astype(np.float64)
-        found = estimate(picked - drawn, range(draws), drawn=True, taken=budget / len(train))
+        found = estimate(picked - drawn, range(draws), drawn=True, taken=budget / len(train), groups=groups)
         difference, low, high = found.difference()
         mean = float(picked.mean())
         worths.append(

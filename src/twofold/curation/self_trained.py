@@ -43,6 +43,7 @@ def fit_self_trained(
     views: ViewsRecipe,
     hardware: Hardware,
     steps: int,
+    groups: Int64[np.ndarray, " n"] | None = None,
 ) -> SelfTrained | None:
     """Self-train a copy of `encoder` on the labels `ids` of `rows` and on all images of train without their labels.
 
@@ -72,6 +73,7 @@ def fit_self_trained(
         h=h[rows],
         scaling=fit_scaling(h),
         unlabelled=unlabelled,
+        groups=groups,
         steps=steps,
     )
     everything = np.arange(len(rows))
@@ -90,6 +92,7 @@ def fit_self_trained(
         labelled_h=np.ascontiguousarray(tuned[rows]),
         held_out_logits=held_out,
         ids=ids,
+        groups=groups,
     )
     return SelfTrained(encoder=network.encoder, h=tuned, classifier=classifier)
 

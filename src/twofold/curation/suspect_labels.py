@@ -61,19 +61,31 @@ class SuspectLabels:
 
 
 def find_suspect_labels(
-    h: Float32[np.ndarray, "n d"], class_ids: Integer[np.ndarray, " n"], *, seed: int = 0
+    h: Float32[np.ndarray, "n d"],
+    class_ids: Integer[np.ndarray, " n"],
+    *,
+    seed: int = 0,
+    groups: Int64[np.ndarray, " n"] | None = None,
 ) -> SuspectLabels:
-    """Suspects among the images with a label (class_ids >= 0). Each class needs five images; others are left out."""
-    counts = np.bincount(class_ids[class_ids >= 0])
-    rows = np.flatnonzero((class_ids >= 0) & (counts[np.maximum(class_ids, 0)] >= FOLDS)) if len(counts) else counts
-    rows = rows.astype(np.int64)
+    """Suspects among the images with a label (class_ids >= 0). Each class needs five images; others are left out.
+
+    An image of one of the `groups` is judged by those of others, as its own may have the same wrong label: each class
+    needs two groups.
+    """
+    rows = np.flatnonzero(class_ids >= 0).astype(np.int64)
+    enough = np.bincount(class_ids[rows]) >= FOLDS
+    if groups is not None:
+        pairs = np.unique(np.stack([class_ids[rows], groups[rows]]), axis=1)
+        enough &= np.bincount(pairs[0], minlength=len(enough)) >= 2
+    rows = rows[enough[class_ids[rows]]]
     names, y = np.unique(class_ids[rows], return_inverse=True)
     if len(names) < 2:
         none = np.zeros(0, np.int64)
         return SuspectLabels(
             rows=none, suggested=none, margin=np.zeros(0, np.float32), ranking=none, accuracy=0.0, most_frequent=1.0
         )
-    p = out_of_fold_probabilities(h if len(rows) == len(h) else h[rows], y, len(names), seed=seed)
+    own = None if groups is None else groups[rows]
+    p = out_of_fold_probabilities(h if len(rows) == len(h) else h[rows], y, len(names), seed=seed, groups=own)
     margin = label_margin(p, y)
     accuracy, most_frequent = float((p.argmax(1) == y).mean()), float(np.bincount(y).max() / len(y))
     suspect = is_suspect(p, y) if _is_good(accuracy, most_frequent) else margin < 0
@@ -92,15 +104,20 @@ def find_suspect_labels(
 
 
 def out_of_fold_probabilities(
-    h: Float32[np.ndarray, "n d"], y: Integer[np.ndarray, " n"], classes: int, *, seed: int = 0
+    h: Float32[np.ndarray, "n d"],
+    y: Integer[np.ndarray, " n"],
+    classes: int,
+    *,
+    seed: int = 0,
+    groups: Int64[np.ndarray, " n"] | None = None,
 ) -> Float64[np.ndarray, "n c"]:
     """p of each image from a linear classifier on h that was fitted to the other four folds.
 
-    Each class is spread evenly over the folds, at random by `seed`. Of more than 100,000 images in these a random
-    100,000 are taken, and five of each class in any case.
+    Each class is spread evenly over the folds, at random by `seed`; no fold divides one of the `groups`. Of more than
+    100,000 images in these a random 100,000 are taken, and five of each class in any case.
     """
     p, order = np.zeros((len(y), classes)), np.random.default_rng(seed).permutation(len(y))
-    for kept, cut in stratified_folds(y[order]):
+    for kept, cut in stratified_folds(y[order], groups=None if groups is None else groups[order]):
         rest, own = order[kept[_enough(y[order[kept]])]], order[cut]
         scaling = fit_scaling(h[rest])
         probe = fit_linear(scaling(h[rest]), y[rest], classes, _L2, tolerance=1e-6, iterations=_ITERATIONS)

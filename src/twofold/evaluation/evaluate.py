@@ -199,7 +199,7 @@ def _details(
         "main": {name: getattr(main, name) for name in ("protocol", "encoder", "labels")},
         "confusion": confusion(answers.truth, main.predicted, len(scope.rows.classes)).tolist(),
         "majority": majority,
-        "per_class": class_intervals(scope.rows.classes, answers.truth, main.predicted),
+        "per_class": class_intervals(scope.rows.classes, answers.truth, main.predicted, scope.rows.test_groups),
         "seconds": round(sum(one.seconds for one in predictions), 3),
         "differences": [difference.to_dict() for difference in differences],
         "l2_grid": list(settings.grid),

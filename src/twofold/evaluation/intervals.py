@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 
 Interval = tuple[float, float | None, float | None]  # mean, low, high
 _Z = NormalDist().inv_cdf(0.975)
@@ -124,6 +124,29 @@ def wilson_interval(share: float, count: int | float, z: int | float = _Z) -> tu
     centre, scale = share + z**2 / (2 * count), 1 + z**2 / count
     half = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def share_interval(
+    right: Bool[np.ndarray, " m"], groups: Int64[np.ndarray, " m"] | None = None
+) -> tuple[float, float, float]:
+    """(share, low, high) of what is right, at 95 %: Wilson's over the images, or over their `groups`."""
+    share, several = float(right.mean()), 0 if groups is None else len(np.unique(groups))
+    if several < 2:
+        return share, *wilson_interval(share, several or len(right))
+    _, low, high = estimate(right[None].astype(np.float64), [0], drawn=False, groups=groups).share()
+    assert low is not None
+    assert high is not None
+    return share, low, high
+
+
+def effective_count(groups: Int64[np.ndarray, " m"]) -> float:
+    """How many images by themselves count as much as m of which those of a group are alike: m² / sum of sizes² (Kish).
+
+    >>> effective_count(np.array([0, 0, 1, 1, 2, 2]))
+    3.0
+    """
+    sizes = np.unique(groups, return_counts=True)[1]
+    return len(groups) ** 2 / float((sizes**2).sum())
 
 
 def chance_sentences(count: int) -> list[str]:

@@ -66,7 +66,7 @@ def measured_rows(images: ImageSet) -> MeasuredRows:
         notes.append(f"{unlabelled:,} train images have no label to learn from")
     classes = _shared_classes(images, train, test[known], notes)
     train, asked = (_of_classes(images, rows, classes) for rows in (train, test[known]))
-    groups, test_groups = _groups(images, train), _groups(images, asked)
+    groups, test_groups = group_numbers(images, train), group_numbers(images, asked)
     return MeasuredRows(classes, train, _ids(images, train, classes), asked, notes, groups, test_groups)
 
 
@@ -104,7 +104,7 @@ def pooled_rows(images: ImageSet) -> MeasuredRows:
     if unlabelled := len(images.rows("train")) - len(images.labelled_rows("train")):
         notes.append(f"{unlabelled:,} train images without a label are not fitted on")
     rows = _of_classes(images, rows, classes)
-    groups = _groups(images, rows)
+    groups = group_numbers(images, rows)
     return MeasuredRows(classes, rows, _ids(images, rows, classes), rows, notes, groups, groups)
 
 
@@ -216,7 +216,7 @@ def label_count(rows: MeasuredRows, labels: Labels) -> int:
     return len(given_places(rows.train_ids, labels, 0, rows.groups))
 
 
-def _groups(images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"] | None:
+def group_numbers(images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"] | None:
     """Numbers of the groups of some rows, an image without one on its own; None where no image has a group."""
     if not images.groups:
         return None

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, Integer
 
-from twofold.evaluation.intervals import wilson_interval
+from twofold.evaluation.intervals import share_interval
 from twofold.evaluation.labels import Labels
 from twofold.evaluation.protocols import ENCODERS
 from twofold.files import write_atomically
@@ -96,15 +96,17 @@ def majority_answer(
 
 
 def class_intervals(
-    classes: Sequence[str], truth: Int64[np.ndarray, " m"], predicted: Int64[np.ndarray, " m"]
+    classes: Sequence[str],
+    truth: Int64[np.ndarray, " m"],
+    predicted: Int64[np.ndarray, " m"],
+    groups: Int64[np.ndarray, " m"] | None = None,
 ) -> list[dict[str, Any]]:
-    """The share of each class that is right, with Wilson's interval over its test images."""
-    shares = per_class(truth, predicted, len(classes))
-    counts = np.bincount(truth, minlength=len(classes))
+    """The share of each class that is right, with its interval over the class's test images, or their `groups`."""
     shown = []
-    for name, share, count in zip(classes, shares.tolist(), counts.tolist(), strict=True):
-        low, high = wilson_interval(share, count)
-        shown.append({"class": name, "count": count, "share": share, "low": low, "high": high})
+    for place, name in enumerate(classes):
+        own = truth == place
+        share, low, high = share_interval(predicted[own] == place, None if groups is None else groups[own])
+        shown.append({"class": name, "count": int(own.sum()), "share": share, "low": low, "high": high})
     return shown
 
 

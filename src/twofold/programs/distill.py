@@ -7,17 +7,19 @@ from typing import Unpack
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Int64
 
 from twofold.console import duration, obeys_verbose, say
 from twofold.curation import Classifier, fit_classifier, result_folder
 from twofold.curation.given_labels import GivenLabels, given_labels
 from twofold.data import AnyData
 from twofold.errors import TwofoldError, enough_memory, require
-from twofold.evaluation import build_network, embed_images, top1
+from twofold.evaluation import build_network, embed_images
 from twofold.evaluation.distillation import BATCH, fit_by_distillation
-from twofold.evaluation.intervals import wilson_interval
+from twofold.evaluation.intervals import share_interval
 from twofold.evaluation.labels import FOLDS, stratified_folds
 from twofold.evaluation.networks import Network
+from twofold.evaluation.self_trainer import apart_from
 from twofold.programs.embedded import LESS_MEMORY, Opened, encoder_digest, open_embedded
 from twofold.programs.opening import Opening
 from twofold.recipes.kinds import AnyPath, as_kind, as_optional_path, as_path
@@ -27,6 +29,7 @@ from twofold.runs.encoder_file import build_untrained, save_encoder
 from twofold.runs.loaded import Loaded
 
 _TIMED = 4  # steps
+_LEAST_GROUPS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +75,10 @@ def distill(
     embedded, images, loaded = opened.embedded, opened.images, opened.loaded
     student = _student_recipe(loaded, to, width)
     given = given_labels(embedded, labels, images.name)
-    _require_enough(given)
+    _require_enough(given, embedded.groups_of(given.rows))
     rows, ids, classes = given.rows, given.ids, given.classes
-    kept, cut = stratified_folds(ids)[0]
+    groups = embedded.groups_of(rows)
+    kept, cut = stratified_folds(ids, groups=groups)[0]
     home = out or (run if run.is_dir() else run.parent) / "distilled"
     question = {
         "images": embedded.key,
@@ -82,25 +86,27 @@ def distill(
         "student": [to, student.recipe.encoder.width, epochs, temperature],
     }
     folder = result_folder(home, question, given=out is not None)
-    taught = np.setdiff1d(images.rows("train"), rows[cut])
+    taught = apart_from(images, images.rows("train"), rows[cut])
     with loaded.hardware.arithmetic(), enough_memory("distillation", LESS_MEMORY):
-        teacher_model = fit_classifier(np.ascontiguousarray(embedded.h[rows[kept]]), ids[kept], classes)
+        own = embedded.groups_of(rows[kept])
+        teacher_model = fit_classifier(np.ascontiguousarray(embedded.h[rows[kept]]), ids[kept], classes, groups=own)
         network = _taught(opened, student, teacher_model, taught, epochs, temperature)
         h = embed_images(
             network.encoder, images, rows[cut], views=student.recipe.views, hardware=loaded.hardware, name="student"
         )
-    classifier = _classifier(network, h, ids[cut], classes)
+    classifier = _classifier(network, h, ids[cut], classes, embedded.groups_of(rows[cut]))
+    by_teacher = teacher_model.probabilities(embedded.h[rows[cut]]).argmax(1) == ids[cut]
     result = Distilled(
         folder=folder,
         classifier=classifier,
-        student=top1(ids[cut], classifier.held_out.argmax(1)),
-        teacher=top1(ids[cut], teacher_model.probabilities(embedded.h[rows[cut]]).argmax(1)),
+        student=float(classifier.right.mean()),
+        teacher=float(by_teacher.mean()),
     )
     save_encoder(folder / "encoder.safetensors", network.encoder, student.recipe)
     classifier.save(
         folder / "classifier.safetensors", encoder=encoder_digest(replace(student, encoder=network.encoder))
     )
-    for line in _said(result, len(cut)):
+    for line in _said(result, by_teacher):
         say(line)
     return result
 
@@ -123,7 +129,13 @@ def _student_recipe(loaded: Loaded, to: str, width: float | None) -> Loaded:
     return replace(loaded, encoder=network, recipe=recipe)
 
 
-def _require_enough(given: GivenLabels) -> None:
+def _require_enough(given: GivenLabels, groups: Int64[np.ndarray, " n"] | None) -> None:
+    if groups is not None and (several := len(np.unique(groups))) < _LEAST_GROUPS:
+        raise TwofoldError(
+            f"the labelled images are of {several} group{'s' * (several > 1)}, but {_LEAST_GROUPS} are needed: one is "
+            "left out to say how well the student does, and the teacher is checked on another. Label images of more "
+            "groups, or leave out --group-column."
+        )
     counts, names = given.counts, given.classes
     if len(names) < 2 or counts.min() < FOLDS:
         few = f"'{names[int(counts.argmin())]}' has {counts.min()}" if len(names) > 1 else f"there are {names}"
@@ -173,22 +185,31 @@ def _network(loaded: Loaded, classes: int) -> Network:
     return build_network(loaded.encoder, dim=dim, classes=classes, hardware=loaded.hardware, seed=0)
 
 
-def _classifier(network: Network, h: np.ndarray, ids: np.ndarray, classes: list[str]) -> Classifier:
+def _classifier(
+    network: Network, h: np.ndarray, ids: np.ndarray, classes: list[str], groups: np.ndarray | None
+) -> Classifier:
     """The student's, judged by the labels left out, which nothing was taught from."""
     weight = np.ascontiguousarray(network.classifier.weight.detach().cpu().numpy().T)
     bias = network.classifier.bias.detach().cpu().numpy().copy()
     return Classifier(
-        classes=classes, weight=weight, bias=bias, labelled_h=h, held_out_logits=h @ weight + bias, ids=ids
+        classes=classes,
+        weight=weight,
+        bias=bias,
+        labelled_h=h,
+        held_out_logits=h @ weight + bias,
+        ids=ids,
+        groups=groups,
     )
 
 
-def _said(result: Distilled, count: int) -> list[str]:
+def _said(result: Distilled, by_teacher: Bool[np.ndarray, " c"]) -> list[str]:
+    """`by_teacher`: which of the labels left out the classifier on the run's encoder gets right."""
     spans = []
-    for share in (result.student, result.teacher):
-        low, high = wilson_interval(share, count)
+    for right in (result.classifier.right, by_teacher):
+        share, low, high = share_interval(right, result.classifier.groups)
         spans.append(f"{share:.1%} ({low:.1%} to {high:.1%})")
     return [
-        f"Of {count:,} labels left out the student gets {spans[0]} right, the classifier on the run's encoder "
-        f"{spans[1]}",
+        f"Of {len(by_teacher):,} labels left out the student gets {spans[0]} right, the classifier on the run's "
+        f"encoder {spans[1]}",
         f"{result.folder}: encoder.safetensors and classifier.safetensors, for predict, load and export",
     ]

@@ -16,6 +16,7 @@ from twofold.data import AnyData, ImageSet, as_given
 from twofold.data.cache import cache_folder
 from twofold.errors import enough_memory
 from twofold.evaluation import embed_images, read_embeddings
+from twofold.evaluation.labels import group_numbers
 from twofold.programs.images import open_images
 from twofold.programs.opening import Opener, Opening, as_opener
 from twofold.recipes.data import read_anew
@@ -52,7 +53,15 @@ def open_embedded(run: Path, data: AnyData, *, embeddings: AnyPath | None = None
         say(f"  embeddings from {embeddings}")
     else:
         h = kept_embeddings(cache, key, len(images), partial(embed_rows, loaded, images))
-    embedded = Embedded(h=h, paths=images.paths, labels=images.labels, splits=images.splits, key=key, cache=cache)
+    embedded = Embedded(
+        h=h,
+        paths=images.paths,
+        labels=images.labels,
+        splits=images.splits,
+        groups=group_numbers(images, np.arange(len(images))),
+        key=key,
+        cache=cache,
+    )
     return Opened(loaded=loaded, images=images, embedded=embedded)
 
 

@@ -18,6 +18,7 @@ from twofold.evaluation import (
     embed_images,
     evaluate_encoder,
 )
+from twofold.evaluation.labels import group_numbers
 from twofold.evaluation.protocols import INITIAL
 from twofold.files import make_folder, write_json
 from twofold.programs.embedded import encoder_digest
@@ -172,7 +173,11 @@ def _keep_classifier(path: Path, images: ImageSet, evaluation: Evaluation, loade
         say(f"  no classifier is kept: {few if size <= _LARGEST_CLASSIFIER else f'it would take {size >> 20:,} MiB'}")
         return
     h = embed_images(loaded.encoder, images, rows, views=views, hardware=loaded.hardware)
-    model = fit_classifier(h, ids, evaluation.details["classes"], l2=main.l2)
+    groups = group_numbers(images, rows)
+    if groups is not None and len(np.unique(groups)) < 2:
+        say("  no classifier is kept: all labelled images are of one group, so none could be checked on another")
+        return
+    model = fit_classifier(h, ids, evaluation.details["classes"], l2=main.l2, groups=groups)
     model.save(path, encoder=encoder_digest(loaded))
 
 

@@ -17,6 +17,7 @@ from twofold.curation.given_labels import number_labels
 from twofold.data import AnyData, ImageSet, as_given
 from twofold.errors import TwofoldError, require, require_choice
 from twofold.evaluation import embed_images
+from twofold.evaluation.labels import group_numbers
 from twofold.files import write_atomically, write_json
 from twofold.models.own import EncoderSource
 from twofold.programs.embedded import encoder_digest
@@ -128,7 +129,7 @@ def _own_data(run: Path) -> str:
 def _fitted(loaded: Loaded, images: ImageSet, table: Path) -> Classifier:
     labels = number_labels(read_labels(table, images.paths, "--labels"), str(table))
     h = embed_images(loaded.encoder, images, labels.rows, views=loaded.recipe.views, hardware=loaded.hardware)
-    return fit_classifier(h, labels.ids, labels.classes)
+    return fit_classifier(h, labels.ids, labels.classes, groups=group_numbers(images, labels.rows))
 
 
 def _layer(model: Classifier) -> nn.Linear:

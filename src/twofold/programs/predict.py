@@ -11,6 +11,7 @@ from twofold.console import obeys_verbose, say
 from twofold.curation import (
     Answers,
     Classifier,
+    Embedded,
     answer,
     fit_classifier,
     load_classifier,
@@ -78,7 +79,7 @@ def predict(
     elif labels is not None and labels.is_dir():
         folder_of_labels = open_embedded(run, labels, **opening).embedded
         given = number_labels(folder_of_labels.labels, str(labels))
-        model = fit_classifier(np.ascontiguousarray(folder_of_labels.h[given.rows]), given.ids, given.classes)
+        model = _fitted(folder_of_labels, given)
     else:
         given = given_labels(embedded, labels, opened.images.name)
         rows = given.rows
@@ -87,7 +88,7 @@ def predict(
             folder = result_folder(home, {"images": embedded.key, **learnt, **promise}, given=out is not None)
         tuned = _self_trained(opened, given, steps) if self_train else None
         if tuned is None:
-            model = fit_classifier(np.ascontiguousarray(embedded.h[rows]), given.ids, given.classes)
+            model = _fitted(embedded, given)
         else:
             opened, model = tuned
             digest, embedded = encoder_digest(opened.loaded), opened.embedded
@@ -131,12 +132,24 @@ def said_of_answers(answers: Answers) -> list[str]:
             f"No image is labelled: the labels are too few, or too often contradicted, to promise at most "
             f"{answers.most_wrong:.0%} wrong. Label more, or raise --abstain"
         )
-    if (count + 1) * answers.most_flagged < 1:
+    if model.groups is not None:
+        lines.append(
+            f"The labelled images come in {len(np.unique(model.groups)):,} groups, none of which is both learnt from "
+            f"and judged: what is said is about images of new groups, and rests on as much as {model.independent:.0f} "
+            "single images would give"
+        )
+    if (model.independent + 1) * answers.most_flagged < 1:
         lines.append(
             f"With {count:,} labels no image can be called unlike all at --novelty {answers.most_flagged:g}: "
-            f"{math.ceil(1 / answers.most_flagged) - 1:,} are needed"
+            f"{math.ceil(1 / answers.most_flagged) - 1:,} {'' if model.groups is None else 'of different groups '}are "
+            "needed"
         )
     return lines
+
+
+def _fitted(embedded: Embedded, given: GivenLabels) -> Classifier:
+    h = np.ascontiguousarray(embedded.h[given.rows])
+    return fit_classifier(h, given.ids, given.classes, groups=embedded.groups_of(given.rows))
 
 
 def _home(run: Path, out: Path | None) -> Path:
@@ -154,6 +167,7 @@ def _self_trained(opened: Opened, given: GivenLabels, steps: int) -> tuple[Opene
             given.rows,
             given.ids,
             given.classes,
+            groups=opened.embedded.groups_of(given.rows),
             views=loaded.recipe.views,
             hardware=loaded.hardware,
             steps=steps,
