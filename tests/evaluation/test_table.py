@@ -144,5 +144,16 @@ def test_heights_move_with_the_figures():
     assert one != other
 
 
+def test_where_classes_are_unequal_the_curve_is_of_the_mean_per_class():
+    rows = [
+        row("knn", "trained", labels, mean, metric=metric)
+        for labels in (1, "all")
+        for metric, mean in (("mean_per_class", 0.3), ("top1", 0.9))
+    ]
+    title, *lines = text_curve(rows, PER_CLASS)
+    assert title == "mean accuracy per class on test, %"
+    assert max(int(line[:5]) for line in lines[:HEIGHT]) < 90
+
+
 def test_one_budget_is_no_curve():
     assert text_curve([row("linear", "trained", "all", 0.5)], PER_CLASS) == []

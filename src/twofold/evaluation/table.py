@@ -6,7 +6,16 @@ from typing import Any
 from rich.table import Table
 
 from twofold.evaluation.labels import Labels
-from twofold.evaluation.protocols import ENCODERS, INITIAL, MAJORITY, PROTOCOLS, encoder_name, labels_name, way_name
+from twofold.evaluation.protocols import (
+    ENCODERS,
+    INITIAL,
+    MAJORITY,
+    METRICS,
+    PROTOCOLS,
+    encoder_name,
+    labels_name,
+    way_name,
+)
 from twofold.evaluation.scores import Row
 from twofold.evaluation.sentences import IN_FOLDS, INTERVALS
 
@@ -73,13 +82,14 @@ def results_table(
 
 
 def text_curve(rows: Sequence[Row], per_class: Mapping[str, float]) -> list[str]:
-    """Lines of text: top-1 in per cent upwards, budgets from few labels to many, a letter a way of measuring.
+    """Lines of text: the leading accuracy in per cent upwards, budgets from few labels to many, a letter for each way.
 
     `per_class` maps str(labels) to labels per class. Nothing where there are fewer than two budgets. Letters of one
     budget at the same height stand side by side.
     """
     budgets = sorted({row.labels for row in rows}, key=lambda labels: per_class[str(labels)])
-    shown = [row for row in rows if row.metric == "top1" and (row.protocol, row.encoder) in LETTERS]
+    leading = rows[0].metric if rows else "top1"  # of each way it comes first
+    shown = [row for row in rows if row.metric == leading and (row.protocol, row.encoder) in LETTERS]
     if len(budgets) < 2 or not shown:
         return []
     low, high = _scale([100 * row.mean for row in shown])
@@ -89,7 +99,7 @@ def text_curve(rows: Sequence[Row], per_class: Mapping[str, float]) -> list[str]
             if (row.protocol, row.encoder) == way:
                 place = round((100 * row.mean - low) / (high - low) * (HEIGHT - 1))
                 cells[HEIGHT - 1 - place][budgets.index(row.labels)] += letter
-    lines = ["top-1 on test, %"]
+    lines = [f"{METRICS[leading]} on test, %"]
     for place, line in enumerate(cells):
         value = high - place * (high - low) / (HEIGHT - 1)
         lines.append(f"{value:5.0f} |" + "".join(f"{cell:^{WIDTH}}" for cell in line).rstrip())
