@@ -97,6 +97,20 @@ def _demo_measured() -> str:
     )
 
 
+def _demo_rows_won() -> str:
+    clear = [
+        (one["low"] is not None and one["low"] > 0, str(one["labels"]))
+        for one in _results("demo")["evaluation_details"]["differences"]
+        if (one["protocol"], one["encoder"], one["metric"]) == ("linear", "trained", "top1")
+        and (one["against_protocol"], one["against_encoder"]) in (("linear", "untrained"), ("linear", "pixels"))
+    ]
+    rows = {labels for _, labels in clear}
+    lost = {labels for is_clear, labels in clear if not is_clear}
+    if len(clear) != 2 * len(rows):
+        raise ValueError(f"the demo's record compares {len(clear)} times in {len(rows)} rows, not with both others")
+    return f"beats both others in {f'{len(rows) - len(lost)} of {len(rows)} rows' if lost else 'every row'}"
+
+
 def _demo_above_pixels() -> str:
     above = {
         str(one["labels"]): f"{100 * one['mean']:.1f} points ({100 * one['low']:.1f} to {100 * one['high']:.1f})"
@@ -303,6 +317,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "demo-time": lambda: _printed("demo_time")["make_demo"],
     "demo-measured": _demo_measured,
     "demo-table": _demo_table,
+    "demo-rows": _demo_rows_won,
     "demo-above-pixels": _demo_above_pixels,
     "few-labels-encoder": _few_labels_encoder,
     "few-labels-now": _few_labels_now,

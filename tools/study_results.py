@@ -5,7 +5,7 @@ from typing import Any
 
 from twofold.report.wording import duration
 from twofold.studies import STUDIES
-from twofold.studies.engine.claim import NOT_TESTABLE
+from twofold.studies.engine.claim import CONTRADICTED, NOT_TESTABLE, REPRODUCED
 from twofold.studies.engine.record import conclusions
 from twofold.studies.engine.scale import get_scale
 from twofold.studies.show.figure import draw_study
@@ -23,7 +23,11 @@ def verdicts_table(studies: dict[str, dict[str, Any]]) -> list[str]:
     head = [markdown_row(headings), "|---" * len(headings) + "|"]
     time = "Time: that of all cells, one after the other; processes that share a study divide it."
     claims = [claim for record in studies.values() if record["finished"] for claim in record["claims"]]
-    said = f"Of {len(claims)} claims: {counted(claims)}. {_by_chance(claims)}"
+    decided = sum(claim["verdict"] in (REPRODUCED, CONTRADICTED) for claim in claims)
+    said = (
+        f"Of {len(claims)} claims: {counted(claims)}. {_by_chance(claims)} {decided} are decided; the goal was 18, and "
+        "[the notebook](notebook.md) says what stands between them and the rest."
+    )
     return ["## The paper's claims", "", said, "", time, "", *head, *rows, "", *predictors_table(studies)]
 
 
