@@ -298,6 +298,25 @@ def _suspects() -> str:
     return f"{first} % were changed labels: {first / changed:.0f} times chance"
 
 
+def _search_million() -> str:
+    result = benchmark("curation")
+    row = next(row for row in result["rows"] if (row["task"], row["images"]) == ("search", 1_000_000))
+    embeddings = 4 * row["images"] * result["dim"] / 2**30
+    return (
+        f"{row['cpu_s']:.1f} s of one CPU core and {row['peak_bytes'] / 2**30:.1f} GiB, {embeddings:.1f} of them the "
+        "embeddings"
+    )
+
+
+def _map_frames() -> str:
+    one = _printed("map_frames")
+    low, high = one["frame_ms"]
+    return (
+        f"{one['frames_a_second']} frames a second in Chromium at 1,280 x 900 without a GPU (a busy machine of two "
+        f"cores); one frame is {low} to {high} ms of work, {one['all_selected_ms']} ms with all images selected"
+    )
+
+
 def _picking() -> str:
     head = ["labels a class", "picked", "random", "difference, points (95 % interval)", "as many random labels"]
     rows = []
@@ -345,4 +364,6 @@ FIGURES: dict[str, Callable[[], str]] = {
     "suspects": _suspects,
     "suspects-called": lambda: f"{_printed('suspects')['among_confident_learning']} %",
     "picking": _picking,
+    "search-million": _search_million,
+    "map-frames": _map_frames,
 }
