@@ -221,11 +221,11 @@ def _choice_of_l2() -> str:
 
 
 def _coverage() -> str:
-    split, folds, few = (_printed("coverage")[name] for name in ("split", "cross_validated", "cross_validated_60"))
+    split, folds, networks = (_printed("coverage")[name] for name in ("split", "cross_validated", "networks"))
     return (
         f"the interval holds the truth in {_span(split['holds'])} % of data sets and a winner is named in "
-        f"{_span(split['names'])} % (cross-validated {_span(folds['holds'])} % and {_span(folds['names'])} %; "
-        f"on no more than 60 images with 5 labels of each of two classes {few['holds']} and {few['names']} %)"
+        f"{_span(split['names'])} % (cross-validated {_span(folds['holds'])} % and {_span(folds['names'])} %; networks "
+        f"of three seeds and more {_span(networks['holds'])} % and {_span(networks['names'])} %)"
     )
 
 

@@ -21,7 +21,8 @@ def test_the_variance_is_the_formula():
     assert found.mean == pytest.approx(hits.mean())
     assert found.variance == pytest.approx(expected)
     draws = expected - of_images
-    assert found.freedom == pytest.approx(expected**2 / (of_images**2 / 79 + draws**2 / 5))
+    half = math.sqrt(stats.t.ppf(0.975, 79) ** 2 * of_images + stats.t.ppf(0.975, 5) ** 2 * draws)
+    assert found.reach * math.sqrt(found.variance) == pytest.approx(half), "each part is as wide as it would be alone"
 
 
 def test_one_draw_of_what_is_drawn_has_no_interval():
@@ -76,8 +77,8 @@ def test_images_of_one_group_count_as_one():
     thrice = np.repeat(once, 3, axis=1)
     expected = estimate(once, range(4), drawn=True)
     found = estimate(thrice, range(4), drawn=True, groups=np.repeat(np.arange(50) * 7, 3))
-    assert (found.mean, found.variance, found.freedom, found.images) == pytest.approx(
-        (expected.mean, expected.variance, expected.freedom, expected.images)
+    assert (found.mean, found.variance, found.reach, found.images) == pytest.approx(
+        (expected.mean, expected.variance, expected.reach, expected.images)
     )
     assert estimate(thrice, range(4), drawn=True).variance < found.variance
 

@@ -19,24 +19,24 @@ _Z = NormalDist().inv_cdf(0.975)
 class Estimate:
     """A mean over draws and test images with its variance; None where what was drawn was drawn only once.
 
-    `freedom` is the number of degrees of freedom of the variance, `images` that of test images that count as much as
-    these: fewer where they come in groups, or where some weigh more than others.
+    `reach` is how many standard errors an interval goes, `images` how many test images count as much as these: fewer
+    where they come in groups, or where some weigh more than others.
     """
 
     mean: float
     variance: float | None
-    freedom: float
+    reach: float
     images: float
 
     def difference(self) -> Interval:
-        """(mean, low, high), of a difference of two shares: mean -+ t sqrt(variance + 1 / images²), within [-1, 1].
+        """(mean, low, high), of a difference of two shares: mean -+ reach sqrt(variance + 1 / images²), within [-1, 1].
 
         The last term is one more image that only one of the two gets right (after Agresti and Min 2005): the interval
         is no point, also where both agree on every image.
         """
         if self.variance is None:
             return self.mean, None, None
-        half = student(self.freedom) * math.sqrt(self.variance + 1 / self.images**2)
+        half = self.reach * math.sqrt(self.variance + 1 / self.images**2)
         return self.mean, max(-1.0, self.mean - half), min(1.0, self.mean + half)
 
     def share(self) -> Interval:
@@ -48,7 +48,7 @@ class Estimate:
             return self.mean, None, None
         spread = self.mean * (1 - self.mean)
         images = spread / self.variance if spread > 0 and self.variance > 0 else self.images
-        return self.mean, *wilson_interval(self.mean, images, student(self.freedom))
+        return self.mean, *wilson_interval(self.mean, images, self.reach)
 
 
 def estimate(
@@ -67,7 +67,7 @@ def estimate(
     the draws and f = `taken` is the share of the labelled images that a draw takes. All draws take theirs from one
     pool, which another study would not have: the last term (after Nadeau and Bengio 2003). Draws of one unit, such as
     those on one set of untrained weights, are not independent: the u units are averaged first. Where the outcome is
-    `drawn` and there is one unit, nothing tells its variance. The degrees of freedom are Satterthwaite's.
+    `drawn` and there is one unit, nothing tells its variance. The reach is `joint_reach` of images and draws.
     With `classes`, of the test images, the mean is that of the classes' means. Images of one of the `groups` count as
     one. With `folds`, the fold of a cross-validation that each image was predicted in, draw by draw, var_draws is the
     variance between the k fits of a draw (`_between_fits`).
@@ -91,7 +91,7 @@ def estimate(
     return Estimate(
         mean=float(means.mean()),
         variance=None if drawn and len(means) < 2 else images + draws,
-        freedom=satterthwaite((images, g - 1), (draws, len(means) - 1)),
+        reach=joint_reach((images, g - 1), (draws, len(means) - 1)),
         images=m**2 / float((sizes**2).sum()),
     )
 
@@ -200,10 +200,15 @@ def _unit_means(values: Float[np.ndarray, " n"], units: Sequence[Hashable]) -> F
     return np.array([np.mean(own) for own in by_unit.values()])
 
 
-def satterthwaite(*parts: tuple[float, int | float]) -> float:
-    """Satterthwaite's degrees of freedom of a sum of (variance, degrees of freedom)."""
+def joint_reach(*parts: tuple[float, int | float]) -> float:
+    """How many standard errors an interval goes whose variance is a sum of (variance v, degrees of freedom f):
+
+    sqrt(sum t(f)² v / sum v), so that each part is as wide as it would be alone (after Welch 1947 and Cochran 1964).
+    Satterthwaite's degrees of freedom are fewer words and too many where one part has very few: with three seeds they
+    name a winner where there is none in up to 9 % of data sets.
+    """
     known = [(variance, freedom) for variance, freedom in parts if variance > 0 and freedom > 0]
     total = sum(variance for variance, _ in known)
     if total <= 0:  # nothing varies: that of the images
-        return float(max(1, parts[0][1]))
-    return total**2 / sum(variance**2 / freedom for variance, freedom in known)
+        return student(max(1, parts[0][1]))
+    return math.sqrt(sum(student(freedom) ** 2 * variance for variance, freedom in known) / total)

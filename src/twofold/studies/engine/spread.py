@@ -3,6 +3,7 @@
 Legend: c cells, s seeds, n seeds of a comparison, m test images.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import fdtri
 
-from twofold.evaluation.intervals import Estimate, Interval, estimate, mean_interval, satterthwaite, student
+from twofold.evaluation.intervals import Estimate, Interval, estimate, mean_interval, student
 from twofold.studies.engine.results import Results
 
 Term = tuple[str, str]  # cell's name, metric
@@ -85,7 +86,7 @@ def sum_interval(weights: Mapping[Term, float], results: Results, seeds: list[in
     which images are right, and none of what is no share of the test images. The second is the pooled spread times the
     sum of the squared weights, where these add up to 0 over cells and one metric. It is the sum's own variance
     otherwise, with a cell that varies more than the others, and where it is significantly larger (F test at 30 %).
-    One seed has no interval. Degrees of freedom are Satterthwaite's.
+    One seed has no interval. Each of the two is as wide as it would be alone (`joint_reach`).
     """
     sums = np.array([sum(w * results.value(*term, seed) for term, w in weights.items()) for seed in seeds])
     mean = float(sums.mean())
@@ -115,10 +116,11 @@ def cell_interval(name: str, metric: str, results: Results) -> tuple[Interval, s
 
 
 def _with_seeds(images: Estimate, seeds: tuple[float, int]) -> Estimate:
-    """An estimate over images with the variance that comes from seeds, and its degrees of freedom."""
+    """An estimate over images with the variance that comes from seeds, each as wide as it would be alone."""
     assert images.variance is not None
-    parts = ((images.variance, images.freedom), seeds)
-    return replace(images, variance=images.variance + seeds[0], freedom=satterthwaite(*parts))
+    (variance, freedom), both = seeds, images.variance + seeds[0]
+    squares = images.reach**2 * images.variance + student(freedom) ** 2 * variance
+    return replace(images, variance=both, reach=math.sqrt(squares / both) if both > 0 else images.reach)
 
 
 def _own_spread(weights: Mapping[Term, float], results: Results, sums: Float[np.ndarray, " n"]) -> Spread | None:
@@ -167,4 +169,4 @@ def _most_of_images(weights: Mapping[Term, float], results: Results, seeds: list
         share = sum(weight * means[term] for term, weight in side.items()) / total if side else 0.0
         variance += total**2 * share * (1 - share) / m
     mean = sum(weight * means[term] for term, weight in weights.items())
-    return Estimate(mean=mean, variance=variance, freedom=float(m - 1), images=float(m))
+    return Estimate(mean=mean, variance=variance, reach=student(m - 1), images=float(m))
