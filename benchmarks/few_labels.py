@@ -189,7 +189,7 @@ def best_sentence(rows: Sequence[dict[str, Any]], differences: Sequence[Differen
 
 
 def self_training_sentence(predictions: Sequence[Predictions], steps: dict[Labels, int]) -> str:
-    """How long it took at each budget, and where it was chosen not to, after how short a trial. Nothing without any."""
+    """How long it took at each budget, and where it was chosen not to. Nothing without any."""
     own = {one.labels: one.training for one in predictions if one.protocol == "self-train"}
     if not own:
         return ""
@@ -197,7 +197,7 @@ def self_training_sentence(predictions: Sequence[Predictions], steps: dict[Label
     none = [f"{with_labels(labels)} ({steps[labels]:,})" for labels, training in own.items() if not training]
     size = f"{LABELLED} labelled and {UNLABELLED} other images"
     sentences = [f"Steps of self-training, of {size}: {', '.join(told)}."] if told else []
-    why = "as trainings a fourth as long showed no gain or could not be judged"
+    why = "as trials on a part of the labels showed no gain or could not be judged"
     sentences += (
         [f"{capitalized(_listed(none))} steps were allowed and none taken, {why}: it is the probe."] if none else []
     )

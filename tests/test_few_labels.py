@@ -114,7 +114,7 @@ def test_where_it_was_not_self_trained_is_told(tool: ModuleType) -> None:
     ]
     assert tool.self_training_sentence(found, {10: 500, 0.01: 2000, 0.1: 400}) == (
         "Steps of self-training, of 32 labelled and 128 other images: 2,000 at 1 % of the labels. With 10 labels per "
-        "class (500) and at 10 % of the labels (400) steps were allowed and none taken, as trainings a fourth as long "
-        "showed no gain or could not be judged: it is the probe."
+        "class (500) and at 10 % of the labels (400) steps were allowed and none taken, as trials on a part of the "
+        "labels showed no gain or could not be judged: it is the probe."
     )
     assert tool.self_training_sentence([], {}) == ""

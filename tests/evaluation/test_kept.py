@@ -84,6 +84,8 @@ def test_what_another_method_began_is_not_gone_on_with(separable, flat, blind, v
     place = scopes.open_store(subject, trained, Path("kept"))._path("self-train/1/0", "npz").parent.name
     assert place == "70d9d0a8beb89ce2d6be05e5b0213870"
     assert place != "612e8884ac1b4adec64618c6d3053f74", "self-training by larger steps"
+    short = dataclasses.replace(settings, protocols=("self-train",), self_train_steps=1000)
+    assert scopes._method(short) != scopes._method(trained.settings), "trials are longer than a fourth of it, now"
     names = {job.name for job in plan_jobs(subject, scope, store)}
     probes = {"knn", "linear/all", "linear/1", "linear/0.5"}
     networks = {

@@ -112,12 +112,13 @@ def test_with_under_five_labels_of_a_class_shares_are_unknown(build, separable):
     assert trainer.shares(_own(trainer, 5)) is not None
 
 
-def test_ways_are_chosen_on_labels_left_out_by_shorter_trainings(build, separable, fitted):
-    trainer = build(separable, steps=8)
+@pytest.mark.parametrize(("steps", "trial"), [(8, 8), (1000, 600), (3000, 750)])
+def test_ways_are_chosen_on_labels_left_out_by_shorter_trainings(build, separable, fitted, steps, trial):
+    trainer = build(separable, steps=steps)
     own = _own(trainer, 10)
     choice = trainer.choose(own, least=6)
     assert [call["how"] for call in fitted] == list(WAYS)  # one fold leaves out enough images
-    assert {call["steps"] for call in fitted} == {2}
+    assert {call["steps"] for call in fitted} == {trial}
     left_out = set(trainer.rows[own][choice.cut].tolist())
     assert len(left_out) == 6
     for call in fitted:

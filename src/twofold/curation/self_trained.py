@@ -17,7 +17,7 @@ from twofold.errors import TwofoldError
 from twofold.evaluation.features import Hardware, embed_images
 from twofold.evaluation.labels import FOLDS
 from twofold.evaluation.logistic_regression import fit_scaling
-from twofold.evaluation.self_trainer import TRIAL, WAYS, SelfTrainer
+from twofold.evaluation.self_trainer import WAYS, SelfTrainer, trial_steps
 from twofold.recipes.recipe import ViewsRecipe
 
 _TIMED = 4  # steps
@@ -48,7 +48,7 @@ def fit_self_trained(
     """Self-train a copy of `encoder` on the labels `ids` of `rows` and on all images of train without their labels.
 
     None where labels that were left out say that the linear probe does better. The classifier's logits of held-out
-    labels are those of networks trained a fourth as long on the labels of the other folds. Raises TwofoldError for
+    labels are those of networks trained for `trial_steps` on the labels of the other folds. Raises TwofoldError for
     fewer than five labels of a class, and where `rows` and train are the same images.
     """
     counts = np.bincount(ids, minlength=len(classes))
@@ -101,4 +101,4 @@ def _seconds(trainer: SelfTrainer) -> float:
     """About how long one training and the shorter ones of the choice take, by a few steps."""
     began = time.perf_counter()
     replace(trainer, steps=_TIMED).train(np.arange(len(trainer.rows)), WAYS[0], 0)
-    return (time.perf_counter() - began) / _TIMED * trainer.steps * (1 + FOLDS / TRIAL)
+    return (time.perf_counter() - began) / _TIMED * (trainer.steps + FOLDS * trial_steps(trainer.steps))

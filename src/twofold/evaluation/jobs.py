@@ -16,7 +16,7 @@ from twofold.evaluation.predictions import Predictions, PredictionStore
 from twofold.evaluation.protocols import PROTOCOLS, with_labels
 from twofold.evaluation.schedules import STATISTICS, Training
 from twofold.evaluation.scope import Draw, Scope
-from twofold.evaluation.self_trainer import TRIAL, trainings_to_choose
+from twofold.evaluation.self_trainer import trainings_to_choose, trial_steps
 from twofold.evaluation.self_training import LABELLED, UNLABELLED
 from twofold.evaluation.self_training_protocol import NAME as SELF_TRAINING
 from twofold.evaluation.self_training_protocol import SelfTrainingProtocol
@@ -202,8 +202,9 @@ def _self_training_jobs(
     for labels in scope.network_budgets:
         trainings = trainings_to_choose(label_count(scope.fitted, labels), len(scope.rows.classes))
         once = _self_training_s(protocol.steps, speed) if trainings else 0.0
+        trial = trainings * once * trial_steps(protocol.steps) / protocol.steps
         for seed in scope.settings.seeds:
-            choosing = trainings * once / TRIAL if scope.parts or seed == scope.settings.seeds[0] else 0.0
+            choosing = trial if scope.parts or seed == scope.settings.seeds[0] else 0.0
             yield Job(
                 name=f"{SELF_TRAINING}/{labels}/{seed}",
                 title=f"{PROTOCOLS[SELF_TRAINING]} {with_labels(labels)}, seed {seed}",

@@ -8,7 +8,7 @@ from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.protocols import ENCODERS, PROTOCOLS, with_labels
 from twofold.evaluation.schedules import LEAST_STEPS, STATISTICS, TRAINING_SETTINGS, Training
 from twofold.evaluation.scope import Scope, Settings
-from twofold.evaluation.self_trainer import TRIAL
+from twofold.evaluation.self_trainer import trial_steps
 from twofold.evaluation.self_training import LABELLED, UNLABELLED
 from twofold.evaluation.tuning import FIRST, LENGTHS, MOST_TO_CHOOSE_ON
 
@@ -83,8 +83,9 @@ def _self_training_sentences(scope: Scope) -> list[str]:
         f"{scope.settings.self_train_steps:,} steps of {LABELLED} labelled and {UNLABELLED} unlabelled images; none of "
         "test is among them",
         f"{name}: rate, threshold and whether to train at all are chosen on labels of seed 0 left out, a fifth at a "
-        f"time, by trainings {TRIAL} times shorter; with under {FOLDS} labels of a class by whether two networks "
-        "on halves of the labels agree more than their probes do; with one it is the probe",
+        f"time, by trainings of {trial_steps(scope.settings.self_train_steps):,} steps; with under {FOLDS} labels of a "
+        "class by whether two networks on halves of the labels agree more than their probes do; with one it is the "
+        "probe",
     ]
 
 

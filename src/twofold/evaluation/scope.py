@@ -36,7 +36,7 @@ from twofold.evaluation.linear_probe import FINE_L2_GRID, L2_GRID
 from twofold.evaluation.predictions import PredictionStore
 from twofold.evaluation.protocols import PROTOCOLS, TRAINED
 from twofold.evaluation.schedules import SCHEDULES
-from twofold.evaluation.self_trainer import STEPS
+from twofold.evaluation.self_trainer import STEPS, TRIAL, trial_steps
 from twofold.recipes.recipe import DataRecipe
 
 _LEAKS = ("TF031", "TF032")  # findings: test resembles its neighbours in train; groups in train and in test
@@ -248,11 +248,18 @@ def open_store(subject: Subject, scope: Scope, keep: Path | None) -> PredictionS
     return PredictionStore(keep, _key(subject, scope))
 
 
+def _method(settings: Settings) -> int:
+    """6: self-training by smaller steps than before; 7: chosen by trials that are longer than a fourth of it."""
+    if "self-train" not in settings.trained:
+        return 5
+    return 6 if trial_steps(settings.self_train_steps) == settings.self_train_steps // TRIAL else 7
+
+
 def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
     """Everything that the predictions depend on; `method` is another where the same settings predict otherwise."""
     return {
         "version": __version__,
-        "method": 6 if "self-train" in scope.settings.trained else 5,  # 5: its larger steps; before 5: other choices
+        "method": _method(scope.settings),
         "name": subject.name,
         "weights": _weights_digest(subject.encoder),
         "head": _weights_digest(subject.head) if subject.head is not None else None,

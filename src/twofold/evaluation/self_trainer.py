@@ -30,7 +30,8 @@ WAYS = (  # the first serves where too few images are left out to choose among t
     SelfTraining(rate=0.03, threshold=0.8),
     SelfTraining(rate=0.06, threshold=0.5),
 )
-TRIAL = 4  # times shorter than training
+TRIAL = 4  # times shorter than training is a trial of how to train,
+LEAST_TRIAL = 600  # of no fewer steps, where training has as many: in fewer a gain rarely shows
 LEAST_LEFT_OUT = 100  # images, or all five folds
 _ASKED = 2000  # unlabelled images that two teachers must agree on
 _FOR_SHARES = 5000  # unlabelled images
@@ -88,7 +89,7 @@ class SelfTrainer:
             raise DivergedError(f"self-training ended in numbers that are not finite ({error})") from error
 
     def choose(self, own: Integer[np.ndarray, " a"], *, least: int = LEAST_LEFT_OUT) -> Choice:
-        """Choose on the labels of the places `own` alone, by networks that are trained a fourth as long.
+        """Choose on the labels of the places `own` alone, by networks that are trained for `trial_steps`.
 
         With five labels a class and more: each way of self-training, and the probe, are fitted on four fifths of the
         labels and judged on the others, which are not among the unlabelled images then, by cross-entropy at the best
@@ -128,7 +129,7 @@ class SelfTrainer:
         self, own: Integer[np.ndarray, " a"], fold: Fold, how: SelfTraining | None
     ) -> Float32[np.ndarray, "c k"]:
         kept, cut = (own[places] for places in fold)
-        network = self._train(kept, how, 0, self._trial_steps, self._apart_from(cut))
+        network = self._train(kept, how, 0, trial_steps(self.steps), self._apart_from(cut))
         return self.logits(network, self.rows[cut])
 
     def _agree(self, own: Integer[np.ndarray, " a"], halves: list[Fold]) -> bool:
@@ -136,7 +137,7 @@ class SelfTrainer:
         agreement = []
         for how in (None, WAYS[0]):
             first, second = (
-                self.logits(self._train(own[kept], how, 0, self._trial_steps, self.unlabelled), asked).argmax(1)
+                self.logits(self._train(own[kept], how, 0, trial_steps(self.steps), self.unlabelled), asked).argmax(1)
                 for kept, _ in halves
             )
             agreement.append(kappa(first, second, self.classes))
@@ -201,10 +202,6 @@ class SelfTrainer:
     def _some_unlabelled(self, most: int) -> Int64[np.ndarray, " p"]:
         return np.sort(self.unlabelled[permutation(len(self.unlabelled), 0)[:most]])
 
-    @property
-    def _trial_steps(self) -> int:
-        return max(1, self.steps // TRIAL)
-
     def _apart_from(self, cut: Integer[np.ndarray, " c"]) -> Int64[np.ndarray, " b"]:
         """The unlabelled images without those at the places `cut`, and without others of their groups."""
         return apart_from(self.images, self.unlabelled, self.rows[cut])
@@ -222,6 +219,15 @@ def apart_from(
         names = {images.groups[row] for row in out} - {None}
         out |= {row for row in rows.tolist() if images.groups[row] in names}
     return rows[~np.isin(rows, list(out))]
+
+
+def trial_steps(steps: int) -> int:
+    """How long a trial is of a training of `steps` steps: a fourth, but 600 or, where these are fewer, all of them.
+
+    >>> trial_steps(3000), trial_steps(1000), trial_steps(300)
+    (750, 600, 300)
+    """
+    return min(steps, max(LEAST_TRIAL, steps // TRIAL))
 
 
 def trainings_to_choose(labels: int, classes: int) -> int:
