@@ -113,12 +113,21 @@ def test_with_under_five_labels_of_a_class_shares_are_unknown(build, separable):
 
 
 @pytest.mark.parametrize(("steps", "trial"), [(8, 8), (1000, 600), (3000, 750)])
-def test_ways_are_chosen_on_labels_left_out_by_shorter_trainings(build, separable, fitted, steps, trial):
+def test_a_trial_is_a_fourth_but_no_fewer_steps_than_show_a_gain(build, separable, steps, trial, monkeypatch):
+    taken = []
+    monkeypatch.setattr(SelfTrainer, "_train", lambda self, own, how, seed, steps, unlabelled: taken.append(steps))
+    monkeypatch.setattr(SelfTrainer, "logits", lambda self, network, asked: np.zeros((len(asked), 3), np.float32))
     trainer = build(separable, steps=steps)
+    trainer.choose(_own(trainer, 10), least=6)
+    assert set(taken) == {trial}
+
+
+def test_ways_are_chosen_on_labels_left_out(build, separable, fitted):
+    trainer = build(separable, steps=4)
     own = _own(trainer, 10)
     choice = trainer.choose(own, least=6)
     assert [call["how"] for call in fitted] == list(WAYS)  # one fold leaves out enough images
-    assert {call["steps"] for call in fitted} == {trial}
+    assert {call["steps"] for call in fitted} == {4}
     left_out = set(trainer.rows[own][choice.cut].tolist())
     assert len(left_out) == 6
     for call in fitted:
