@@ -5,12 +5,12 @@ from typing import Any
 
 from twofold.report.wording import duration
 from twofold.studies import STUDIES
-from twofold.studies.engine.claim import CONTRADICTED, NOT_TESTABLE, REPRODUCED
+from twofold.studies.engine.claim import CONTRADICTED, REPRODUCED
 from twofold.studies.engine.record import conclusions
 from twofold.studies.engine.scale import get_scale
 from twofold.studies.show.figure import draw_study
 from twofold.studies.show.predictors import PREDICTORS, answer, correlations, shown
-from twofold.studies.show.table import markdown, markdown_row, study_markdown
+from twofold.studies.show.table import by_chance, markdown, markdown_row, study_markdown
 from twofold.studies.show.wording import counted, here, interval, label
 
 
@@ -25,8 +25,8 @@ def verdicts_table(studies: dict[str, dict[str, Any]]) -> list[str]:
     claims = [claim for record in studies.values() if record["finished"] for claim in record["claims"]]
     decided = sum(claim["verdict"] in (REPRODUCED, CONTRADICTED) for claim in claims)
     said = (
-        f"Of {len(claims)} claims: {counted(claims)}. {_by_chance(claims)} {decided} are decided; the goal was 18, and "
-        "[the notebook](notebook.md) says what stands between them and the rest."
+        f"Of {len(claims)} claims: {counted(claims)}. {' '.join(by_chance(claims))} {decided} are decided; "
+        "[the notebook](notebook.md) says what stands between the others and a verdict."
     )
     return ["## The paper's claims", "", said, "", time, "", *head, *rows, "", *predictors_table(studies)]
 
@@ -42,14 +42,6 @@ def predictors_table(studies: dict[str, dict[str, Any]]) -> list[str]:
     )
     sentences = [f"- {sentence[0].upper()}{sentence[1:]}" for sentence in answer(found.values())]
     return ["## Do measures without labels predict the probe?", "", about, "", *sentences, "", *head, *rows, ""]
-
-
-def _by_chance(claims: list[dict[str, Any]]) -> str:
-    asked = sum(claim["verdict"] != NOT_TESTABLE for claim in claims)
-    return (
-        f"Each verdict is by 95 % intervals: if nothing differed at all, about {0.05 * asked:.0f} of the {asked} that "
-        "could be tested would still be called reproduced or contradicted."
-    )
 
 
 def study_section(name: str, record: dict[str, Any], docs: Path) -> list[str]:

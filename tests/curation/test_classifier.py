@@ -1,5 +1,6 @@
 """The classifier equals scikit-learn's, never sees the fold it judges, and is read back as it was."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -113,12 +114,25 @@ def test_a_class_with_one_group_is_named(capsys: pytest.CaptureFixture[str]) -> 
     groups = np.where(IDS == 2, 999, np.arange(60))
     model = fit_classifier(H, IDS, NAMES, groups=groups)
     assert "of one group each: 'c'" in capsys.readouterr().out
-    assert not model.right[IDS == 2].any()
+    np.testing.assert_array_equal(model.counted, IDS != 2)
     assert model.right[IDS != 2].mean() > 0.9
+    told = fit_classifier(H, IDS, NAMES)
+    assert 0.5 < model.temperature / told.temperature < 2, "what cannot be known makes nobody unsure of the rest"
+    assert model.answer_threshold(0.2) is not None
+
+
+def test_classes_of_one_group_each_are_refused() -> None:
+    with pytest.raises(TwofoldError, match=r"each class has labelled images \(60 in all\) of one group alone"):
+        fit_classifier(H, IDS, NAMES, groups=IDS.astype(np.int64))
+
+
+def test_no_image_is_unlike_what_one_group_shows() -> None:
+    model = dataclasses.replace(fit_classifier(H, IDS, NAMES), groups=np.zeros(60, np.int64))
+    assert (model.novelty(-5 * H) == 1).all()
 
 
 def test_one_group_alone_is_refused() -> None:
-    with pytest.raises(TwofoldError, match="all 60 labelled images are of one group"):
+    with pytest.raises(TwofoldError, match="of one group alone"):
         fit_classifier(H, IDS, NAMES, groups=np.zeros(60, np.int64))
 
 

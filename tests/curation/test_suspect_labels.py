@@ -55,6 +55,20 @@ def test_a_class_of_one_group_is_left_out() -> None:
     found = find_suspect_labels(H, TRUTH, groups=groups)
     assert not (TRUTH[found.ranking] == 0).any()
     assert len(found.ranking) == (TRUTH != 0).sum()
+    assert found.left_out == (TRUTH == 0).sum()
+    assert f"{found.left_out} images are left out: no other group" in found.sentence()
+
+
+def test_a_class_whose_groups_fall_into_one_fold_is_left_out_too() -> None:
+    """Two groups that hold all of a class and much of others: where both are left out, nothing is known of it."""
+    sizes = [(1, 200)] * 4 + [(2, 150)] * 4
+    y = np.concatenate([*(np.full(count, name) for name, count in sizes), [0] * 5, [2] * 100, [0] * 5, [1] * 100])
+    groups = np.repeat(np.arange(10), [200] * 4 + [150] * 4 + [105] * 2)
+    h = (3 * np.eye(3)[y] + np.random.default_rng(0).normal(size=(len(y), 3))).astype(np.float32)
+    found = find_suspect_labels(h, y, groups=groups)
+    if found.left_out:
+        assert not (y[found.ranking] == 0).any()
+    assert (y[found.rows] == 0).sum() < 10, "its labels are right"
 
 
 def test_a_weak_classifier_ranks_labels_and_judges_none() -> None:

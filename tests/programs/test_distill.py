@@ -71,23 +71,38 @@ def as_table(home: Path, file: Path, patient: Callable[[Path], str]) -> Path:
 def test_neither_teacher_nor_student_sees_a_group_that_judges_them(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taught: list[set[str]] = []
-    real_fit = program.fit_by_distillation
+    """Six patients a class, two images each, of which the second has no label."""
+    taught, judged = list[set[str]](), list[np.ndarray]()
+    fit, left_out = program.fit_by_distillation, program._left_out
 
-    def fit(student: object, teacher: object, images: Any, rows: np.ndarray, **how: object) -> None:
+    def fitted(student: object, teacher: object, images: Any, rows: np.ndarray, **how: object) -> None:
         taught.append({images.groups[row] for row in rows.tolist()})
-        real_fit(student, teacher, images, rows, **how)
+        assert not taught[-1] & {images.groups[row] for row in judged[0].tolist()}
+        fit(student, teacher, images, rows, **how)
 
-    monkeypatch.setattr(program, "fit_by_distillation", fit)
+    def chosen(given: Any, groups: Any) -> Any:
+        kept, cut = left_out(given, groups)
+        judged.append(given.rows[cut])
+        return kept, cut
+
+    monkeypatch.setattr(program, "fit_by_distillation", fitted)
+    monkeypatch.setattr(program, "_left_out", chosen)
     table = as_table(home, tmp_path / "table.csv", lambda path: f"{path.parent.name}-{int(path.stem) % 6}")
     options: dict[str, Any] = {"group_column": "patient", "allow_outside": True}
-    result = ask(home, tmp_path / "out", data=table, **options)
-    groups = result.classifier.groups
-    assert groups is not None
-    assert len(groups) == 2 * len(np.unique(groups)), "of a patient both images are left out or none"
-    assert len(taught[-1]) + len(np.unique(groups)) <= 18, "none of these patients is learnt from"
+    labels = tmp_path / "labels.csv"
+    with labels.open("w", newline="", encoding="utf-8") as stream:
+        known = [path for path in sorted((home / "data").rglob("*.png")) if path.stem < "006"]
+        csv.writer(stream).writerows([("path", "label"), *((str(path), path.parent.name) for path in known)])
+    result = ask(home, tmp_path / "out", data=table, labels=labels, **options)
+    assert len(taught) == 2, "some steps to tell the time, and all"
+    assert result.classifier.groups is not None
+    assert len(result.classifier.groups) == len(judged[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(program, "apart_from", lambda images, rows, out: np.setdiff1d(rows, out))
+        with pytest.raises(AssertionError):
+            ask(home, tmp_path / "leaking", data=table, labels=labels, **options)
     two = as_table(home, tmp_path / "two.csv", lambda path: str(path.stem < "006"))
-    with pytest.raises(TwofoldError, match=r"labelled images are of [12] groups?, but 3 are needed"):
+    with pytest.raises(TwofoldError, match=r"too few groups \(patients, files ...\) of a class"):
         ask(home, tmp_path / "two", data=two, **options)
 
 

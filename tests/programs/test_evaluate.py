@@ -284,6 +284,31 @@ def test_a_transfer_stands_beside_those_of_other_calls(home: Home) -> None:
     assert len(list((run / "transfers").iterdir())) == 3, "nothing is overwritten"
 
 
+def test_a_transfer_of_an_older_version_stays_and_a_damaged_one_is_no_obstacle(home: Home) -> None:
+    """It named neither seconds nor sentences of a data set, and kept nothing in a folder."""
+    run = home.copy("transferred-long-ago")
+    options: dict[str, Any] = {"protocol": ["knn"], "seeds": 1, "cache": home.cache, "verbose": False}
+    transfer(run, to=[home.more], **options)
+    rows, details = read(run / "transfer.json"), read(run / "transfer_details.json")
+    shutil.rmtree(run / "transfers")
+    older = [{**row, "data": "birds"} for row in rows]
+    targets = [
+        {**{name: value for name, value in one.items() if name not in ("stated", "seconds")}, "data": "birds"}
+        for one in details["targets"]
+    ]
+    (run / "transfer.json").write_text(json.dumps(older))
+    changed = {"targets": targets, "seconds": 100.0, "differences": [], "stated": ["once"]}
+    (run / "transfer_details.json").write_text(json.dumps(details | changed))
+    transfer(run, to=[home.more], **options)
+    assert read(run / "transfer.json") == [*rows, *older]
+    assert read(run / "transfer_details.json")["seconds"] > 100
+    kept = [json.loads((folder / "evaluation.json").read_text()) for folder in (run / "transfers").glob("birds-*")]
+    assert [{row["mean"] for row in one} for one in kept] == [{row["mean"] for row in rows}]
+    (run / "transfer_details.json").write_text("{half")
+    transfer(run, to=[home.more], **options)
+    assert read(run / "transfer.json") == rows
+
+
 def test_of_a_transfer_what_was_predicted_is_kept(home: Home) -> None:
     """The figures can be computed from it, and two runs be compared by it."""
     runs = [home.copy("kept-transfer"), home.copy("kept-transfer-too")]

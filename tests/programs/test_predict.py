@@ -13,7 +13,7 @@ import twofold
 from pictures import write_pictures
 from small_recipe import SMALL
 from twofold.errors import TwofoldError
-from twofold.evaluation.intervals import wilson_interval
+from twofold.evaluation.intervals import share_interval, wilson_interval
 from twofold.evaluation.self_trainer import WAYS, SelfTrainer
 
 
@@ -78,7 +78,7 @@ def test_groups_are_neither_divided_nor_counted_as_single_images(
     assert "come in 9 groups, none of which is both learnt from and judged" in told
     share, low, high, count = answers.expected["all"]
     assert count == 27
-    assert (low, high) != wilson_interval(share, count)
+    assert (share, low, high) == share_interval(model.right, model.groups) != (share, *wilson_interval(share, count))
     alone = twofold.predict(home / "run", tmp_path / "table.csv", out=tmp_path / "alone", **options)
     assert alone.classifier.groups is None
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from twofold.runs.evaluation_folder import folder_name, keep_evaluation, kept_evaluations
+from twofold.runs.evaluation_folder import folder_name, keep_evaluation, kept_measurements
 from twofold.runs.run_directory import Run
 
 
@@ -20,7 +20,7 @@ def test_every_evaluation_stays_in_a_folder_of_its_own(tmp_path: Path) -> None:
         folder = keep_evaluation(run)
         assert folder is not None
         assert json.loads((folder / "evaluation.json").read_text()) == [{"mean": mean}]
-    kept = kept_evaluations(run)
+    kept = kept_measurements(run.evaluations)
     assert len(kept) == 2  # equal figures are one evaluation
     assert {json.loads((folder / "evaluation.json").read_text())[0]["mean"] for folder in kept} == {0.5, 0.6}
 
@@ -49,4 +49,4 @@ def test_where_nothing_whole_lies_nothing_is_kept(tmp_path: Path) -> None:
     write(run, [])
     run.evaluation_details.write_text("{half")
     assert keep_evaluation(run) is None
-    assert kept_evaluations(run) == []
+    assert kept_measurements(run.evaluations) == []

@@ -103,14 +103,16 @@ class Answers:
     def expected(self) -> dict[str, tuple[float, float, float, int]]:
         """(accuracy, low, high, labelled images), 95 %: of "all", of what is "answered", and of each class.
 
-        Counted on the labelled images, each judged by labels of other folds: what to expect of images like these.
+        Counted on the labelled images, each judged by labels of other folds: what to expect of images like these. A
+        class that is in one group alone is missing: other folds do not hold it.
         """
         classifier = self.classifier
         threshold = classifier.answer_threshold(self.most_wrong)
         sure = classifier.held_out.max(1) >= (np.inf if threshold is None else threshold)
         parts = {"all": np.ones(len(classifier.ids), bool), "answered": sure}
         parts |= {f"class {name}": classifier.ids == k for k, name in enumerate(classifier.classes)}
-        groups = classifier.groups
+        groups, counted = classifier.groups, classifier.counted
+        parts = {name: own & counted for name, own in parts.items()}
         return {
             name: (*share_interval(classifier.right[own], None if groups is None else groups[own]), int(own.sum()))
             for name, own in parts.items()

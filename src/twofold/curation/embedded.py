@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,13 @@ class Embedded:
     def groups_of(self, rows: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " k"] | None:
         """The groups of some rows, or None where nothing is in groups."""
         return None if self.groups is None else self.groups[rows]
+
+    def said_groups(self, rows: Int64[np.ndarray, " k"]) -> dict[str, str]:
+        """What tells the groups of some rows from others, for the question that a result folder answers."""
+        if self.groups is None:
+            return {}
+        numbers = np.unique(self.groups[rows], return_inverse=True)[1].astype(np.int64)
+        return {"groups": blake2b(numbers.tobytes(), digest_size=8).hexdigest()}
 
     def rows(self, split: str) -> Int64[np.ndarray, " k"]:
         """The rows of a split, sorted."""

@@ -11,7 +11,7 @@ from jaxtyping import Float32, Int64
 from torch import nn
 
 from twofold.console import duration, say
-from twofold.curation.classifier import Classifier
+from twofold.curation.classifier import Classifier, judged_rows
 from twofold.data import ImageSet
 from twofold.errors import TwofoldError
 from twofold.evaluation.features import Hardware, embed_images
@@ -93,6 +93,7 @@ def fit_self_trained(
         held_out_logits=held_out,
         ids=ids,
         groups=groups,
+        judged=judged_rows(ids, groups),
     )
     return SelfTrained(encoder=network.encoder, h=tuned, classifier=classifier)
 

@@ -5,7 +5,7 @@ A classifier that is often wrong itself contradicts many labels that are right. 
 Legend: n labelled images, c classes; p (n, c) probabilities, y their labels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, Integer
@@ -32,6 +32,7 @@ class SuspectLabels:
     ranking: Int64[np.ndarray, " n"]  # every labelled image, the least likely label first
     accuracy: float  # of the classifier on the folds left out, in [0, 1]
     most_frequent: float  # share of the most frequent class, in [0, 1]
+    left_out: int = 0  # labelled images that are not judged, as no other group holds their class
 
     @property
     def judged(self) -> bool:
@@ -47,17 +48,30 @@ class SuspectLabels:
             f"a classifier of the embeddings gets {self.accuracy:.1%} of the labels of other folds (always guessing "
             f"the most frequent class: {self.most_frequent:.1%})"
         )
+        out = (
+            f" {self.left_out:,} images are left out: no other group (patient, file) holds their class."
+            if self.left_out
+            else ""
+        )
+        if not len(self.ranking):
+            return f"No label was judged.{out}"
         if self.judged:
-            return f"Labels were judged by the others: {how_good}."
+            return f"Labels were judged by the others: {how_good}.{out}"
         return (
             f"Labels were ranked, not judged: {how_good}, so it is often wrong where a label is right. At least "
             f"{LEAST_ACCURACY:.0%} and at most half the mistakes of guessing are needed for a verdict. Shown are the "
-            f"{len(self.rows):,} least likely labels. Train longer for more."
+            f"{len(self.rows):,} least likely labels. Train longer for more.{out}"
         )
 
     def borderline(self, count: int = 20) -> Int64[np.ndarray, " k"]:
         """The first `count` rows of `ranking` that are not in `rows`: the next that one would look at."""
         return self.ranking[~np.isin(self.ranking, self.rows)][:count]
+
+
+_NONE = np.zeros(0, np.int64)
+NOTHING = SuspectLabels(
+    rows=_NONE, suggested=_NONE, margin=np.zeros(0, np.float32), ranking=_NONE, accuracy=0.0, most_frequent=1.0
+)
 
 
 def find_suspect_labels(
@@ -69,23 +83,21 @@ def find_suspect_labels(
 ) -> SuspectLabels:
     """Suspects among the images with a label (class_ids >= 0). Each class needs five images; others are left out.
 
-    An image of one of the `groups` is judged by those of others, as its own may have the same wrong label: each class
-    needs two groups.
+    An image of one of the `groups` is judged by those of others, as its own may have the same wrong label; where these
+    hold none of its class, it is not judged.
     """
     rows = np.flatnonzero(class_ids >= 0).astype(np.int64)
-    enough = np.bincount(class_ids[rows]) >= FOLDS
-    if groups is not None:
-        pairs = np.unique(np.stack([class_ids[rows], groups[rows]]), axis=1)
-        enough &= np.bincount(pairs[0], minlength=len(enough)) >= 2
-    rows = rows[enough[class_ids[rows]]]
+    rows = rows[(np.bincount(class_ids[rows]) >= FOLDS)[class_ids[rows]]]
     names, y = np.unique(class_ids[rows], return_inverse=True)
     if len(names) < 2:
-        none = np.zeros(0, np.int64)
-        return SuspectLabels(
-            rows=none, suggested=none, margin=np.zeros(0, np.float32), ranking=none, accuracy=0.0, most_frequent=1.0
-        )
+        return NOTHING
     own = None if groups is None else groups[rows]
     p = out_of_fold_probabilities(h if len(rows) == len(h) else h[rows], y, len(names), seed=seed, groups=own)
+    known = p.any(1)
+    left_out = int((~known).sum())
+    rows, y, p = rows[known], y[known], p[known]
+    if not len(rows):
+        return replace(NOTHING, left_out=left_out)
     margin = label_margin(p, y)
     accuracy, most_frequent = float((p.argmax(1) == y).mean()), float(np.bincount(y).max() / len(y))
     suspect = is_suspect(p, y) if _is_good(accuracy, most_frequent) else margin < 0
@@ -100,6 +112,7 @@ def find_suspect_labels(
         ranking=rows[np.argsort(margin, kind="stable")],
         accuracy=accuracy,
         most_frequent=most_frequent,
+        left_out=left_out,
     )
 
 
@@ -114,14 +127,15 @@ def out_of_fold_probabilities(
     """p of each image from a linear classifier on h that was fitted to the other four folds.
 
     Each class is spread evenly over the folds, at random by `seed`; no fold divides one of the `groups`. Of more than
-    100,000 images in these a random 100,000 are taken, and five of each class in any case.
+    100,000 images in these a random 100,000 are taken, and five of each class in any case. All 0 for an image whose
+    class the other folds do not hold.
     """
     p, order = np.zeros((len(y), classes)), np.random.default_rng(seed).permutation(len(y))
     for kept, cut in stratified_folds(y[order], groups=None if groups is None else groups[order]):
         rest, own = order[kept[_enough(y[order[kept]])]], order[cut]
         scaling = fit_scaling(h[rest])
         probe = fit_linear(scaling(h[rest]), y[rest], classes, _L2, tolerance=1e-6, iterations=_ITERATIONS)
-        p[own] = softmax(probe.logits(scaling(h[own])))
+        p[own] = softmax(probe.logits(scaling(h[own]))) * np.isin(y[own], y[rest])[:, None]
     return p
 
 

@@ -129,10 +129,15 @@ def wilson_interval(share: float, count: int | float, z: int | float = _Z) -> tu
 def share_interval(
     right: Bool[np.ndarray, " m"], groups: Int64[np.ndarray, " m"] | None = None
 ) -> tuple[float, float, float]:
-    """(share, low, high) of what is right, at 95 %: Wilson's over the images, or over their `groups`."""
-    share, several = float(right.mean()), 0 if groups is None else len(np.unique(groups))
-    if several < 2:
-        return share, *wilson_interval(share, several or len(right))
+    """(share, low, high) of what is right, at 95 %: Wilson's over the images, or over their `groups`.
+
+    Of one group it is 0 to 1, which says nothing.
+    """
+    share = float(right.mean())
+    if groups is None:
+        return share, *wilson_interval(share, len(right))
+    if len(np.unique(groups)) < 2:
+        return share, 0.0, 1.0
     _, low, high = estimate(right[None].astype(np.float64), [0], drawn=False, groups=groups).share()
     assert low is not None
     assert high is not None
@@ -204,8 +209,8 @@ def joint_reach(*parts: tuple[float, int | float]) -> float:
     """How many standard errors an interval goes whose variance is a sum of (variance v, degrees of freedom f):
 
     sqrt(sum t(f)² v / sum v), so that each part is as wide as it would be alone (after Welch 1947 and Cochran 1964).
-    Satterthwaite's degrees of freedom are fewer words and too many where one part has very few: with three seeds they
-    name a winner where there is none in up to 9 % of data sets.
+    One number of degrees of freedom for the sum (Satterthwaite's) is too large where a part has very few: with three
+    seeds a winner is then named in up to 9 % of data sets in which there is none.
     """
     known = [(variance, freedom) for variance, freedom in parts if variance > 0 and freedom > 0]
     total = sum(variance for variance, _ in known)

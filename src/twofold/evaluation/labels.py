@@ -151,8 +151,8 @@ def stratified_folds(
 ) -> list[Fold]:
     """`count` pairs of (kept, cut) row numbers: the rows of each class are dealt out in turn, in the given order.
 
-    Whole `groups`, where there are any: the largest first, each to the fold that has the fewest rows of its classes.
-    Fewer pairs where no class has that many rows; none where each class has one.
+    Whole `groups`, where there are any: the largest first, each to the fold that has the fewest rows of its classes,
+    and of such folds to the smallest. Fewer pairs where no class has that many rows; none where each class has one.
     """
     turn = np.empty(len(y), dtype=np.int64)
     if groups is None:
@@ -161,12 +161,20 @@ def stratified_folds(
             turn[own] = np.arange(len(own)) % count
     else:
         got = np.zeros((count, int(y.max(initial=0)) + 1), np.int64)  # rows of each class that each fold has
-        units = [np.flatnonzero(groups == group) for group in dict.fromkeys(groups.tolist())]
-        for own in sorted(units, key=len, reverse=True):
-            turn[own] = fold = int(got[:, y[own]].sum(axis=1).argmin())
+        for own in sorted(_members(groups), key=len, reverse=True):
+            fold = int(np.lexsort((got.sum(axis=1), got[:, y[own]].sum(axis=1)))[0])
+            turn[own] = fold
             got[fold] += np.bincount(y[own], minlength=got.shape[1])
     folds = [(np.flatnonzero(turn != fold), np.flatnonzero(turn == fold)) for fold in range(count)]
     return [(kept, cut) for kept, cut in folds if len(kept) and len(cut)]
+
+
+def _members(groups: Int64[np.ndarray, " n"]) -> list[Int64[np.ndarray, " k"]]:
+    """The rows of each group, the groups in the order of their first rows."""
+    numbers, first = np.unique(groups, return_index=True)
+    order = np.argsort(groups, kind="stable")
+    rows = np.split(order, np.searchsorted(groups[order], numbers[1:]))
+    return [rows[place] for place in np.argsort(first, kind="stable")]
 
 
 def few_budgets(rows: MeasuredRows, shots: Sequence[int], fractions: Sequence[float]) -> tuple[list[Labels], list[str]]:

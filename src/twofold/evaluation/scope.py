@@ -271,7 +271,7 @@ def _key(subject: Subject, scope: Scope) -> dict[str, Any]:
         "settings": scope.settings,
         "folds": [[cut.tolist() for _, cut in folds] for folds in scope.folds.values()],
         **({"parts": [fold.tolist() for fold in scope.fold_numbers.values()]} if scope.parts else {}),
-        **({} if scope.rows.groups is None else {"groups": scope.rows.groups.tolist()}),
+        **({} if scope.rows.groups is None else {"groups": scope.rows.groups.tolist(), "dealt": 2}),
     }
 
 

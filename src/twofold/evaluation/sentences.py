@@ -64,17 +64,20 @@ def difference_sentence(difference: Difference, data: str = "") -> str:
     )
 
 
-def signed_points(share: float) -> str:
+def signed_points(share: float, digits: int = 1) -> str:
     """0.003 -> "+0.3", in points; a minus sign, not a hyphen, before what is below 0, and none before 0.0."""
-    shown = f"{100 * abs(share):.1f}"
-    return shown if shown == "0.0" else f"{'+' if share > 0 else chr(0x2212)}{shown}"
+    shown = f"{100 * abs(share):.{digits}f}"
+    return shown if float(shown) == 0 else f"{'+' if share > 0 else chr(0x2212)}{shown}"
 
 
 def signed_interval(low: float, high: float) -> str:
-    """ "+0.3 to +1.2", in points; "less than 0.05 either way" where it would be 0.0 to 0.0."""
+    """ "+0.3 to +1.2", in points; "less than 0.05 either way" where it would be 0.0 to 0.0.
+
+    A bound that would be 0.0 has two digits: on which side of 0 it lies is what an interval is looked at for.
+    """
     if max(-low, high) < _SHOWN and low <= 0 <= high:
         return "less than 0.05 either way"
-    return f"{signed_points(low)} to {signed_points(high)}"
+    return " to ".join(signed_points(bound, 2 if abs(bound) < _SHOWN else 1) for bound in (low, high))
 
 
 def is_about_head(difference: Difference) -> bool:

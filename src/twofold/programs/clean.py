@@ -117,6 +117,6 @@ def _said(cleaning: Cleaning) -> list[str]:
     lines = cleaning.sentences() or ["nothing was found"]
     if cleaning.leak_effect is not None:
         lines.append(cleaning.leak_effect.sentence())
-    if cleaning.suspects is not None and len(cleaning.suspects.ranking):
+    if cleaning.suspects is not None and (len(cleaning.suspects.ranking) or cleaning.suspects.left_out):
         lines.append(cleaning.suspects.sentence())
     return lines

@@ -57,7 +57,8 @@ def _kept(run: Run) -> dict[Path, KeptPredictions]:
     folders = [folder for folder in kept if (folder / PREDICTIONS).is_file()]
     if not folders:
         raise TwofoldError(
-            f"'{run.folder}' has no evaluations/*/{PREDICTIONS}, and runs are compared image by image. Measure it with "
+            f"'{run.folder}' has no evaluations/*/{PREDICTIONS} or transfers/*/{PREDICTIONS}, and runs "
+            "are compared image by image. Measure it with "
             "'twofold evaluate' first."
         )
     return {folder: KeptPredictions(folder / PREDICTIONS) for folder in folders}

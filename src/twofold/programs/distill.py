@@ -11,13 +11,14 @@ from jaxtyping import Bool, Int64
 
 from twofold.console import duration, obeys_verbose, say
 from twofold.curation import Classifier, fit_classifier, result_folder
+from twofold.curation.classifier import judged_rows
 from twofold.curation.given_labels import GivenLabels, given_labels
 from twofold.data import AnyData
 from twofold.errors import TwofoldError, enough_memory, require
 from twofold.evaluation import build_network, embed_images
 from twofold.evaluation.distillation import BATCH, fit_by_distillation
 from twofold.evaluation.intervals import share_interval
-from twofold.evaluation.labels import FOLDS, stratified_folds
+from twofold.evaluation.labels import FOLDS, Fold, stratified_folds
 from twofold.evaluation.networks import Network
 from twofold.evaluation.self_trainer import apart_from
 from twofold.programs.embedded import LESS_MEMORY, Opened, encoder_digest, open_embedded
@@ -29,7 +30,6 @@ from twofold.runs.encoder_file import build_untrained, save_encoder
 from twofold.runs.loaded import Loaded
 
 _TIMED = 4  # steps
-_LEAST_GROUPS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,26 +75,27 @@ def distill(
     embedded, images, loaded = opened.embedded, opened.images, opened.loaded
     student = _student_recipe(loaded, to, width)
     given = given_labels(embedded, labels, images.name)
-    _require_enough(given, embedded.groups_of(given.rows))
+    _require_enough(given)
     rows, ids, classes = given.rows, given.ids, given.classes
     groups = embedded.groups_of(rows)
-    kept, cut = stratified_folds(ids, groups=groups)[0]
+    kept, cut = _left_out(given, groups)
     home = out or (run if run.is_dir() else run.parent) / "distilled"
     question = {
         "images": embedded.key,
         "labels": given.key,
         "student": [to, student.recipe.encoder.width, epochs, temperature],
+        **embedded.said_groups(rows),
     }
     folder = result_folder(home, question, given=out is not None)
     taught = apart_from(images, images.rows("train"), rows[cut])
     with loaded.hardware.arithmetic(), enough_memory("distillation", LESS_MEMORY):
-        own = embedded.groups_of(rows[kept])
+        own = None if groups is None else groups[kept]
         teacher_model = fit_classifier(np.ascontiguousarray(embedded.h[rows[kept]]), ids[kept], classes, groups=own)
         network = _taught(opened, student, teacher_model, taught, epochs, temperature)
         h = embed_images(
             network.encoder, images, rows[cut], views=student.recipe.views, hardware=loaded.hardware, name="student"
         )
-    classifier = _classifier(network, h, ids[cut], classes, embedded.groups_of(rows[cut]))
+    classifier = _classifier(network, h, ids[cut], classes, None if groups is None else groups[cut])
     by_teacher = teacher_model.probabilities(embedded.h[rows[cut]]).argmax(1) == ids[cut]
     result = Distilled(
         folder=folder,
@@ -129,13 +130,7 @@ def _student_recipe(loaded: Loaded, to: str, width: float | None) -> Loaded:
     return replace(loaded, encoder=network, recipe=recipe)
 
 
-def _require_enough(given: GivenLabels, groups: Int64[np.ndarray, " n"] | None) -> None:
-    if groups is not None and (several := len(np.unique(groups))) < _LEAST_GROUPS:
-        raise TwofoldError(
-            f"the labelled images are of {several} group{'s' * (several > 1)}, but {_LEAST_GROUPS} are needed: one is "
-            "left out to say how well the student does, and the teacher is checked on another. Label images of more "
-            "groups, or leave out --group-column."
-        )
+def _require_enough(given: GivenLabels) -> None:
     counts, names = given.counts, given.classes
     if len(names) < 2 or counts.min() < FOLDS:
         few = f"'{names[int(counts.argmin())]}' has {counts.min()}" if len(names) > 1 else f"there are {names}"
@@ -143,6 +138,25 @@ def _require_enough(given: GivenLabels, groups: Int64[np.ndarray, " n"] | None) 
             f"of the labels {few}, but at least two classes with {FOLDS} labels each are needed: a fifth of them is "
             "left out to say how well the student does. Label more, or leave out the class."
         )
+
+
+def _left_out(given: GivenLabels, groups: Int64[np.ndarray, " n"] | None) -> Fold:
+    """The fold that judges: of whole groups the one nearest to a fifth whose rest holds and checks every class."""
+    folds = stratified_folds(given.ids, groups=groups)
+    if groups is None:
+        return folds[0]
+    enough = []
+    for kept, cut in folds:
+        judged = judged_rows(given.ids[kept], groups[kept])
+        if np.bincount(given.ids[kept], minlength=len(given.classes)).min() >= 2 and (judged is None or judged.any()):
+            enough.append((kept, cut))
+    if not enough:
+        raise TwofoldError(
+            f"too few groups (patients, files ...) of a class: there are {len(np.unique(groups)):,} in all. One is "
+            "left out to say how well the student does, and the teacher, which needs every class, is checked on "
+            "another. Label images of further groups."
+        )
+    return min(enough, key=lambda fold: abs(len(fold[1]) - len(given.ids) / FOLDS))
 
 
 def _taught(

@@ -7,7 +7,7 @@ from typing import Unpack
 import numpy as np
 
 from twofold.console import obeys_verbose, say
-from twofold.curation.classifier import fit_classifier
+from twofold.curation.classifier import fit_classifier, judged_rows
 from twofold.data import AnyData, ImageSet, as_given
 from twofold.errors import enough_memory
 from twofold.evaluation import (
@@ -174,8 +174,9 @@ def _keep_classifier(path: Path, images: ImageSet, evaluation: Evaluation, loade
         return
     h = embed_images(loaded.encoder, images, rows, views=views, hardware=loaded.hardware)
     groups = group_numbers(images, rows)
-    if groups is not None and len(np.unique(groups)) < 2:
-        say("  no classifier is kept: all labelled images are of one group, so none could be checked on another")
+    judged = judged_rows(ids, groups)
+    if judged is not None and not judged.any():
+        say("  no classifier is kept: each class has images of one group alone, so none could be checked on another")
         return
     model = fit_classifier(h, ids, evaluation.details["classes"], l2=main.l2, groups=groups)
     model.save(path, encoder=encoder_digest(loaded))

@@ -84,7 +84,7 @@ def predict(
         given = given_labels(embedded, labels, opened.images.name)
         rows = given.rows
         if self_train:  # a folder that is taken is said before the work
-            learnt = {"labels": given.key, "self_train_steps": steps}
+            learnt = {"labels": given.key, "self_train_steps": steps, **embedded.said_groups(rows)}
             folder = result_folder(home, {"images": embedded.key, **learnt, **promise}, given=out is not None)
         tuned = _self_trained(opened, given, steps) if self_train else None
         if tuned is None:

@@ -100,6 +100,7 @@ def transfer(
                 say=say,
             )
             add_caveats(found[name], images, loaded, seen)
+        _keep_older(record)
         for name, evaluation in found.items():
             rows = [row.to_dict() for row in evaluation.rows]
             keep_predictions(keep_transfer(record, name, rows, evaluation.details), targets[name], evaluation)
@@ -125,6 +126,15 @@ def _sources(to: object, cache: Path | None, allow_outside: bool) -> dict[str, s
     return dict(zip(names, given, strict=True))
 
 
+def _keep_older(record: Run) -> None:
+    """The figures that an older version wrote to transfer.json alone, in folders of their own."""
+    older = _earlier(record, ())
+    for target in older.targets:
+        own = [row for row in older.rows if row["data"] == target["data"]]
+        plain = [{name: value for name, value in row.items() if name != "data"} for row in own]
+        keep_transfer(record, str(target["data"]), plain, target)
+
+
 def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:
     """The figures on these data sets, and what earlier calls found on others."""
     details = [{**evaluation.details, "data": name} for name, evaluation in found.items()]
@@ -142,6 +152,7 @@ def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:
             "chosen_training": one["chosen_training"],
             "stated": one["stated"],
             "seconds": one["seconds"],
+            "versions": versions(),
         }
         for one, test_from in zip(details, (evaluation.test_from for evaluation in found.values()), strict=True)
     ]
@@ -149,19 +160,28 @@ def _write_transfer(record: Run, found: dict[str, Evaluation]) -> None:
     rows = [{"data": name, **row.to_dict()} for name, evaluation in found.items() for row in evaluation.rows]
     earlier = _earlier(record, found)
     targets += earlier.targets
-    shared = [line for line in targets[0]["stated"] if all(line in one.get("stated", ()) for one in targets)]
-    about = {"seconds": round(sum(one.get("seconds", 0.0) for one in targets), 3), "versions": versions()}
+    seconds = earlier.seconds + sum(one.get("seconds", 0.0) for one in targets)
+    about = {"stated": _stated(targets), "seconds": round(seconds, 3), "versions": versions()}
     differences += earlier.differences
-    write_json(record.transfer_details, {"targets": targets, "differences": differences, "stated": shared, **about})
+    write_json(record.transfer_details, {"targets": targets, "differences": differences, **about})
     write_json(record.transfer, [*rows, *earlier.rows])
 
 
+def _stated(targets: Sequence[dict[str, Any]]) -> list[str]:
+    """What holds of all data sets, then what holds of one, with its name."""
+    first, *others = (one.get("stated") or [] for one in targets)
+    shared = [line for line in first if all(line in lines for lines in others)]
+    own = [f"{one['data']}: {line}" for one in targets for line in one.get("stated") or [] if line not in shared]
+    return [*shared, *own]
+
+
 class _Earlier(NamedTuple):
-    """What transfer.json and transfer_details.json hold of other data sets."""
+    """What transfer.json and transfer_details.json hold of other data sets; seconds, if not of each by itself."""
 
     rows: list[dict[str, Any]]
     targets: list[dict[str, Any]]
     differences: list[dict[str, Any]]
+    seconds: float
 
 
 def _earlier(record: Run, names: Container[str]) -> _Earlier:
@@ -170,6 +190,8 @@ def _earlier(record: Run, names: Container[str]) -> _Earlier:
         rows = json.loads(record.transfer.read_text(encoding="utf-8"))
         details = json.loads(record.transfer_details.read_text(encoding="utf-8"))
         parts = (rows, details["targets"], details["differences"])
-        return _Earlier(*([one for one in part if one["data"] not in names] for part in parts))
+        rows, targets, differences = ([one for one in part if one["data"] not in names] for part in parts)
+        whole = any("seconds" not in one for one in targets)  # of an older version, which timed all together
+        return _Earlier(rows, targets, differences, float(details["seconds"]) if whole else 0.0)
     except (OSError, ValueError, KeyError, TypeError):
-        return _Earlier([], [], [])
+        return _Earlier([], [], [], 0.0)

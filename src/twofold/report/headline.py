@@ -163,7 +163,7 @@ def _gain(run: RunContent, row: Measurement) -> str:
     measured = _difference(run, row, best)
     if measured is None:
         return "no interval" if row.low is None else f"95 % interval {interval(row.low, row.high)}"
-    points = 100 * (row.mean - best.mean)
+    points = 100 * measured.mean
     is_open = measured.low is None or measured.high is None or measured.low <= 0 <= measured.high
     remark = f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} {name}"
     return remark + (" (no clear difference)" if is_open else "")
@@ -176,7 +176,8 @@ def _difference(run: RunContent, row: Measurement, other: Measurement) -> Differ
         (
             one
             for one in (run.details.differences if run.details else ())
-            if [(one.protocol, one.encoder, one.labels), (one.against_protocol, one.against_encoder, one.labels)]
+            if one.metric == row.metric
+            and [(one.protocol, one.encoder, one.labels), (one.against_protocol, one.against_encoder, one.labels)]
             == ways
         ),
         None,

@@ -18,6 +18,7 @@ _SHOWN = 60
 def write_predict_page(answers: Answers, images: ImageSet, path: Path, *, summary: list[str]) -> None:
     """Write one file without references to others, whole or not at all; `summary` is what the terminal says."""
     classifier, gallery = answers.classifier, Gallery(images)
+    own = classifier.counted
     open_rows = answers.unsure(len(images))
     strange = np.array([answers.decisions[row] == UNLIKE for row in open_rows], bool)
     page = load_template("predictions.html.j2", "twofold.report").render(
@@ -27,7 +28,7 @@ def write_predict_page(answers: Answers, images: ImageSet, path: Path, *, summar
         classes=[_class_row(answers, name) for name in classifier.classes],
         calibration=[
             {"confidence": f"{confidence:.0%}", "right": f"{right:.0%}", "count": f"{count:,}", "width": 100 * right}
-            for confidence, right, count in reliability(classifier.held_out.max(1), classifier.right)
+            for confidence, right, count in reliability(classifier.held_out[own].max(1), classifier.right[own])
         ],
         sections=[
             {"title": "Unsure, the least sure first", "images": _shown(answers, gallery, open_rows[~strange])},
@@ -39,12 +40,13 @@ def write_predict_page(answers: Answers, images: ImageSet, path: Path, *, summar
 
 def _class_row(answers: Answers, name: str) -> dict[str, str]:
     place = answers.classifier.classes.index(name)
-    share, low, high, count = answers.expected[f"class {name}"]
+    labels = int((answers.classifier.ids == place).sum())
+    share, low, high, _ = answers.expected.get(f"class {name}", (None, None, None, 0))
     predicted = int((answers.ranked[:, 0] == place).sum())
     return {
         "name": name,
-        "labels": f"{count:,}",
-        "expected": f"{share:.0%} ({low:.0%} to {high:.0%})",
+        "labels": f"{labels:,}",
+        "expected": "in one group, not judged" if share is None else f"{share:.0%} ({low:.0%} to {high:.0%})",
         "predicted": f"{predicted:,}",
     }
 

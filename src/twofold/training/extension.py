@@ -25,6 +25,8 @@ _OF_THE_ENCODER = (  # files that say something about the encoder that the run e
     "evaluation_pictures",
     "transfer",
     "transfer_details",
+    "evaluations",
+    "transfers",
     "report",
 )
 

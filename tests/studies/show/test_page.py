@@ -57,7 +57,7 @@ def test_every_mean_every_claim_and_how_it_was_made_are_on_it(record: dict[str, 
     for text in ("asks", "command"):
         assert record[text] in page.texts
     assert "1 h 2 min" in page.text
-    assert f"Of {sum(claim['low'] is not None for claim in record['claims'])} comparisons at 95 %" in page.text
+    assert f"of the {len(record['claims'])} claims that could be tested would still be called" in page.text
     assert "a CPU (AMD EPYC, 1 thread, bf16)" in page.text
     assert "Two epochs are few." in page.text
     assert "Of 3 claims: 1 reproduced, 1 contradicted, 1 undecided." in page.text

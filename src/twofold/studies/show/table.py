@@ -3,8 +3,7 @@
 import html
 from collections.abc import Iterator, Sequence
 
-from twofold.evaluation import chance_sentences
-from twofold.studies.engine.claim import REPRODUCED
+from twofold.studies.engine.claim import NOT_TESTABLE, REPRODUCED
 from twofold.studies.engine.spread import AT_MOST, IMAGES_AND_SEEDS, SEEDS
 from twofold.studies.show.places import Record, by_place, has_paper, is_measured
 from twofold.studies.show.wording import here, interval, label, measured, printed
@@ -64,8 +63,16 @@ def claims_markdown(claims: Sequence[Record]) -> list[str]:
 
 
 def by_chance(claims: Sequence[Record]) -> list[str]:
-    """How many of the claims that have an interval would be decided if nothing differed at all."""
-    return chance_sentences(sum(claim["low"] is not None for claim in claims))
+    """How many of the claims that could be tested would be decided if nothing differed at all; of one nothing."""
+    asked = sum(claim["verdict"] != NOT_TESTABLE and claim["low"] is not None for claim in claims)
+    if asked < 2:
+        return []
+    expected = 0.05 * asked
+    about = f"{expected:.0f}" if expected >= 1 else f"{expected:.1g}"
+    return [
+        f"Each verdict is by 95 % intervals: if nothing differed at all, about {about} of the {asked} claims that "
+        "could be tested would still be called reproduced or contradicted."
+    ]
 
 
 def _comparisons(claims: Sequence[Record]) -> list[str]:
