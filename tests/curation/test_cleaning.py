@@ -1,5 +1,6 @@
 """Odd images, leaks, and the tables of everything that was found."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,12 @@ def test_leaks_lift_the_accuracy_and_the_interval_is_paired(leaking: Embedded) -
     assert effect.low <= effect.difference <= effect.high
     assert effect.difference == pytest.approx(effect.accuracy - effect.accuracy_without)
     assert "20 of 40" in effect.sentence()
+    grouped = effect_of_leaks(dataclasses.replace(leaking, groups=np.arange(100) // 5), np.arange(60, 80))
+    assert grouped is not None
+    assert grouped.difference == effect.difference
+    alone = effect_of_leaks(dataclasses.replace(leaking, groups=np.arange(100)), np.arange(60, 80))
+    assert alone == effect, "each image a group of its own"
+    assert (grouped.low, grouped.high) != (effect.low, effect.high)
     assert effect_of_leaks(leaking, np.zeros(0, np.int64)) is None
     assert effect_of_leaks(leaking, np.arange(60, 100)) is None
 

@@ -11,6 +11,7 @@ import pytest
 from twofold.curation.answers import UNLIKE, Answers, answer
 from twofold.curation.classifier import Classifier, fit_classifier
 from twofold.curation.confidence import answer_threshold, p_values, set_threshold
+from twofold.evaluation.calibration import fit_temperature
 
 NAMES = ["a", "b", "c"]
 CENTRES = np.random.default_rng(7).normal(size=(3, 6)) * 1.2
@@ -89,6 +90,9 @@ def test_a_group_of_equal_images_counts_as_one(seed: int) -> None:
     asked = np.linspace(-2, 2, 9)
     np.testing.assert_allclose(p_values(asked, scores4, groups), p_values(asked, scores))
     assert (p_values(asked, scores4) < p_values(asked, scores))[-1]
+    one, four = fit_temperature(np.log(p), ids), fit_temperature(np.log(p4), ids4, count=60.0)
+    assert four == pytest.approx(one, rel=1e-4)
+    assert fit_temperature(np.log(p4), ids4) != pytest.approx(one, rel=1e-4)
     for share in (0.05, 0.1, 0.3):
         assert set_threshold(p4, ids4, 1 - share, groups) == set_threshold(p, ids, 1 - share)
         assert answer_threshold(confidence4, right4, share, groups) == answer_threshold(confidence, right, share)

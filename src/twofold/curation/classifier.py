@@ -56,7 +56,8 @@ class Classifier:
     @cached_property
     def temperature(self) -> float:
         """What logits are divided by, so that probabilities mean what they say."""
-        return fit_temperature(self.held_out_logits[self.counted], self.ids[self.counted])
+        logits, ids = self.held_out_logits[self.counted], self.ids[self.counted]
+        return fit_temperature(logits, ids, count=self.independent)
 
     def probabilities(self, h: Float32[np.ndarray, "m d"]) -> Float64[np.ndarray, "m c"]:
         """softmax((h W + b) / temperature). Raises NotFiniteError for an h that is not finite."""

@@ -8,6 +8,7 @@ from jaxtyping import Int64
 
 from twofold.curation.embedded import Embedded
 from twofold.evaluation.knn import knn_votes, neighbour_count
+from twofold.evaluation.sentences import signed_points
 
 _DRAWS = 2000
 
@@ -21,15 +22,15 @@ class LeakEffect:
     accuracy: float
     accuracy_without: float
     difference: float  # accuracy - accuracy_without
-    low: float  # 95 % interval of the difference: bootstrap over test images, the same for both
+    low: float  # 95 % interval of the difference: bootstrap over test images or their groups, the same for both
     high: float
 
     def sentence(self) -> str:
         """For people."""
         return (
             f"k-NN accuracy on test {self.accuracy:.1%}; without the {self.leaked:,} of {self.test:,} images that have "
-            f"a copy in train {self.accuracy_without:.1%}: {100 * self.difference:+.2f} points "
-            f"(95 % interval {100 * self.low:+.2f} to {100 * self.high:+.2f})"
+            f"a copy in train {self.accuracy_without:.1%}: {signed_points(self.difference, 2)} points "
+            f"(95 % interval {signed_points(self.low, 2)} to {signed_points(self.high, 2)})"
         )
 
 
@@ -52,9 +53,12 @@ def effect_of_leaks(embedded: Embedded, leaked: Int64[np.ndarray, " k"], *, seed
     h = embedded.h
     votes = knn_votes(np.ascontiguousarray(h[test]), h[train], ids[train], classes=len(embedded.classes), k=k)
     right = (votes.argmax(1) == ids[test]).astype(np.float64)
-    draws = np.random.default_rng(seed).multinomial(len(test), np.full(len(test), 1 / len(test)), size=_DRAWS)
+    groups = embedded.groups_of(test)
+    units = np.arange(len(test)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    count = int(units.max()) + 1
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=_DRAWS)[:, units]
     rest = draws[:, ~is_leak]
-    differences = draws @ right / len(test) - rest @ right[~is_leak] / np.maximum(rest.sum(1), 1)
+    differences = draws @ right / draws.sum(1) - rest @ right[~is_leak] / np.maximum(rest.sum(1), 1)
     low, high = np.quantile(differences, [0.025, 0.975])
     accuracy, without = float(right.mean()), float(right[~is_leak].mean())
     return LeakEffect(len(test), int(is_leak.sum()), accuracy, without, accuracy - without, float(low), float(high))

@@ -16,17 +16,21 @@ def softmax(logits: Float[np.ndarray, "n c"], temperature: float = 1.0) -> Float
     return odds / odds.sum(1, keepdims=True)
 
 
-def fit_temperature(logits: Float[np.ndarray, "n c"], y: Integer[np.ndarray, " n"]) -> float:
+def fit_temperature(
+    logits: Float[np.ndarray, "n c"], y: Integer[np.ndarray, " n"], *, count: float | None = None
+) -> float:
     """The T in [0.05, 20] with the lowest cross-entropy of softmax(logits / T) on held-out images (Guo et al. 2017).
 
     The target is (n + 1) / (n + c) for the true class and 1 / (n + c) for the others, as in Platt's scaling: few images
-    that are all right do not make the classifier certain.
+    that are all right do not make the classifier certain. Where images come in groups, n is the `count` of independent
+    ones.
     """
     from scipy.optimize import minimize_scalar  # half a second, which a run that fits nothing need not wait for
 
-    n, c = logits.shape
-    target = np.full((n, c), 1 / (n + c))
-    target[np.arange(n), y] = (n + 1) / (n + c)
+    c = logits.shape[1]
+    n = float(len(logits)) if count is None else count
+    target = np.full(logits.shape, 1 / (n + c))
+    target[np.arange(len(logits)), y] = (n + 1) / (n + c)
 
     def loss(log_temperature: float) -> float:
         p = softmax(logits, float(np.exp(log_temperature)))
