@@ -82,7 +82,8 @@ def announced(call: list[str]) -> list[tuple[int, int]]:
 
 def without_time(path: Path) -> dict[str, Any]:
     details: dict[str, Any] = json.loads(path.read_text())
-    del details["seconds"]
+    for part in (details, *details.get("targets", ())):
+        del part["seconds"]
     return details
 
 
