@@ -139,6 +139,11 @@ def _few_labels_now() -> str:
     return _table(["top-1, %", *heads], lines)
 
 
+def _few_labels_best() -> str:
+    """What is best at shares of the labels."""
+    return " ".join(sentence for sentence in benchmark("few_labels")["best"] if sentence.startswith("At "))
+
+
 def _of_cell(row: dict[str, Any] | None) -> str:
     if row is None:
         return ""
@@ -340,6 +345,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "demo-above-pixels": _demo_above_pixels,
     "few-labels-encoder": _few_labels_encoder,
     "few-labels-now": _few_labels_now,
+    "few-labels-best": _few_labels_best,
     "few-labels-steps": lambda: benchmark("few_labels")["self_training"],
     "self-training-elsewhere": _self_training_elsewhere,
     "claims": _claims,
