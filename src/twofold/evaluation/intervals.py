@@ -158,9 +158,13 @@ def chance_sentences(count: int) -> list[str]:
     """How many of `count` comparisons would look clear by chance, at 95 %: 27 -> "about 1"; [] for one or none."""
     if count < 2:
         return []
+    return [f"Of {count:,} comparisons at 95 %, about {clear_by_chance(count)} would look clear by chance alone."]
+
+
+def clear_by_chance(count: int) -> str:
+    """How many of `count` intervals at 95 % miss what they are of: 27 -> "1", 4 -> "0.2"."""
     expected = 0.05 * count
-    about = f"{expected:.0f}" if expected >= 1 else f"{expected:.1g}"
-    return [f"Of {count:,} comparisons at 95 %, about {about} would look clear by chance alone."]
+    return f"{expected:.0f}" if expected >= 1 else f"{expected:.1g}"
 
 
 def _class_weights(classes: Int64[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:

@@ -3,6 +3,7 @@
 import html
 from collections.abc import Iterator, Sequence
 
+from twofold.evaluation.intervals import clear_by_chance
 from twofold.studies.engine.claim import NOT_TESTABLE, REPRODUCED
 from twofold.studies.engine.spread import AT_MOST, IMAGES_AND_SEEDS, SEEDS
 from twofold.studies.show.places import Record, by_place, has_paper, is_measured
@@ -67,11 +68,9 @@ def by_chance(claims: Sequence[Record]) -> list[str]:
     asked = sum(claim["verdict"] != NOT_TESTABLE and claim["low"] is not None for claim in claims)
     if asked < 2:
         return []
-    expected = 0.05 * asked
-    about = f"{expected:.0f}" if expected >= 1 else f"{expected:.1g}"
     return [
-        f"Each verdict is by 95 % intervals: if nothing differed at all, about {about} of the {asked} claims that "
-        "could be tested would still be called reproduced or contradicted."
+        f"Each verdict is by 95 % intervals: if nothing differed at all, about {clear_by_chance(asked)} of the {asked} "
+        "claims that could be tested would still be called reproduced or contradicted."
     ]
 
 
